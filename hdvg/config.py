@@ -1,0 +1,210 @@
+"""The settings of a run as frozen, typed values, read from and written to TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hdvg.errors import UsageError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A frozen table of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fetch(Settings):
+    """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
+
+    min_height_px: int = Field(720, ge=1, description="preferred least height; the best below it is taken if there is none")
+    codec: str = Field("avc1", description="preferred video codec, as yt-dlp names it")
+    max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
+    max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
+    wall_s: float = Field(3600, gt=0, description="longest time one try may take")
+    silence_s: float = Field(15, gt=0, description="longest time a server may say nothing")
+    tries: int = Field(3, ge=1, le=10, description="tries within a run for failures that may pass")
+    max_wait_s: float = Field(60, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
+    per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
+    host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
+    private_links: Literal["allow", "refuse"] = Field(
+        "allow", description="a link that itself names a private address (loopback, LAN): its own host and port are allowed, or it is refused; redirects into private networks are always refused"
+    )
+
+
+class Split(Settings):
+    """How a video is decoded, split into shots and measured: the one pass."""
+
+    detector: Literal["adaptive", "content"] = "adaptive"
+    adaptive_threshold: float = Field(3.0, gt=0, description="AdaptiveDetector: score over the mean of its neighbours")
+    min_content_val: float = Field(15.0, ge=0, description="AdaptiveDetector: least score of a cut")
+    window_frames: int = Field(2, ge=1, description="AdaptiveDetector: neighbours on each side")
+    content_threshold: float = Field(27.0, gt=0, description="ContentDetector: least score of a cut")
+    min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts")
+    analysis_width_px: int = Field(256, ge=64, le=1024, description="width of the frames that detectors and measures see")
+    keyframe_px: int = Field(768, ge=64, description="long side of the stored keyframes")
+    keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
+
+
+class Filter(Settings):
+    """Which clips are kept: each value is a rule over the measures; an absent one is no rule."""
+
+    min_s: float | None = Field(None, ge=0, description="least duration, seconds")
+    max_s: float | None = Field(None, ge=0, description="largest duration, seconds")
+    min_height_px: int | None = Field(None, ge=1, description="least short side of the display picture, pixels")
+    min_aspect: float | None = Field(None, gt=0, description="least display width / height")
+    max_aspect: float | None = Field(None, gt=0, description="largest display width / height")
+    min_fps: float | None = Field(None, gt=0, description="least measured frames a second")
+    max_fps: float | None = Field(None, gt=0, description="largest measured frames a second")
+    min_motion_px_s: float | None = Field(None, ge=0, description="least mean optical flow, px/s at 256 px width")
+    max_motion_px_s: float | None = Field(None, ge=0, description="largest mean optical flow, px/s at 256 px width")
+    max_static_share: Share | None = Field(None, description="largest share of frames equal to the one before")
+    max_black_share: Share | None = Field(None, description="largest share of black frames")
+    min_luma: float | None = Field(None, ge=0, le=255, description="least mean luminance, 0-255")
+    max_luma: float | None = Field(None, ge=0, le=255, description="largest mean luminance, 0-255")
+    min_sharpness: float | None = Field(None, ge=0, description="least variance of the Laplacian at 640 px width")
+
+
+class Cut(Settings):
+    """How kept clips are encoded: H.264 mp4, exact first and last frame, no audio."""
+
+    crf: int = Field(18, ge=0, le=51, description="x264 quality: lower is better and larger")
+    preset: str = Field("veryfast", description="x264 speed preset")
+    threads: int = Field(1, ge=1, description="x264 threads; more changes the bytes, so it is part of the settings")
+
+
+class Caption(Settings):
+    """Which captioner writes the text, and how."""
+
+    captioner: str = Field("tags", description="a name from `hdvg.captioners.CAPTIONERS`, or `none`")
+    model: str | None = Field(None, description="model id or local folder; None is the captioner's own default")
+    keyframe: Literal["first", "middle", "last"] = Field("middle", description="the keyframe a one-picture captioner sees")
+    prompt: str | None = Field(None, description="text the captioner continues")
+    beams: int = Field(5, ge=1, description="beam search width")
+    max_tokens: int = Field(30, ge=1, description="longest caption in tokens")
+    batch: int = Field(8, ge=1, description="clips per forward pass")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: bfloat16 on a GPU, else float32")
+    lower_case: bool = Field(True, description="lower-case text without a final stop, as HD-VG's captions")
+
+
+class Shard(Settings):
+    """How the product is packed."""
+
+    split: str = Field("train", pattern=r"^[a-z0-9_]+$", description="name of the split, in the file names")
+    max_mb: float = Field(512, gt=0, description="largest sum of clip bytes in a shard")
+    row_group_mb: float = Field(32, gt=0, le=64, description="largest sum of clip bytes in a row group")
+    seed: int = Field(0, description="shuffles clips within each accepted list")
+
+
+class Storage(Settings):
+    """What stays on disk."""
+
+    keep_sources: bool = Field(True, description="keep source videos after the cut; else they are fetched again when needed")
+
+
+class Limits(Settings):
+    """What one decode, cut or probe child may use."""
+
+    wall_s: float = Field(3600, gt=0)
+    memory_mb: int = Field(4096, ge=512)
+    file_mb: float = Field(8192, gt=0)
+    max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
+
+
+class Run(Settings):
+    """Resources of the stages; no effect on results."""
+
+    runner: Literal["ray", "serial"] = "ray"
+    download_workers: int = Field(2, ge=1, description="units downloaded at once")
+    decode_threads: int = Field(0, ge=0, description="threads of one decode; 0: cores divided by workers")
+    caption_workers: int = Field(1, ge=1, description="most captioner processes")
+    caption_gpus: float = Field(1, ge=0, description="GPUs of one captioner process, if the cluster has any")
+
+
+class Recipe(Settings):
+    """The settings of a whole run."""
+
+    name: str = "custom"
+    about: str = ""
+    fetch: Fetch = Fetch()
+    split: Split = Split()
+    filter: Filter = Filter()
+    cut: Cut = Cut()
+    caption: Caption = Caption()
+    shard: Shard = Shard()
+    storage: Storage = Storage()
+    limits: Limits = Limits()
+    run: Run = Run()
+
+    def to_toml(self) -> str:
+        """Every setting, defaults included; absent rules are left out (TOML has no null)."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe from a TOML file, then apply `section.key=value` overrides.
+
+    Raises UsageError on unreadable TOML, an unknown key or a value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"recipe {path}: {error}") from error
+    return parse_recipe(table, overrides, where=str(path))
+
+
+def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str = "recipe") -> Recipe:
+    """Validate a table of settings; see `load_recipe`."""
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError(f"--set {override}: write section.key=value, such as --set filter.min_s=3")
+        *path, last = key.strip().split(".")
+        target = merged
+        for part in path:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise UsageError(f"--set {override}: `{part}` is no section; see `hdvg recipe show {merged.get('name', '')}`".rstrip())
+        value = _toml_value(text.strip())
+        if value is None:
+            target.pop(last, None)
+        else:
+            target[last] = value
+    try:
+        return Recipe.model_validate(merged)
+    except ValidationError as error:
+        raise UsageError(f"{where}: " + "; ".join(_say(problem) for problem in error.errors())) from error
+
+
+def _toml_value(text: str) -> Any:
+    """`3`, `true`, `"x"` as TOML reads them; `none` is None; anything else is a string."""
+    if text.lower() in {"none", "null", ""}:
+        return None
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _say(problem: Any) -> str:
+    """One validation problem in words a user can act on."""
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
+    section: type[BaseModel] = Recipe
+    for part in problem["loc"][:-1]:
+        section = type(getattr(section(), str(part)))
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)
+    return f"`{path}` is no setting; {hint}"
