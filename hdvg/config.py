@@ -125,7 +125,7 @@ class Run(Settings):
 
     runner: Literal["ray", "serial"] = "ray"
     download_workers: int = Field(2, ge=1, description="units downloaded at once")
-    decode_threads: int = Field(0, ge=0, description="threads of one decode; 0: cores divided by workers")
+    decode_threads: int = Field(2, ge=1, description="threads of one decode")
     caption_workers: int = Field(1, ge=1, description="most captioner processes")
     caption_gpus: float = Field(1, ge=0, description="GPUs of one captioner process, if the cluster has any")
 

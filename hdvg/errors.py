@@ -73,6 +73,9 @@ class ItemError(HdvgError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.detail)
+
 
 class TransientError(ItemError):
     """This item may succeed later: tried again a bounded number of times.
@@ -83,3 +86,6 @@ class TransientError(ItemError):
     def __init__(self, reason: str, detail: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__(reason, detail)
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.detail), {"retry_after_s": self.retry_after_s}

@@ -1,0 +1,49 @@
+# Each goal works on a machine with nothing but Python 3.11+, make and a package index; all of it happens in .venv.
+#   make demo                     curate the bundled real videos, ask about them         (ARGS='--out my-demo')
+#   make test                     the test suite                       (ARGS='tests/hdvg -k store', ARGS='-m slow')
+#   make check                    format, lint, types
+#   make bench                    every benchmark, last line of each is JSON             (BENCH=overhead for one)
+#   make clean                    take .venv, caches and builds away; datasets stay
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH ?= $(patsubst tests/bench/%.py,%,$(filter-out %/__init__.py,$(wildcard tests/bench/*.py)))
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo "hdvg: installing into $(VENV), once (about a minute and 2.5 GB; more where torch comes with CUDA) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv package" >&2; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[caption,dev]'
+	@touch $@
+	@echo "hdvg: ready; for a shell that knows the command: source $(BIN)/activate"
+
+demo: $(READY)
+	@$(BIN)/python -m pipelines.demo $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	@echo "format" && $(BIN)/ruff format --check .
+	@echo "lint" && $(BIN)/ruff check .
+	@echo "types" && $(BIN)/mypy
+
+format: $(READY)
+	@$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+bench: $(READY)
+	@set -e; for name in $(BENCH); do echo "bench $$name"; $(BIN)/python -m tests.bench.$$name $(ARGS); done
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

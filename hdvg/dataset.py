@@ -1,0 +1,148 @@
+"""A dataset folder: created by a plan, fed with lists of links, cut into units of work."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.errors import UsageError
+from hdvg.ids import digest, video_id
+from hdvg.manifest import Manifest, views_sql
+from hdvg.settings import STAGES, Plan, read_plan
+from hdvg.sources.links import Link, read_links
+from hdvg.store import Store
+from schemas.inputs import INPUTS
+from schemas.parts import PARTS, SHARD_PART
+
+UNIT_MOST = 64
+"""Most videos of a unit; lists under 64 x 64 videos get smaller units, so that every core has work."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a list of links came to."""
+
+    new: int = 0
+    known: int = 0
+    duplicates: int = 0
+    bad: int = 0
+
+
+class Dataset:
+    """The folder `root` with its plan; reading needs no lock, changing it does (`store.lock`)."""
+
+    def __init__(self, root: Path, plan: Plan, store: Store | None = None) -> None:
+        self.root = root
+        self.plan = plan
+        self.store = store or Store(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Dataset:
+        """Raises UsageError if there is no dataset at `root`."""
+        root = root.resolve()
+        path = root / "dataset.toml"
+        if not path.is_file():
+            raise UsageError(f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}")
+        return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)))
+
+    def prepare(self) -> None:
+        """Write the plan, the views and the empty seed parts; under the run lock."""
+        self.store.publish_table("inputs/00000-seed.parquet", INPUTS.empty_table())
+        self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
+        for stage in STAGES:
+            self.store.publish_table(f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", PARTS[stage].empty_table())
+        self.store.replace("dataset.toml", self.plan.to_toml())
+        self.store.replace("manifest.sql", views_sql(self.plan))
+
+    def manifest(self, *, unit: str | None = None) -> Manifest:
+        """The dataset's views, or one unit's."""
+        return Manifest(self.root, self.plan, unit=unit)
+
+    def accept(self, links: str) -> Accepted:
+        """Take a list of links: what was not seen before becomes one immutable input part with its units.
+
+        Raises UsageError if `links` cannot be read.
+        """
+        names = sorted(path.name for path in (self.root / "inputs").glob("*.parquet"))
+        seen = pq.read_table(
+            [self.root / "inputs" / name for name in names], columns=["link_id", "video_id", "status"], schema=INPUTS
+        ).to_pydict()
+        seen_links = set(seen["link_id"])
+        seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
+        seq = int(names[-1].split("-")[0]) + 1
+        rows, known = _new_rows(links, seq, seen_links, seen_videos)
+        if rows:
+            _cut_units(rows)
+            rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))
+            table = pa.Table.from_pylist(rows, schema=INPUTS)
+            content = digest([row["link_id"] for row in rows])
+            self.store.publish_table(f"inputs/{seq:05d}-{content}.parquet", table)
+        counts = Counter(row["reason"] or "new" for row in rows)
+        return Accepted(counts["new"], known, counts["duplicate"], counts["bad_input"])
+
+
+def _new_rows(links: str, seq: int, seen_links: set[str], seen_videos: set[str]) -> tuple[list[dict[str, Any]], int]:
+    """Rows for the links not accepted before, and how many were. A repeated line counts by its place among equals."""
+    rows: list[dict[str, Any]] = []
+    repeats: Counter[str] = Counter()
+    known = 0
+    origin = Path(links).name if "://" not in links else links
+    for link in read_links(links):
+        link_id = digest("link", link.raw, link.source, repeats[link.raw])
+        repeats[link.raw] += 1
+        if link_id in seen_links:
+            known += 1
+            continue
+        name = video_id(link.source) if link.source else None
+        row = _row(link, link_id=link_id, name=name, duplicate=name in seen_videos)
+        rows.append(row | {"seq": seq, "origin": origin})
+        if name:
+            seen_videos.add(name)
+    return rows, known
+
+
+def _row(link: Link, *, link_id: str, name: str | None, duplicate: bool) -> dict[str, Any]:
+    status, reason, detail = "new", None, None
+    if name is None:
+        status, reason, detail = "failed", "bad_input", link.error
+    elif duplicate:
+        status, reason, detail = "failed", "duplicate", f"line {link.line}: the same source as video {name}"
+    return {
+        "link_id": link_id,
+        "link": link.raw,
+        "line": link.line,
+        "source": link.source,
+        "video_id": name,
+        "unit": None,
+        "status": status,
+        "reason": reason,
+        "detail": detail,
+    }
+
+
+def _cut_units(rows: list[dict[str, Any]]) -> None:
+    """Give every new video its unit: sorted by id, 1 to 64 videos a unit, named by what is in it."""
+    new = sorted((row for row in rows if row["status"] == "new"), key=lambda row: row["video_id"])
+    size = min(max(math.ceil(len(new) / UNIT_MOST), 1), UNIT_MOST)
+    for start in range(0, len(new), size):
+        members = new[start : start + size]
+        unit = digest("unit", [row["video_id"] for row in members])[:16]
+        for row in members:
+            row["unit"] = unit
+
+
+def folder_problem(root: Path) -> str | None:
+    """Why `root` cannot become a dataset, or None if it can: it must be new, empty, or a dataset already."""
+    if not root.exists() or (root / "dataset.toml").exists():
+        return None
+    if not root.is_dir():
+        return f"{root} is a file"
+    own = {"tmp", "inputs", "parts", "run.lock"}
+    strangers = sorted(path.name for path in root.iterdir() if path.name not in own)
+    return f"{root} holds other files ({', '.join(strangers[:3])})" if strangers else None

@@ -1,0 +1,114 @@
+"""Ask DuckDB about a dataset: the views of schemas/manifest.sql over its part files."""
+
+from __future__ import annotations
+
+import importlib.resources
+import string
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from hdvg.errors import UsageError
+from hdvg.rules import reasons_sql
+from hdvg.settings import Plan
+from schemas.clips import SPAN
+from schemas.measures import MEASURED
+from schemas.videos import FETCHED, SCANNED
+
+VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs")
+"""The views whose names and columns users' scripts may rely on."""
+
+
+def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) -> str:
+    """The statements that make the views.
+
+    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files.
+    """
+
+    def files(stage: str) -> str:
+        if root is None or unit is None:
+            prefix = "" if root is None else f"{root}/"
+            return _literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
+        seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
+        found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
+        return "[" + ", ".join(_literal(str(path)) for path in (seed, *found)) + "]"
+
+    prefix = "" if root is None else f"{root}/"
+    template = string.Template(importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8"))
+    return template.substitute(
+        inputs=_literal(f"{prefix}inputs/*.parquet"),
+        unit_filter=f"where unit = {_literal(unit)}" if unit else "",
+        shard=_literal(f"{prefix}parts/shard/*.parquet"),
+        **{stage: files(stage) for stage in ("download", "split", "cut", "caption")},
+        fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
+        scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
+        span_columns=", ".join(f"c.{field.name}" for field in SPAN),
+        measured_columns=", ".join(field.name for field in MEASURED),
+        reasons=reasons_sql(plan.recipe.filter),
+        captions_wanted="true" if plan.captions_wanted else "false",
+    )
+
+
+class Manifest:
+    """A DuckDB connection with the dataset's views; use as a context manager."""
+
+    def __init__(self, root: Path, plan: Plan, *, unit: str | None = None) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute(views_sql(plan, root=root, unit=unit))
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """The answer as one dict a row; `values` are bound to the `?` marks."""
+        return self.table(sql, values).to_pylist()
+
+    def table(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
+        """The answer as an Arrow table."""
+        return self.connection.sql(sql, params=list(values)).to_arrow_table()
+
+    def one(self, sql: str, values: Sequence[object] = ()) -> Any:
+        """The single value of the answer."""
+        row = self.connection.execute(sql, list(values)).fetchone()
+        return None if row is None else row[0]
+
+
+def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table:
+    """Answer a user's query: exactly one SELECT, that reads nothing but the dataset and writes nothing.
+
+    Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
+    """
+    with Manifest(root, plan) as manifest:
+        connection = manifest.connection
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise UsageError("hdvg query takes one SELECT statement, such as \"select * from dataset where keep\"")
+            connection.execute(f"set allowed_directories = [{_literal(str(root))}]")
+            connection.execute("set enable_external_access = false; set lock_configuration = true")
+            watchdog = threading.Timer(limit_s, connection.interrupt)
+            watchdog.start()
+            try:
+                return connection.sql(sql).to_arrow_table()
+            finally:
+                watchdog.cancel()
+        except duckdb.InterruptException:
+            raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
+        except duckdb.Error as error:
+            raise UsageError(f"{error}\nviews: {', '.join(VIEWS)}; `hdvg query … \"describe dataset\"` lists columns") from error
+
+
+def newest_generation(paths: Iterable[Path]) -> int:
+    """The highest generation among a unit's part files, -1 if there is none."""
+    return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

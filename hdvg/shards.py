@@ -1,0 +1,116 @@
+"""Write the product: the kept clips as Parquet shards, rewriting only shards whose content changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.dataset import Dataset
+from hdvg.errors import UsageError
+from hdvg.ids import digest, file_sha256
+from schemas import SCHEMA_VERSION
+from schemas.parts import SHARD_PART
+from schemas.shards import SHARDS
+
+READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
+
+
+def write_shards(dataset: Dataset, report: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Make `shards/` hold exactly the clips that are kept, cut and captioned; returns how many clips that is.
+
+    Clips are ordered by (accepted list, hash of seed and clip_id) and a shard never spans two lists: new links only
+    append. A shard whose content hash stands in its part row stays as it is. Raises UsageError if media is missing.
+    """
+    settings = dataset.plan.recipe.shard
+    planned: dict[str, tuple[str, pa.Table]] = {}
+    for number, rows in enumerate(_plan(dataset)):
+        content = digest(rows.to_pylist(), settings.row_group_mb, SCHEMA_VERSION)
+        planned[f"{settings.split}-{number:05d}"] = (content, rows)
+    _remove_stale(dataset, {name: content for name, (content, _) in planned.items()})
+    for done, (name, (content, rows)) in enumerate(planned.items()):
+        report(done, len(planned))
+        _write(dataset, name, content=content, rows=rows)
+    report(len(planned), len(planned))
+    return sum(rows.num_rows for _, rows in planned.values())
+
+
+def _plan(dataset: Dataset) -> Iterator[pa.Table]:
+    """The rows of each shard, without the clips' bytes."""
+    settings = dataset.plan.recipe.shard
+    columns = [name for name in SHARDS.names if name not in {"video", "schema_version"}]
+    ready = READY.format(captions=dataset.plan.captions_wanted)
+    with dataset.manifest() as manifest:
+        lists = manifest.rows("select distinct seq from videos order by seq")
+        for seq in [row["seq"] for row in lists]:
+            rows = manifest.table(
+                f"select {', '.join('d.' + name for name in columns)} from dataset d join videos v using (video_id) "
+                f"where {ready} and v.seq = ? order by md5(? || clip_id), clip_id",
+                [seq, f"{settings.seed}:"],
+            )
+            yield from _pack(rows, settings.max_mb * 2**20)
+
+
+def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
+    """Cut the rows into runs of at most `most_bytes` of clips, at least one row each."""
+    start, held = 0, 0
+    for index, size in enumerate(rows.column("clip_bytes").to_pylist()):
+        if index > start and held + size > most_bytes:
+            yield rows.slice(start, index - start)
+            start, held = index, 0
+        held += size
+    if start < rows.num_rows:
+        yield rows.slice(start)
+
+
+def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
+    """Take away part rows, then shards, that are not the planned ones; a shard without its row is told by its footer."""
+    keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {"seed.parquet"}
+    for path in sorted((dataset.root / "parts/shard").glob("*.parquet")):
+        if path.name not in keep:
+            dataset.store.remove(f"parts/shard/{path.name}")
+    for path in sorted((dataset.root / "shards").glob("*.parquet")):
+        if planned.get(path.stem) != _content(path):
+            dataset.store.remove(f"shards/{path.name}")
+
+
+def _content(path: Path) -> str | None:
+    metadata = pq.read_schema(path).metadata or {}
+    return metadata.get(b"hdvg_content", b"").decode()
+
+
+def _write(dataset: Dataset, name: str, *, content: str, rows: pa.Table) -> None:
+    part = f"parts/shard/{name}-{content}.parquet"
+    if (dataset.root / part).exists() and (dataset.root / f"shards/{name}.parquet").exists():
+        return
+    dataset.store.publish(f"shards/{name}.parquet", lambda path: _write_rows(dataset, path, rows=rows, content=content))
+    final = dataset.root / f"shards/{name}.parquet"
+    row = {"shard": f"shards/{name}.parquet", "split": dataset.plan.recipe.shard.split, "content": content}
+    row |= {"sha256": file_sha256(final), "bytes": final.stat().st_size, "n_clips": rows.num_rows}
+    dataset.store.publish_table(part, pa.Table.from_pylist([row], schema=SHARD_PART))
+
+
+def _write_rows(dataset: Dataset, path: Path, *, rows: pa.Table, content: str) -> None:
+    schema = SHARDS.with_metadata(
+        {
+            **(SHARDS.metadata or {}),
+            b"hdvg_content": content.encode(),
+            b"hdvg_recipe": dataset.plan.recipe.to_toml().encode(),
+            b"hdvg_licence": b"each row's `licence` and `source` columns say under which terms its clip may be used",
+        }
+    )
+    most = dataset.plan.recipe.shard.row_group_mb * 2**20
+    with pq.ParquetWriter(path, schema, compression="none", write_page_checksum=True) as writer:
+        for group in _pack(rows, most):
+            full = [row | {"video": _bytes(dataset, row), "schema_version": SCHEMA_VERSION} for row in group.to_pylist()]
+            writer.write_table(pa.Table.from_pylist(full, schema=schema), row_group_size=len(full))
+
+
+def _bytes(dataset: Dataset, row: dict[str, Any]) -> bytes:
+    found = dataset.store.find_media(row["clip_sha256"])
+    if found is None:
+        raise UsageError(f"clip {row['clip_id']}: its file is gone from media/; see `hdvg verify {dataset.root}`")
+    return found.read_bytes()

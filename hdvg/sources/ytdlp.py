@@ -1,0 +1,262 @@
+"""Download one video with yt-dlp, in the airlock's child: guarded, metered, without helpers, plugins or cookies."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+import urllib.parse
+import urllib.robotparser
+from collections.abc import Callable
+from email.message import Message
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yt_dlp  # type: ignore[import-untyped]
+import yt_dlp.extractor._extractors  # type: ignore[import-untyped]  # all 1,800 of them, once, in the fork server
+import yt_dlp.globals  # type: ignore[import-untyped]
+from yt_dlp.networking._requests import RequestsRH  # type: ignore[import-untyped]
+from yt_dlp.networking.exceptions import HTTPError, RequestError  # type: ignore[import-untyped]
+
+from hdvg.errors import ItemError, ResourceError
+from hdvg.sources.failures import failure
+from hdvg.sources.formats import choose
+from hdvg.sources.guard import named_private, put_up
+from hdvg.sources.info import info_row, seconds
+from hdvg.sources.optout import AGENT, header_refusal, robots_rules
+
+NAME = "source.bin"
+PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
+MAX_PAGES = 100  # most requests before the video begins
+MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
+MAX_REDIRECTS = 10
+ROBOTS_BYTES = 512 * 1024
+PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
+LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
+
+yt_dlp.globals.plugin_dirs.value = []
+yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
+for _extractor in yt_dlp.extractor.gen_extractor_classes():
+    _extractor.suitable("https://host.invalid/")  # compiles its pattern here, not in every child: 0.3 s
+
+
+def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
+
+    Returns {"path", "info"} (see `info_row`), or {"disk_full": detail}. A page or feed with several videos gives its
+    first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
+    Raises ItemError and TransientError with every reason of the link in `REASONS`.
+    """
+    sys.dont_write_bytecode = True
+    if ":" in (urllib.parse.urlsplit(source).hostname or ""):
+        raise ItemError("forbidden_address", "only IPv4 is spoken")
+    allowed = named_private(source) if settings["private_links"] == "allow" else frozenset()
+    refused = put_up(allowed, writable=(Path(out), Path.cwd()))
+    os.chdir(out)  # so that the output template is a bare, fixed name
+    client = Client(settings, refused)
+    try:
+        client.fetch(source)
+    except ItemError:
+        raise
+    except MemoryError:
+        raise ItemError("too_big", "a page does not fit in memory") from None
+    except (yt_dlp.utils.YoutubeDLError, OSError) as error:
+        try:
+            raise failure(error, last=client.broken) from error
+        except ResourceError as short:
+            Path(NAME).unlink(missing_ok=True)  # makes room for the result itself
+            return {"disk_full": str(short)}
+    path = Path(out) / NAME
+    refuse_text(path)
+    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+
+
+def refuse_text(path: Path) -> None:
+    """Raise ItemError("not_media") for an absent or empty file, or one that begins as text (a page, JSON)."""
+    head = path.open("rb").read(1024) if path.exists() else b""
+    if not head:
+        raise ItemError("not_media", "no bytes came")
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character cut at the end is no error
+    except UnicodeDecodeError:
+        return
+    if not re.search(r"[\x00-\x08\x0e-\x1a]", text):
+        raise ItemError("not_media", f"text instead of video: {text[:60]!r}")
+
+
+class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
+    """The one way out: few redirects, whose bodies are not read."""
+
+    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
+        session = super()._create_instance(*args, **kwargs)
+        session.max_redirects = MAX_REDIRECTS
+        session.hooks["response"].append(_drop_redirect_body)
+        return session
+
+
+def _drop_redirect_body(response: Any, **_: Any) -> None:
+    if response.is_redirect:
+        response._content = b""
+        response.close()
+
+
+class _Silent:
+    """A logger that says nothing: failures come as exceptions."""
+
+    def debug(self, message: str) -> None: ...
+    def warning(self, message: str, **_: Any) -> None: ...
+    def error(self, message: str) -> None: ...
+
+
+class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types here
+    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched."""
+
+    def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
+        self.taken: dict[str, Any] | None = None
+        self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
+        self._limits = settings
+        self._refused = refused
+        self._most_bytes = int(settings["max_mb"] * 2**20)
+        self._requests = self._bytes = 0
+        self._robots: dict[str, urllib.robotparser.RobotFileParser] = {}
+        super().__init__(_options(settings, self._judge, self._choose))
+
+    def fetch(self, source: str) -> None:
+        """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
+        first = next(key for key, extractor in self._ies.items() if extractor.suitable(source))
+        if first == "Generic":
+            self._ask_robots(source)
+        self.extract_info(source)
+        if self.taken is None:
+            raise ItemError("not_media", "no video in it")
+
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
+        return super().build_request_director([_BoundedRH])
+
+    def urlopen(self, req: Any) -> Any:
+        url = req if isinstance(req, str) else req.url
+        scheme = urllib.parse.urlsplit(url).scheme.lower()
+        if scheme not in {"http", "https", ""}:
+            raise ItemError("redirect", f"the page leads to a `{scheme}:` address")
+        self._requests += 1
+        if self._requests > (MAX_PAGES if self.taken is None else MAX_REQUESTS):
+            raise ItemError("redirect" if self.taken is None else "too_big", f"over {self._requests - 1} requests")
+        try:
+            response = super().urlopen(req)
+        except RequestError as error:
+            self.broken = error
+            if isinstance(error, HTTPError):
+                self._meter(error.response)
+            if self._refused:
+                raise ItemError("forbidden_address", self._refused[0]) from error
+            raise
+        self._meter(response)
+        if said := header_refusal(response.headers):
+            raise ItemError("opt_out", said)
+        self._refuse_long(response.headers)
+        return response
+
+    def process_ie_result(self, ie_result: Any, download: bool = True, extra_info: Any = None) -> Any:
+        listed = ie_result.get("_type") in {"playlist", "multi_video", "compat_list"}
+        if listed and str(ie_result.get("extractor")) not in PLAIN:
+            raise ItemError("not_media", "a list of videos; give the links of the videos in it")
+        return super().process_ie_result(ie_result, download, extra_info)
+
+    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
+        if str(info.get("extractor")) in PLAIN:
+            self._ask_robots(str(info["url"]))
+            self._refuse_endless(info)
+        self.taken, self._bytes = dict(info), 0
+        return super().dl(name, info, subtitle, test)
+
+    def _judge(self, info: dict[str, Any], *, incomplete: Any = False) -> None:
+        """yt-dlp's match filter: raises for what is live or too long."""
+        if info.get("is_live") or info.get("live_status") in LIVE:
+            raise ItemError("live", str(info.get("live_status") or "is_live"))
+        length_s = seconds(info.get("duration"))
+        if length_s and length_s > self._limits["max_duration_s"]:
+            raise ItemError("too_long", f"{length_s:.0f} s")
+
+    def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
+        limits = self._limits
+        return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
+
+    def _meter(self, response: Any) -> None:
+        response.read = partial(self._read, response.read)
+
+    def _read(self, read: Callable[[int], bytes], amt: int | None = None) -> bytes:
+        if amt is None:
+            return b"".join(iter(lambda: self._read(read, 1 << 16), b""))
+        try:
+            data = read(amt)
+        except RequestError as error:
+            self.broken = error
+            raise
+        self._bytes += len(data)
+        if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
+            raise ItemError("too_big", f"over {self._limits['max_mb']:g} MB, or a page over {PAGE_BYTES >> 20} MB")
+        return data
+
+    def _refuse_long(self, headers: Message) -> None:
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._most_bytes:
+            raise ItemError("too_big", f"{int(length) / 2**20:.0f} MB promised")
+
+    def _refuse_endless(self, info: dict[str, Any]) -> None:
+        """An HLS playlist found in a page, where yt-dlp does not look whether it ends, is live if it does not."""
+        if info.get("protocol") not in {"m3u8", "m3u8_native"} or info.get("duration"):
+            return
+        text = self.urlopen(info["url"]).read().decode("utf-8", "replace")
+        if "#EXT-X-ENDLIST" not in text and "#EXT-X-PLAYLIST-TYPE:VOD" not in text:
+            raise ItemError("live", "an HLS playlist without an end")
+
+    def _ask_robots(self, url: str) -> None:
+        """Raise ItemError("opt_out") if robots.txt forbids us this URL; asked once a host, and its failure allows."""
+        parts = urllib.parse.urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in {"http", "https"}:
+            return
+        if host not in self._robots:
+            try:
+                text = self.urlopen(f"{host}/robots.txt").read(ROBOTS_BYTES).decode("utf-8", "replace")
+            except RequestError:
+                text = ""
+            self._robots[host] = robots_rules(text)
+        if not self._robots[host].can_fetch(AGENT, url):
+            raise ItemError("opt_out", f"robots.txt of {parts.netloc}")
+
+
+def _options(settings: dict[str, Any], judge: Callable[..., None], select: Callable[..., Any]) -> dict[str, Any]:
+    """yt-dlp's options; as a library it reads no configuration files. A try is one try: the caller repeats."""
+    return {
+        "logger": _Silent(),
+        "quiet": True,
+        "no_warnings": True,
+        "noprogress": True,
+        "color": "never",
+        "outtmpl": {"default": NAME},
+        "format": select,
+        "match_filter": judge,
+        "noplaylist": True,
+        "playlist_items": "1",
+        "lazy_playlist": True,
+        "retries": 0,
+        "fragment_retries": 0,
+        "extractor_retries": 0,
+        "file_access_retries": 0,
+        "skip_unavailable_fragments": False,
+        "continuedl": False,
+        "nopart": True,
+        "_no_ytdl_file": True,
+        "updatetime": False,
+        "cachedir": False,
+        "external_downloader": "native",
+        "fixup": "never",
+        "js_runtimes": {},
+        "geo_bypass": False,
+        "proxy": "",
+        "source_address": "0.0.0.0",  # makes yt-dlp look for IPv4 addresses only
+        "socket_timeout": settings["silence_s"],
+    }

@@ -1,0 +1,60 @@
+"""Where a dataset stands: the funnel, the reasons, what is left, and how fast it goes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from hdvg.dataset import Dataset
+from hdvg.manifest import Manifest
+
+WINDOW_S = 600
+"""Throughput is taken over the parts of the last ten minutes."""
+
+FUNNEL = """
+select 'links' as stage, count(*) as items, null::double as hours from inputs
+union all select 'videos', count(*), null from videos
+union all select 'fetched', count(*), null from videos where sha256 is not null
+union all select 'decoded', count(*), sum(duration_s) / 3600 from videos where status = 'ok'
+union all select 'clips', count(*), sum(duration_s) / 3600 from measures
+union all select 'kept', count(*), sum(duration_s) / 3600 from dataset where keep
+union all select 'cut', count(*), sum(duration_s) / 3600 from dataset where keep and cut_status = 'ok'
+union all select 'captioned', count(*), sum(duration_s) / 3600 from dataset where keep and caption is not null
+union all select 'in shards', coalesce(sum(n_clips), 0)::bigint, null from shards
+"""
+
+
+def status(dataset: Dataset) -> dict[str, Any]:
+    """The figures of `hdvg status`, ready for JSON."""
+    with dataset.manifest() as manifest:
+        return {
+            "dataset": str(dataset.root),
+            "recipe": dataset.plan.recipe.name,
+            "funnel": manifest.rows(FUNNEL),
+            "dropped": manifest.rows(
+                "select reason, count(*) as clips from (select unnest(reasons) as reason from verdicts) "
+                "group by reason order by clips desc, reason"
+            ),
+            "failures": manifest.rows(
+                "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
+            ),
+            "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            **_speed(dataset, manifest),
+        }
+
+
+def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:
+    """Videos a minute over the newest split parts, and how long the rest takes at that rate, while a run is going."""
+    running = dataset.store.is_locked()
+    fingerprint = dataset.plan.fingerprints["split"]
+    parts = [path for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet") if not path.name.startswith("seed-")]
+    now = time.time()
+    fresh = [path for path in parts if now - path.stat().st_mtime < WINDOW_S]
+    if not running or not fresh:
+        return {"running": running, "videos_per_min": None, "eta_s": None}
+    done = manifest.one(
+        "select count(*) from inputs where status = 'new' and list_contains(?, unit)", [[path.name.split("-")[0] for path in fresh]]
+    )
+    minutes = max((now - min(path.stat().st_mtime for path in fresh)) / 60, 1 / 60)
+    left = manifest.one("select count(*) from videos where status = 'pending'")
+    return {"running": True, "videos_per_min": done / minutes, "eta_s": 60 * left * minutes / done if done else None}

@@ -1,0 +1,183 @@
+"""Publish a file once, atomically: the only module that knows the file system of a dataset.
+
+A file under its final name is complete, durable and never changes: write to `tmp/`, fsync, link without clobbering,
+fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.errors import ResourceError, UsageError
+from hdvg.ids import file_sha256
+
+
+class FileOps:
+    """The operations that change a disk, one method each, so that a test can stop before every one of them."""
+
+    def write(self, path: Path, write: Callable[[Path], object]) -> None:
+        write(path)
+
+    def fsync(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def link(self, path: Path, final: Path) -> None:
+        os.link(path, final)
+
+    def rename(self, path: Path, final: Path) -> None:
+        os.replace(path, final)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def mkdir(self, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+
+    def remove_tree(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Store:
+    """The files of one dataset folder."""
+
+    def __init__(self, root: Path, ops: FileOps | None = None) -> None:
+        self.root = root
+        self.ops = ops or FileOps()
+
+    def publish(self, name: str, write: Callable[[Path], object]) -> bool:
+        """Make `name` appear whole and durable; False if it was there already (a ghost was first: equally valid).
+
+        Raises ResourceError if the disk refuses: nothing half-written is left under the name.
+        """
+        return self._place(name, write, self._link_once)
+
+    def replace(self, name: str, text: str) -> None:
+        """Make `name` hold `text`, atomically: a reader sees the old or the new text, whole."""
+        path = self.root / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            self._place(name, lambda temp: temp.write_text(text, encoding="utf-8"), self._rename)
+
+    def publish_table(self, name: str, table: pa.Table) -> bool:
+        """Publish a Parquet file of `table`."""
+        return self.publish(name, lambda path: pq.write_table(table, path, compression="zstd", write_page_checksum=True))
+
+    def put_media(self, path: Path, extension: str) -> str:
+        """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash."""
+        sha256 = file_sha256(path)
+        self.publish(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp))
+        return sha256
+
+    def find_media(self, sha256: str) -> Path | None:
+        """The file with these bytes, or None if it is not here (any more)."""
+        return next(iter((self.root / "media" / sha256[:2]).glob(f"{sha256}.*")), None)
+
+    def remove(self, name: str) -> None:
+        """Take a file away, durably; fine if it is gone."""
+        path = self.root / name
+        if path.exists():
+            self.ops.unlink(path)
+            self.ops.fsync(path.parent)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A fresh folder on the dataset's disk, removed at the end."""
+        with _refusals(self.root / "tmp"):
+            folder = self._temp()
+            self.ops.mkdir(folder)
+        try:
+            yield folder
+        finally:
+            self.ops.remove_tree(folder)
+
+    def sweep(self) -> None:
+        """Remove what killed runs left in `tmp/`; only under the run lock."""
+        for path in self._folder("tmp").iterdir():
+            self.ops.remove_tree(path) if path.is_dir() else self.ops.unlink(path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run lock. Raises UsageError naming the holder if another run has it."""
+        with (self.root / "run.lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UsageError(
+                    f"{self.root}: another hdvg is working on this dataset ({file.read().strip() or 'unknown'}); "
+                    f"wait for it, watch it with `hdvg status {self.root}`, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            file.flush()
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a run is working on this dataset now."""
+        if not (self.root / "run.lock").exists():
+            return False
+        with (self.root / "run.lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
+        final = self.root / name
+        with _refusals(final):
+            self._folder(final.parent.relative_to(self.root))
+            temp = self._temp()
+            try:
+                self.ops.write(temp, write)
+                self.ops.fsync(temp)  # a failure here is final: the kernel may have dropped the pages
+                placed = into(temp, final)
+                self.ops.fsync(final.parent)
+                return placed
+            finally:
+                self.ops.unlink(temp)
+
+    def _link_once(self, temp: Path, final: Path) -> bool:
+        try:
+            self.ops.link(temp, final)
+        except FileExistsError:
+            return False
+        return True
+
+    def _rename(self, temp: Path, final: Path) -> bool:
+        self.ops.rename(temp, final)
+        return True
+
+    def _temp(self) -> Path:
+        return self._folder("tmp") / uuid.uuid4().hex
+
+    def _folder(self, name: str | Path) -> Path:
+        path = self.root / name
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            self.ops.mkdir(folder)
+            self.ops.fsync(folder.parent)
+        return path
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """What the disk refuses (full, read-only, broken, too many open files) stops the run cleanly."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot write: {error.strerror or error}; free space, then run again") from error

@@ -1,0 +1,108 @@
+"""Prove a dataset whole: nothing lost, nothing twice, every file's bytes as they were written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.dataset import Dataset
+from hdvg.ids import file_sha256
+from hdvg.manifest import Manifest
+from hdvg.shards import READY
+
+MUST_BE_EMPTY = {
+    "unfinished": "select key, 'not done at stage ' || stage as detail from wanted where old_status is null",
+    "lost": "select video_id as key, 'accepted, but has no row' as detail from inputs where status = 'new' "
+    "and video_id not in (select video_id from videos)",
+    "twice": "select video_id as key, 'several rows in videos' as detail from videos group by video_id having count(*) > 1 "
+    "union all select clip_id, 'several rows in clips' from clips group by clip_id having count(*) > 1 "
+    "union all select link_id, 'several rows in inputs' from inputs group by link_id having count(*) > 1",
+    "unnamed": "select video_id as key, 'not ok, without a reason' as detail from videos "
+    "where status in ('failed', 'retry') and reason is null",
+}
+
+MEDIA = """
+select sha256, 'source of video ' || video_id as what from videos where status = 'ok' and {sources}
+union select keyframes, 'keyframes of video ' || video_id from clips
+union select clip_sha256, 'clip ' || clip_id from clips where cut_status = 'ok'
+"""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it must be."""
+
+    check: str
+    key: str
+    detail: str
+
+
+def verify(dataset: Dataset) -> list[Problem]:
+    """All problems, none if the dataset is whole. Reads every file of it."""
+    broken = list(_broken_tables(dataset))
+    if broken:
+        return broken  # the views would fail on them
+    try:
+        with dataset.manifest() as manifest:
+            problems = [
+                Problem(check, row["key"], row["detail"])
+                for check, sql in MUST_BE_EMPTY.items()
+                for row in manifest.rows(sql)
+            ]
+            problems += _media(dataset, manifest)
+            problems += _shards(dataset, manifest)
+    except duckdb.Error as error:
+        return [Problem("unreadable", str(dataset.root), str(error))]
+    return problems
+
+
+def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
+    for path in sorted([*dataset.root.glob("inputs/*.parquet"), *dataset.root.glob("parts/*/*.parquet")]):
+        try:
+            pq.read_table(path, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            yield Problem("corrupt", str(path.relative_to(dataset.root)), str(error).splitlines()[0])
+
+
+def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
+    keep = "true" if dataset.plan.recipe.storage.keep_sources else "false"
+
+    def look(row: dict[str, str]) -> Problem | None:
+        path = dataset.store.find_media(row["sha256"])
+        if path is None:
+            return Problem("missing", row["what"], f"no file media/{row['sha256'][:2]}/{row['sha256']}.*")
+        if file_sha256(path) != row["sha256"]:
+            return Problem("corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says")
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        return [problem for problem in pool.map(look, manifest.rows(MEDIA.format(sources=keep))) if problem]
+
+
+def _shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
+    """Every shard's bytes, and that shards hold each finished clip once; fine if none was written yet."""
+    shards = manifest.rows("select shard, sha256 from shards")
+    problems: list[Problem] = []
+    held: list[str] = []
+    for row in shards:
+        path = dataset.root / row["shard"]
+        if not path.exists():
+            problems.append(Problem("missing", row["shard"], "a part names it"))
+        elif file_sha256(path) != row["sha256"]:
+            problems.append(Problem("corrupt", row["shard"], "other bytes than its part says"))
+        else:
+            held += pq.read_table(path, columns=["clip_id"]).column(0).to_pylist()
+    if not shards or problems:
+        return problems
+    ready = READY.format(captions=dataset.plan.captions_wanted)
+    wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready}")}
+    problems += [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
+    problems += [Problem("lost", clip, "kept, but in no shard: run `hdvg shard`") for clip in sorted(wanted - set(held))]
+    problems += [Problem("stale", clip, "in a shard, but not kept: run `hdvg shard`") for clip in sorted(set(held) - wanted)]
+    return problems

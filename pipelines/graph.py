@@ -1,0 +1,104 @@
+"""The graph: which stages there are, in what order, what each needs and adds, and what it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from hdvg.config import Run
+from hdvg.errors import UsageError
+from pipelines import stages
+from pipelines.work import Row, Work
+from schemas.captions import CAPTION
+from schemas.clips import CUT, SPAN
+from schemas.measures import MEASURED
+from schemas.outcomes import OUTCOME
+from schemas.parts import PARTS
+from schemas.videos import FETCHED, SCANNED
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: `run` turns a unit's pending items into rows with the columns `adds`.
+
+    `needs` are the columns of an item; they come from the view `items_from`, one row per item.
+    """
+
+    name: str
+    run: Callable[[Work], Iterator[Row]]
+    items_from: str
+    needs: tuple[str, ...]
+    adds: tuple[str, ...]
+    cpus: float
+    workers: Callable[[Run, float], int]
+    """How many units at once, given the run's settings and the cluster's CPUs."""
+    has_model: bool = False
+
+
+def _names(fields: Iterable[object]) -> tuple[str, ...]:
+    return tuple(getattr(field, "name") for field in fields)  # noqa: B009  pyarrow has no types
+
+
+SPAN_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "sha256", "source")
+
+GRAPH: tuple[Stage, ...] = (
+    Stage(
+        name="download",
+        run=stages.download,
+        items_from="select * from videos",
+        needs=("source",),
+        adds=_names(FETCHED),
+        cpus=0.25,  # it waits for the network
+        workers=lambda run, cpus: run.download_workers,
+    ),
+    Stage(
+        name="split",
+        run=stages.split,
+        items_from="select * from videos",
+        needs=("source", "sha256"),
+        adds=_names([*SPAN, *MEASURED, *SCANNED]),
+        cpus=1,
+        workers=lambda run, cpus: max(int(cpus), 1),
+    ),
+    Stage(
+        name="cut",
+        run=stages.cut,
+        items_from="select *, video_sha256 as sha256 from dataset",
+        needs=SPAN_NEEDS,
+        adds=_names(CUT),
+        cpus=1,
+        workers=lambda run, cpus: max(int(cpus), 1),
+    ),
+    Stage(
+        name="caption",
+        run=stages.caption,
+        items_from="select * from dataset",
+        needs=("clip_id", "keyframes", *_names(MEASURED)),
+        adds=_names(CAPTION),
+        cpus=1,
+        workers=lambda run, cpus: run.caption_workers,
+        has_model=True,
+    ),
+)
+
+
+def check(graph: Iterable[Stage] = GRAPH) -> None:
+    """Before the first byte moves: every column a stage needs comes from before it, and parts hold what stages add.
+
+    Raises UsageError naming the stage and the columns.
+    """
+    known = {"video_id", "source"}
+    for stage in graph:
+        missing = [name for name in stage.needs if name not in known]
+        if missing:
+            raise UsageError(f"stage {stage.name} needs {', '.join(missing)}, which no stage before it adds")
+        stored = set(PARTS[stage.name].names) - set(_names(OUTCOME))
+        if stored != set(stage.adds):
+            odd = ", ".join(sorted(stored ^ set(stage.adds)))
+            raise UsageError(f"stage {stage.name} and its part's schema differ in: {odd}")
+        known |= set(stage.adds)
+
+
+def describe(graph: Iterable[Stage] = GRAPH) -> str:
+    """The graph as lines of text: what each stage needs and adds."""
+    return "\n".join(f"{stage.name}: needs {', '.join(stage.needs)}; adds {', '.join(stage.adds)}" for stage in graph)

@@ -1,0 +1,129 @@
+"""Do one unit at one stage: read what is pending, run the stage, publish the part. The same code under every runner."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hdvg import captioners
+from hdvg.airlock import Airlock
+from hdvg.config import Caption
+from hdvg.dataset import Dataset
+from hdvg.manifest import newest_generation
+from pipelines.graph import GRAPH, Stage
+from pipelines.work import Gate, Row, Work
+from schemas.parts import PARTS
+
+STAGES = {stage.name: stage for stage in GRAPH}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit at one stage of the dataset at `root`.
+
+    `keys` narrows it to those items (None: all that is pending); `retry` names reasons whose items count as pending again.
+    """
+
+    root: Path
+    stage: str
+    unit: str
+    retry: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a job: items by status, and failures by reason."""
+
+    stage: str
+    unit: str
+    statuses: dict[str, int]
+    reasons: dict[str, int]
+    seconds: float
+
+
+def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
+    """The query for a stage's pending items, in the order in which they are done, and its values."""
+    key = "clip_id" if "clip_id" in stage.needs else "video_id"
+    columns = ", ".join(f"i.{name}" for name in stage.needs)
+    order = "w.video_id, i.start_pts" if key == "clip_id" and "start_pts" in stage.needs else "w.video_id, w.key"
+    again = "(w.old_status in ('failed', 'retry') and list_contains(?::varchar[], w.old_reason))"
+    sql = (
+        f"select w.key, w.video_id, coalesce(w.attempt, 0) as attempt, {columns} from wanted w "
+        f"join ({stage.items_from}) i on i.video_id = w.video_id and i.{key} = w.key "
+        f"where w.stage = '{stage.name}' and (w.old_status is null or w.old_status = 'retry' or {again}) order by {order}"
+    )
+    return sql, [list(retry)]
+
+
+def pending_items(dataset: Dataset, job: Job) -> list[Row]:
+    """The items of a job that are still to be done."""
+    with dataset.manifest(unit=job.unit) as manifest:
+        items = manifest.rows(*pending_sql(STAGES[job.stage], job.retry))
+    return items if job.keys is None else [item for item in items if item["key"] in job.keys]
+
+
+def perform(job: Job, gate: Gate, dataset: Dataset | None = None) -> Done:
+    """Do the job and publish its part; nothing is written if nothing is pending."""
+    dataset = dataset or Dataset.open(job.root)
+    start = time.monotonic()
+    items = pending_items(dataset, job)
+    rows: list[Row] = []
+    if items:
+        stage = STAGES[job.stage]
+        captioner = load_captioner(dataset.plan.recipe.caption) if stage.has_model else None
+        rows = list(stage.run(Work(dataset, items, gate, airlock(), captioner)))
+        commit(dataset, job, items, rows)
+    outcomes = [row for row in rows if job.stage != "split" or row.get("clip_id") is None]
+    statuses = Counter(row["status"] for row in outcomes)
+    reasons = Counter(row["reason"] for row in outcomes if row["status"] != "ok")
+    return Done(job.stage, job.unit, dict(statuses), dict(reasons), time.monotonic() - start)
+
+
+def poison(job: Job) -> Done:
+    """Write `failed: poison` for the job's items: they killed every worker that took them."""
+    dataset = Dataset.open(job.root)
+    items = pending_items(dataset, job)
+    detail = f"killed its worker at stage {job.stage} each time"
+    bad = {"status": "failed", "reason": "poison", "detail": detail}
+    rows = [{"video_id": item["video_id"]} | ({"clip_id": item["clip_id"]} if "clip_id" in item else {}) | bad for item in items]
+    commit(dataset, job, items, rows)
+    return Done(job.stage, job.unit, {"failed": len(rows)}, {"poison": len(rows)}, 0.0)
+
+
+def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> None:
+    """Publish the rows as the unit's next generation. Raises KeyError for a column that the part does not have."""
+    schema = PARTS[job.stage]
+    strangers = {name for row in rows for name in row} - set(schema.names)
+    if strangers:
+        raise KeyError(f"stage {job.stage} made columns that schemas/ does not know: {', '.join(sorted(strangers))}")
+    attempts = {item["key"]: item["attempt"] + 1 for item in items}
+    for row in rows:
+        row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
+    prefix = f"{job.unit}-{dataset.plan.fingerprints[job.stage]}"
+    generation = newest_generation((dataset.root / "parts" / job.stage).glob(f"{prefix}-*.parquet"))
+    published = False
+    while not published:  # a ghost of a killed run may take the number first; its rows are older, ours count
+        generation += 1
+        for row in rows:
+            row["generation"] = generation
+        table = pa.Table.from_pylist(rows, schema=schema)
+        published = dataset.store.publish_table(f"parts/{job.stage}/{prefix}-{generation}.parquet", table)
+
+
+@functools.cache
+def airlock() -> Airlock:
+    """This process's way to its limited children."""
+    return Airlock(("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut"))
+
+
+@functools.lru_cache(maxsize=1)
+def load_captioner(settings: Caption) -> Any:
+    """This process's captioner; weights load once."""
+    return captioners.load(settings)

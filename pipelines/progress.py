@@ -1,0 +1,64 @@
+"""Show a run as it goes: bars with an ETA on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipelines.perform import Done
+
+LINE_EVERY_S = 5.0
+
+
+class Reporter:
+    """Counts the jobs of each stage; a context manager."""
+
+    def __init__(self, totals: dict[str, int], console: Console) -> None:
+        self.statuses: dict[str, Counter[str]] = {stage: Counter() for stage in totals}
+        self.reasons: Counter[str] = Counter()
+        self._totals = totals
+        self._done: Counter[str] = Counter()
+        self._console = console
+        self._start = self._last = time.monotonic()
+        self._bars = Progress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("units  {task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks = {stage: self._bars.add_task(stage, total=total, note="") for stage, total in totals.items()}
+
+    def __enter__(self) -> Reporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+        if not self._console.is_terminal and self._done:
+            self._say()
+
+    def __call__(self, done: Done) -> None:
+        """One job is over."""
+        self._done[done.stage] += 1
+        self.statuses[done.stage].update(done.statuses)
+        self.reasons.update(done.reasons)
+        note = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True))
+        self._bars.update(self._tasks[done.stage], advance=1, note=note)
+        if not self._console.is_terminal and time.monotonic() - self._last > LINE_EVERY_S:
+            self._last = time.monotonic()
+            self._say()
+
+    def _say(self) -> None:
+        spent = time.monotonic() - self._start
+        share = sum(self._done.values()) / max(sum(self._totals.values()), 1)
+        left = f"ETA {spent / share - spent:.0f} s" if 0 < share < 1 else "done"
+        counts = " · ".join(f"{stage} {self._done[stage]}/{total}" for stage, total in self._totals.items())
+        self._console.print(f"{spent:6.1f} s  {counts} units  {left}", highlight=False)

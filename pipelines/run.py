@@ -1,0 +1,169 @@
+"""A run: one lock, one plan, one order of units through the stages, then the shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from hdvg.config import Recipe
+from hdvg.dataset import Accepted, Dataset, folder_problem
+from hdvg.errors import UsageError
+from hdvg.settings import STAGES, Plan, make_plan
+from hdvg.shards import write_shards
+from hdvg.store import Store
+from pipelines.graph import GRAPH, Stage, check
+from pipelines.progress import Reporter
+from pipelines.runners import OnRay, Order, Runner, Serial
+
+
+@dataclass(frozen=True)
+class Where:
+    """On what a run runs."""
+
+    runner: str | None = None
+    address: str | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+
+    def make(self, recipe: Recipe) -> Runner:
+        """The runner asked for, else the recipe's."""
+        if (self.runner or recipe.run.runner) == "serial":
+            return Serial(recipe)
+        return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run is to do with the dataset."""
+
+    links: Sequence[str] = ()
+    stages: tuple[str, ...] = STAGES
+    shards: bool = True
+    retry: tuple[str, ...] = ()
+    new_work: bool = False
+    where: Where = field(default_factory=Where)
+
+
+def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
+    """Do the task over the dataset at `root`, made if it is not there; True unless an item ended in an unknown error.
+
+    Raises UsageError (bad input, another run at work) and ResourceError (disk full); all commits stay.
+    """
+    check()
+    problem = folder_problem(root)
+    if problem:
+        raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
+    if not task.links and not (root / "dataset.toml").exists():
+        raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
+    root.mkdir(parents=True, exist_ok=True)
+    root = root.resolve()
+    dataset = Dataset(root, make_plan(recipe), Store(root))
+    with dataset.store.lock():
+        dataset.store.sweep()
+        _announce_changes(dataset, console, new_work=task.new_work)
+        dataset.prepare()
+        for links in task.links:
+            _announce(dataset.accept(links), links, console)
+        fine = _pass_stages(dataset, task, console)
+        drop_sources(dataset)
+        if task.shards:
+            _shard(dataset, console)
+    return fine
+
+
+def _announce_changes(dataset: Dataset, console: Console, *, new_work: bool) -> None:
+    """Say aloud what other settings mean; refuse to fetch or split everything anew unless told to."""
+    if not (dataset.root / "dataset.toml").exists():
+        return
+    before: Plan = Dataset.open(dataset.root).plan
+    changed = [stage for stage in STAGES if before.fingerprints[stage] != dataset.plan.fingerprints[stage]]
+    if before.recipe.filter != dataset.plan.recipe.filter:
+        console.print("other filter thresholds: verdicts are decided again, by query; no media is touched")
+    if changed:
+        console.print(f"other settings: {', '.join(changed)} will be done again for all their items")
+    if {"download", "split"} & set(changed) and not new_work:
+        raise UsageError(
+            f"{dataset.root} was made with other settings for {', '.join(changed)}; doing these again for all videos is new work: "
+            "add --new-work if you mean it, use another --out, or the settings in its dataset.toml"
+        )
+
+
+def _announce(accepted: Accepted, links: str, console: Console) -> None:
+    parts = [f"{accepted.new} new"]
+    parts += [f"{count} {word}" for count, word in ((accepted.known, "known"), (accepted.duplicates, "duplicate"), (accepted.bad, "bad")) if count]
+    console.print(f"{links}: {', '.join(parts)}", highlight=False)
+
+
+def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
+    order = plan_order(dataset, task)
+    if not order.units:
+        console.print("nothing to do at " + ", ".join(task.stages) + ": all is done")
+        return True
+    totals = {
+        stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)
+    }
+    with Reporter(totals, console) as reporter:
+        task.where.make(dataset.plan.recipe)(order, reporter)
+    return reporter.reasons["error"] == 0
+
+
+def plan_order(dataset: Dataset, task: Task) -> Order:
+    """The units with pending work, each from its first such stage on."""
+    stages: tuple[Stage, ...] = tuple(stage for stage in GRAPH if stage.name in task.stages and _wanted(stage, dataset.plan))
+    names = [stage.name for stage in stages]
+    with dataset.manifest() as manifest:
+        rows = manifest.rows(
+            "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
+            "where w.old_status is null or w.old_status = 'retry' "
+            "or (w.old_status = 'failed' and list_contains(?::varchar[], w.old_reason)) group by all",
+            [list(task.retry)],
+        )
+    units: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: row["unit"]):
+        if row["stage"] in names:
+            index = names.index(row["stage"])
+            units[row["unit"]] = min(units.get(row["unit"], index), index)
+    return Order(dataset.root, stages, units, task.retry)
+
+
+def _wanted(stage: Stage, plan: Plan) -> bool:
+    return stage.name != "caption" or plan.captions_wanted
+
+
+def drop_sources(dataset: Dataset) -> None:
+    """Remove the source files no pending work needs, if the recipe keeps none."""
+    if dataset.plan.recipe.storage.keep_sources:
+        return
+    with dataset.manifest() as manifest:
+        rows = manifest.rows(
+            "select distinct sha256 from videos where sha256 is not null and video_id not in "
+            "(select video_id from pending where stage in ('split', 'cut'))"
+        )
+    for row in rows:
+        found = dataset.store.find_media(row["sha256"])
+        if found is not None:
+            dataset.store.remove(str(found.relative_to(dataset.root)))
+
+
+def shard(root: Path, console: Console) -> None:
+    """Write, or complete, the shards of the dataset at `root`."""
+    dataset = Dataset.open(root)
+    with dataset.store.lock():
+        dataset.store.sweep()
+        _shard(dataset, console)
+
+
+def _shard(dataset: Dataset, console: Console) -> None:
+    clips = write_shards(dataset)
+    console.print(f"shards/: {clips} clips", highlight=False)
+
+
+def decide(root: Path, recipe: Recipe) -> Dataset:
+    """Give the dataset other filter thresholds: its verdicts change with them, no stage runs."""
+    dataset = Dataset(Dataset.open(root).root, make_plan(recipe))
+    with dataset.store.lock():
+        dataset.prepare()
+    return dataset

@@ -1,0 +1,144 @@
+"""Two runners over the same graph and the same `perform`: `Serial` in this process, `OnRay` on a laptop or a cluster."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from hdvg.config import Recipe
+from hdvg.dataset import Dataset
+from hdvg.sources.hosts import HostGate
+from pipelines.graph import Stage
+from pipelines.perform import Done, Job, pending_items, perform, poison
+
+CRASHES = 2
+"""Workers that one job may kill before it is split into single items, and a single item before it is called poison."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run: units and the stages they pass, over one dataset."""
+
+    root: Path
+    stages: tuple[Stage, ...]
+    units: dict[str, int]
+    """Unit -> index in `stages` of the first stage that has work for it."""
+    retry: tuple[str, ...] = ()
+
+    def job(self, unit: str, stage: int) -> Job:
+        """The job of a unit at the stage of that index."""
+        return Job(self.root, self.stages[stage].name, unit, self.retry)
+
+
+class Runner(Protocol):
+    """Runs an order to its end and reports every job done; raises what stops a run (UsageError, ResourceError)."""
+
+    def __call__(self, order: Order, report: Callable[[Done], None]) -> None: ...
+
+
+def make_gate(recipe: Recipe) -> HostGate:
+    """The run's politeness, by its recipe."""
+    fetch = recipe.fetch
+    return HostGate(per_host=fetch.per_host, interval_s=fetch.host_interval_s, max_wait_s=fetch.max_wait_s)
+
+
+class Serial:
+    """One unit after the other, in this process."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._gate = make_gate(recipe)
+
+    def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
+        for unit, first in order.units.items():
+            for stage in range(first, len(order.stages)):
+                report(perform(order.job(unit, stage), self._gate))
+
+
+class Queues:
+    """Which job starts next: later stages first, and no stage runs far ahead of the one after it."""
+
+    def __init__(self, order: Order, slots: list[int]) -> None:
+        self._order = order
+        self._slots = slots
+        self._stage = {stage.name: index for index, stage in enumerate(order.stages)}
+        self._fresh: list[deque[Job]] = [deque() for _ in order.stages]
+        self._waiting: list[deque[Job]] = [deque() for _ in order.stages]
+        self._running: Counter[int] = Counter()
+        self._open: Counter[str] = Counter()
+        for unit, first in order.units.items():
+            self._fresh[first].append(order.job(unit, first))
+            self._open[unit] += 1
+
+    def next(self) -> Job | None:
+        """A job to start now, or None if the slots are taken or the stages after are behind."""
+        for stage in reversed(range(len(self._slots))):
+            if self._running[stage] < self._slots[stage] and not self._held_back(stage):
+                queue = self._waiting[stage] or self._fresh[stage]
+                if queue:
+                    self._running[stage] += 1
+                    return queue.popleft()
+        return None
+
+    def add(self, job: Job) -> None:
+        """A job to try again, before its unit goes on."""
+        self._waiting[self._stage[job.stage]].appendleft(job)
+        self._open[job.unit] += 1
+
+    def ended(self, job: Job) -> None:
+        """The job is over; when its unit has no other one open, the unit goes on to the next stage."""
+        stage = self._stage[job.stage]
+        self._running[stage] -= 1
+        self._open[job.unit] -= 1
+        if self._open[job.unit] == 0 and stage + 1 < len(self._slots):
+            self._waiting[stage + 1].append(self._order.job(job.unit, stage + 1))
+            self._open[job.unit] += 1
+
+    def _held_back(self, stage: int) -> bool:
+        after = stage + 1
+        return after < len(self._slots) and len(self._waiting[after]) >= 2 * self._slots[after]
+
+
+class OnRay:
+    """Ray tasks, and actors where a stage has a model, behind a bounded window; names travel, never media."""
+
+    def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
+        self._recipe = recipe
+        self._where = {"address": address, "cpus": cpus, "gpus": gpus}
+
+    def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
+        from pipelines.cluster import Cluster  # imports ray
+
+        stages = {stage.name: stage for stage in order.stages}
+        with Cluster(self._recipe, **self._where) as cluster:
+            queues = Queues(order, [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages])
+            crashes: Counter[Job] = Counter()
+            running: dict[object, Job] = {}
+            while True:
+                while (job := queues.next()) is not None:
+                    running[cluster.start(stages[job.stage], job)] = job
+                if not running:
+                    return
+                ref = cluster.wait(running)
+                job = running.pop(ref)
+                done = cluster.result(ref)
+                if done is None:
+                    crashes[job] += 1
+                    done = after_crash(job, crashes[job], queues)
+                if done is not None:
+                    report(done)
+                queues.ended(job)
+
+
+def after_crash(job: Job, crashes: int, queues: Queues) -> Done | None:
+    """A job killed its worker: try it again, then its items one by one; an item that goes on killing is poison."""
+    if crashes < CRASHES:
+        queues.add(job)
+    elif job.keys is None:
+        for item in pending_items(Dataset.open(job.root), job):
+            queues.add(replace(job, keys=(item["key"],)))
+    else:
+        return poison(job)
+    return None

@@ -1,0 +1,92 @@
+"""What one stage gets to do one unit, and how its items' outcomes become rows."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hdvg.airlock import Airlock, Limits
+from hdvg.dataset import Dataset
+from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+
+Row = dict[str, Any]
+TRIES = 5
+"""Runs in which an item may end as `retry`; then it is `failed`."""
+
+
+class Gate(Protocol):
+    """Politeness towards hosts, shared by the whole run (hdvg.sources.hosts.HostGate, here or in a Ray actor)."""
+
+    def ask(self, host: str) -> float: ...
+
+    def done(self, host: str, retry_after_s: float | None = None, blocked: bool = False) -> None: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """One unit at one stage: its dataset, its pending items, and the shared services of the process."""
+
+    dataset: Dataset
+    items: list[Row]
+    gate: Gate
+    airlock: Airlock
+    captioner: Any = None
+
+    @property
+    def limits(self) -> Limits:
+        """The walls of a decode, cut or probe child."""
+        limits = self.dataset.plan.recipe.limits
+        return Limits(wall_s=limits.wall_s, memory_mb=limits.memory_mb, file_mb=limits.file_mb)
+
+    def guarded(self, do: Callable[[Row], list[Row]], item: Row) -> list[Row]:
+        """The rows of one item: `do`'s, or one that says why there are none."""
+        return self.guarded_batch(lambda items: do(items[0]), [item])
+
+    def guarded_batch(self, do: Callable[[list[Row]], list[Row]], items: list[Row]) -> list[Row]:
+        """As `guarded` for items done together: a batch that fails is done again one by one, so only the guilty fails."""
+        start = time.monotonic()
+        try:
+            rows = do(items)
+        except (UsageError, ResourceError):
+            raise  # the run's trouble, not the item's
+        except Exception as error:
+            if len(items) > 1:
+                return [row for item in items for row in self.guarded_batch(do, [item])]
+            rows = [_failed(items[0], error)]
+        seconds = (time.monotonic() - start) / len(items)
+        for row in rows:
+            row.setdefault("status", "ok")
+            row.setdefault("seconds", seconds)
+        return rows
+
+
+def _failed(item: Row, error: Exception) -> Row:
+    """The row of an item without a result; an exception that is no ItemError is reported with its traceback."""
+    if not isinstance(error, ItemError):
+        error = ItemError("error", "".join(traceback.format_exception(error)))
+    transient = isinstance(error, TransientError) and item["attempt"] + 1 < TRIES
+    row = {"video_id": item["video_id"], "status": "retry" if transient else "failed"}
+    row |= {"reason": error.reason, "detail": error.detail}
+    return row | ({"clip_id": item["clip_id"]} if "clip_id" in item else {})
+
+
+def each(work: Work, do: Callable[[Row], list[Row]]) -> Iterator[Row]:
+    """Do the unit's items one after the other."""
+    for item in work.items:
+        yield from work.guarded(do, item)
+
+
+def batches(items: list[Row], size: int) -> Iterable[list[Row]]:
+    """The items in runs of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def scratch_path(folder: Path, name: str) -> Path:
+    """A file that a child left in its scratch folder; its name is checked, for the child is not trusted."""
+    if Path(name).name != name:
+        raise ItemError("error", f"a child named a file outside its folder: {name!r}")
+    return folder / name

@@ -1,0 +1,36 @@
+"""How a column is written down: its type, its sentence, and whether two equal runs may differ in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from schemas import SCHEMA_VERSION
+
+
+def column(name: str, kind: pa.DataType, doc: str, *, volatile: bool = False) -> pa.Field:
+    """A documented column. A *volatile* one (a time, a count of tries) may differ between two equal runs."""
+    return pa.field(name, kind, metadata={"doc": doc} | ({"volatile": "yes"} if volatile else {}))
+
+
+def table(*groups: Iterable[pa.Field]) -> pa.Schema:
+    """A schema of the groups' columns, in order, each name once."""
+    fields: dict[str, pa.Field] = {}
+    for group in groups:
+        for field in group:
+            fields.setdefault(field.name, field)
+    return pa.schema(list(fields.values()), metadata={"hdvg_schema_version": str(SCHEMA_VERSION)})
+
+
+def doc(field: pa.Field) -> str:
+    """The sentence of a column."""
+    return (field.metadata or {}).get(b"doc", b"").decode()
+
+
+def stable_names(schema: pa.Schema) -> list[str]:
+    """The columns in which two equal runs agree."""
+    return [field.name for field in schema if b"volatile" not in (field.metadata or {})]
+
+
+STR, INT, REAL, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()

@@ -1,0 +1,133 @@
+-- The dataset as DuckDB views. In a DuckDB shell, from the dataset's folder:  .read manifest.sql
+-- Made by hdvg from the dataset's settings; a new threshold changes only the rule list in `verdicts`.
+
+create or replace view inputs as
+select * from read_parquet(${inputs}, union_by_name = true) ${unit_filter};
+
+-- The newest word on every item, stage by stage.
+create or replace view downloaded as
+select * from read_parquet(${download}, union_by_name = true)
+qualify row_number() over (partition by video_id order by generation desc) = 1;
+
+create or replace view split_rows as
+select * from read_parquet(${split}, union_by_name = true);
+
+create or replace view scanned as
+select * from split_rows where clip_id is null
+qualify row_number() over (partition by video_id order by generation desc) = 1;
+
+create or replace view cuts as
+select * from read_parquet(${cut}, union_by_name = true)
+qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
+
+create or replace view captioned as
+select * from read_parquet(${caption}, union_by_name = true)
+qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
+
+-- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
+create or replace view videos as
+with links as (
+    select video_id, source, unit, seq, any_value(link) as link
+    from inputs where status = 'new' group by all
+),
+owners as (
+    select video_id, first_value(video_id) over (partition by sha256 order by seq, video_id) as owner
+    from downloaded join links using (video_id) where status = 'ok'
+),
+known as (
+    select links.video_id, links.source, links.link, links.unit, links.seq, owners.owner,
+        case when d.video_id is null then 'download'
+             when d.status <> 'ok' then 'download'
+             when owners.owner <> links.video_id then 'download'
+             else 'split' end as stage,
+        case when d.video_id is null then 'pending'
+             when d.status <> 'ok' then d.status
+             when owners.owner <> links.video_id then 'failed'
+             else coalesce(s.status, 'pending') end as status,
+        case when d.status <> 'ok' then d.reason
+             when owners.owner <> links.video_id then 'duplicate'
+             else s.reason end as reason,
+        case when d.status <> 'ok' then d.detail
+             when owners.owner <> links.video_id then 'same bytes as video ' || owners.owner
+             else s.detail end as detail,
+        case when d.status <> 'ok' then d.attempt else coalesce(s.attempt, d.attempt) end as attempt,
+        ${fetched_columns},
+        ${scanned_columns},
+        s.generation as split_generation
+    from links
+    left join downloaded d using (video_id)
+    left join owners using (video_id)
+    left join scanned s using (video_id)
+)
+select * from known;
+
+create or replace view clip_rows as
+select c.*
+from split_rows c
+join videos v on v.video_id = c.video_id and v.split_generation = c.generation
+where c.clip_id is not null and v.status = 'ok';
+
+create or replace view clips as
+select ${span_columns}, c.video_id, cuts.status as cut_status,
+    cuts.clip_sha256, cuts.clip_bytes, cuts.clip_width, cuts.clip_height, cuts.clip_codec
+from clip_rows c left join cuts using (video_id, clip_id);
+
+create or replace view measures as
+select clip_id, video_id, ${measured_columns} from clip_rows;
+
+-- A clip is kept when no rule names a reason against it; a missing measure is a reason.
+create or replace view verdicts as
+select clip_id, video_id, len(reasons) = 0 as keep, reasons
+from (select clip_id, video_id, list_filter(${reasons}, lambda x: x is not null) as reasons from measures);
+
+create or replace view captions as
+select c.clip_id, c.video_id, c.captioner, c.model, c.text
+from captioned c semi join clip_rows using (video_id, clip_id)
+where c.status = 'ok';
+
+create or replace view shards as
+select * from read_parquet(${shard}, union_by_name = true) order by shard;
+
+-- One row for everything that did not work out, and why.
+create or replace view failures as
+select link as key, 'input' as stage, status, reason, detail, 1 as attempt, link as source, video_id
+from inputs where status = 'failed'
+union all by name
+select video_id as key, stage, status, reason, detail, attempt, source, video_id
+from videos where status in ('failed', 'retry')
+union all by name
+select clip_id as key, 'cut' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
+from cuts c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'
+union all by name
+select clip_id as key, 'caption' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
+from captioned c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok';
+
+-- The join: one row a clip.
+create or replace view dataset as
+select c.*, m.* exclude (clip_id, video_id), r.keep, r.reasons,
+    t.captioner, t.model, t.text as caption,
+    v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
+from clips c
+join measures m using (video_id, clip_id)
+join verdicts r using (video_id, clip_id)
+join videos v using (video_id)
+left join captions t using (video_id, clip_id);
+
+-- What is left to do. `old_*` is the last word on the item, if there is one.
+create or replace view wanted as
+select 'download' as stage, video_id as key, video_id, d.status as old_status, d.reason as old_reason, d.attempt
+from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)
+union all by name
+select 'split' as stage, video_id as key, video_id, s.status as old_status, s.reason as old_reason, s.attempt
+from videos v left join scanned s using (video_id) where v.stage = 'split'
+union all by name
+select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
+from verdicts left join cuts c using (video_id, clip_id) where keep
+union all by name
+select 'caption' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
+from verdicts left join captioned c using (video_id, clip_id) where keep and ${captions_wanted};
+
+create or replace view pending as
+select w.stage, w.key, w.video_id, i.unit, coalesce(w.attempt, 0) as attempt
+from wanted w join (select distinct video_id, unit from inputs where status = 'new') i using (video_id)
+where w.old_status is null or w.old_status = 'retry';

@@ -1,0 +1,27 @@
+"""The part files: one schema per stage, put together from the tables' columns."""
+
+from schemas.captions import CAPTION
+from schemas.clips import CUT, SPAN
+from schemas.columns import INT, STR, column, table
+from schemas.measures import MEASURED
+from schemas.outcomes import OUTCOME
+from schemas.videos import FETCHED, SCANNED
+
+PARTS = {
+    "download": table(OUTCOME, FETCHED),
+    # one row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file
+    "split": table(OUTCOME, SPAN, MEASURED, SCANNED),
+    "cut": table(OUTCOME, CUT),
+    "caption": table(OUTCOME, CAPTION),
+}
+
+SHARD_PART = table(
+    [
+        column("shard", STR, "path of the shard in the dataset"),
+        column("split", STR, "name of the split"),
+        column("content", STR, "hash of what the shard holds: its rows and the settings that packed them"),
+        column("sha256", STR, "hash of the shard file"),
+        column("bytes", INT, "size of the shard file"),
+        column("n_clips", INT, "clips in it"),
+    ]
+)

@@ -1,0 +1,31 @@
+"""The product: Parquet shards with clip bytes, caption, span, measures, provenance and licence."""
+
+import pyarrow as pa
+
+from schemas.captions import CAPTION
+from schemas.clips import CUT, SPAN
+from schemas.columns import INT, STR, column, table
+from schemas.measures import MEASURED
+from schemas.videos import FETCHED
+
+_PROVENANCE = {"title", "licence", "uploader_id", "upload_date", "categories", "webpage_url"}
+_CAPTION = {"captioner", "model"}
+
+SHARDS = table(
+    [
+        column("clip_id", STR, "hash of (video content hash, start_pts, end_pts, time base)"),
+        column("video", pa.binary(), "the clip: H.264 mp4, exactly the frames of its span"),
+        column("caption", STR, "the text"),
+    ],
+    [field for field in CAPTION if field.name in _CAPTION],
+    [
+        column("video_id", STR, "hash of the canonical source"),
+        column("source", STR, "the canonical source: where the video came from"),
+        column("video_sha256", STR, "hash of the source file"),
+    ],
+    [field for field in FETCHED if field.name in _PROVENANCE],
+    [field for field in SPAN if field.name not in {"clip_id", "keyframes"}],
+    MEASURED,
+    [field for field in CUT if field.name != "clip_id"],
+    [column("schema_version", INT, "version of this layout")],
+)

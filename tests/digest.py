@@ -1,0 +1,33 @@
+"""What must be equal in two equal runs: all rows but their volatile columns, clip bytes and shard contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from hdvg.dataset import Dataset
+from schemas.outcomes import OUTCOME
+from schemas.videos import FETCHED
+
+VOLATILE = {field.name for field in [*OUTCOME, *FETCHED] if b"volatile" in (field.metadata or {})} | {"split_generation"}
+TABLES = ("videos", "clips", "measures", "verdicts", "captions", "failures", "shards", "dataset", "pending")
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """The comparable contents of the dataset at `root`, table by table, and of its shards, file by file."""
+    dataset = Dataset.open(root)
+    found: dict[str, Any] = {}
+    with dataset.manifest() as manifest:
+        for table in TABLES:
+            rows = [{k: v for k, v in row.items() if k not in VOLATILE} for row in manifest.rows(f"select * from {table}")]
+            found[table] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+        for row in manifest.rows("select clip_sha256 from clips where cut_status = 'ok'"):
+            path = dataset.store.find_media(row["clip_sha256"])
+            found[row["clip_sha256"]] = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in sorted((root / "shards").glob("*.parquet")):
+        found[path.name] = hashlib.sha256(str(pq.read_table(path).to_pylist()).encode()).hexdigest()
+    return found

@@ -1,0 +1,58 @@
+"""Recipes: typed, frozen, and clear about what is wrong."""
+
+import pytest
+
+from hdvg.config import Recipe, parse_recipe
+from hdvg.errors import UsageError
+from pipelines.recipes import find_recipe, shipped
+
+
+def test_unknown_key_is_an_error_with_a_suggestion():
+    with pytest.raises(UsageError, match=r"`filter.min_sec` is no setting; did you mean `min_s`"):
+        parse_recipe({"filter": {"min_sec": 3}})
+
+
+@pytest.mark.parametrize("override", ["filter.min_s=-1", "cut.crf=99", "split.detector=magic", "shard.row_group_mb=65"])
+def test_value_out_of_range_names_key_and_value(override):
+    key, value = override.split("=")
+    with pytest.raises(UsageError, match=key) as error:
+        parse_recipe({}, [override])
+    assert value in str(error.value)
+
+
+def test_set_reaches_anywhere_and_none_takes_a_rule_away():
+    recipe = parse_recipe({"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=none", "caption.prompt=a photo of"])
+    assert (recipe.filter.min_s, recipe.filter.max_s, recipe.caption.prompt) == (3.0, None, "a photo of")
+
+
+@pytest.mark.parametrize("override", ["filter", "name.x=1"])
+def test_malformed_set_is_a_usage_error(override):
+    with pytest.raises(UsageError, match="--set"):
+        parse_recipe({"name": "x"}, [override])
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().name = "other"
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipe_survives_its_own_toml(name, tmp_path):
+    recipe = find_recipe(name)
+    copy = tmp_path / "copy.toml"
+    copy.write_text(recipe.to_toml())
+    assert find_recipe(str(copy)) == recipe
+    assert recipe.name == name
+    assert recipe.about
+
+
+def test_unknown_recipe_suggests_one():
+    with pytest.raises(UsageError, match="did you mean `demo`"):
+        find_recipe("demoo")
+
+
+def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_filter():
+    recipe = find_recipe("hd_vg_130m")
+    assert recipe.filter.model_dump(exclude_none=True) == {}
+    found = recipe.split.model_dump(include={"detector", "adaptive_threshold", "min_scene_frames", "window_frames", "min_content_val"})
+    assert found == {"detector": "adaptive", "adaptive_threshold": 3.0, "min_scene_frames": 15, "window_frames": 2, "min_content_val": 15.0}

@@ -1,0 +1,351 @@
+"""Real yt-dlp in the real airlock against servers on loopback: each way to fail ends in its reason."""
+
+import random
+import re
+import threading
+import time
+
+import pytest
+
+from hdvg.airlock import Airlock
+from hdvg.config import Fetch
+from hdvg.errors import ItemError, TransientError
+from hdvg.sources.fetch import PRELOAD, fetch
+from hdvg.sources.hosts import HostGate
+from hdvg.sources.info import INFO_KEYS
+from tests import servers as web
+
+MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
+HTML = b"<!DOCTYPE html><html><body>Sorry</body></html>"
+CAP_MB = 1.0
+SETTINGS = Fetch(silence_s=0.4, wall_s=10, tries=1, max_mb=CAP_MB, max_wait_s=2)
+
+
+@pytest.fixture(scope="module")
+def airlock():
+    lock = Airlock(preload=PRELOAD)
+    yield lock
+    lock.close()
+
+
+@pytest.fixture
+def server():
+    with web.HostileServer() as running:
+        running.add("/ok.mp4", web.body(MEDIA))
+        yield running
+
+
+@pytest.fixture
+def inner():
+    """A server the fetch must never reach: what it would find behind the firewall."""
+    with web.HostileServer("127.0.0.2") as running:
+        running.add("/secret.mp4", web.body(MEDIA))
+        yield running
+
+
+@pytest.fixture
+def take(airlock, tmp_path):
+    def run(source, *, gate=None, **changed):
+        settings = SETTINGS.model_copy(update=changed)
+        return fetch(source, scratch=tmp_path, settings=settings, airlock=airlock, gate=gate or HostGate(4, 0, 2))
+
+    return run
+
+
+def fails(take, source, **changed):
+    with pytest.raises(ItemError) as failed:
+        take(source, **changed)
+    return failed.value
+
+
+def bytes_below(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+# What works
+
+
+def test_direct_file_arrives_whole_with_its_info(server, take, tmp_path):
+    got = take(server.url("/ok.mp4"))
+    assert got.path.read_bytes() == MEDIA
+    assert got.path.is_relative_to(tmp_path)
+    assert tuple(got.info) == INFO_KEYS
+    assert (got.info["title"], got.info["extractor"]) == ("ok", "generic")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [got.path]
+
+
+def test_hls_segments_arrive_in_order(server, take):
+    parts = [bytes([0, number]) * 5000 for number in (1, 2, 3)]
+    for number, part in enumerate(parts):
+        server.add(f"/{number}.ts", web.body(part, "video/mp2t"))
+    got = take(server.add_hls("/list.m3u8", ["/0.ts", "/1.ts", "/2.ts"]))
+    assert got.path.read_bytes() == b"".join(parts)
+
+
+@pytest.mark.parametrize("html", ['<video src="/ok.mp4"></video>', '<video src="/ok.mp4"></video><video src="/2.mp4">'])
+def test_page_gives_its_first_video(server, take, html):
+    got = take(server.add("/page", web.page(html)))
+    assert got.path.read_bytes() == MEDIA
+    assert got.info["title"].startswith("A page")
+    assert server.hits["/2.mp4"] == 0
+
+
+def test_names_on_disk_never_come_from_the_source(server, take, tmp_path):
+    address = server.add(
+        "/..%2f..%2fevil%00.mp4", web.body(MEDIA, Content_Disposition='attachment; filename="../../x"')
+    )
+    got = take(address)
+    assert got.path.name == "source.bin"
+    assert re.fullmatch(r"fetch-\w{8}", got.path.parent.name)
+    assert list(tmp_path.iterdir()) == [got.path.parent]
+
+
+def test_local_file_is_taken_without_a_child(take, tmp_path):
+    video = tmp_path / "my film.mp4"
+    video.write_bytes(MEDIA)
+    got = take(video.as_uri())
+    assert got.path.read_bytes() == MEDIA
+    assert tuple(got.info) == INFO_KEYS
+    assert got.info["title"] == "my film"
+    got.path.unlink()
+    assert fails(take, video.as_uri(), max_mb=0.01).reason == "too_big"
+    video.unlink()
+    assert fails(take, video.as_uri()).reason == "gone"
+
+
+# What fails, and how it is called
+
+ANSWERS = {
+    "missing": ("gone", web.status(404)),
+    "removed": ("gone", web.status(410)),
+    "login": ("private", web.status(401)),
+    "forbidden": ("blocked", web.status(403)),
+    "legal": ("geo", web.status(451)),
+    "teapot": ("error", web.status(418)),
+    "busy": ("throttled", web.status(503)),
+    "slow-down": ("throttled", web.status(429)),
+    "broken": ("network", web.status(502)),
+    "reset": ("network", web.raw(b"")),
+    "garbage": ("protocol", web.raw(b"\x16\x03\x01 hello\r\n\r\n")),
+    "headers": ("protocol", web.raw(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 300 + b"\r\n")),
+    "long-header": ("protocol", web.raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n")),
+    "short": ("short", web.short(MEDIA, len(MEDIA) * 5)),
+    "silence": ("timeout", web.silence()),
+    "endless": ("too_big", web.endless()),
+    "endless-page": ("too_big", web.endless("text/html")),
+    "long": ("too_big", web.short(MEDIA, 50 << 20)),
+    "bomb": ("too_big", web.bomb(30)),
+    "bomb-page": ("too_big", web.bomb(30, "text/html")),
+    "to-file": ("redirect", web.redirect("file:///etc/passwd")),
+    "to-data": ("redirect", web.redirect("data:video/mp4;base64,AAAA")),
+    "to-ftp": ("redirect", web.redirect("ftp://127.0.0.1/x.mp4")),
+    "page-file": ("redirect", web.page('<video src="file:///etc/passwd"></video>')),
+    "page": ("not_media", web.page("hello")),
+    "html-as-mp4": ("not_media", web.body(HTML)),
+    "json-as-mp4": ("not_media", web.body(b'{"error": "no"}')),
+    "json": ("not_media", web.body(b'{"error": "no"}', "application/json")),
+    "empty": ("not_media", web.body(b"")),
+    "sound": ("no_video", web.body(MEDIA, "audio/mpeg")),
+    "noai": ("opt_out", web.body(MEDIA, X_Robots_Tag="noindex, noai")),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answer_ends_in_its_reason(server, take, tmp_path, name):
+    reason, answer = ANSWERS[name]
+    error = fails(take, server.add(f"/{name}", answer))
+    assert error.reason == reason, error.detail
+    assert isinstance(error, TransientError) == (reason in {"throttled", "network", "protocol", "short", "timeout"})
+    assert bytes_below(tmp_path) == 0
+    assert server.hits[f"/{name}"] <= 2  # one look, one download
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("http://127.0.0.1:9/x.mp4", "network"),
+        ("http://nobody.invalid/x.mp4", "network"),
+        ("http://[::1]:80/x.mp4", "forbidden_address"),
+        ("http://169.254.169.254/latest/meta-data", "forbidden_address"),
+        ("http://0.0.0.0/x.mp4", "forbidden_address"),
+        ("http://100.64.0.1/x.mp4", "forbidden_address"),
+        ("http://224.0.0.1/x.mp4", "forbidden_address"),
+    ],
+)
+def test_address_ends_in_its_reason(take, source, reason):
+    assert fails(take, source).reason == reason
+
+
+def test_redirect_loop_ends_after_ten_hops(server, take):
+    assert fails(take, server.add("/loop", web.redirect("/loop"))).reason == "redirect"
+    assert server.hits["/loop"] == 11
+
+
+@pytest.mark.parametrize("where", ["link", "page"])
+def test_playlist_without_an_end_is_live(server, take, where):
+    source = server.add_hls("/live.m3u8", ["/ok.mp4"], ended=False)
+    if where == "page":
+        source = server.add("/page", web.page('<video src="/live.m3u8"></video>'))
+    assert fails(take, source).reason == "live"
+    assert server.hits["/ok.mp4"] == 0
+
+
+def test_long_video_is_refused_before_its_first_byte(server, take):
+    source = server.add_hls("/long.m3u8", ["/ok.mp4"] * 10)
+    assert fails(take, source, max_duration_s=15).reason == "too_long"
+    assert server.hits["/ok.mp4"] == 0
+
+
+def test_missing_segment_fails_the_video(server, take):
+    assert fails(take, server.add_hls("/gap.m3u8", ["/ok.mp4", "/none.ts", "/ok.mp4"])).reason == "gone"
+
+
+def test_many_small_segments_do_not_pass_the_cap(server, take, tmp_path):
+    source = server.add_hls("/many.m3u8", ["/ok.mp4"] * 40)
+    assert fails(take, source).reason == "too_big"
+    assert server.hits["/ok.mp4"] <= CAP_MB * 2**20 / len(MEDIA) + 1
+    assert bytes_below(tmp_path) == 0
+
+
+def test_dripping_server_is_ended_by_the_clock(server, take):
+    source = server.add("/drip.mp4", web.drip(MEDIA, every_s=0.2))
+    start = time.monotonic()
+    error = fails(take, source, wall_s=1.5)
+    assert (error.reason, type(error)) == ("timeout", TransientError)
+    assert time.monotonic() - start < 1.5 + 2
+
+
+@pytest.mark.parametrize("kind", ["endless", "bomb"])
+def test_bytes_on_disk_never_exceed_the_cap(server, take, tmp_path, kind):
+    source = server.add("/big.mp4", web.endless() if kind == "endless" else web.bomb(30))
+    seen, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.wait(0.001):
+            try:
+                seen.append(bytes_below(tmp_path))
+            except FileNotFoundError:
+                continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    error = fails(take, source)
+    stop.set()
+    watcher.join()
+    assert error.reason == "too_big"
+    assert max(seen) <= CAP_MB * 2**20 + 4096  # the airlock's own result
+
+
+# The walls
+
+
+@pytest.mark.parametrize("way", ["redirect", "page", "segment", "key", "playlist", "robots"])
+def test_private_network_is_never_reached(server, inner, take, way):
+    secret = inner.url("/secret.mp4")
+    key = f'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="{secret}"\n#EXTINF:2,\n/ok.mp4\n'
+    sources = {
+        "redirect": lambda: server.add("/a", web.redirect(secret)),
+        "page": lambda: server.add("/a", web.page(f'<video><source src="{secret}" type="video/mp4"></video>')),
+        "segment": lambda: server.add_hls("/a.m3u8", [secret]),
+        "key": lambda: server.add("/a.m3u8", web.body(key.encode() + b"#EXT-X-ENDLIST", "application/x-mpegurl")),
+        "playlist": lambda: server.add("/a", web.page(f'<video src="{inner.url("/list.m3u8")}"></video>')),
+        "robots": lambda: server.add("/robots.txt", web.redirect(secret)).replace("robots.txt", "ok.mp4"),
+    }
+    assert fails(take, sources[way]()).reason == "forbidden_address"
+    assert not inner.hits
+
+
+def test_other_ports_of_the_named_host_are_closed(server, take):
+    with web.HostileServer() as other:
+        error = fails(take, server.add("/a", web.redirect(other.url("/x.mp4"))))
+        assert error.reason == "forbidden_address"
+        assert not other.hits
+
+
+def test_private_link_is_refused_when_the_settings_say_so(server, take):
+    assert fails(take, server.url("/ok.mp4"), private_links="refuse").reason == "forbidden_address"
+    assert not server.hits
+
+
+def test_plugins_and_settings_of_the_user_are_not_loaded(airlock, server, tmp_path, monkeypatch):
+    canary = tmp_path / "canary"
+    home = tmp_path / "home"
+    plugins = home / ".config/yt-dlp/plugins/bad/yt_dlp_plugins/extractor"
+    plugins.mkdir(parents=True)
+    (plugins / "bad.py").write_text(f"open({str(canary)!r}, 'w')")
+    (home / ".config/yt-dlp/config").write_text(f"--exec 'touch {canary}'")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    fresh = Airlock(preload=PRELOAD)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    try:
+        gate = HostGate(4, 0, 2)
+        fetch(server.url("/ok.mp4"), scratch=scratch, settings=SETTINGS, airlock=fresh, gate=gate)
+    finally:
+        fresh.close()
+    assert not canary.exists()
+
+
+# The manners
+
+
+def test_robots_txt_that_forbids_us_is_heeded_before_the_first_request(server, take):
+    server.add("/robots.txt", web.body(b"User-agent: hdvg\nDisallow: /ok\n", "text/plain"))
+    assert fails(take, server.url("/ok.mp4")).reason == "opt_out"
+    assert fails(take, server.add("/page", web.page('<video src="/ok.mp4"></video>'))).reason == "opt_out"
+    assert server.hits["/ok.mp4"] == 0
+    server.add("/robots.txt", web.body(b"User-agent: other\nDisallow: /\n", "text/plain"))
+    assert take(server.url("/ok.mp4")).path.read_bytes() == MEDIA
+
+
+def test_robots_txt_is_asked_once_a_video_and_its_failure_allows(server, take):
+    server.add("/robots.txt", web.status(500))
+    take(server.add("/page", web.page('<video src="/ok.mp4"></video>')))
+    assert server.hits["/robots.txt"] == 1
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_throttled_host_is_asked_again_after_its_retry_after(server, take, form):
+    asked = "1" if form == "seconds" else web.http_date(4)
+    server.add("/busy.mp4", web.status(429, Retry_After=asked), web.body(MEDIA))
+    assert take(server.url("/busy.mp4"), tries=2).path.read_bytes() == MEDIA
+    first, second = server.times["/busy.mp4"][:2]
+    assert second - first >= 0.9
+
+
+def test_throttled_host_is_slowed_for_everybody(server, take):
+    gate = HostGate(4, 0, 2)
+    host = f"127.0.0.1:{server.port}"
+    fails(take, server.add("/busy", web.status(429, Retry_After="9999")), gate=gate)
+    assert 1 < gate.ask(host) <= 2
+
+
+def test_failing_server_is_tried_again_with_growing_pauses(server, take):
+    server.add("/flaky.mp4", web.status(500), web.status(502), web.body(MEDIA))
+    assert take(server.url("/flaky.mp4"), tries=3).path.read_bytes() == MEDIA
+    first, second, third = server.times["/flaky.mp4"][:3]
+    assert 0.5 <= second - first <= 1.5 + 1
+    assert 1.0 <= third - second <= 2 + 1  # doubled, capped by max_wait_s
+
+
+def test_changed_file_is_never_spliced(server, take):
+    other = bytes(reversed(MEDIA))
+    torn = web.short(MEDIA[:50_000], len(MEDIA))
+    server.add("/torn.mp4", web.body(MEDIA), torn, web.body(other))
+    assert take(server.url("/torn.mp4"), tries=2, max_wait_s=0.1).path.read_bytes() == other
+
+
+def test_final_failure_is_not_tried_again(server, take):
+    assert fails(take, server.url("/none.mp4"), tries=3).reason == "gone"
+    assert server.hits["/none.mp4"] == 1
+
+
+def test_host_that_refused_is_left_alone_and_permits_come_back(server, take):
+    gate = HostGate(1, 0, 2)
+    take(server.url("/ok.mp4"), gate=gate)
+    fails(take, server.url("/none.mp4"), gate=gate)
+    assert fails(take, server.add("/403", web.status(403)), gate=gate).reason == "blocked"
+    before = server.hits.total()
+    assert fails(take, server.url("/ok.mp4"), gate=gate).reason == "blocked"
+    assert server.hits.total() == before

@@ -1,0 +1,79 @@
+"""Published once, whole, and never changed."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hdvg.errors import ResourceError, UsageError
+from hdvg.store import FileOps, Store
+
+
+def test_the_first_publisher_wins_and_the_file_never_changes(tmp_path):
+    store = Store(tmp_path)
+    assert store.publish("a/b.txt", lambda path: path.write_text("first"))
+    assert not store.publish("a/b.txt", lambda path: path.write_text("second"))
+    assert (tmp_path / "a/b.txt").read_text() == "first"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_media_is_found_by_its_bytes(tmp_path):
+    store = Store(tmp_path)
+    with store.scratch() as scratch:
+        (scratch / "x").write_bytes(b"abc")
+        sha256 = store.put_media(scratch / "x", "mp4")
+    assert sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert store.find_media(sha256).read_bytes() == b"abc"
+    assert store.find_media("0" * 64) is None
+
+
+@pytest.mark.parametrize("method", ["write", "fsync", "link"])
+def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, method):
+    class Full(FileOps):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    setattr(Full, method, refuse)
+    with pytest.raises(ResourceError, match=r"cannot write.*No space left"):
+        Store(tmp_path, Full()).publish("part.parquet", lambda path: path.write_text("x"))
+    assert not (tmp_path / "part.parquet").exists()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
+    script = "import sys; from pathlib import Path; from hdvg.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
+    store = Store(tmp_path)
+    with store.lock():
+        assert store.is_locked()
+        second = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
+    assert "another hdvg is working" in second.stderr
+    assert str(os.getpid()) in second.stderr
+    assert not store.is_locked()
+    with store.lock():
+        pass
+
+
+def test_lock_error_is_a_usage_error(tmp_path):
+    with Store(tmp_path).lock(), pytest.raises(UsageError), Store(tmp_path).lock():
+        pass
+
+
+def test_sweep_takes_what_killed_runs_left(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "tmp/half").mkdir(parents=True)
+    (tmp_path / "tmp/half/file").touch()
+    (tmp_path / "tmp/part").touch()
+    store.sweep()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_replace_gives_the_old_or_the_new_text(tmp_path):
+    store = Store(tmp_path)
+    store.replace("dataset.toml", "one")
+    store.replace("dataset.toml", "two")
+    assert Path(tmp_path / "dataset.toml").read_text() == "two"

@@ -1,0 +1,144 @@
+"""A run stopped before any file operation of any stage, by a kill or a power loss, ends like an undisturbed one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hdvg.config import parse_recipe
+from hdvg.dataset import Dataset
+from hdvg.settings import make_plan
+from hdvg.shards import write_shards
+from hdvg.store import FileOps, Store
+from hdvg.verify import verify
+from pipelines.perform import Job, perform
+from pipelines.run import make_gate
+from tests.crash import LOSSES, Crash, DyingOps
+from tests.digest import contents
+from tests.videos import draw_scenes
+
+STEPS = ("prepare", "download", "split", "cut", "shard")
+
+
+def do(step: str, root: Path, links: Path, store: Store) -> None:
+    """One step of a run over one unit."""
+    dataset = Dataset(root, make_plan(parse_recipe({"name": "crash", "caption": {"captioner": "none"}})), store)
+    if step == "prepare":
+        dataset.prepare()
+        dataset.accept(str(links))
+    elif step == "shard":
+        write_shards(dataset)
+    else:
+        with dataset.manifest() as manifest:
+            unit = manifest.one("select unit from inputs where unit is not null")
+        perform(Job(root, step, unit), make_gate(dataset.plan.recipe), dataset)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Links to one small video of two shots, and the dataset's state before each step and at the end."""
+    folder = tmp_path_factory.mktemp("crash")
+    (folder / "videos").mkdir()
+    draw_scenes(folder / "videos" / "two.mp4", scene_frames=(20, 20))
+    for before, step in zip(("start", *STEPS), STEPS, strict=False):
+        source = folder / before
+        source.mkdir(exist_ok=True)
+        shutil.copytree(source, folder / step)
+        do(step, folder / step, folder / "videos", Store(folder / step))
+    return folder
+
+
+def crashes(base: Path, step: str, tmp_path: Path, make_store: type[Store], ops: type[DyingOps]) -> Iterator[list[str]]:
+    """For each operation of the step: what is wrong after a crash before it and a second, undisturbed try."""
+    before = ("start", *STEPS)[STEPS.index(step)]
+    for at in range(1, 200):
+        root = tmp_path / str(at)
+        shutil.copytree(base / before, root)
+        dying = ops(at)
+        try:
+            do(step, root, base / "videos", make_store(root, dying))
+            assert at > 4, "the step made no file operations"
+            return
+        except Crash:
+            pass
+        yield [f"{step} {at} {loss}: {trouble}" for loss in LOSSES for trouble in resume(base, step, root, dying, loss)]
+    raise AssertionError("the step never ends")
+
+
+def resume(base: Path, step: str, root: Path, dying: DyingOps, loss: str) -> list[str]:
+    """Let the crash have its loss, try the rest of the run again, compare with the undisturbed end."""
+    kept = root.with_name(root.name + "-kept")
+    shutil.copytree(root, kept, symlinks=True)
+    LOSSES[loss](dying)
+    try:
+        for again in STEPS[STEPS.index(step) :]:
+            do(again, root, base / "videos", Store(root))
+        troubles = [str(problem) for problem in verify(Dataset.open(root))]
+        end = contents(root)
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+    finally:
+        shutil.rmtree(root)
+        kept.rename(root)
+    expected = contents(base / STEPS[-1])
+    return troubles + [f"{name} differs" for name in expected if end.get(name) != expected[name]]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash_before_any_file_operation_costs_nothing(base, step, tmp_path):
+    points = list(crashes(base, step, tmp_path, Store, DyingOps))
+    assert len(points) >= 4
+    assert [trouble for found in points for trouble in found] == []
+
+
+class NoFsync(DyingOps):
+    """Planted bug: data and names are never flushed."""
+
+    def fsync(self, path: Path) -> None:
+        self._step()
+
+
+class InPlace(Store):
+    """Planted bug: files grow under their final names."""
+
+    def _place(self, name, write, into):
+        final = self.root / name
+        self._folder(final.parent.relative_to(self.root))
+        if final.exists() and into == self._link_once:
+            return False
+        self.ops.write(final, write)
+        self.ops.fsync(final)
+        self.ops.fsync(final.parent)
+        return True
+
+
+class MarkerFirst(Store):
+    """Planted bug: the part that says done is published before the media it names."""
+
+    def __init__(self, root: Path, ops: FileOps | None = None) -> None:
+        super().__init__(root, ops)
+        self.later: list[tuple[Path, str]] = []
+
+    def put_media(self, path: Path, extension: str) -> str:
+        from hdvg.ids import file_sha256
+
+        kept = self.root / "tmp" / f"later-{len(self.later)}"
+        shutil.copyfile(path, kept)
+        self.later.append((kept, extension))
+        return file_sha256(path)
+
+    def publish_table(self, name: str, table: pa.Table) -> bool:
+        published = super().publish_table(name, table)
+        for path, extension in self.later:
+            super().put_media(path, extension)
+        self.later = []
+        return published
+
+
+@pytest.mark.parametrize(("store", "ops"), [(Store, NoFsync), (InPlace, DyingOps), (MarkerFirst, DyingOps)])
+def test_the_harness_catches_a_planted_bug(base, tmp_path, store, ops):
+    assert any(crashes(base, "split", tmp_path, store, ops))

@@ -1,0 +1,269 @@
+"""A whole run on real decoding, real yt-dlp and real files: each link one final row, and only new work is done."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from hdvg.config import Recipe, parse_recipe
+from hdvg.dataset import Dataset
+from hdvg.errors import UsageError
+from hdvg.explain import explain
+from hdvg.status import status
+from hdvg.store import Store
+from hdvg.verify import verify
+from pipelines.perform import Done
+from pipelines.run import Task, Where, decide, run
+from pipelines.runners import Order, Serial
+from tests.digest import contents
+from tests.servers import HostileServer
+from tests.videos import draw_scenes
+
+RECIPE = parse_recipe(
+    {"name": "test", "caption": {"captioner": "none"}, "filter": {"min_s": 0.5}, "fetch": {"silence_s": 1.0, "wall_s": 6.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1}}
+)
+
+
+class Counting(Serial):
+    """A serial runner that remembers what it did."""
+
+    def __call__(self, order: Order, report) -> None:
+        self.done: list[Done] = []
+
+        def remember(done: Done) -> None:
+            if done.statuses:
+                self.done.append(done)
+            report(done)
+
+        super().__call__(order, remember)
+
+
+class Here(Where):
+    """Run on a given runner."""
+
+    def __init__(self, runner: Counting) -> None:
+        object.__setattr__(self, "runner", runner)
+
+    def make(self, recipe: Recipe) -> Counting:
+        return self.runner
+
+
+def go(root: Path, recipe: Recipe = RECIPE, **task: object) -> list[Done]:
+    """Run a task; what jobs had something to do."""
+    runner = Counting(recipe)
+    runner.done = []
+    assert run(root, recipe, Task(where=Here(runner), **task), Console(file=io.StringIO()))
+    return runner.done
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small videos of two shots each, the first shot of the last one too short to keep."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number, scenes in enumerate([(20, 25), (30, 20), (6, 40)]):
+        draw_scenes(folder / f"{number}.mp4", scene_frames=scenes, seed=number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of the three videos, done; not to be changed."""
+    root = tmp_path_factory.mktemp("done") / "dataset"
+    go(root, links=[str(videos)])
+    return root
+
+
+@pytest.fixture
+def dataset(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "dataset"))
+
+
+def ask(root: Path, sql: str) -> list[tuple]:
+    with Dataset.open(root).manifest() as manifest:
+        return manifest.connection.execute(sql).fetchall()
+
+
+def test_shots_are_found_judged_cut_and_packed(finished):
+    assert ask(finished, "select n_frames, keep, reasons, cut_status from dataset order by n_frames") == [
+        (6, False, ["too_short"], None), (20, True, [], "ok"), (20, True, [], "ok"), (25, True, [], "ok"), (30, True, [], "ok"), (40, True, [], "ok"),
+    ]  # fmt: skip
+    assert verify(Dataset.open(finished)) == []
+    assert ask(finished, "select sum(n_clips) from shards") == [(5,)]
+
+
+def test_clip_that_is_dropped_is_never_encoded(finished):
+    rows = ask(finished, "select clip_id from dataset where not keep")
+    cut = {row[0] for row in ask(finished, "select clip_id from cuts")}
+    assert rows
+    assert not cut & {row[0] for row in rows}
+
+
+def test_doing_it_again_does_nothing(dataset, videos):
+    before = contents(dataset)
+    assert go(dataset, links=[str(videos)]) == []
+    assert go(dataset) == []
+    assert contents(dataset) == before
+
+
+def test_links_added_later_redo_nothing(dataset, videos, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.parquet")}
+    more = Path(shutil.copytree(videos, tmp_path / "more"))
+    draw_scenes(more / "new.mp4", scene_frames=(30,), seed=9)
+    done = go(dataset, links=[str(more / "new.mp4"), str(videos)])
+    assert sorted(job.stage for job in done) == ["cut", "download", "split"]
+    after = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.parquet")}
+    assert before.items() <= after.items()
+    assert verify(Dataset.open(dataset)) == []
+    assert ask(dataset, "select count(*) from dataset where keep") == [(6,)]
+
+
+def test_same_bytes_by_another_link_are_a_duplicate(dataset, videos, tmp_path):
+    shutil.copy(videos / "0.mp4", tmp_path / "copy.mp4")
+    go(dataset, links=[str(tmp_path / "copy.mp4")])
+    assert ask(dataset, "select status, reason, count(*) from videos group by all order by all") == [("failed", "duplicate", 1), ("ok", None, 3)]
+    assert ask(dataset, "select count(*) from clips") == [(6,)]
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
+    media = sorted((dataset / "media").rglob("*"))
+    decide(dataset, parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=1.0"]))
+    assert ask(dataset, "select count(*) from verdicts where keep") == [(3,)]
+    tighter = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=1.0"])
+    assert go(dataset, tighter) == []
+    assert sorted((dataset / "media").rglob("*")) == media
+    assert ask(dataset, "select sum(n_clips) from shards") == [(3,)]
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_looser_threshold_cuts_just_the_missing_clip(dataset):
+    looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=none"])
+    assert status(decide(dataset, looser))["pending"] == [{"stage": "cut", "items": 1}]
+    assert [(job.stage, job.statuses) for job in go(dataset, looser)] == [("cut", {"ok": 1})]
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_dropped_source_is_fetched_again_for_a_looser_threshold(videos, tmp_path):
+    lean = parse_recipe(RECIPE.model_dump(exclude_none=True), ["storage.keep_sources=false"])
+    go(tmp_path / "d", lean, links=[str(videos)])
+    assert not [path for path in (tmp_path / "d/media").rglob("*.mp4") if path.name[:-4] in {row[0] for row in ask(tmp_path / "d", "select sha256 from videos")}]
+    assert [job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=none"]))] == ["cut"]
+    assert ask(tmp_path / "d", "select count(*) from clips where cut_status = 'ok'") == [(6,)]
+    assert verify(Dataset.open(tmp_path / "d")) == []
+
+
+def test_other_captioner_captions_only(dataset, tiny_blip2):
+    captioned = parse_recipe(
+        RECIPE.model_dump(exclude_none=True), ["caption.captioner=blip2", f"caption.model={tiny_blip2}", "caption.beams=1", "caption.max_tokens=5"]
+    )
+    done = go(dataset, captioned)
+    assert {job.stage for job in done} == {"caption"}
+    assert ask(dataset, "select count(*) from captioned") == [(5,)]
+    assert go(dataset, captioned) == []
+    other = parse_recipe(captioned.model_dump(exclude_none=True), ["caption.prompt=a video of"])
+    assert {job.stage for job in go(dataset, other)} == {"caption"}
+
+
+def test_settings_that_redo_all_videos_are_refused_unless_meant(dataset):
+    content = parse_recipe(RECIPE.model_dump(exclude_none=True), ["split.detector=content"])
+    with pytest.raises(UsageError, match="--new-work"):
+        go(dataset, content)
+    assert {job.stage for job in go(dataset, content, new_work=True)} == {"split", "cut"}
+
+
+def test_stage_by_stage_is_the_whole_run(videos, finished, tmp_path):
+    for number, stage in enumerate(("download", "split", "cut")):
+        go(tmp_path / "d", links=[str(videos)] if number == 0 else [], stages=(stage,), shards=False)
+    go(tmp_path / "d")
+    assert contents(tmp_path / "d") == contents(finished)
+
+
+def test_shards_are_read_without_our_code(finished):
+    path = next((finished / "shards").glob("*.parquet"))
+    table = pq.read_table(path)
+    assert table.column_names[:3] == ["clip_id", "video", "caption"]
+    assert {field.metadata[b"doc"] for field in table.schema} >= {b"the text"}
+    assert b"hdvg_recipe" in table.schema.metadata
+    clip = table.to_pylist()[0]
+    assert clip["video"][4:8] == b"ftyp"
+    assert duckdb.sql(f"select count(*), min(octet_length(video)) > 0 from '{path}'").fetchone() == (5, True)
+
+
+def test_shards_load_with_hugging_face_datasets(finished, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    files = [str(path) for path in (finished / "shards").glob("*.parquet")]
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert rows.num_rows == 5
+    assert rows[0]["video"][4:8] == b"ftyp"
+
+
+def test_manifest_sql_works_in_a_bare_duckdb_shell(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    shell = duckdb.connect()
+    shell.execute(Path("manifest.sql").read_text())
+    assert shell.execute("select count(*) from dataset where keep").fetchone() == (5,)
+
+
+def test_explain_shows_every_rule_with_its_margin(finished):
+    (clip,) = ask(finished, "select clip_id from dataset where not keep")[0]
+    said = explain(Dataset.open(finished), clip[:12])
+    assert (said["verdict"], said["reasons"]) == ("dropped", ["too_short"])
+    (rule,) = said["rules"]
+    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("min_s", 0.5, False)
+    assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.5)
+    assert "av=" in said["video"]["tools"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "delete"])
+def test_verify_names_every_harmed_file(dataset, harm):
+    for pattern in ("media/*/*", "shards/*.parquet", "parts/split/*-0.parquet"):
+        path = next(path for path in sorted(dataset.glob(pattern)) if "seed" not in path.name)
+        before = path.read_bytes()
+        if harm == "delete":
+            path.unlink()
+        else:
+            middle = len(before) // 2
+            path.write_bytes(before[:middle] + (bytes([before[middle] ^ 1]) + before[middle + 1 :] if harm == "flip" else b""))
+        assert verify(Dataset.open(dataset)), pattern
+        path.write_bytes(before)
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_every_link_has_exactly_one_final_row_with_its_reason(videos, tmp_path):
+    with HostileServer() as server:
+        expected = hostile_links(server, videos)
+        (tmp_path / "links.txt").write_text("\n".join([*expected, next(iter(expected)), "ftp://example.com/a.mp4"]))
+        go(tmp_path / "d", links=[str(tmp_path / "links.txt")])
+    found = dict(ask(tmp_path / "d", "select link, coalesce(reason, status) from videos"))
+    assert found == expected
+    assert dict(ask(tmp_path / "d", "select link, reason from inputs where status = 'failed'")) == {
+        next(iter(expected)): "duplicate",
+        "ftp://example.com/a.mp4": "bad_input",
+    }
+    assert verify(Dataset.open(tmp_path / "d")) == []
+    assert {row[0] for row in ask(tmp_path / "d", "select status from videos")} <= {"ok", "failed", "retry"}
+    sources = {row[0] for row in ask(tmp_path / "d", "select sha256 from videos where status = 'ok'")}
+    clips = {row[0] for row in ask(tmp_path / "d", "select clip_sha256 from clips")}
+    packs = {row[0] for row in ask(tmp_path / "d", "select keyframes from clips")}
+    truncated = {row[0] for row in ask(tmp_path / "d", "select sha256 from videos where reason = 'truncated'")}
+    assert {path.stem for path in (tmp_path / "d/media").glob("*/*")} <= sources | clips | packs | truncated
+
+
+def test_unknown_folder_is_refused(tmp_path):
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(UsageError, match=r"thesis\.doc"):
+        go(tmp_path, links=["x"])
+    with pytest.raises(UsageError, match="--links"):
+        go(tmp_path / "new")
+
+
+def test_a_second_run_on_the_folder_is_refused(dataset):
+    with Store(dataset).lock(), pytest.raises(UsageError, match="another hdvg"):
+        go(dataset)

@@ -1,0 +1,65 @@
+"""The README tells the truth: every command and flag in it exists, and every command stands in it."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import typer
+from typer.main import get_command
+
+from hdvg.cli import app
+from hdvg.config import Filter, Recipe
+from hdvg.rules import RULES
+
+README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands
+RECIPE_COMMANDS = COMMANDS["recipe"].commands
+
+
+def flags_of(command: object) -> set[str]:
+    return {flag for param in command.params for flag in param.opts} | {"--help"}
+
+
+def test_every_command_in_the_readme_exists_with_its_flags():
+    lines = re.findall(r"hdvg (?!--)([a-z|\\]+)((?: [^`\n]*)?)", README)
+    assert len(lines) > 15
+    for names, rest in lines:
+        for name in names.replace("\\", "").split("|"):
+            if name not in COMMANDS:
+                assert not re.match(r"[a-z]+$", name) or f"`hdvg {name}" not in README, f"README names `hdvg {name}`"
+                continue
+            known = flags_of(COMMANDS[name])
+            assert set(re.findall(r"--[a-z-]+", rest.split("#")[0])) <= known, f"hdvg {name}{rest}"
+
+
+def test_every_flag_in_the_readme_belongs_to_some_command():
+    known = set().union(*(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"})
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_every_command_stands_in_the_readme_and_has_help():
+    for name, command in COMMANDS.items():
+        assert re.search(rf"hdvg [a-z|\\]*\b{name}\b", README), name
+        assert command.help
+        for param in command.params:
+            assert isinstance(param, typer.core.TyperArgument) or param.help, f"{name} {param.name}"
+
+
+def test_every_setting_in_the_readmes_recipe_exists():
+    for section, setting in re.findall(r"--set ([a-z]+)\.([a-z_]+)=", README):
+        assert setting in type(getattr(Recipe(), section)).model_fields
+    assert {rule.setting for rule in RULES} == set(Filter.model_fields)
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = "import sys; sys.argv = ['hdvg', '--help']\ntry:\n import hdvg.cli; hdvg.cli.main()\nexcept SystemExit: pass\n"
+    code += "print(sorted({'ray', 'torch', 'cv2', 'pyarrow', 'duckdb', 'av', 'yt_dlp', 'pydantic'} & set(sys.modules)))"
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert said.stdout.splitlines()[-1] == "[]"
+    assert min(times) < 0.3
