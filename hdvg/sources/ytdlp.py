@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yt_dlp  # type: ignore[import-untyped]
-import yt_dlp.extractor._extractors  # type: ignore[import-untyped]  # all 1,800 of them, once, in the fork server
-import yt_dlp.globals  # type: ignore[import-untyped]
-from yt_dlp.networking._requests import RequestsRH  # type: ignore[import-untyped]
-from yt_dlp.networking.exceptions import HTTPError, RequestError  # type: ignore[import-untyped]
+import yt_dlp
+import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
+import yt_dlp.globals
+from yt_dlp.networking._requests import RequestsRH
+from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from hdvg.errors import ItemError, ResourceError
 from hdvg.sources.failures import failure

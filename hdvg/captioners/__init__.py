@@ -1,0 +1,106 @@
+"""One file a captioner: shots in, one line of text each out; this file says what a captioner is and finds it by name.
+
+Nothing heavy is imported here: torch, transformers and OpenCV load when a captioner is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hdvg.config import Caption
+from hdvg.errors import UsageError
+
+# name -> "module:Class". The module imports nothing heavy at its top; the class has
+#   `needs`                 modules it cannot work without -> what people call them
+#   `fingerprint(settings)` a static method, see `fingerprint` below
+#   `Class(settings)`       a `Captioner`
+CAPTIONERS: dict[str, str] = {
+    "tags": "hdvg.captioners.tags:Tags",
+    "blip2": "hdvg.captioners.blip2:Blip2",
+}
+
+MAX_CHARACTERS = 1000
+_JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji need
+
+Find = Callable[[str], object | None]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One clip as a captioner sees it.
+
+    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name;
+    a captioner does without those that are absent or None.
+    """
+
+    clip_id: str
+    keyframes: Mapping[str, bytes]
+    measures: Mapping[str, float | str | None]
+
+
+class Captioner(Protocol):
+    """Writes text for shots.
+
+    `model` names the model and ends in a short hash or revision of its content; it stands in every row.
+    """
+
+    name: str
+    model: str
+
+    def caption(self, shots: Sequence[Shot]) -> list[str]:
+        """One `clean` text a shot, in the order of the shots, the same for any split into batches.
+
+        "" where there is no usable text (no keyframe that decodes): the pipeline's failure `caption`.
+        """
+
+
+def load(settings: Caption, *, find: Find = importlib.util.find_spec) -> Captioner:
+    """The captioner that `settings` asks for, with its model in memory.
+
+    Raises UsageError on an unknown captioner, a missing package, or a model that cannot be loaded.
+    """
+    captioner: Captioner = _known(settings.captioner, find=find)(settings)
+    return captioner
+
+
+def fingerprint(settings: Caption, *, find: Find = importlib.util.find_spec) -> str:
+    """16 hex digits that change with the model files that shape the text; torch and transformers stay unimported.
+
+    The other settings (prompt, beams, ...) are not in it. Raises UsageError as `load` does, as far as it can tell
+    without loading the model.
+    """
+    digits: str = _known(settings.captioner, find=find).fingerprint(settings)
+    return digits
+
+
+def clean(text: str, *, lower_case: bool) -> str:
+    """`text` as one line, NFC, without control characters, at most 1000 characters; idempotent.
+
+    `lower_case` writes as HD-VG-130M's captions do: lower case, no final stop.
+    """
+    spaced = "".join(" " if letter.isspace() else letter for letter in text)
+    kept = "".join(letter for letter in spaced if letter in _JOINERS or unicodedata.category(letter)[0] != "C")
+    cased = kept.lower() if lower_case else kept
+    line = " ".join(unicodedata.normalize("NFC", cased).split())[:MAX_CHARACTERS].rstrip()
+    return line.rstrip(" .") if lower_case else line
+
+
+def _known(name: str, *, find: Find) -> Any:  # Any: a class by its name in a string; the contract test checks its shape
+    """The class of captioner `name`, once everything it needs can be found."""
+    if name not in CAPTIONERS:
+        near = difflib.get_close_matches(name, CAPTIONERS, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise UsageError(f"caption.captioner = {name!r} is no captioner; {hint}known: {', '.join(CAPTIONERS)}, none")
+    module, _, attribute = CAPTIONERS[name].partition(":")
+    kind = getattr(importlib.import_module(module), attribute)
+    missing = [spoken for package, spoken in kind.needs.items() if find(package) is None]
+    if missing:
+        listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        raise UsageError(f"captioner `{name}` needs {listed}: pip install 'hdvg[caption]'")
+    return kind

@@ -1,0 +1,123 @@
+"""The one decode pass: every frame of a video stream, in display order, with integer pts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.error import FFmpegError, InvalidDataError, OSError as FFmpegOSError
+
+from hdvg.errors import ItemError
+
+FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
+"""Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
+
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "probesize": "5000000", "analyzeduration": "10000000"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame: index from 0, pts in the stream's time base, and the picture as coded (not turned)."""
+
+    index: int
+    pts: int
+    picture: av.VideoFrame
+
+
+@contextmanager
+def open_video(path: str, *, threads: int = 1, max_pixels: int) -> Iterator[tuple[Any, Any]]:
+    """The container and its first real video stream (cover art is none), ready to decode.
+
+    Raises ItemError not_media, no_video, unsupported, encrypted or too_large.
+    """
+    try:
+        container = av.open(path, options=OPTIONS, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        raise ItemError("not_media", str(error)) from error
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
+        if not streams:
+            raise ItemError("no_video", f"{container.format.name} without a video stream")
+        stream = streams[0]
+        context = stream.codec_context
+        if context is None or not context.name:
+            raise ItemError("unsupported", "no decoder for this codec")
+        if context.codec_tag == "encv":
+            raise ItemError("encrypted", "protected sample entry")
+        if context.width * context.height > max_pixels:
+            raise ItemError("too_large", f"{context.width}x{context.height}")
+        context.options = {"max_pixels": str(max_pixels)}
+        context.thread_type = "AUTO"
+        context.thread_count = threads
+        yield container, stream
+
+
+class Decoder:
+    """Iterates over a stream's frames once; `errors`, `packets` and `end_pts` tell what happened."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container = container
+        self._stream = stream
+        self.errors = 0
+        self.packets = 0
+        self.end_pts = 0
+        self._last: int | None = None
+        self._step = 1
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames with strictly increasing pts; a frame without one gets the last step's, one that goes back is an error."""
+        index = 0
+        for picture in self._pictures():
+            pts = picture.pts if picture.pts is not None else picture.dts
+            if pts is None:
+                pts = 0 if self._last is None else self._last + self._step
+            if self._last is not None:
+                if pts <= self._last:
+                    self.errors += 1
+                    continue
+                self._step = pts - self._last
+            self._last = pts
+            self.end_pts = pts + (picture.duration or self._step)
+            yield Frame(index, pts, picture)
+            index += 1
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+                self.packets += packet.size > 0
+                pictures = packet.decode()
+            except StopIteration:
+                return
+            except (InvalidDataError, FFmpegOSError):
+                self.errors += 1
+                if self.errors > 1000 and self.errors > self.packets // 2:
+                    return
+                continue
+            except FFmpegError as error:
+                raise ItemError("unsupported", str(error)) from error
+            yield from pictures
+
+
+def geometry(stream: Any, picture: av.VideoFrame) -> dict[str, Any]:
+    """Coded and displayed size of a picture, its turn (clockwise degrees, right angles only) and pixel aspect."""
+    turn = -round(picture.rotation) % 360
+    rotation = turn if turn in (90, 180, 270) else 0
+    sar = Fraction(stream.sample_aspect_ratio or 1)
+    sar = sar if 0 < sar < 100 else Fraction(1)
+    width, height = max(round(picture.width * sar), 1), picture.height
+    if rotation in (90, 270):
+        width, height = height, width
+    return {
+        "coded_width": picture.width,
+        "coded_height": picture.height,
+        "width": width,
+        "height": height,
+        "rotation": rotation,
+        "sar": f"{sar.numerator}/{sar.denominator}",
+    }

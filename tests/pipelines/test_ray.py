@@ -1,0 +1,148 @@
+"""Both runners keep one contract; a Ray run may be killed anywhere and ends like an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hdvg.dataset import Dataset
+from hdvg.verify import verify
+from tests.digest import contents
+from tests.servers import serve_folder
+from tests.videos import draw_scenes
+
+SETTINGS = ["--set", "caption.captioner=none", "--set", "filter.min_height_px=none", "--set", "filter.min_s=0.5", "--set", "filter.max_static_share=none"]
+
+
+def command(root: Path, links: Path, runner: str) -> list[str]:
+    return [sys.executable, "-m", "hdvg.cli", "run", "demo", "--links", str(links), "--out", str(root), "--runner", runner, *SETTINGS]
+
+
+@pytest.fixture(scope="module")
+def links(tmp_path_factory: pytest.TempPathFactory):
+    """Six links to small videos on a loopback server, one of them dead, one not a video."""
+    folder = tmp_path_factory.mktemp("served")
+    for number in range(4):
+        draw_scenes(folder / f"{number}.mp4", scene_frames=(20, 15 + number), seed=number)
+    (folder / "page.html").write_text("<html><body>no video</body></html>")
+    with serve_folder(folder) as server:
+        urls = [server.url(f"/{name}") for name in ("0.mp4", "1.mp4", "2.mp4", "3.mp4", "page.html", "gone.mp4")]
+        path = folder / "links.txt"
+        path.write_text("\n".join(urls))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(links, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What a serial run without disturbance gives."""
+    root = tmp_path_factory.mktemp("serial") / "dataset"
+    subprocess.run(command(root, links, "serial"), check=True, capture_output=True)
+    assert verify(Dataset.open(root)) == []
+    found = contents(root)
+    assert len(found["dataset"]) == 8
+    assert len(found["failures"]) == 2
+    return found
+
+
+@pytest.mark.ray
+def test_ray_and_serial_make_the_same_dataset(links, undisturbed, tmp_path):
+    subprocess.run(command(tmp_path / "d", links, "ray"), check=True, capture_output=True)
+    assert contents(tmp_path / "d") == undisturbed
+    assert verify(Dataset.open(tmp_path / "d")) == []
+
+
+def processes_of(root: Path) -> list[tuple[int, str]]:
+    """Processes that work for the dataset: (pid, kind), kind driver, worker (ray) or child (in the airlock)."""
+    found = []
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        if where.startswith(f"{root}/tmp"):
+            found.append((pid, "child"))
+        elif "hdvg.cli run" in line and str(root) in line:
+            found.append((pid, "driver"))
+        elif line.startswith("ray::perform"):
+            found.append((pid, "worker"))
+    return found
+
+
+def disturb(root: Path, links: Path, runner: str, *, kind: str, after_s: float) -> bool:
+    """Start the run, kill one process of a kind some time after the first shows; whether one was killed."""
+    run = subprocess.Popen(command(root, links, runner), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = None
+        while run.poll() is None:
+            victims = [pid for pid, name in processes_of(root) if name == kind]
+            if victims and deadline is None:
+                deadline = time.monotonic() + after_s
+            if victims and deadline is not None and time.monotonic() >= deadline:
+                os.kill(victims[0], signal.SIGKILL)
+                return True
+            time.sleep(0.01)
+        return False
+    finally:
+        if kind == "driver":
+            run.kill()
+        run.wait(timeout=120)
+
+
+@pytest.mark.parametrize("kind", ["driver", "child"])
+def test_serial_run_killed_at_random_moments_ends_like_an_undisturbed_one(links, undisturbed, tmp_path, kind):
+    moments = random.Random(kind)
+    root = tmp_path / "d"
+    kills = sum(disturb(root, links, "serial", kind=kind, after_s=moments.uniform(0, 1.2) if kind == "driver" else 0.0) for _ in range(4))
+    assert kills >= 2
+    subprocess.run(command(root, links, "serial"), check=True, capture_output=True)
+    assert contents(root) == undisturbed
+    assert verify(Dataset.open(root)) == []
+    assert list((root / "tmp").iterdir()) == []
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("kind", ["driver", "worker"])
+def test_ray_run_killed_ends_like_an_undisturbed_one(links, undisturbed, tmp_path, kind):
+    root = tmp_path / "d"
+    after_s = 7.0 if kind == "driver" else 0.2
+    assert disturb(root, links, "ray", kind=kind, after_s=after_s)
+    subprocess.run(command(root, links, "ray"), check=True, capture_output=True)
+    assert contents(root) == undisturbed
+    assert verify(Dataset.open(root)) == []
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, sent, code):
+    root = tmp_path / "d"
+    run = subprocess.Popen(command(root, links, "serial"), stderr=subprocess.PIPE, text=True)
+    while not any(kind == "child" for _, kind in processes_of(root)):
+        time.sleep(0.02)
+        assert run.poll() is None
+    run.send_signal(sent)
+    said = run.communicate(timeout=20)[1]
+    assert run.returncode == code
+    assert "the same command goes on" in said
+    deadline = time.monotonic() + 10
+    while processes_of(root) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_of(root) == []
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_thousand_links_run_in_bounded_memory(tmp_path):
+    from tests.bench.bench_run import measure
+
+    figures = measure(tmp_path, videos=1000)
+    assert figures["ok"] == 1000
+    assert figures["driver_peak_mb"] < 700
+    assert shutil.disk_usage(tmp_path).free > 0

@@ -1,0 +1,165 @@
+"""The rules of the house that a linter cannot know: which way imports point, what must not be in the repository."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("schemas", "hdvg", "pipelines")  # each may import those before it
+BANNED_NAMES = {"utils", "util", "common", "core", "base", "managers", "manager", "helpers", "misc"}
+BUNDLE_MB = 10
+
+CATCHES_ALL = {
+    ("pipelines/work.py", "Exception"): "the runner: an unknown failure becomes a row with its traceback",
+    ("hdvg/airlock.py", "Exception"): "the child's boundary: what a library raises must cross it as data",
+    (
+        "hdvg/airlock.py",
+        "BaseException",
+    ): "the child's very end: it must leave by _exit, never return into the parent's code",
+}
+"""Where anything may be caught, once each, and why."""
+
+# with a letter in brackets, so that this file does not find itself
+MACHINE_PATHS = re.compile(r"/[w]ork/(?:main|shared|\.)|/[o]pt/(?:pypi|wheels)|/[r]oot/|/[t]mp/w/|/[h]ome/\w+/")
+REGISTRIES = re.compile(r"[p]ypi\.org|[p]ythonhosted|[d]ownload\.pytorch|[r]egistry\.npmjs|[d]eb\.debian\.org")
+
+
+@cache
+def tracked_files() -> tuple[Path, ...]:
+    """Files that git tracks or would track; all but the ignored ones."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+    )
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    return tuple(path for path in paths if path.is_file())
+
+
+@cache
+def modules(*packages: str) -> tuple[tuple[str, ast.Module], ...]:
+    """Path below the root and syntax tree of every module of the packages."""
+    paths = sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+    return tuple((path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Top name of every import, and whether it stands inside a function's body."""
+    inside = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            yield (node.module or "").split(".")[0], id(node) in inside
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for number, package in enumerate(PACKAGES):
+        above = set(PACKAGES[number + 1 :])
+        for path, tree in modules(package):
+            for name, in_function in imports(tree):
+                allowed = path == "hdvg/cli.py" and name == "pipelines" and in_function
+                if name in above and not allowed:
+                    wrong.append(f"{path} imports {name}")
+    assert wrong == []
+
+
+def test_schemas_import_pyarrow_only() -> None:
+    allowed = {"pyarrow", "schemas"} | set(sys.stdlib_module_names)
+    assert [(path, name) for path, tree in modules("schemas") for name, _ in imports(tree) if name not in allowed] == []
+
+
+def test_only_pipelines_say_ray() -> None:
+    assert [path for path, tree in modules("hdvg", "schemas") if "ray" in {name for name, _ in imports(tree)}] == []
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    names = [
+        path for path, _ in modules(*PACKAGES, "tests") if {Path(path).stem, *Path(path).parts[:-1]} & BANNED_NAMES
+    ]
+    assert names == []
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_module_opens_with_a_docstring() -> None:
+    def silent(path: str, tree: ast.Module) -> bool:
+        empty_package = path.startswith("tests/") and not tree.body
+        return not ast.get_docstring(tree) and not empty_package
+
+    assert [path for path, tree in modules(*PACKAGES, "tests") if silent(path, tree)] == []
+
+
+def test_no_command_goes_through_a_shell() -> None:
+    found = []
+    for path, tree in modules(*PACKAGES):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            shell = [word for word in node.keywords if word.arg == "shell" and ast.unparse(word.value) != "False"]
+            if shell or called in {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}:
+                found.append(f"{path}:{node.lineno}: {called}")
+    assert found == []
+
+
+def test_everything_is_caught_only_where_the_list_says_so() -> None:
+    found: list[tuple[str, str]] = []
+    for path, tree in modules(*PACKAGES):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler):
+                caught = {"BaseException"} if node.type is None else set(re.findall(r"\w+", ast.unparse(node.type)))
+                found += [(path, name) for name in sorted(caught & {"Exception", "BaseException"})]
+    assert sorted(found) == sorted(CATCHES_ALL)
+
+
+def test_nothing_names_this_machine_or_a_registry() -> None:
+    found = []
+    for path in tracked_files():
+        text = path.read_bytes()
+        if b"\0" in text:
+            continue
+        for number, line in enumerate(text.decode("utf-8").splitlines(), start=1):
+            if MACHINE_PATHS.search(line) or REGISTRIES.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+    assert found == []
+
+
+def test_bundled_media_are_small_and_attributed() -> None:
+    folder = ROOT / "pipelines/demo/media"
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= BUNDLE_MB * 1_000_000
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in files if path.name not in readme and path.name != "README.md"] == []
+
+
+def test_constraints_pin_every_dependency_exactly() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["caption"], *extras["dev"]]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+    pinned = {plain_name(line.split("==")[0]) for line in pins}
+    assert [need for need in wanted if plain_name(re.split(r"[<>=!~\[; ]", need)[0]) not in pinned] == []
+    assert "torchvision" not in pinned
+
+
+def plain_name(name: str) -> str:
+    """A package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
