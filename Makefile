@@ -2,7 +2,7 @@
 #   make demo                     curate the bundled real videos, ask about them         (ARGS='--out my-demo')
 #   make test                     the test suite                       (ARGS='tests/hdvg -k store', ARGS='-m slow')
 #   make check                    format, lint, types
-#   make bench                    every benchmark, last line of each is JSON             (BENCH=overhead for one)
+#   make bench                    every benchmark, last line of each is JSON             (BENCH=bench_run for one)
 #   make clean                    take .venv, caches and builds away; datasets stay
 
 PYTHON ?= python3

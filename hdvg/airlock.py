@@ -6,6 +6,7 @@ empty environment and its scratch folder as the current one. A crash, a hang or 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -27,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hdvg.errors import ItemError, TransientError
+from hdvg.errors import ItemError, ResourceError, TransientError
 
 RESULT_MB = 256
 PR_SET_PDEATHSIG = 1
@@ -99,6 +100,11 @@ class Airlock:
                 env={**os.environ, **one_thread},
                 start_new_session=True,  # a Ctrl-C is the runner's to handle
             )
+            assert self._server.stdout is not None
+            if not self._server.stdout.readline():
+                raise ResourceError(
+                    f"the server of limited child processes does not start ({' '.join(self._preload)}); see above"
+                )
             threading.Thread(target=self._listen, args=(self._server,), daemon=True).start()
         return self._server
 
@@ -155,6 +161,7 @@ def serve(preload: Sequence[str]) -> None:
     jobs = os.fdopen(os.dup(0), "rb", buffering=0)
     reports = os.fdopen(os.dup(1), "wb", buffering=0)
     selector.register(jobs, selectors.EVENT_READ)
+    reports.write(b"ready\n")
     children: dict[int, _Child] = {}
     pending = b""
     while True:
@@ -203,10 +210,8 @@ def _report(child: _Child, reports: Any) -> None:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _run(job: dict[str, Any]) -> NoReturn:
@@ -253,7 +258,12 @@ def _call(job: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": getattr(importlib.import_module(module), function)(**job["kwargs"])}
     except TransientError as error:
-        return {"kind": "transient", "reason": error.reason, "detail": error.detail, "retry_after_s": error.retry_after_s}
+        return {
+            "kind": "transient",
+            "reason": error.reason,
+            "detail": error.detail,
+            "retry_after_s": error.retry_after_s,
+        }
     except ItemError as error:
         return {"kind": "item", "reason": error.reason, "detail": error.detail}
     except MemoryError:

@@ -29,18 +29,36 @@ app = typer.Typer(
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a whole run.")
 app.add_typer(recipes, name="recipe")
 
-Target = Annotated[str, typer.Argument(metavar="RECIPE|DATASET", help="a recipe with --out; or a dataset, to go on with its own settings")]
+Target = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE|DATASET", help="a recipe with --out; or a dataset, to go on with its own settings"),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
 Links = Annotated[
     list[str] | None,
-    typer.Option("--links", "-l", metavar="FILE|FOLDER|URL", help="text, CSV, JSONL or Parquet list, folder of videos, or one link; may be repeated"),
+    typer.Option(
+        "--links",
+        "-l",
+        metavar="FILE|FOLDER|URL",
+        help="text, CSV, JSONL or Parquet list, folder of videos, or one link; may be repeated",
+    ),
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")]
-Sets = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; none takes a rule away")]
-RunnerName = Annotated[str | None, typer.Option("--runner", metavar="ray|serial", help="ray: all cores or a cluster; serial: this process only")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; none takes a rule away"),
+]
+RunnerName = Annotated[
+    str | None,
+    typer.Option("--runner", metavar="ray|serial", help="ray: all cores or a cluster; serial: this process only"),
+]
 Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs to use on this machine; default all")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs to use on this machine; default all")]
-Address = Annotated[str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")
+]
 NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 
@@ -125,7 +143,10 @@ def shard(dataset: Folder) -> None:
 @app.command()
 def query(
     dataset: Folder,
-    sql: Annotated[str, typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset")],
+    sql: Annotated[
+        str,
+        typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset"),
+    ],
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header")] = False,
     parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="write a Parquet file")] = None,
@@ -185,7 +206,11 @@ def verify(dataset: Folder, as_json: Json = False) -> None:
 
 
 @app.command()
-def explain(dataset: Folder, clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")], as_json: Json = False) -> None:
+def explain(
+    dataset: Folder,
+    clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")],
+    as_json: Json = False,
+) -> None:
     """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
     from hdvg.dataset import Dataset
     from hdvg.explain import explain as find
@@ -193,7 +218,9 @@ def explain(dataset: Folder, clip_id: Annotated[str, typer.Argument(help="the cl
     said = find(Dataset.open(dataset), clip_id)
     if as_json:
         return _print_json(said)
-    typer.echo(f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else ""))
+    typer.echo(
+        f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
+    )
     if said["rules"]:
         names = ["rule", "measure", "value", "threshold", "margin", "passes", "reason"]
         _print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
@@ -233,7 +260,11 @@ def recipe_list(as_json: Json = False) -> None:
 
 
 @recipes.command("show")
-def recipe_show(recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")], sets: Sets = None, as_json: Json = False) -> None:
+def recipe_show(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")],
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
     """Print a recipe with every setting, as TOML to copy and change. Example: hdvg recipe show demo > mine.toml"""
     from pipelines.recipes import find_recipe
 
@@ -245,7 +276,9 @@ def recipe_show(recipe: Annotated[str, typer.Argument(help="a shipped recipe or 
 
 
 @recipes.command("validate")
-def recipe_validate(recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")], sets: Sets = None) -> None:
+def recipe_validate(
+    recipe: Annotated[str, typer.Argument(help="a shipped recipe or a TOML file")], sets: Sets = None
+) -> None:
     """Check a recipe: unknown keys, types, ranges. Exit 0, or 2 with what is wrong."""
     from pipelines.recipes import find_recipe
 
@@ -253,7 +286,9 @@ def recipe_validate(recipe: Annotated[str, typer.Argument(help="a shipped recipe
 
 
 @app.command()
-def doctor(as_json: Json = False, folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path()) -> None:
+def doctor(
+    as_json: Json = False, folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path()
+) -> None:
     """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, ports, GPU, models."""
     from dataclasses import asdict
 
@@ -297,7 +332,10 @@ def _work(
     else:
         _show_stage(dataset, stage)
     if not fine:
-        typer.echo('some items failed in a way hdvg does not know: hdvg query … "from failures where reason = \'error\'"', err=True)
+        typer.echo(
+            "some items failed in a way hdvg does not know: hdvg query … \"from failures where reason = 'error'\"",
+            err=True,
+        )
         raise typer.Exit(1)
 
 
@@ -312,7 +350,9 @@ def _resolve(target: str, out: Path | None, sets: list[str]) -> tuple[Path, Reci
     if target in shipped() and not (Path(target) / "dataset.toml").exists():
         raise UsageError(f"recipe {target}: say where the dataset is to lie with --out DATASET")
     dataset = Dataset.open(Path(target))
-    return dataset.root, parse_recipe(dataset.plan.recipe.model_dump(exclude_none=True), sets, where=f"{target}/dataset.toml")
+    return dataset.root, parse_recipe(
+        dataset.plan.recipe.model_dump(exclude_none=True), sets, where=f"{target}/dataset.toml"
+    )
 
 
 class _Terminated(KeyboardInterrupt):
@@ -346,10 +386,15 @@ def _show_status(dataset: Any, *, as_json: bool) -> None:
     _print_table(["stage", "items", "hours"], (row.values() for row in said["funnel"]))
     for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
         if said[key]:
-            _print_table([title if index == 0 else name for index, name in enumerate(said[key][0])], (row.values() for row in said[key]))
+            _print_table(
+                [title if index == 0 else name for index, name in enumerate(said[key][0])],
+                (row.values() for row in said[key]),
+            )
     if said["running"]:
         speed, eta = said["videos_per_min"], said["eta_s"]
-        typer.echo(f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running")
+        typer.echo(
+            f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
+        )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {dataset.root.name}")
 

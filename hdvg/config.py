@@ -25,7 +25,9 @@ class Settings(BaseModel):
 class Fetch(Settings):
     """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
 
-    min_height_px: int = Field(720, ge=1, description="preferred least height; the best below it is taken if there is none")
+    min_height_px: int = Field(
+        720, ge=1, description="preferred least height; the best below it is taken if there is none"
+    )
     codec: str = Field("avc1", description="preferred video codec, as yt-dlp names it")
     max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
     max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
@@ -37,7 +39,9 @@ class Fetch(Settings):
     per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
     private_links: Literal["allow", "refuse"] = Field(
-        "allow", description="a link that itself names a private address (loopback, LAN): its own host and port are allowed, or it is refused; redirects into private networks are always refused"
+        "allow",
+        description="links that themselves name a private address (loopback, LAN) are allowed or refused; "
+        "redirects into private networks are always refused",
     )
 
 
@@ -50,7 +54,9 @@ class Split(Settings):
     window_frames: int = Field(2, ge=1, description="AdaptiveDetector: neighbours on each side")
     content_threshold: float = Field(27.0, gt=0, description="ContentDetector: least score of a cut")
     min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts")
-    analysis_width_px: int = Field(256, ge=64, le=1024, description="width of the frames that detectors and measures see")
+    analysis_width_px: int = Field(
+        256, ge=64, le=1024, description="width of the frames that detectors and measures see"
+    )
     keyframe_px: int = Field(768, ge=64, description="long side of the stored keyframes")
     keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
 
@@ -87,12 +93,16 @@ class Caption(Settings):
 
     captioner: str = Field("tags", description="a name from `hdvg.captioners.CAPTIONERS`, or `none`")
     model: str | None = Field(None, description="model id or local folder; None is the captioner's own default")
-    keyframe: Literal["first", "middle", "last"] = Field("middle", description="the keyframe a one-picture captioner sees")
+    keyframe: Literal["first", "middle", "last"] = Field(
+        "middle", description="the keyframe a one-picture captioner sees"
+    )
     prompt: str | None = Field(None, description="text the captioner continues")
     beams: int = Field(5, ge=1, description="beam search width")
     max_tokens: int = Field(30, ge=1, description="longest caption in tokens")
     batch: int = Field(8, ge=1, description="clips per forward pass")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: bfloat16 on a GPU, else float32")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on a GPU, else float32"
+    )
     lower_case: bool = Field(True, description="lower-case text without a final stop, as HD-VG's captions")
 
 
@@ -108,7 +118,9 @@ class Shard(Settings):
 class Storage(Settings):
     """What stays on disk."""
 
-    keep_sources: bool = Field(True, description="keep source videos after the cut; else they are fetched again when needed")
+    keep_sources: bool = Field(
+        True, description="keep source videos after the cut; else they are fetched again when needed"
+    )
 
 
 class Limits(Settings):
@@ -174,7 +186,9 @@ def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, whe
         for part in path:
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
-                raise UsageError(f"--set {override}: `{part}` is no section; see `hdvg recipe show {merged.get('name', '')}`".rstrip())
+                raise UsageError(
+                    f"--set {override}: `{part}` is no section; see `hdvg recipe show {merged.get('name', '')}`".rstrip()
+                )
         value = _toml_value(text.strip())
         if value is None:
             target.pop(last, None)

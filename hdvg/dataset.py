@@ -48,7 +48,9 @@ class Dataset:
         root = root.resolve()
         path = root / "dataset.toml"
         if not path.is_file():
-            raise UsageError(f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}")
+            raise UsageError(
+                f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}"
+            )
         return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)))
 
     def prepare(self) -> None:
@@ -56,7 +58,9 @@ class Dataset:
         self.store.publish_table("inputs/00000-seed.parquet", INPUTS.empty_table())
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
         for stage in STAGES:
-            self.store.publish_table(f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", PARTS[stage].empty_table())
+            self.store.publish_table(
+                f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", PARTS[stage].empty_table()
+            )
         self.store.replace("dataset.toml", self.plan.to_toml())
         self.store.replace("manifest.sql", views_sql(self.plan))
 

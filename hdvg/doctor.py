@@ -38,7 +38,11 @@ def examine(folder: Path) -> list[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    yield Finding(
+        "python",
+        "ok",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    )
     for name in BASE:
         found = _version(name)
         yield Finding(name, "ok" if found else "bad", found or "missing: pip install hdvg")
@@ -60,7 +64,11 @@ def _ffmpegs() -> Iterator[Finding]:
     import cv2
     import imageio_ffmpeg
 
-    libraries = ", ".join(f"{name} {'.'.join(map(str, number))}" for name, number in av.library_versions.items() if name in ("libavcodec", "libavformat"))
+    libraries = ", ".join(
+        f"{name} {'.'.join(map(str, number))}"
+        for name, number in av.library_versions.items()
+        if name in ("libavcodec", "libavformat")
+    )
     yield Finding("FFmpeg in PyAV", "ok", f"{libraries} (decodes, measures, cuts)")
     yield Finding("FFmpeg in imageio-ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} (joins the demo's reel)")
     line = next((line.strip() for line in cv2.getBuildInformation().splitlines() if "avcodec:" in line), "none")
@@ -68,7 +76,9 @@ def _ffmpegs() -> Iterator[Finding]:
     system = shutil.which("ffmpeg")
     found = "none (none is needed)"
     if system:
-        found = subprocess.run([system, "-version"], capture_output=True, text=True, timeout=10).stdout.partition("\n")[0]
+        found = subprocess.run([system, "-version"], capture_output=True, text=True, timeout=10).stdout.partition("\n")[
+            0
+        ]
     yield Finding("FFmpeg of the system", "note", f"{found} (not used)")
 
 
@@ -84,7 +94,9 @@ def _walls() -> Iterator[Finding]:
         finally:
             airlock.close()
     bubblewrap = shutil.which("bwrap")
-    yield Finding("bubblewrap", "note", bubblewrap or "not installed; children run with limits, in no name space of their own")
+    yield Finding(
+        "bubblewrap", "note", bubblewrap or "not installed; children run with limits, in no name space of their own"
+    )
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
@@ -105,7 +117,11 @@ def _ports() -> Iterator[Finding]:
         probe.bind(("127.0.0.1", 0))
         yield Finding("loopback ports", "ok", "can listen")
     token = os.environ.get("RAY_AUTH_MODE", "token")
-    yield Finding("ray", "ok" if token == "token" else "note", f"dashboard off; listens on all interfaces, guarded by {token} authentication")
+    yield Finding(
+        "ray",
+        "ok" if token == "token" else "note",
+        f"dashboard off; listens on all interfaces, guarded by {token} authentication",
+    )
 
 
 def _gpu() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
-from hdvg.rules import active_rules
+from hdvg.rules import Rule, active_rules
 from schemas.measures import MEASURED
 
 
@@ -20,19 +20,22 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         found = manifest.rows("select * from dataset where starts_with(clip_id, ?) limit 3", [clip_id])
         if len(found) != 1:
             what = "no clip" if not found else "several clips"
-            raise UsageError(f"{what} with an id that starts with {clip_id!r}; ids: hdvg query … \"select clip_id from clips\"")
+            raise UsageError(
+                f'{what} with an id that starts with {clip_id!r}; ids: hdvg query … "select clip_id from clips"'
+            )
         row = found[0]
-        values = {rule.setting: value for rule, value in zip(*_rule_values(dataset, manifest, row["clip_id"]), strict=True)}
+        rules = active_rules(dataset.plan.recipe.filter)
+        values = [
+            manifest.one(f"select {rule.column} from measures where clip_id = ?", [row["clip_id"]]) for rule, _ in rules
+        ]
         video = manifest.rows("select * from videos where video_id = ?", [row["video_id"]])[0]
-        shards = manifest.rows("select shard from shards")
         trouble = manifest.rows("select stage, status, reason, detail from failures where key = ?", [row["clip_id"]])
-    rules = [_say(rule, bound, values[rule.setting]) for rule, bound in active_rules(dataset.plan.recipe.filter)]
     span = ("time_base", "start_pts", "end_pts", "start_frame", "end_frame", "n_frames", "start_s", "end_s")
     return {
         "clip_id": row["clip_id"],
         "verdict": "kept" if row["keep"] else "dropped",
         "reasons": row["reasons"],
-        "rules": rules,
+        "rules": [_say(rule, bound, value) for (rule, bound), value in zip(rules, values, strict=True)],
         "measures": {field.name: row[field.name] for field in MEASURED},
         "span": {name: row[name] for name in span},
         "caption": {name: row[name] for name in ("caption", "captioner", "model")},
@@ -43,19 +46,10 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
             for name in ("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version", "tools")
         },
         "recipe": dataset.plan.recipe.name,
-        "shards": len(shards),
     }
 
 
-def _rule_values(dataset: Dataset, manifest: Any, clip_id: str) -> tuple[list[Any], list[Any]]:
-    rules = [rule for rule, _ in active_rules(dataset.plan.recipe.filter)]
-    if not rules:
-        return [], []
-    columns = ", ".join(rule.column for rule in rules)
-    return rules, list(manifest.connection.execute(f"select {columns} from measures where clip_id = ?", [clip_id]).fetchone())
-
-
-def _say(rule: Any, bound: float, value: float | None) -> dict[str, Any]:
+def _say(rule: Rule, bound: float, value: float | None) -> dict[str, Any]:
     margin = None if value is None else (value - bound if rule.side == "min" else bound - value)
     return {
         "rule": rule.setting,

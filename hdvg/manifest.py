@@ -38,7 +38,9 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         return "[" + ", ".join(_literal(str(path)) for path in (seed, *found)) + "]"
 
     prefix = "" if root is None else f"{root}/"
-    template = string.Template(importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8"))
+    template = string.Template(
+        importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
+    )
     return template.substitute(
         inputs=_literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {_literal(unit)}" if unit else "",
@@ -68,7 +70,8 @@ class Manifest:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer as one dict a row; `values` are bound to the `?` marks."""
-        return self.table(sql, values).to_pylist()
+        rows: list[dict[str, Any]] = self.table(sql, values).to_pylist()
+        return rows
 
     def table(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The answer as an Arrow table."""
@@ -76,8 +79,8 @@ class Manifest:
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
         """The single value of the answer."""
-        row = self.connection.execute(sql, list(values)).fetchone()
-        return None if row is None else row[0]
+        rows = self.connection.execute(sql, list(values)).fetchall()
+        return rows[0][0] if rows else None
 
 
 def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table:
@@ -90,7 +93,7 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError("hdvg query takes one SELECT statement, such as \"select * from dataset where keep\"")
+                raise UsageError('hdvg query takes one SELECT statement, such as "select * from dataset where keep"')
             connection.execute(f"set allowed_directories = [{_literal(str(root))}]")
             connection.execute("set enable_external_access = false; set lock_configuration = true")
             watchdog = threading.Timer(limit_s, connection.interrupt)
@@ -102,7 +105,9 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
         except duckdb.InterruptException:
             raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
         except duckdb.Error as error:
-            raise UsageError(f"{error}\nviews: {', '.join(VIEWS)}; `hdvg query … \"describe dataset\"` lists columns") from error
+            raise UsageError(
+                f'{error}\nviews: {", ".join(VIEWS)}; `hdvg query … "describe dataset"` lists columns'
+            ) from error
 
 
 def newest_generation(paths: Iterable[Path]) -> int:

@@ -75,5 +75,7 @@ def read_plan(text: str, *, where: str) -> Plan:
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise UsageError(f"{where} is not a dataset's settings: {error}") from error
     if version != SCHEMA_VERSION:
-        raise UsageError(f"{where}: schema version {version}; this hdvg reads {SCHEMA_VERSION}: use the hdvg that made it")
+        raise UsageError(
+            f"{where}: schema version {version}; this hdvg reads {SCHEMA_VERSION}: use the hdvg that made it"
+        )
     return Plan(parse_recipe(recipe, where=where), fingerprints)

@@ -77,9 +77,9 @@ def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
             dataset.store.remove(f"shards/{path.name}")
 
 
-def _content(path: Path) -> str | None:
+def _content(path: Path) -> str:
     metadata = pq.read_schema(path).metadata or {}
-    return metadata.get(b"hdvg_content", b"").decode()
+    return str(metadata.get(b"hdvg_content", b"").decode())
 
 
 def _write(dataset: Dataset, name: str, *, content: str, rows: pa.Table) -> None:
@@ -88,7 +88,11 @@ def _write(dataset: Dataset, name: str, *, content: str, rows: pa.Table) -> None
         return
     dataset.store.publish(f"shards/{name}.parquet", lambda path: _write_rows(dataset, path, rows=rows, content=content))
     final = dataset.root / f"shards/{name}.parquet"
-    row = {"shard": f"shards/{name}.parquet", "split": dataset.plan.recipe.shard.split, "content": content}
+    row: dict[str, Any] = {
+        "shard": f"shards/{name}.parquet",
+        "split": dataset.plan.recipe.shard.split,
+        "content": content,
+    }
     row |= {"sha256": file_sha256(final), "bytes": final.stat().st_size, "n_clips": rows.num_rows}
     dataset.store.publish_table(part, pa.Table.from_pylist([row], schema=SHARD_PART))
 
@@ -105,7 +109,9 @@ def _write_rows(dataset: Dataset, path: Path, *, rows: pa.Table, content: str) -
     most = dataset.plan.recipe.shard.row_group_mb * 2**20
     with pq.ParquetWriter(path, schema, compression="none", write_page_checksum=True) as writer:
         for group in _pack(rows, most):
-            full = [row | {"video": _bytes(dataset, row), "schema_version": SCHEMA_VERSION} for row in group.to_pylist()]
+            full = [
+                row | {"video": _bytes(dataset, row), "schema_version": SCHEMA_VERSION} for row in group.to_pylist()
+            ]
             writer.write_table(pa.Table.from_pylist(full, schema=schema), row_group_size=len(full))
 
 

@@ -47,13 +47,18 @@ def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:
     """Videos a minute over the newest split parts, and how long the rest takes at that rate, while a run is going."""
     running = dataset.store.is_locked()
     fingerprint = dataset.plan.fingerprints["split"]
-    parts = [path for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet") if not path.name.startswith("seed-")]
+    parts = [
+        path
+        for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet")
+        if not path.name.startswith("seed-")
+    ]
     now = time.time()
     fresh = [path for path in parts if now - path.stat().st_mtime < WINDOW_S]
     if not running or not fresh:
         return {"running": running, "videos_per_min": None, "eta_s": None}
     done = manifest.one(
-        "select count(*) from inputs where status = 'new' and list_contains(?, unit)", [[path.name.split("-")[0] for path in fresh]]
+        "select count(*) from inputs where status = 'new' and list_contains(?, unit)",
+        [[path.name.split("-")[0] for path in fresh]],
     )
     minutes = max((now - min(path.stat().st_mtime for path in fresh)) / 60, 1 / 60)
     left = manifest.one("select count(*) from videos where status = 'pending'")

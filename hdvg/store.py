@@ -74,7 +74,9 @@ class Store:
 
     def publish_table(self, name: str, table: pa.Table) -> bool:
         """Publish a Parquet file of `table`."""
-        return self.publish(name, lambda path: pq.write_table(table, path, compression="zstd", write_page_checksum=True))
+        return self.publish(
+            name, lambda path: pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+        )
 
     def put_media(self, path: Path, extension: str) -> str:
         """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash."""

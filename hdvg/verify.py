@@ -78,7 +78,9 @@ def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
         if path is None:
             return Problem("missing", row["what"], f"no file media/{row['sha256'][:2]}/{row['sha256']}.*")
         if file_sha256(path) != row["sha256"]:
-            return Problem("corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says")
+            return Problem(
+                "corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says"
+            )
         return None
 
     with ThreadPoolExecutor() as pool:
@@ -103,6 +105,10 @@ def _shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     ready = READY.format(captions=dataset.plan.captions_wanted)
     wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready}")}
     problems += [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
-    problems += [Problem("lost", clip, "kept, but in no shard: run `hdvg shard`") for clip in sorted(wanted - set(held))]
-    problems += [Problem("stale", clip, "in a shard, but not kept: run `hdvg shard`") for clip in sorted(set(held) - wanted)]
+    problems += [
+        Problem("lost", clip, "kept, but in no shard: run `hdvg shard`") for clip in sorted(wanted - set(held))
+    ]
+    problems += [
+        Problem("stale", clip, "in a shard, but not kept: run `hdvg shard`") for clip in sorted(set(held) - wanted)
+    ]
     return problems

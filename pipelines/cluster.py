@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import Any
+
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
 
 import ray
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
@@ -69,15 +72,14 @@ class Cluster:
         self._busy: dict[Any, Any] = {}
 
     def __enter__(self) -> Cluster:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        ray.init(log_to_driver=False, logging_level="ERROR", **self._where)
-        resources = ray.cluster_resources()
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         self.cpus = resources.get("CPU", 1.0)
         gpus = min(resources.get("GPU", 0.0), self._recipe.run.caption_gpus)
         self._gate = RemoteGate(ray.remote(num_cpus=0)(GateActor).remote(self._recipe))
         self._task = ray.remote(max_retries=0)(perform)
-        self._worker = ray.remote(num_gpus=gpus, max_restarts=0)(ModelWorker)
+        # an actor holds its share all its life, so it takes no core: on a small machine the other stages need them
+        self._worker: Any = ray.remote(num_cpus=0, num_gpus=gpus, max_restarts=0)(ModelWorker)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +89,7 @@ class Cluster:
         """Start a job where there is room; returns its reference."""
         if not stage.has_model:
             return self._task.options(num_cpus=stage.cpus).remote(job, self._gate)
-        worker = self._idle.pop() if self._idle else self._worker.options(num_cpus=stage.cpus).remote()
+        worker = self._idle.pop() if self._idle else self._worker.remote()
         ref = worker.perform.remote(job, self._gate)
         self._busy[ref] = worker
         return ref

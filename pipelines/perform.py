@@ -92,7 +92,10 @@ def poison(job: Job) -> Done:
     items = pending_items(dataset, job)
     detail = f"killed its worker at stage {job.stage} each time"
     bad = {"status": "failed", "reason": "poison", "detail": detail}
-    rows = [{"video_id": item["video_id"]} | ({"clip_id": item["clip_id"]} if "clip_id" in item else {}) | bad for item in items]
+    rows = [
+        {"video_id": item["video_id"]} | ({"clip_id": item["clip_id"]} if "clip_id" in item else {}) | bad
+        for item in items
+    ]
     commit(dataset, job, items, rows)
     return Done(job.stage, job.unit, {"failed": len(rows)}, {"poison": len(rows)}, 0.0)
 

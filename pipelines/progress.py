@@ -50,7 +50,9 @@ class Reporter:
         self._done[done.stage] += 1
         self.statuses[done.stage].update(done.statuses)
         self.reasons.update(done.reasons)
-        note = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True))
+        note = ", ".join(
+            f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True)
+        )
         self._bars.update(self._tasks[done.stage], advance=1, note=note)
         if not self._console.is_terminal and time.monotonic() - self._last > LINE_EVERY_S:
             self._last = time.monotonic()

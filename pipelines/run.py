@@ -93,7 +93,11 @@ def _announce_changes(dataset: Dataset, console: Console, *, new_work: bool) -> 
 
 def _announce(accepted: Accepted, links: str, console: Console) -> None:
     parts = [f"{accepted.new} new"]
-    parts += [f"{count} {word}" for count, word in ((accepted.known, "known"), (accepted.duplicates, "duplicate"), (accepted.bad, "bad")) if count]
+    parts += [
+        f"{count} {word}"
+        for count, word in ((accepted.known, "known"), (accepted.duplicates, "duplicate"), (accepted.bad, "bad"))
+        if count
+    ]
     console.print(f"{links}: {', '.join(parts)}", highlight=False)
 
 
@@ -112,7 +116,9 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
 
 def plan_order(dataset: Dataset, task: Task) -> Order:
     """The units with pending work, each from its first such stage on."""
-    stages: tuple[Stage, ...] = tuple(stage for stage in GRAPH if stage.name in task.stages and _wanted(stage, dataset.plan))
+    stages: tuple[Stage, ...] = tuple(
+        stage for stage in GRAPH if stage.name in task.stages and _wanted(stage, dataset.plan)
+    )
     names = [stage.name for stage in stages]
     with dataset.manifest() as manifest:
         rows = manifest.rows(

@@ -106,13 +106,13 @@ class OnRay:
 
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
-        self._where = {"address": address, "cpus": cpus, "gpus": gpus}
+        self._address, self._cpus, self._gpus = address, cpus, gpus
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
         from pipelines.cluster import Cluster  # imports ray
 
         stages = {stage.name: stage for stage in order.stages}
-        with Cluster(self._recipe, **self._where) as cluster:
+        with Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster:
             queues = Queues(order, [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages])
             crashes: Counter[Job] = Counter()
             running: dict[object, Job] = {}

@@ -73,7 +73,9 @@ def _split(work: Work, item: Row) -> list[Row]:
         keyframes = work.dataset.store.put_media(pack, "parquet")
     tools = " ".join(f"{tool}={version(tool)}" for tool in SPLIT_TOOLS)
     video = found["video"] | {"tools": tools}
-    return [row | {"video_id": item["video_id"]} for row in (video, *(clip | {"keyframes": keyframes} for clip in clips))]
+    return [
+        row | {"video_id": item["video_id"]} for row in (video, *(clip | {"keyframes": keyframes} for clip in clips))
+    ]
 
 
 def _source(work: Work, item: Row) -> Path:

@@ -25,7 +25,7 @@ def table(*groups: Iterable[pa.Field]) -> pa.Schema:
 
 def doc(field: pa.Field) -> str:
     """The sentence of a column."""
-    return (field.metadata or {}).get(b"doc", b"").decode()
+    return str((field.metadata or {}).get(b"doc", b"").decode())
 
 
 def stable_names(schema: pa.Schema) -> list[str]:

@@ -11,7 +11,9 @@ MEASURED = [
     column("luma_mean", REAL, "mean luminance, 0-255"),
     column("luma_std", REAL, "mean over frames of the luminance's standard deviation, 0-255"),
     column("black_share", REAL, "share of frames with at least 98 % of pixels darker than 32, 0-1"),
-    column("motion_px_s", REAL, "mean optical flow between neighbouring frames, px/s at 256 px width; null for one frame"),
+    column(
+        "motion_px_s", REAL, "mean optical flow between neighbouring frames, px/s at 256 px width; null for one frame"
+    ),
     column("static_share", REAL, "share of frames that equal the one before (mean difference < 0.5 levels), 0-1"),
     column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),

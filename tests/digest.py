@@ -13,7 +13,9 @@ from hdvg.dataset import Dataset
 from schemas.outcomes import OUTCOME
 from schemas.videos import FETCHED
 
-VOLATILE = {field.name for field in [*OUTCOME, *FETCHED] if b"volatile" in (field.metadata or {})} | {"split_generation"}
+VOLATILE = {field.name for field in [*OUTCOME, *FETCHED] if b"volatile" in (field.metadata or {})} | {
+    "split_generation"
+}
 TABLES = ("videos", "clips", "measures", "verdicts", "captions", "failures", "shards", "dataset", "pending")
 
 
@@ -23,7 +25,9 @@ def contents(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with dataset.manifest() as manifest:
         for table in TABLES:
-            rows = [{k: v for k, v in row.items() if k not in VOLATILE} for row in manifest.rows(f"select * from {table}")]
+            rows = [
+                {k: v for k, v in row.items() if k not in VOLATILE} for row in manifest.rows(f"select * from {table}")
+            ]
             found[table] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
         for row in manifest.rows("select clip_sha256 from clips where cut_status = 'ok'"):
             path = dataset.store.find_media(row["clip_sha256"])

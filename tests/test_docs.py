@@ -35,7 +35,9 @@ def test_every_command_in_the_readme_exists_with_its_flags():
 
 
 def test_every_flag_in_the_readme_belongs_to_some_command():
-    known = set().union(*(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"})
+    known = set().union(
+        *(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"}
+    )
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
 
 
@@ -54,7 +56,9 @@ def test_every_setting_in_the_readmes_recipe_exists():
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
-    code = "import sys; sys.argv = ['hdvg', '--help']\ntry:\n import hdvg.cli; hdvg.cli.main()\nexcept SystemExit: pass\n"
+    code = (
+        "import sys; sys.argv = ['hdvg', '--help']\ntry:\n import hdvg.cli; hdvg.cli.main()\nexcept SystemExit: pass\n"
+    )
     code += "print(sorted({'ray', 'torch', 'cv2', 'pyarrow', 'duckdb', 'av', 'yt_dlp', 'pydantic'} & set(sys.modules)))"
     times = []
     for _ in range(5):

@@ -34,7 +34,9 @@ def draw_scenes(
     ticks = list(times) if times is not None else list(range(total))
     width, height = size
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=round(1 / time_base) if time_base.numerator == 1 and time_base.denominator < 200 else 25)
+        stream = container.add_stream(
+            codec, rate=round(1 / time_base) if time_base.numerator == 1 and time_base.denominator < 200 else 25
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.time_base = stream.codec_context.time_base = time_base
         stream.sample_aspect_ratio = sar
@@ -89,7 +91,10 @@ def stamp(picture: Picture, number: int) -> None:
 def read_number(picture: Picture) -> int:
     """The number that was stamped into a picture (H, W[, 3])."""
     high, wide = max(picture.shape[0] // 8, 2), picture.shape[1] // BITS
-    blocks = (picture[high // 4 : max(3 * high // 4, high // 4 + 1), bit * wide + wide // 4 : bit * wide + 3 * wide // 4] for bit in range(BITS))
+    blocks = (
+        picture[high // 4 : max(3 * high // 4, high // 4 + 1), bit * wide + wide // 4 : bit * wide + 3 * wide // 4]
+        for bit in range(BITS)
+    )
     return sum(1 << bit for bit, block in enumerate(blocks) if block.mean() > 127)
 
 
@@ -107,7 +112,10 @@ def cut_short(whole: Path, path: Path, share: float) -> None:
 
 def index_first(whole: Path, path: Path) -> None:
     """A copy with the index before the media, as servers like it."""
-    with av.open(str(whole)) as source, av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as target:
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as target,
+    ):
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:

@@ -126,27 +126,45 @@ def in_batches(
     return texts, size
 
 
-def _load(where: str, *, dtype: Any) -> tuple[Any, Any]:  # Any: torch.dtype; transformers leaves both results untyped
+def _load(where: str, *, dtype: Any) -> tuple[Any, Any]:  # Any: a torch.dtype; see `_read`
     """Processor and network from a hub id or a local folder. Raises UsageError if they are not a complete BLIP-2."""
+    from huggingface_hub import hf_hub_download
     from safetensors import SafetensorError
-    from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
     hint = f"it takes a folder written by save_pretrained, or a hub id such as {DEFAULT_MODEL} (cached, or the hub in reach)"
     if where.startswith(("/", ".", "~")) and not Path(where).is_dir():
         raise UsageError(f"caption.model = {where!r}: no such folder; {hint}")
     try:
-        processor: Any = Blip2Processor.from_pretrained(where)
-        loaded: Any = Blip2ForConditionalGeneration.from_pretrained(where, dtype=dtype, output_loading_info=True)
-        network, report = loaded  # typed as the network alone, but with loading info it is this pair
+        try:
+            processor, network, missing = _read(where, dtype=dtype, local=True)
+        except OSError:
+            if Path(where).is_dir():
+                raise
+            hf_hub_download(
+                where, "config.json"
+            )  # one small file first: without a network each try takes half a minute
+            processor, network, missing = _read(where, dtype=dtype, local=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"caption.model = {where!r}: cannot be loaded ({first}); {hint}") from error
-    if report["missing_keys"] or network.config.image_token_index is None:
-        lack = next(iter(sorted(report["missing_keys"])), "image_token_index in config.json")
+    if missing or network.config.image_token_index is None:
+        lack = next(iter(sorted(missing)), "image_token_index in config.json")
         raise UsageError(f"caption.model = {where!r}: no complete BLIP-2, {lack} is missing; {hint}")
     if processor.num_query_tokens is None:  # older checkpoints; without it a prompt has no room for the picture
         processor.num_query_tokens = network.config.num_query_tokens
     return processor, network
+
+
+def _read(where: str, *, dtype: Any, local: bool) -> tuple[Any, Any, set[str]]:  # Any: transformers hardly types them
+    """Processor, network, and names of weights that the files lack; `local`: from folder or cache, the hub unasked."""
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+    processor = Blip2Processor.from_pretrained(where, local_files_only=local)
+    loaded: Any = Blip2ForConditionalGeneration.from_pretrained(
+        where, dtype=dtype, local_files_only=local, output_loading_info=True
+    )
+    network, report = loaded  # typed as the network alone, but with loading info it is this pair
+    return processor, network, set(report["missing_keys"])
 
 
 def _decode(jpeg: bytes) -> Image.Image | None:

@@ -23,7 +23,9 @@ class Luma:
         mean, std = cv2.meanStdDev(view.grey)
         self._mean.add(view.index, float(mean[0, 0]))
         self._std.add(view.index, float(std[0, 0]))
-        dark = mean[0, 0] < BLACK_LEVEL * 2 and np.count_nonzero(view.grey < BLACK_LEVEL) >= BLACK_PIXELS * view.grey.size
+        dark = (
+            mean[0, 0] < BLACK_LEVEL * 2 and np.count_nonzero(view.grey < BLACK_LEVEL) >= BLACK_PIXELS * view.grey.size
+        )
         self._black.add(view.index, float(dark))
 
     def answer(self, start: int, end: int) -> dict[str, float | None]:

@@ -38,7 +38,7 @@ class Motion:
     def _speed(self, before: View, view: View) -> float:
         flow: npt.NDArray[np.float32] = np.asarray(self._flow.calc(before.grey, view.grey, None), dtype=np.float32)  # type: ignore[call-overload]  # None: no first guess
         mean_px = float(np.mean(np.hypot(flow[..., 0], flow[..., 1])))
-        return mean_px * STATED_WIDTH_PX / view.grey.shape[1] / max(view.seconds - before.seconds, 1e-6)
+        return mean_px * STATED_WIDTH_PX / int(view.grey.shape[1]) / max(view.seconds - before.seconds, 1e-6)
 
     def answer(self, start: int, end: int) -> dict[str, float | None]:
         inside = start + 1  # the first frame's neighbour belongs to the clip before

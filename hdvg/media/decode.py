@@ -9,14 +9,20 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.error import FFmpegError, InvalidDataError, OSError as FFmpegOSError
+from av.error import FFmpegError, InvalidDataError
+from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
 """Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
 
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "probesize": "5000000", "analyzeduration": "10000000"}
+OPTIONS = {
+    "format_whitelist": FORMATS,
+    "protocol_whitelist": "file",
+    "probesize": "5000000",
+    "analyzeduration": "10000000",
+}
 
 
 @dataclass(frozen=True)

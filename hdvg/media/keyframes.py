@@ -41,7 +41,9 @@ class Keyframes:
 
     def __init__(self, shape: dict[str, Any], *, long_side_px: int, quality: int, lag: int) -> None:
         self._turn = shape["rotation"]
-        width, height = (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
+        width, height = (
+            (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
+        )
         scale = min(1.0, long_side_px / max(width, height))
         self._size = max(round(width * scale), 1), max(round(height * scale), 1)
         self._quality = quality
@@ -84,7 +86,9 @@ class Keyframes:
 
     def _hold(self, frame: Frame) -> None:
         width, height = self._size
-        small = self._reformatter.reformat(frame.picture, width=width, height=height, format="bgr24", interpolation="AREA")
+        small = self._reformatter.reformat(
+            frame.picture, width=width, height=height, format="bgr24", interpolation="AREA"
+        )
         self._held.append(Held(frame.index, frame.pts, as_array(small)))
 
 

@@ -34,13 +34,17 @@ def scan(path: str, out: str, settings: dict[str, Any], threads: int, max_pixels
         the_pass: _Pass | None = None
         for frame in decoder:
             if the_pass is None:
-                the_pass = _Pass(geometry(stream, frame.picture), Fraction(stream.time_base), settings=settings, out=Path(out))
+                the_pass = _Pass(
+                    geometry(stream, frame.picture), Fraction(stream.time_base), settings=settings, out=Path(out)
+                )
             the_pass.see(frame)
         if the_pass is None:
             raise ItemError("no_frames", "no frame decodes")
         clips = the_pass.finish(decoder.end_pts)
         duration = (decoder.end_pts - the_pass.pts[0]) * the_pass.time_base
-        _check_whole(container, stream, decoder, frames=len(the_pass.pts), end_s=float(decoder.end_pts * the_pass.time_base))
+        _check_whole(
+            container, stream, decoder, frames=len(the_pass.pts), end_s=float(decoder.end_pts * the_pass.time_base)
+        )
         video = describe(container, stream) | the_pass.shape
         video |= {"start_pts": the_pass.pts[0], "n_frames": len(the_pass.pts), "duration_s": float(duration)}
         video |= {"fps": float(len(the_pass.pts) / duration), "vfr": the_pass.is_vfr, "decode_errors": decoder.errors}
@@ -81,7 +85,9 @@ class _Pass:
             self._steps = min(low, step), max(high, step)
         self.pts.append(frame.pts)
         seconds = float((frame.pts - self.pts[0]) * self.time_base)
-        small = self._small.reformat(frame.picture, width=self._width, height=self._height, format="bgr24", interpolation="FAST_BILINEAR")
+        small = self._small.reformat(
+            frame.picture, width=self._width, height=self._height, format="bgr24", interpolation="FAST_BILINEAR"
+        )
         bgr = as_array(small)
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         view = View(frame.index, seconds, grey, lambda width: self._at_width(frame, width))  # type: ignore[arg-type]  # cv2 types no uint8
@@ -103,7 +109,9 @@ class _Pass:
     def _at_width(self, frame: Frame, width: int) -> Any:
         width = min(width, frame.picture.width)
         height = max(round(frame.picture.height * width / frame.picture.width), 1)
-        return as_array(self._middle.reformat(frame.picture, width=width, height=height, format="gray", interpolation="AREA"))
+        return as_array(
+            self._middle.reformat(frame.picture, width=width, height=height, format="gray", interpolation="AREA")
+        )
 
     def _close(self, end: int) -> None:
         start, self._start = self._start, end

@@ -117,7 +117,6 @@ def _curate(links: Path, out: Path) -> int:
             "Fetch, decode once, split, measure, judge, cut, caption, pack:",
             ["run", "demo", "--links", str(links), "--out", str(out)],
         ),
-        ("Where does it stand?", ["status", str(out)]),
         ("Ask DuckDB: which clips were kept?", ["query", str(out), KEPT]),
         ("And why were the others dropped?", ["query", str(out), DROPPED]),
         ("Is it whole?", ["verify", str(out)]),
@@ -156,7 +155,7 @@ def _say_result(out: Path, took_s: float) -> None:
         f"\nDone in {took_s:.0f} s: {len(LINKS)} links became {counts['clips']} clips."
         f"\n  kept     {counts['kept']} clips with captions, in {where}/shards/*.parquet"
         f"\n  dropped  {counts['clips'] - counts['kept']} clips: {dropped or 'none'}   (a clip may have several reasons)"
-        f"\n  no video {failed or 'none'}"
+        f"\n  no clip  from these links: {failed or 'none'}"
         "\n\nNext (once in this shell: source .venv/bin/activate):"
     )
     hints = (

@@ -61,7 +61,12 @@ def measure(folder: Path, *, videos: int, cpus: int | None = None) -> dict[str, 
     start = time.monotonic()
     with serve_folder(served) as server, peak:
         (folder / "links.txt").write_text("\n".join(server.url(f"/{number}.mp4") for number in range(videos)))
-        run(folder / "dataset", parse_recipe(RECIPE), Task(links=[str(folder / "links.txt")], where=where), Console(file=io.StringIO()))
+        run(
+            folder / "dataset",
+            parse_recipe(RECIPE),
+            Task(links=[str(folder / "links.txt")], where=where),
+            Console(file=io.StringIO()),
+        )
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_SELF)
     driver_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -121,7 +126,9 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=1000)
     parser.add_argument("--cpus", type=int)
     args = parser.parse_args()
-    print(f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     print(f"input: {args.videos} generated videos of 24 frames in two shots, over loopback HTTP; one run, no spread")
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measure(Path(folder), videos=args.videos, cpus=args.cpus)))

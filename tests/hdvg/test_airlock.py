@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import ItemError, TransientError
+from hdvg.errors import ItemError, ResourceError, TransientError
 
 HERE = "tests.hdvg.test_airlock"
 
@@ -110,6 +110,11 @@ def test_a_killed_server_is_started_again(airlock, tmp_path):
     assert airlock.call(f"{HERE}:echo", {}, tmp_path, Limits())
     airlock._server.kill()
     assert airlock.call(f"{HERE}:echo", {"a": 1}, tmp_path, Limits())["kwargs"] == {"a": 1}
+
+
+def test_a_server_that_cannot_start_stops_the_run(tmp_path):
+    with pytest.raises(ResourceError, match=r"no\.such\.module"):
+        Airlock(("no.such.module",)).call("platform:system", {}, tmp_path, Limits())
 
 
 def test_no_file_grows_over_its_limit(airlock, tmp_path):

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tokenizers
 import torch
 import transformers
 from PIL import Image
@@ -28,8 +27,6 @@ from hdvg.config import Caption
 from hdvg.errors import ResourceError, UsageError
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
-SIDE_PX = 32  # of the tiny BLIP-2's pictures
-TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -52,49 +49,6 @@ def frame(name: str, index: int) -> np.ndarray:
     for _ in range(index):
         assert video.grab()
     return video.read()[1]
-
-
-@pytest.fixture(scope="session")
-def tiny_blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random BLIP-2 of 80 thousand weights; large enough weights that pictures change the text."""
-    folder = tmp_path_factory.mktemp("blip2")
-    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = tokenizers.decoders.ByteLevel()
-    special = ["<pad>", "</s>", "<image>"]
-    bpe.train_from_iterator(TEXTS, tokenizers.trainers.BpeTrainer(vocab_size=120, special_tokens=special))
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="</s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
-    )
-    pad, end, image = tokenizer.convert_tokens_to_ids(special)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    vision = transformers.Blip2VisionConfig(**shape, intermediate_size=64, image_size=SIDE_PX, patch_size=8)
-    qformer = transformers.Blip2QFormerConfig(
-        **shape, vocab_size=len(tokenizer), intermediate_size=64, encoder_hidden_size=32, cross_attention_frequency=2
-    )
-    opt = transformers.OPTConfig(
-        **shape, vocab_size=len(tokenizer), ffn_dim=64, word_embed_proj_dim=32, pad_token_id=pad, bos_token_id=end
-    )
-    opt.eos_token_id = end
-    config = transformers.Blip2Config(
-        vision_config=vision.to_dict(),
-        qformer_config=qformer.to_dict(),
-        text_config=opt.to_dict(),
-        num_query_tokens=4,
-        image_token_index=image,
-    )
-    torch.manual_seed(0)
-    network = transformers.Blip2ForConditionalGeneration(config)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.ndim > 1:
-                weight.copy_(torch.randn_like(weight) * 0.3)
-        network.query_tokens.mul_(10)
-        network.language_projection.weight.mul_(20)
-    network.save_pretrained(folder)
-    pixels = transformers.BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
-    transformers.Blip2Processor(pixels, tokenizer, num_query_tokens=4).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,9 @@ def test_value_out_of_range_names_key_and_value(override):
 
 
 def test_set_reaches_anywhere_and_none_takes_a_rule_away():
-    recipe = parse_recipe({"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=none", "caption.prompt=a photo of"])
+    recipe = parse_recipe(
+        {"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=none", "caption.prompt=a photo of"]
+    )
     assert (recipe.filter.min_s, recipe.filter.max_s, recipe.caption.prompt) == (3.0, None, "a photo of")
 
 
@@ -54,5 +56,13 @@ def test_unknown_recipe_suggests_one():
 def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_filter():
     recipe = find_recipe("hd_vg_130m")
     assert recipe.filter.model_dump(exclude_none=True) == {}
-    found = recipe.split.model_dump(include={"detector", "adaptive_threshold", "min_scene_frames", "window_frames", "min_content_val"})
-    assert found == {"detector": "adaptive", "adaptive_threshold": 3.0, "min_scene_frames": 15, "window_frames": 2, "min_content_val": 15.0}
+    found = recipe.split.model_dump(
+        include={"detector", "adaptive_threshold", "min_scene_frames", "window_frames", "min_content_val"}
+    )
+    assert found == {
+        "detector": "adaptive",
+        "adaptive_threshold": 3.0,
+        "min_scene_frames": 15,
+        "window_frames": 2,
+        "min_content_val": 15.0,
+    }

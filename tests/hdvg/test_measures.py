@@ -11,7 +11,9 @@ from tests.videos import draw_frames
 
 def measure(tmp_path, pictures) -> dict:
     draw_frames(tmp_path / "a.mp4", pictures)
-    (clip,) = scan(str(tmp_path / "a.mp4"), str(tmp_path), Split(min_scene_frames=1000).model_dump(), 1, 36_000_000)["clips"]
+    (clip,) = scan(str(tmp_path / "a.mp4"), str(tmp_path), Split(min_scene_frames=1000).model_dump(), 1, 36_000_000)[
+        "clips"
+    ]
     return clip
 
 
@@ -53,7 +55,10 @@ def test_black_share_counts_black_frames(tmp_path):
 def test_blur_lowers_sharpness(tmp_path):
     sharp = np.repeat((np.indices((144, 256)).sum(0) // 8 % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     soft = (sharp.astype(float) + np.roll(sharp, 1, 0) + np.roll(sharp, 1, 1) + np.roll(sharp, (1, 1), (0, 1))) / 4
-    values = [measure(tmp_path, [picture] * 2)["sharpness"] for picture in (sharp, soft.astype(np.uint8), np.full_like(sharp, 128))]
+    values = [
+        measure(tmp_path, [picture] * 2)["sharpness"]
+        for picture in (sharp, soft.astype(np.uint8), np.full_like(sharp, 128))
+    ]
     assert values[0] > 1.5 * values[1] > values[2]
     assert values[2] == pytest.approx(0, abs=1)
 
@@ -62,7 +67,10 @@ def test_near_pictures_have_near_hashes():
     grey = blobs(256, 144)[..., 0]
     brighter = np.clip(grey.astype(int) + 10, 0, 255).astype(np.uint8)
     other = np.random.default_rng(0).integers(0, 255, (144, 256), np.uint8)
-    distances = [bin(int(phash(grey), 16) ^ int(phash(picture), 16)).count("1") for picture in (grey, brighter, grey[2:-2, 2:-2], other)]
+    distances = [
+        bin(int(phash(grey), 16) ^ int(phash(picture), 16)).count("1")
+        for picture in (grey, brighter, grey[2:-2, 2:-2], other)
+    ]
     assert distances[0] == 0
     assert max(distances[1:3]) <= 8
     assert distances[3] >= 16

@@ -15,7 +15,10 @@ MEASURES = {
 def reasons(settings: Filter, **changes: float | None) -> list[str]:
     values = MEASURES | changes
     columns = ", ".join(f"?::double as {name}" for name in values)
-    row = duckdb.execute(f"select list_filter({reasons_sql(settings)}, lambda x: x is not null) from (select {columns})", list(values.values()))
+    row = duckdb.execute(
+        f"select list_filter({reasons_sql(settings)}, lambda x: x is not null) from (select {columns})",
+        list(values.values()),
+    )
     return row.fetchone()[0]
 
 
@@ -37,7 +40,11 @@ def test_clip_without_measure_is_not_kept():
 
 
 def test_all_failed_rules_are_listed_in_order():
-    assert reasons(Filter(min_s=6, max_static_share=0.05, min_height_px=1080)) == ["too_short", "low_resolution", "static"]
+    assert reasons(Filter(min_s=6, max_static_share=0.05, min_height_px=1080)) == [
+        "too_short",
+        "low_resolution",
+        "static",
+    ]
 
 
 def test_no_rules_keep_everything():

@@ -46,7 +46,9 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
-    script = "import sys; from pathlib import Path; from hdvg.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
+    script = (
+        "import sys; from pathlib import Path; from hdvg.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
+    )
     store = Store(tmp_path)
     with store.lock():
         assert store.is_locked()

@@ -19,11 +19,33 @@ from tests.digest import contents
 from tests.servers import serve_folder
 from tests.videos import draw_scenes
 
-SETTINGS = ["--set", "caption.captioner=none", "--set", "filter.min_height_px=none", "--set", "filter.min_s=0.5", "--set", "filter.max_static_share=none"]
+SETTINGS = [
+    "--set",
+    "caption.captioner=none",
+    "--set",
+    "filter.min_height_px=none",
+    "--set",
+    "filter.min_s=0.5",
+    "--set",
+    "filter.max_static_share=none",
+]
 
 
 def command(root: Path, links: Path, runner: str) -> list[str]:
-    return [sys.executable, "-m", "hdvg.cli", "run", "demo", "--links", str(links), "--out", str(root), "--runner", runner, *SETTINGS]
+    return [
+        sys.executable,
+        "-m",
+        "hdvg.cli",
+        "run",
+        "demo",
+        "--links",
+        str(links),
+        "--out",
+        str(root),
+        "--runner",
+        runner,
+        *SETTINGS,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +123,10 @@ def disturb(root: Path, links: Path, runner: str, *, kind: str, after_s: float) 
 def test_serial_run_killed_at_random_moments_ends_like_an_undisturbed_one(links, undisturbed, tmp_path, kind):
     moments = random.Random(kind)
     root = tmp_path / "d"
-    kills = sum(disturb(root, links, "serial", kind=kind, after_s=moments.uniform(0, 1.2) if kind == "driver" else 0.0) for _ in range(4))
+    kills = sum(
+        disturb(root, links, "serial", kind=kind, after_s=moments.uniform(0, 1.2) if kind == "driver" else 0.0)
+        for _ in range(4)
+    )
     assert kills >= 2
     subprocess.run(command(root, links, "serial"), check=True, capture_output=True)
     assert contents(root) == undisturbed

@@ -22,11 +22,16 @@ from pipelines.perform import Done
 from pipelines.run import Task, Where, decide, run
 from pipelines.runners import Order, Serial
 from tests.digest import contents
-from tests.servers import HostileServer
-from tests.videos import draw_scenes
+from tests.servers import HostileServer, body, endless, page, short, silence
+from tests.videos import draw_scenes, index_first
 
 RECIPE = parse_recipe(
-    {"name": "test", "caption": {"captioner": "none"}, "filter": {"min_s": 0.5}, "fetch": {"silence_s": 1.0, "wall_s": 6.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1}}
+    {
+        "name": "test",
+        "caption": {"captioner": "none"},
+        "filter": {"min_s": 0.7},
+        "fetch": {"silence_s": 1.0, "wall_s": 6.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1},
+    }
 )
 
 
@@ -66,7 +71,7 @@ def go(root: Path, recipe: Recipe = RECIPE, **task: object) -> list[Done]:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small videos of two shots each, the first shot of the last one too short to keep."""
     folder = tmp_path_factory.mktemp("videos")
-    for number, scenes in enumerate([(20, 25), (30, 20), (6, 40)]):
+    for number, scenes in enumerate([(20, 25), (30, 20), (16, 40)]):
         draw_scenes(folder / f"{number}.mp4", scene_frames=scenes, seed=number)
     return folder
 
@@ -92,7 +97,7 @@ def ask(root: Path, sql: str) -> list[tuple]:
 
 def test_shots_are_found_judged_cut_and_packed(finished):
     assert ask(finished, "select n_frames, keep, reasons, cut_status from dataset order by n_frames") == [
-        (6, False, ["too_short"], None), (20, True, [], "ok"), (20, True, [], "ok"), (25, True, [], "ok"), (30, True, [], "ok"), (40, True, [], "ok"),
+        (16, False, ["too_short"], None), (20, True, [], "ok"), (20, True, [], "ok"), (25, True, [], "ok"), (30, True, [], "ok"), (40, True, [], "ok"),
     ]  # fmt: skip
     assert verify(Dataset.open(finished)) == []
     assert ask(finished, "select sum(n_clips) from shards") == [(5,)]
@@ -127,7 +132,10 @@ def test_links_added_later_redo_nothing(dataset, videos, tmp_path):
 def test_same_bytes_by_another_link_are_a_duplicate(dataset, videos, tmp_path):
     shutil.copy(videos / "0.mp4", tmp_path / "copy.mp4")
     go(dataset, links=[str(tmp_path / "copy.mp4")])
-    assert ask(dataset, "select status, reason, count(*) from videos group by all order by all") == [("failed", "duplicate", 1), ("ok", None, 3)]
+    assert ask(dataset, "select status, reason, count(*) from videos group by all order by all") == [
+        ("failed", "duplicate", 1),
+        ("ok", None, 3),
+    ]
     assert ask(dataset, "select count(*) from clips") == [(6,)]
     assert verify(Dataset.open(dataset)) == []
 
@@ -153,15 +161,22 @@ def test_looser_threshold_cuts_just_the_missing_clip(dataset):
 def test_dropped_source_is_fetched_again_for_a_looser_threshold(videos, tmp_path):
     lean = parse_recipe(RECIPE.model_dump(exclude_none=True), ["storage.keep_sources=false"])
     go(tmp_path / "d", lean, links=[str(videos)])
-    assert not [path for path in (tmp_path / "d/media").rglob("*.mp4") if path.name[:-4] in {row[0] for row in ask(tmp_path / "d", "select sha256 from videos")}]
-    assert [job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=none"]))] == ["cut"]
+    assert not [
+        path
+        for path in (tmp_path / "d/media").rglob("*.mp4")
+        if path.name[:-4] in {row[0] for row in ask(tmp_path / "d", "select sha256 from videos")}
+    ]
+    assert [
+        job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=none"]))
+    ] == ["cut"]
     assert ask(tmp_path / "d", "select count(*) from clips where cut_status = 'ok'") == [(6,)]
     assert verify(Dataset.open(tmp_path / "d")) == []
 
 
 def test_other_captioner_captions_only(dataset, tiny_blip2):
     captioned = parse_recipe(
-        RECIPE.model_dump(exclude_none=True), ["caption.captioner=blip2", f"caption.model={tiny_blip2}", "caption.beams=1", "caption.max_tokens=5"]
+        RECIPE.model_dump(exclude_none=True),
+        ["caption.captioner=blip2", f"caption.model={tiny_blip2}", "caption.beams=1", "caption.max_tokens=5"],
     )
     done = go(dataset, captioned)
     assert {job.stage for job in done} == {"caption"}
@@ -193,7 +208,7 @@ def test_shards_are_read_without_our_code(finished):
     assert b"hdvg_recipe" in table.schema.metadata
     clip = table.to_pylist()[0]
     assert clip["video"][4:8] == b"ftyp"
-    assert duckdb.sql(f"select count(*), min(octet_length(video)) > 0 from '{path}'").fetchone() == (5, True)
+    assert duckdb.sql(f"select count(*), min(octet_length(video)) > 0 from '{path}'").fetchall() == [(5, True)]
 
 
 def test_shards_load_with_hugging_face_datasets(finished, tmp_path):
@@ -208,7 +223,7 @@ def test_manifest_sql_works_in_a_bare_duckdb_shell(finished, monkeypatch):
     monkeypatch.chdir(finished)
     shell = duckdb.connect()
     shell.execute(Path("manifest.sql").read_text())
-    assert shell.execute("select count(*) from dataset where keep").fetchone() == (5,)
+    assert shell.execute("select count(*) from dataset where keep").fetchall() == [(5,)]
 
 
 def test_explain_shows_every_rule_with_its_margin(finished):
@@ -216,8 +231,8 @@ def test_explain_shows_every_rule_with_its_margin(finished):
     said = explain(Dataset.open(finished), clip[:12])
     assert (said["verdict"], said["reasons"]) == ("dropped", ["too_short"])
     (rule,) = said["rules"]
-    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("min_s", 0.5, False)
-    assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.5)
+    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("min_s", 0.7, False)
+    assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.7)
     assert "av=" in said["video"]["tools"]
 
 
@@ -230,7 +245,9 @@ def test_verify_names_every_harmed_file(dataset, harm):
             path.unlink()
         else:
             middle = len(before) // 2
-            path.write_bytes(before[:middle] + (bytes([before[middle] ^ 1]) + before[middle + 1 :] if harm == "flip" else b""))
+            path.write_bytes(
+                before[:middle] + (bytes([before[middle] ^ 1]) + before[middle + 1 :] if harm == "flip" else b"")
+            )
         assert verify(Dataset.open(dataset)), pattern
         path.write_bytes(before)
     assert verify(Dataset.open(dataset)) == []
@@ -254,6 +271,27 @@ def test_every_link_has_exactly_one_final_row_with_its_reason(videos, tmp_path):
     packs = {row[0] for row in ask(tmp_path / "d", "select keyframes from clips")}
     truncated = {row[0] for row in ask(tmp_path / "d", "select sha256 from videos where reason = 'truncated'")}
     assert {path.stem for path in (tmp_path / "d/media").glob("*/*")} <= sources | clips | packs | truncated
+
+
+def hostile_links(server: HostileServer, videos: Path) -> dict[str, str]:
+    """Links to what the web holds, good and bad, with what must become of each."""
+    whole = (videos / "0.mp4").read_bytes()
+    index_first(videos / "1.mp4", videos / "first.bin")
+    first = (videos / "first.bin").read_bytes()
+    mp4 = "video/mp4"
+    return {
+        server.add("/good.mp4", body(whole, mp4)): "ok",
+        server.add("/same.mp4", body(whole, mp4)): "duplicate",
+        server.url("/dead.mp4"): "gone",
+        server.add("/html.mp4", body(b"<html><body>Sign in</body></html>" * 50, mp4)): "not_media",
+        server.add("/page", page("<p>nothing here</p>")): "not_media",
+        server.add("/endless.mp4", endless(mp4)): "too_big",
+        server.add("/large.mp4", body(whole + bytes(2 << 20), mp4)): "too_big",
+        server.add("/truncated.mp4", body(first[: len(first) * 6 // 10], mp4)): "truncated",
+        server.add("/headless.mp4", body(whole[: len(whole) // 2], mp4)): "not_media",
+        server.add("/short.mp4", short(whole, 2 * len(whole), mp4)): "short",
+        server.add("/silent.mp4", silence()): "timeout",
+    }
 
 
 def test_unknown_folder_is_refused(tmp_path):
