@@ -35,3 +35,18 @@ def contents(root: Path) -> dict[str, Any]:
     for path in sorted((root / "shards").glob("*.parquet")):
         found[path.name] = hashlib.sha256(str(pq.read_table(path).to_pylist()).encode()).hexdigest()
     return found
+
+
+def files(root: Path) -> dict[str, Any]:
+    """Every file of a dataset by its name: rows without volatile columns for inputs and parts, else the bytes' hash."""
+    found: dict[str, Any] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if not path.is_file() or name == "run.lock" or name.startswith("tmp/"):
+            continue
+        if name.startswith(("inputs/", "parts/")):
+            table = pq.read_table(path)
+            found[name] = table.drop_columns([column for column in table.column_names if column in VOLATILE]).to_pylist()
+        else:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
