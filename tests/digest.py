@@ -46,7 +46,9 @@ def files(root: Path) -> dict[str, Any]:
             continue
         if name.startswith(("inputs/", "parts/")):
             table = pq.read_table(path)
-            found[name] = table.drop_columns([column for column in table.column_names if column in VOLATILE]).to_pylist()
+            found[name] = table.drop_columns(
+                [column for column in table.column_names if column in VOLATILE]
+            ).to_pylist()
         else:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -99,50 +100,52 @@ def processes_of(root: Path) -> list[tuple[int, str]]:
     return found
 
 
-def disturb(root: Path, links: Path, runner: str, *, kind: str, after_s: float) -> bool:
-    """Start the run, kill one process of a kind some time after the first shows; whether one was killed."""
+def disturb(root: Path, links: Path, runner: str, *, kind: str, pauses_s: list[float]) -> int:
+    """Start the run; kill one process of a kind, a pause after one shows, for each of the pauses; how many were killed."""
     run = subprocess.Popen(command(root, links, runner), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = None
-        while run.poll() is None:
-            victims = [pid for pid, name in processes_of(root) if name == kind]
-            if victims and deadline is None:
-                deadline = time.monotonic() + after_s
-            if victims and deadline is not None and time.monotonic() >= deadline:
-                os.kill(victims[0], signal.SIGKILL)
-                return True
-            time.sleep(0.01)
-        return False
-    finally:
-        if kind == "driver":
-            run.kill()
-        run.wait(timeout=120)
+    killed: set[int] = set()
+    while pauses_s and run.poll() is None:
+        victims = [pid for pid, name in processes_of(root) if name == kind and pid not in killed]
+        if not victims:
+            time.sleep(0.005)
+            continue
+        time.sleep(pauses_s.pop(0))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victims[0], signal.SIGKILL)
+            killed.add(victims[0])
+    run.wait(timeout=120)
+    return len(killed)
 
 
-@pytest.mark.parametrize("kind", ["driver", "child"])
-def test_serial_run_killed_at_random_moments_ends_like_an_undisturbed_one(links, undisturbed, tmp_path, kind):
-    moments = random.Random(kind)
+@pytest.mark.parametrize("runner", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner):
     root = tmp_path / "d"
-    kills = sum(
-        disturb(root, links, "serial", kind=kind, after_s=moments.uniform(0, 1.2) if kind == "driver" else 0.0)
-        for _ in range(4)
-    )
+    moments = random.Random(runner)
+    spans = [(0.3, 1.5)] * 4 if runner == "serial" else [(6, 8), (8, 10)]
+    kills = sum(disturb(root, links, runner, kind="driver", pauses_s=[moments.uniform(*span)]) for span in spans)
     assert kills >= 2
-    subprocess.run(command(root, links, "serial"), check=True, capture_output=True)
-    assert contents(root) == undisturbed
-    assert verify(Dataset.open(root)) == []
-    assert list((root / "tmp").iterdir()) == []
+    ends_undisturbed(root, links, runner, undisturbed)
+
+
+def test_killed_decode_and_fetch_children_lose_nothing(links, undisturbed, tmp_path):
+    root = tmp_path / "d"
+    assert disturb(root, links, "serial", kind="child", pauses_s=[0.0, 0.0, 0.02, 0.0, 0.05, 0.0]) >= 3
+    ends_undisturbed(root, links, "serial", undisturbed)
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("kind", ["driver", "worker"])
-def test_ray_run_killed_ends_like_an_undisturbed_one(links, undisturbed, tmp_path, kind):
+def test_a_killed_ray_worker_loses_nothing(links, undisturbed, tmp_path):
     root = tmp_path / "d"
-    after_s = 7.0 if kind == "driver" else 0.2
-    assert disturb(root, links, "ray", kind=kind, after_s=after_s)
-    subprocess.run(command(root, links, "ray"), check=True, capture_output=True)
+    assert disturb(root, links, "ray", kind="worker", pauses_s=[0.1, 0.5]) >= 1
+    ends_undisturbed(root, links, "ray", undisturbed)
+
+
+def ends_undisturbed(root: Path, links: Path, runner: str, undisturbed: dict) -> None:
+    """The same command again ends like an undisturbed run, and leaves nothing behind."""
+    subprocess.run(command(root, links, runner), check=True, capture_output=True)
     assert contents(root) == undisturbed
     assert verify(Dataset.open(root)) == []
+    assert list((root / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
