@@ -48,7 +48,7 @@ Out = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; none takes a rule away"),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; null takes a rule away"),
 ]
 RunnerName = Annotated[
     str | None,
@@ -108,7 +108,7 @@ def filter_(
 ) -> None:
     """Decide which clips are kept, by other thresholds if given. A query: no media is touched.
 
-    Example: hdvg filter my-dataset --set filter.min_s=3 --set filter.max_static_share=none
+    Example: hdvg filter my-dataset --set filter.min_s=3 --set filter.max_static_share=null
     """
     from hdvg.config import parse_recipe
     from hdvg.dataset import Dataset

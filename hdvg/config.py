@@ -201,8 +201,8 @@ def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, whe
 
 
 def _toml_value(text: str) -> Any:
-    """`3`, `true`, `"x"` as TOML reads them; `none` is None; anything else is a string."""
-    if text.lower() in {"none", "null", ""}:
+    """`3`, `true`, `"x"` as TOML reads them; `null` is None; anything else is a string."""
+    if text == "null":
         return None
     try:
         return tomllib.loads(f"x = {text}")["x"]

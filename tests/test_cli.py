@@ -140,7 +140,7 @@ def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
         (["run", "demo", "--links", "missing.txt", "--out", "d"], "missing.txt"),
         (["run", "demo", "--links", "x", "--out", "d", "--runner", "slurm"], "ray or serial"),
         (["run", "demo", "--out", "new"], "--links"),
-        (["recipe", "validate", "demo", "--set", "filter.min_second=3"], "did you mean `min_s`"),
+        (["recipe", "validate", "demo", "--set", "filter.min_sec=3"], "did you mean `min_s`"),
         (["retry", "d", "--reason", "boredom"], "no such reason"),
         (["run", "demo", "--links", "x", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
     ],

@@ -20,9 +20,9 @@ def test_value_out_of_range_names_key_and_value(override):
     assert value in str(error.value)
 
 
-def test_set_reaches_anywhere_and_none_takes_a_rule_away():
+def test_set_reaches_anywhere_and_null_takes_a_rule_away():
     recipe = parse_recipe(
-        {"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=none", "caption.prompt=a photo of"]
+        {"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=null", "caption.prompt=a photo of"]
     )
     assert (recipe.filter.min_s, recipe.filter.max_s, recipe.caption.prompt) == (3.0, None, "a photo of")
 

@@ -24,11 +24,11 @@ SETTINGS = [
     "--set",
     "caption.captioner=none",
     "--set",
-    "filter.min_height_px=none",
+    "filter.min_height_px=null",
     "--set",
     "filter.min_s=0.5",
     "--set",
-    "filter.max_static_share=none",
+    "filter.max_static_share=null",
 ]
 
 

@@ -152,7 +152,7 @@ def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
 
 
 def test_looser_threshold_cuts_just_the_missing_clip(dataset):
-    looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=none"])
+    looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=null"])
     assert status(decide(dataset, looser))["pending"] == [{"stage": "cut", "items": 1}]
     assert [(job.stage, job.statuses) for job in go(dataset, looser)] == [("cut", {"ok": 1})]
     assert verify(Dataset.open(dataset)) == []
@@ -167,7 +167,7 @@ def test_dropped_source_is_fetched_again_for_a_looser_threshold(videos, tmp_path
         if path.name[:-4] in {row[0] for row in ask(tmp_path / "d", "select sha256 from videos")}
     ]
     assert [
-        job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=none"]))
+        job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=null"]))
     ] == ["cut"]
     assert ask(tmp_path / "d", "select count(*) from clips where cut_status = 'ok'") == [(6,)]
     assert verify(Dataset.open(tmp_path / "d")) == []
