@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdvg import __version__
+from hdvg import __version__, show
 from hdvg.errors import HdvgError, UsageError
 
 if TYPE_CHECKING:
@@ -64,9 +63,11 @@ Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False) -> None:
+def version(
+    wanted: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False,
+) -> None:
     """Print the version and leave."""
-    if show:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -124,7 +125,7 @@ def filter_(
         if wanted.model_copy(update={"filter": current.plan.recipe.filter}) != current.plan.recipe:
             raise UsageError("hdvg filter changes filter.* only; for other settings: hdvg run DATASET --set …")
         current = decide(dataset, wanted)
-    _show_status(current, as_json=as_json)
+    show.status(current, as_json=as_json)
 
 
 _stage_command("cut", "Only encode the kept clips (hdvg cut my-dataset)")
@@ -137,7 +138,7 @@ def shard(dataset: Folder) -> None:
     from pipelines.run import shard as write
 
     with _interruptible():
-        write(dataset, _console())
+        write(dataset, show.console())
 
 
 @app.command()
@@ -166,17 +167,17 @@ def query(
 
         pq.write_table(answer, parquet)
     elif as_json:
-        _print_json(answer.to_pylist())
+        show.print_json(answer.to_pylist())
     elif as_csv:
         import csv
 
         writer = csv.writer(sys.stdout)
         writer.writerow(answer.column_names)
-        writer.writerows([_plain(value) for value in row.values()] for row in answer.to_pylist())
+        writer.writerows([show.plain(value) for value in row.values()] for row in answer.to_pylist())
     else:
-        _print_table(answer.column_names, (row.values() for row in answer.slice(0, 1000).to_pylist()))
+        show.print_table(answer.column_names, (row.values() for row in answer.slice(0, 1000).to_pylist()))
         if answer.num_rows > 1000:
-            _console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
+            show.console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
 
 
 @app.command()
@@ -184,7 +185,7 @@ def status(dataset: Folder, as_json: Json = False) -> None:
     """Show the funnel: items and hours per stage, why clips were dropped and items failed, speed and ETA of a run."""
     from hdvg.dataset import Dataset
 
-    _show_status(Dataset.open(dataset), as_json=as_json)
+    show.status(Dataset.open(dataset), as_json=as_json)
 
 
 @app.command()
@@ -197,9 +198,9 @@ def verify(dataset: Folder, as_json: Json = False) -> None:
 
     problems = find(Dataset.open(dataset))
     if as_json:
-        _print_json([asdict(problem) for problem in problems])
+        show.print_json([asdict(problem) for problem in problems])
     elif problems:
-        _print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
+        show.print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
     else:
         typer.echo("whole: nothing lost, nothing twice, every file as it was written")
     raise typer.Exit(1 if problems else 0)
@@ -217,19 +218,19 @@ def explain(
 
     said = find(Dataset.open(dataset), clip_id)
     if as_json:
-        return _print_json(said)
+        return show.print_json(said)
     typer.echo(
         f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
     )
     if said["rules"]:
         names = ["rule", "measure", "value", "threshold", "margin", "passes", "reason"]
-        _print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
+        show.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
     else:
         typer.echo(f"recipe {said['recipe']} has no filter rules: every clip is kept")
     for section in ("measures", "span", "caption", "clip", "video"):
-        _print_table([section, ""], said[section].items())
+        show.print_table([section, ""], said[section].items())
     if said["failures"]:
-        _print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
+        show.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
 
 
 @app.command()
@@ -254,9 +255,9 @@ def recipe_list(as_json: Json = False) -> None:
 
     rows = [{"name": name, "about": find_recipe(name).about} for name in shipped()]
     if as_json:
-        _print_json(rows)
+        show.print_json(rows)
     else:
-        _print_table(["name", "about"], (row.values() for row in rows))
+        show.print_table(["name", "about"], (row.values() for row in rows))
 
 
 @recipes.command("show")
@@ -270,7 +271,7 @@ def recipe_show(
 
     found = find_recipe(recipe, sets or ())
     if as_json:
-        _print_json(found.model_dump())
+        show.print_json(found.model_dump())
     else:
         typer.echo(found.to_toml(), nl=False)
 
@@ -296,9 +297,9 @@ def doctor(
 
     findings = examine(folder)
     if as_json:
-        _print_json([asdict(finding) for finding in findings])
+        show.print_json([asdict(finding) for finding in findings])
     else:
-        _print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
+        show.print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
     raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
 
 
@@ -325,12 +326,12 @@ def _work(
         where=Where(runner, address, cpus, gpus),
     )
     with _interruptible():
-        fine = run_task(root, recipe, task, _console())
+        fine = run_task(root, recipe, task, show.console())
     dataset = Dataset.open(root)
     if stage is None:
-        _show_status(dataset, as_json=False)
+        show.status(dataset, as_json=False)
     else:
-        _show_stage(dataset, stage)
+        show.stage_counts(dataset, stage)
     if not fine:
         typer.echo(
             "some items failed in a way hdvg does not know: hdvg query … \"from failures where reason = 'error'\"",
@@ -374,74 +375,6 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _show_status(dataset: Any, *, as_json: bool) -> None:
-    from hdvg.status import status as find
-
-    said = find(dataset)
-    if as_json:
-        return _print_json(said)
-    typer.echo(f"{said['dataset']} (recipe {said['recipe']})")
-    _print_table(["stage", "items", "hours"], (row.values() for row in said["funnel"]))
-    for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
-        if said[key]:
-            _print_table(
-                [title if index == 0 else name for index, name in enumerate(said[key][0])],
-                (row.values() for row in said[key]),
-            )
-    if said["running"]:
-        speed, eta = said["videos_per_min"], said["eta_s"]
-        typer.echo(
-            f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
-        )
-    elif said["pending"]:
-        typer.echo(f"to go on: hdvg run {dataset.root.name}")
-
-
-def _show_stage(dataset: Any, stage: str) -> None:
-    """What of one stage is done, failed and pending."""
-    with dataset.manifest() as manifest:
-        counts = manifest.rows(
-            "select coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
-            "from wanted where stage = ? group by all order by items desc, status",
-            [stage],
-        )
-    _print_table([stage, "reason", "items"], (row.values() for row in counts))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def _plain(value: object) -> str:
-    """A value as one line of text without control characters: what came from outside stays data."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | Mapping) else str(value)
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def _print_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_plain(value)) for value in row))
-    console.print(table)
 
 
 def main() -> None:

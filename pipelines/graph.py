@@ -9,12 +9,8 @@ from hdvg.config import Run
 from hdvg.errors import UsageError
 from pipelines import stages
 from pipelines.work import Row, Work
-from schemas.captions import CAPTION
-from schemas.clips import CUT, SPAN
-from schemas.measures import MEASURED
 from schemas.outcomes import OUTCOME
 from schemas.parts import PARTS
-from schemas.videos import FETCHED, SCANNED
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,20 @@ class Stage:
     has_model: bool = False
 
 
-def _names(fields: Iterable[object]) -> tuple[str, ...]:
-    return tuple(getattr(field, "name") for field in fields)  # noqa: B009  pyarrow has no types
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
-SPAN_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "sha256", "source")
+SPAN = _columns("clip_id time_base start_pts end_pts start_frame end_frame n_frames start_s end_s keyframes")
+GEOMETRY = _columns("width height fps duration_s")
+MEASURES = _columns("aspect luma_mean luma_std black_share motion_px_s static_share sharpness phash")
+FETCHED = _columns(
+    "sha256 bytes title licence uploader_id upload_date categories extractor format_id webpage_url info_duration_s "
+    "yt_dlp_version fetched_at"
+)
+SCANNED = _columns(
+    "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr decode_errors time_base tools"
+)
 
 GRAPH: tuple[Stage, ...] = (
     Stage(
@@ -47,7 +52,7 @@ GRAPH: tuple[Stage, ...] = (
         run=stages.download,
         items_from="select * from videos",
         needs=("source",),
-        adds=_names(FETCHED),
+        adds=FETCHED,
         cpus=0.25,  # it waits for the network
         workers=lambda run, cpus: run.download_workers,
     ),
@@ -56,7 +61,7 @@ GRAPH: tuple[Stage, ...] = (
         run=stages.split,
         items_from="select * from videos",
         needs=("source", "sha256"),
-        adds=_names([*SPAN, *MEASURED, *SCANNED]),
+        adds=(*SPAN, *GEOMETRY, *MEASURES, *SCANNED),
         cpus=1,
         workers=lambda run, cpus: max(int(cpus), 1),
     ),
@@ -64,8 +69,8 @@ GRAPH: tuple[Stage, ...] = (
         name="cut",
         run=stages.cut,
         items_from="select *, video_sha256 as sha256 from dataset",
-        needs=SPAN_NEEDS,
-        adds=_names(CUT),
+        needs=_columns("clip_id start_pts end_pts n_frames sha256 source"),
+        adds=_columns("clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec"),
         cpus=1,
         workers=lambda run, cpus: max(int(cpus), 1),
     ),
@@ -73,8 +78,8 @@ GRAPH: tuple[Stage, ...] = (
         name="caption",
         run=stages.caption,
         items_from="select * from dataset",
-        needs=("clip_id", "keyframes", *_names(MEASURED)),
-        adds=_names(CAPTION),
+        needs=("clip_id", "keyframes", *GEOMETRY, *MEASURES),
+        adds=_columns("clip_id captioner model text"),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
         has_model=True,
@@ -92,7 +97,7 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
         missing = [name for name in stage.needs if name not in known]
         if missing:
             raise UsageError(f"stage {stage.name} needs {', '.join(missing)}, which no stage before it adds")
-        stored = set(PARTS[stage.name].names) - set(_names(OUTCOME))
+        stored = set(PARTS[stage.name].names) - {field.name for field in OUTCOME}
         if stored != set(stage.adds):
             odd = ", ".join(sorted(stored ^ set(stage.adds)))
             raise UsageError(f"stage {stage.name} and its part's schema differ in: {odd}")

@@ -16,8 +16,9 @@ from hdvg.airlock import Airlock
 from hdvg.config import Caption
 from hdvg.dataset import Dataset
 from hdvg.manifest import newest_generation
+from hdvg.sources.fetch import Gate
 from pipelines.graph import GRAPH, Stage
-from pipelines.work import Gate, Row, Work
+from pipelines.work import Row, Work
 from schemas.parts import PARTS
 
 STAGES = {stage.name: stage for stage in GRAPH}

@@ -7,23 +7,16 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.dataset import Dataset
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
 TRIES = 5
 """Runs in which an item may end as `retry`; then it is `failed`."""
-
-
-class Gate(Protocol):
-    """Politeness towards hosts, shared by the whole run (hdvg.sources.hosts.HostGate, here or in a Ray actor)."""
-
-    def ask(self, host: str) -> float: ...
-
-    def done(self, host: str, retry_after_s: float | None = None, blocked: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Run: python -m tests.bench.bench_run [--videos 1000] [--cpus 2]. The last line is one JSON object:
 `videos`, `ok`, `seconds`, `videos_per_s`, `driver_cpu_ms_per_video`, `driver_peak_mb`, `all_peak_mb`,
-`work_share`: seconds inside stages over seconds the CPUs had (1 means no core ever waited).
+`work_share`: seconds inside stages over seconds the CPUs had (over 1: downloads wait for the network side by side).
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import json
 import os
 import platform
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +28,6 @@ from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from pipelines.perform import Done
 from pipelines.run import Task, Where, run
-from tests.servers import serve_folder
 from tests.videos import draw_scenes
 
 RECIPE = {"name": "bench", "caption": {"captioner": "none"}, "fetch": {"per_host": 16}}
@@ -59,8 +62,8 @@ def measure(folder: Path, *, videos: int, cpus: int | None = None) -> dict[str, 
     where = Timed(runner="ray", cpus=cpus)
     object.__setattr__(where, "spent", [])
     start = time.monotonic()
-    with serve_folder(served) as server, peak:
-        (folder / "links.txt").write_text("\n".join(server.url(f"/{number}.mp4") for number in range(videos)))
+    with served_elsewhere(served) as base, peak:
+        (folder / "links.txt").write_text("\n".join(f"{base}/{number}.mp4" for number in range(videos)))
         run(
             folder / "dataset",
             parse_recipe(RECIPE),
@@ -82,6 +85,26 @@ def measure(folder: Path, *, videos: int, cpus: int | None = None) -> dict[str, 
         "all_peak_mb": round(peak.all_mb),
         "work_share": round(sum(where.spent) / seconds / (cpus or os.cpu_count() or 1), 2),
     }
+
+
+SERVER = """
+import pathlib, sys
+from tests.servers import serve_folder
+with serve_folder(pathlib.Path(sys.argv[1])) as server:
+    print(server.url(""), flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def served_elsewhere(folder: Path) -> Iterator[str]:
+    """A web server in a process of its own, so that its work does not count as the driver's; its address."""
+    command = [sys.executable, "-c", SERVER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 class Peak:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from hdvg.config import parse_recipe
+from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
+from hdvg.settings import make_plan
 from pipelines.graph import GRAPH, check, describe
-from pipelines.runners import Order, Queues
+from pipelines.perform import Job
+from pipelines.runners import CRASHES, Order, Queues, after_crash
 
 TWO = GRAPH[:2]
 
@@ -65,3 +69,38 @@ def test_a_column_nobody_adds_is_named_before_anything_runs():
         check([GRAPH[0], hungry])
     with pytest.raises(UsageError, match="codec"):
         check([replace(GRAPH[0]), replace(GRAPH[1], adds=tuple(name for name in GRAPH[1].adds if name != "codec"))])
+
+
+def test_a_job_that_kills_its_worker_is_tried_again_then_split_then_called_poison(one_of_two):
+    order, job = one_of_two
+    queues = Queues(order, [1] * len(order.stages))
+    assert queues.next() == job
+    assert after_crash(job, 1, queues) is None
+    queues.ended(job)
+    assert queues.next() == job
+    assert after_crash(job, 2, queues) is None
+    queues.ended(job)
+    single = queues.next()
+    assert len(single.keys) == 1
+    done = after_crash(single, CRASHES, queues)
+    assert (done.statuses, done.reasons) == ({"failed": 1}, {"poison": 1})
+    with Dataset.open(job.root).manifest() as manifest:
+        assert manifest.rows("select key, stage, status, reason from failures") == [
+            {"key": single.keys[0], "stage": "download", "status": "failed", "reason": "poison"}
+        ]
+        assert manifest.one("select count(*) from pending") == 64
+
+
+@pytest.fixture
+def one_of_two(tmp_path: Path) -> tuple[Order, Job]:
+    """A dataset of 65 links in units of two, and the first unit's download."""
+    links = tmp_path / "links.txt"
+    links.write_text("\n".join(f"https://example.com/{number}.mp4" for number in range(65)))
+    (tmp_path / "d").mkdir()
+    dataset = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
+    dataset.prepare()
+    dataset.accept(str(links))
+    with dataset.manifest() as manifest:
+        unit = manifest.one("select unit from inputs where unit is not null group by unit having count(*) = 2 limit 1")
+    order = Order(tmp_path / "d", GRAPH[:3], {unit: 0})
+    return order, order.job(unit, 0)

@@ -21,6 +21,8 @@ from hdvg.verify import verify
 from pipelines.perform import Done
 from pipelines.run import Task, Where, decide, run
 from pipelines.runners import Order, Serial
+from schemas.columns import doc
+from schemas.parts import PARTS
 from tests.digest import contents
 from tests.servers import HostileServer, body, endless, page, short, silence
 from tests.videos import draw_scenes, index_first
@@ -101,6 +103,22 @@ def test_shots_are_found_judged_cut_and_packed(finished):
     ]  # fmt: skip
     assert verify(Dataset.open(finished)) == []
     assert ask(finished, "select sum(n_clips) from shards") == [(5,)]
+
+
+@pytest.mark.parametrize("stage", ["download", "split", "cut"])
+def test_every_declared_column_is_filled(finished, stage):
+    rows = [row for path in (finished / "parts" / stage).glob("*-0.parquet") for row in pq.read_table(path).to_pylist()]
+    local = {
+        "licence",
+        "uploader_id",
+        "upload_date",
+        "info_duration_s",
+        "yt_dlp_version",
+        "format_id",
+    }  # of no local file
+    never = {"reason", "detail"} | (local if stage == "download" else set())
+    assert {name for name in PARTS[stage].names if all(row[name] is None for row in rows)} <= never
+    assert all(doc(field).strip() for field in PARTS[stage])
 
 
 def test_clip_that_is_dropped_is_never_encoded(finished):
