@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
             f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
         )
     elif said["pending"]:
-        typer.echo(f"to go on: hdvg run {dataset.root.name}")
+        typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
 
 
 def stage_counts(dataset: Dataset, stage: str) -> None:

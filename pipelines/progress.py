@@ -23,6 +23,7 @@ class Reporter:
         self._done: Counter[str] = Counter()
         self._console = console
         self._start = self._last = time.monotonic()
+        self._unsaid = False
         self._bars = Progress(
             TextColumn("{task.description:>9}"),
             BarColumn(),
@@ -42,7 +43,7 @@ class Reporter:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
-        if not self._console.is_terminal and self._done:
+        if self._unsaid:
             self._say()
 
     def __call__(self, done: Done) -> None:
@@ -54,11 +55,12 @@ class Reporter:
             f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True)
         )
         self._bars.update(self._tasks[done.stage], advance=1, note=note)
-        if not self._console.is_terminal and time.monotonic() - self._last > LINE_EVERY_S:
-            self._last = time.monotonic()
+        self._unsaid = not self._console.is_terminal
+        if self._unsaid and time.monotonic() - self._last > LINE_EVERY_S:
             self._say()
 
     def _say(self) -> None:
+        self._last, self._unsaid = time.monotonic(), False
         spent = time.monotonic() - self._start
         share = sum(self._done.values()) / max(sum(self._totals.values()), 1)
         left = f"ETA {spent / share - spent:.0f} s" if 0 < share < 1 else "done"

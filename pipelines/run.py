@@ -169,7 +169,8 @@ def _shard(dataset: Dataset, console: Console) -> None:
 
 def decide(root: Path, recipe: Recipe) -> Dataset:
     """Give the dataset other filter thresholds: its verdicts change with them, no stage runs."""
-    dataset = Dataset(Dataset.open(root).root, make_plan(recipe))
+    current = Dataset.open(root)
+    dataset = Dataset(current.root, Plan(recipe, current.plan.fingerprints))
     with dataset.store.lock():
         dataset.prepare()
     return dataset
