@@ -43,15 +43,15 @@ class Dataset:
         self.store = store or Store(root)
 
     @classmethod
-    def open(cls, root: Path) -> Dataset:
-        """Raises UsageError if there is no dataset at `root`."""
+    def open(cls, root: Path, *, run: str = "none") -> Dataset:
+        """The dataset at `root`, to read, or to write as part of a run. Raises UsageError if there is none."""
         root = root.resolve()
         path = root / "dataset.toml"
         if not path.is_file():
             raise UsageError(
                 f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}"
             )
-        return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)))
+        return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)), Store(root, run=run))
 
     def prepare(self) -> None:
         """Write the plan, the views and the empty seed parts; under the run lock."""

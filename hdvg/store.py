@@ -2,6 +2,9 @@
 
 A file under its final name is complete, durable and never changes: write to `tmp/`, fsync, link without clobbering,
 fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename.
+
+All temporary files of a run lie in `tmp/<run>/`. The next run takes that folder away in one rename, so that workers which
+outlive a killed run (ghosts) can publish nothing any more: neither their results nor the failures that this gives them.
 """
 
 from __future__ import annotations
@@ -53,11 +56,12 @@ class FileOps:
 
 
 class Store:
-    """The files of one dataset folder."""
+    """The files of one dataset folder, as the run `run` may write them; readers need no run."""
 
-    def __init__(self, root: Path, ops: FileOps | None = None) -> None:
+    def __init__(self, root: Path, ops: FileOps | None = None, *, run: str = "none") -> None:
         self.root = root
         self.ops = ops or FileOps()
+        self.run = run
 
     def publish(self, name: str, write: Callable[[Path], object]) -> bool:
         """Make `name` appear whole and durable; False if it was there already (a ghost was first: equally valid).
@@ -98,18 +102,26 @@ class Store:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A fresh folder on the dataset's disk, removed at the end."""
-        with _refusals(self.root / "tmp"):
-            folder = self._temp()
+        folder = self._temp()
+        with _refusals(folder):
             self.ops.mkdir(folder)
         try:
             yield folder
         finally:
             self.ops.remove_tree(folder)
 
-    def sweep(self) -> None:
-        """Remove what killed runs left in `tmp/`; only under the run lock."""
-        for path in self._folder("tmp").iterdir():
-            self.ops.remove_tree(path) if path.is_dir() else self.ops.unlink(path)
+    def begin(self) -> None:
+        """Start the run; only under the run lock. What earlier runs left in `tmp/` goes, and their ghosts are shut out."""
+        with _refusals(self.root / "tmp"):
+            for path in self._folder("tmp").iterdir():
+                gone = path.with_name(f"gone-{uuid.uuid4().hex}")
+                self.ops.rename(path, gone)
+                self.ops.remove_tree(gone)
+            self._folder(f"tmp/{self.run}")
+
+    def end(self) -> None:
+        """Take the run's temporary folder away."""
+        self.ops.remove_tree(self.root / "tmp" / self.run)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -165,7 +177,7 @@ class Store:
         return True
 
     def _temp(self) -> Path:
-        return self._folder("tmp") / uuid.uuid4().hex
+        return self.root / "tmp" / self.run / uuid.uuid4().hex
 
     def _folder(self, name: str | Path) -> Path:
         path = self.root / name

@@ -26,12 +26,13 @@ STAGES = {stage.name: stage for stage in GRAPH}
 
 @dataclass(frozen=True)
 class Job:
-    """One unit at one stage of the dataset at `root`.
+    """One unit at one stage of the dataset at `root`, as part of the run `run`.
 
     `keys` narrows it to those items (None: all that is pending); `retry` names reasons whose items count as pending again.
     """
 
     root: Path
+    run: str
     stage: str
     unit: str
     retry: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ def pending_items(dataset: Dataset, job: Job) -> list[Row]:
 
 def perform(job: Job, gate: Gate, dataset: Dataset | None = None) -> Done:
     """Do the job and publish its part; nothing is written if nothing is pending."""
-    dataset = dataset or Dataset.open(job.root)
+    dataset = dataset or Dataset.open(job.root, run=job.run)
     start = time.monotonic()
     items = pending_items(dataset, job)
     rows: list[Row] = []
@@ -89,7 +90,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None) -> Done:
 
 def poison(job: Job) -> Done:
     """Write `failed: poison` for the job's items: they killed every worker that took them."""
-    dataset = Dataset.open(job.root)
+    dataset = Dataset.open(job.root, run=job.run)
     items = pending_items(dataset, job)
     detail = f"killed its worker at stage {job.stage} each time"
     bad = {"status": "failed", "reason": "poison", "detail": detail}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,9 +62,8 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
-    dataset = Dataset(root, make_plan(recipe), Store(root))
-    with dataset.store.lock():
-        dataset.store.sweep()
+    dataset = Dataset(root, make_plan(recipe), Store(root, run=new_run()))
+    with writing(dataset.store):
         _announce_changes(dataset, console, new_work=task.new_work)
         dataset.prepare()
         for links in task.links:
@@ -72,6 +73,20 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         if task.shards:
             _shard(dataset, console)
     return fine
+
+
+def new_run() -> str:
+    """A name for a run."""
+    return uuid.uuid4().hex
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[None]:
+    """Hold the run lock, with the run begun and ended."""
+    with store.lock():
+        store.begin()
+        yield
+        store.end()
 
 
 def _announce_changes(dataset: Dataset, console: Console, *, new_work: bool) -> None:
@@ -132,7 +147,7 @@ def plan_order(dataset: Dataset, task: Task) -> Order:
         if row["stage"] in names:
             index = names.index(row["stage"])
             units[row["unit"]] = min(units.get(row["unit"], index), index)
-    return Order(dataset.root, stages, units, task.retry)
+    return Order(dataset.root, dataset.store.run, stages, units, task.retry)
 
 
 def _wanted(stage: Stage, plan: Plan) -> bool:
@@ -156,9 +171,8 @@ def drop_sources(dataset: Dataset) -> None:
 
 def shard(root: Path, console: Console) -> None:
     """Write, or complete, the shards of the dataset at `root`."""
-    dataset = Dataset.open(root)
-    with dataset.store.lock():
-        dataset.store.sweep()
+    dataset = Dataset.open(root, run=new_run())
+    with writing(dataset.store):
         _shard(dataset, console)
 
 
@@ -170,7 +184,7 @@ def _shard(dataset: Dataset, console: Console) -> None:
 def decide(root: Path, recipe: Recipe) -> Dataset:
     """Give the dataset other filter thresholds: its verdicts change with them, no stage runs."""
     current = Dataset.open(root)
-    dataset = Dataset(current.root, Plan(recipe, current.plan.fingerprints))
-    with dataset.store.lock():
+    dataset = Dataset(current.root, Plan(recipe, current.plan.fingerprints), Store(current.root, run=new_run()))
+    with writing(dataset.store):
         dataset.prepare()
     return dataset

@@ -23,6 +23,7 @@ class Order:
     """What to run: units and the stages they pass, over one dataset."""
 
     root: Path
+    run: str
     stages: tuple[Stage, ...]
     units: dict[str, int]
     """Unit -> index in `stages` of the first stage that has work for it."""
@@ -30,7 +31,7 @@ class Order:
 
     def job(self, unit: str, stage: int) -> Job:
         """The job of a unit at the stage of that index."""
-        return Job(self.root, self.stages[stage].name, unit, self.retry)
+        return Job(self.root, self.run, self.stages[stage].name, unit, self.retry)
 
 
 class Runner(Protocol):

@@ -27,15 +27,14 @@ qualify row_number() over (partition by video_id, clip_id order by generation de
 -- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
 create or replace view videos as
 with links as (
-    select video_id, source, unit, seq, any_value(link) as link
-    from inputs where status = 'new' group by all
+    select video_id, source, unit, seq, line, link from inputs where status = 'new'
 ),
 owners as (
-    select video_id, first_value(video_id) over (partition by sha256 order by seq, video_id) as owner
+    select video_id, first_value(video_id) over (partition by sha256 order by seq, line, video_id) as owner
     from downloaded join links using (video_id) where status = 'ok'
 ),
 known as (
-    select links.video_id, links.source, links.link, links.unit, links.seq, owners.owner,
+    select links.video_id, links.source, links.link, links.unit, links.seq, links.line, owners.owner,
         case when d.video_id is null then 'download'
              when d.status <> 'ok' then 'download'
              when owners.owner <> links.video_id then 'download'

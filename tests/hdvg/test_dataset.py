@@ -16,6 +16,7 @@ from hdvg.settings import make_plan
 def dataset(tmp_path: Path) -> Dataset:
     (tmp_path / "d").mkdir()
     made = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
+    made.store.begin()
     made.prepare()
     return made
 

@@ -19,7 +19,7 @@ def reasons(settings: Filter, **changes: float | None) -> list[str]:
         f"select list_filter({reasons_sql(settings)}, lambda x: x is not null) from (select {columns})",
         list(values.values()),
     )
-    return row.fetchone()[0]
+    return row.fetchall()[0][0]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.setting)

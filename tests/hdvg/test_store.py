@@ -12,16 +12,23 @@ from hdvg.errors import ResourceError, UsageError
 from hdvg.store import FileOps, Store
 
 
+def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
+    """A store whose run has begun."""
+    store = Store(root, ops, run=run)
+    store.begin()
+    return store
+
+
 def test_the_first_publisher_wins_and_the_file_never_changes(tmp_path):
-    store = Store(tmp_path)
+    store = begun(tmp_path)
     assert store.publish("a/b.txt", lambda path: path.write_text("first"))
     assert not store.publish("a/b.txt", lambda path: path.write_text("second"))
     assert (tmp_path / "a/b.txt").read_text() == "first"
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((tmp_path / "tmp/none").iterdir()) == []
 
 
 def test_media_is_found_by_its_bytes(tmp_path):
-    store = Store(tmp_path)
+    store = begun(tmp_path)
     with store.scratch() as scratch:
         (scratch / "x").write_bytes(b"abc")
         sha256 = store.put_media(scratch / "x", "mp4")
@@ -35,6 +42,8 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
     class Full(FileOps):
         pass
 
+    begun(tmp_path)
+
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -42,14 +51,14 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
     with pytest.raises(ResourceError, match=r"cannot write.*No space left"):
         Store(tmp_path, Full()).publish("part.parquet", lambda path: path.write_text("x"))
     assert not (tmp_path / "part.parquet").exists()
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((tmp_path / "tmp/none").iterdir()) == []
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
     script = (
         "import sys; from pathlib import Path; from hdvg.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
     )
-    store = Store(tmp_path)
+    store = begun(tmp_path)
     with store.lock():
         assert store.is_locked()
         second = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
@@ -65,17 +74,24 @@ def test_lock_error_is_a_usage_error(tmp_path):
         pass
 
 
-def test_sweep_takes_what_killed_runs_left(tmp_path):
-    store = Store(tmp_path)
-    (tmp_path / "tmp/half").mkdir(parents=True)
-    (tmp_path / "tmp/half/file").touch()
-    (tmp_path / "tmp/part").touch()
-    store.sweep()
+def test_a_ghost_of_an_earlier_run_can_publish_nothing(tmp_path):
+    ghost, now = begun(tmp_path, run="ghost"), Store(tmp_path, run="now")
+    with ghost.scratch() as scratch:
+        (scratch / "half").touch()
+        now.begin()
+        assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["now"]
+        with pytest.raises(ResourceError):
+            ghost.publish("part.parquet", lambda path: path.write_text("a failure that only the ghost had"))
+        with pytest.raises(ResourceError), ghost.scratch():
+            pass
+    assert not (tmp_path / "part.parquet").exists()
+    assert now.publish("part.parquet", lambda path: path.write_text("x"))
+    now.end()
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_replace_gives_the_old_or_the_new_text(tmp_path):
-    store = Store(tmp_path)
+    store = begun(tmp_path)
     store.replace("dataset.toml", "one")
     store.replace("dataset.toml", "two")
     assert Path(tmp_path / "dataset.toml").read_text() == "two"

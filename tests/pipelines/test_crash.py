@@ -26,6 +26,7 @@ STEPS = ("prepare", "download", "split", "cut", "caption", "shard")
 def do(step: str, root: Path, links: Path, store: Store) -> None:
     """One step of a run over one unit."""
     dataset = Dataset(root, make_plan(parse_recipe({"name": "crash"})), store)
+    store.begin()
     if step == "prepare":
         dataset.prepare()
         dataset.accept(str(links))
@@ -34,7 +35,7 @@ def do(step: str, root: Path, links: Path, store: Store) -> None:
     else:
         with dataset.manifest() as manifest:
             unit = manifest.one("select unit from inputs where unit is not null")
-        perform(Job(root, step, unit), make_gate(dataset.plan.recipe), dataset)
+        perform(Job(root, store.run, step, unit), make_gate(dataset.plan.recipe), dataset)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ class MarkerFirst(Store):
     def put_media(self, path: Path, extension: str) -> str:
         from hdvg.ids import file_sha256
 
-        kept = self.root / "tmp" / f"later-{len(self.later)}"
+        kept = self.root / "tmp" / self.run / f"later-{len(self.later)}"
         shutil.copyfile(path, kept)
         self.later.append((kept, extension))
         return file_sha256(path)

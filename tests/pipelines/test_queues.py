@@ -17,7 +17,7 @@ TWO = GRAPH[:2]
 
 
 def order(count: int) -> Order:
-    return Order(Path(), TWO, {f"u{number}": 0 for number in range(count)})
+    return Order(Path(), "run", TWO, {f"u{number}": 0 for number in range(count)})
 
 
 def test_no_stage_runs_far_ahead_of_the_next():
@@ -98,9 +98,10 @@ def one_of_two(tmp_path: Path) -> tuple[Order, Job]:
     links.write_text("\n".join(f"https://example.com/{number}.mp4" for number in range(65)))
     (tmp_path / "d").mkdir()
     dataset = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
+    dataset.store.begin()
     dataset.prepare()
     dataset.accept(str(links))
     with dataset.manifest() as manifest:
         unit = manifest.one("select unit from inputs where unit is not null group by unit having count(*) = 2 limit 1")
-    order = Order(tmp_path / "d", GRAPH[:3], {unit: 0})
+    order = Order(tmp_path / "d", dataset.store.run, GRAPH[:3], {unit: 0})
     return order, order.job(unit, 0)
