@@ -51,6 +51,8 @@ class DyingOps(FileOps):
         self._step()
         before = final.read_bytes() if final.exists() else None
         super().rename(path, final)
+        if final.is_dir():
+            return  # an earlier run's temporary folder: either name of it is rubbish
         self.unsynced_names[final] = lambda: final.unlink() if before is None else final.write_bytes(before)
         if path in self.unsynced_data:
             self.unsynced_data.add(final)
