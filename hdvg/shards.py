@@ -78,7 +78,10 @@ def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
 
 
 def _content(path: Path) -> str:
-    metadata = pq.read_schema(path).metadata or {}
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return "unreadable"
     return str(metadata.get(b"hdvg_content", b"").decode())
 
 

@@ -85,8 +85,10 @@ def writing(store: Store) -> Iterator[None]:
     """Hold the run lock, with the run begun and ended."""
     with store.lock():
         store.begin()
-        yield
-        store.end()
+        try:
+            yield
+        finally:
+            store.end()
 
 
 def _announce_changes(dataset: Dataset, console: Console, *, new_work: bool) -> None:
