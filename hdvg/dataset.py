@@ -143,6 +143,8 @@ def _cut_units(rows: list[dict[str, Any]]) -> None:
 
 def folder_problem(root: Path) -> str | None:
     """Why `root` cannot become a dataset, or None if it can: it must be new, empty, or a dataset already."""
+    if "\\" in str(root.absolute()):
+        return f"{root}: DuckDB takes a backslash in a path for a slash"
     if not root.exists() or (root / "dataset.toml").exists():
         return None
     if not root.is_dir():

@@ -1,5 +1,9 @@
 """The one small tree of errors, and the closed list of reasons an item can end with."""
 
+import errno
+from collections.abc import Iterator
+from typing import Any
+
 REASONS: dict[str, str] = {
     # the link
     "bad_input": "the line is not a link or a file that can be read",
@@ -8,7 +12,7 @@ REASONS: dict[str, str] = {
     "private": "the source asks for a login",
     "geo": "the source is closed to this region",
     "age": "the source asks for proof of age",
-    "blocked": "the host refused us; it is not asked again in this run",
+    "blocked": "the host refused us (403, or a wall against bots), or others of its links before this one was asked for",
     "throttled": "the host asked for fewer requests and kept asking",
     "opt_out": "the source says that it must not be used for this",
     "live": "a live stream or a premiere",
@@ -28,19 +32,26 @@ REASONS: dict[str, str] = {
     "too_large": "a picture larger than `limits.max_pixels`",
     "truncated": "less than 90 % of the promised video decodes",
     "corrupt": "too many frames do not decode",
+    "segments": "the parts of a long video, decoded on their own, do not add up to it",
     # the work
     "timeout": "the time limit ran out",
     "memory": "the memory limit ran out",
     "crash": "the decoder crashed on it",
     "poison": "it kills every worker that takes it",
     "cut_mismatch": "the cut clip does not hold exactly the frames of its span",
+    "no_keyframe": "`cut.mode = copy`: nothing inside the span can be copied",
     "lost_source": "the source video is gone from the dataset and from its link",
+    "lost_clip": "the file of the cut clip is gone from the dataset; it is cut again",
     "changed": "the link now gives other bytes than the first time",
     "caption": "the captioner gave no usable text",
     "error": "an unknown failure; the detail holds the traceback",
 }
 
 RETRYABLE = frozenset({"throttled", "network", "short", "timeout", "protocol"})
+
+
+SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""What the system says when the disk is full, or handles ran out: never an item's fault."""
 
 
 class HdvgError(Exception):
@@ -53,6 +64,22 @@ class UsageError(HdvgError):
     """Something the user can fix: says what, the value, what would be fine, the next step."""
 
     exit_code = 2
+
+
+class LostClipsError(UsageError):
+    """Clips that shards need have no file any more; `clips` is a list of (video_id, clip_id, unit)."""
+
+    def __init__(self, message: str, clips: list[tuple[str, str, str]]) -> None:
+        super().__init__(message)
+        self.clips = clips
+
+
+class UncutClipsError(UsageError):
+    """Virtual clips turned out not to be cuttable while shards were written; `rows` are their rows of the cut stage."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        super().__init__(f"{len(rows)} virtual clips cannot be cut, the first is {rows[0]['clip_id']}: run again")
+        self.rows = rows
 
 
 class ResourceError(HdvgError):
@@ -89,3 +116,28 @@ class TransientError(ItemError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.reason, self.detail), {"retry_after_s": self.retry_after_s}
+
+
+class NotAskedError(TransientError):
+    """This item was not even tried: it may be in the next run, and no attempt is counted."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that stands behind it, nearest first, each once; what libraries tuck away is found as well."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        cause = waiting.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        held = getattr(cause, "exc_info", None)  # yt-dlp's
+        waiting += [held[1] if isinstance(held, tuple) else None, getattr(cause, "cause", None)]
+        waiting += [*cause.args, cause.__cause__, cause.__context__, *getattr(cause, "unexpected_errors", ())]
+        waiting.append(getattr(cause, "reason", None))  # urllib3's MaxRetryError
+
+
+def shortage(error: BaseException) -> OSError | None:
+    """What in the error says that disk or handles ran short, if anything does."""
+    return next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in SHORT), None)

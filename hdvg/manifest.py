@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 import string
 import threading
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 from hdvg.errors import UsageError
 from hdvg.rules import reasons_sql
 from hdvg.settings import Plan
-from schemas.clips import SPAN
+from schemas.clips import CUT, SPAN
 from schemas.measures import MEASURED
 from schemas.videos import FETCHED, SCANNED
 
@@ -28,16 +29,15 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
 
     `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files.
     """
+    prefix = "" if root is None else f"{_no_glob(str(root))}/"
 
     def files(stage: str) -> str:
         if root is None or unit is None:
-            prefix = "" if root is None else f"{root}/"
             return _literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
-        return "[" + ", ".join(_literal(str(path)) for path in (seed, *found)) + "]"
+        return "[" + ", ".join(_literal(_no_glob(str(path))) for path in (seed, *found)) + "]"
 
-    prefix = "" if root is None else f"{root}/"
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
@@ -49,6 +49,8 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
+        cut_columns=", ".join(f"cuts.{field.name}" for field in CUT if field.name != "clip_id"),
+        clip_measured_columns=", ".join(f"c.{field.name}" for field in MEASURED),
         measured_columns=", ".join(field.name for field in MEASURED),
         reasons=reasons_sql(plan.recipe.filter),
         captions_wanted="true" if plan.captions_wanted else "false",
@@ -67,6 +69,12 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+
+    def hold(self, *names: str) -> None:
+        """Read these views once, into memory, for a command that asks of them again and again."""
+        for name in names:
+            self.connection.execute(f"create table held_{name} as from {name}")
+            self.connection.execute(f"create or replace view {name} as from held_{name}")
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer as one dict a row; `values` are bound to the `?` marks."""
@@ -113,6 +121,11 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
 def newest_generation(paths: Iterable[Path]) -> int:
     """The highest generation among a unit's part files, -1 if there is none."""
     return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
+
+
+def _no_glob(path: str) -> str:
+    """The path, with what DuckDB would take for a pattern taken as it stands."""
+    return re.sub(r"[\[*?]", r"[\g<0>]", path)
 
 
 def _literal(text: str) -> str:

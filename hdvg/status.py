@@ -12,21 +12,42 @@ WINDOW_S = 600
 """Throughput is taken over the parts of the last ten minutes."""
 
 FUNNEL = """
+with of_clips as materialized (
+    select count(*) as clips, sum(duration_s) / 3600 as clips_h,
+        count(*) filter (keep) as kept, sum(duration_s) filter (keep) / 3600 as kept_h,
+        count(*) filter (keep and cut_status = 'ok') as cut,
+        sum(duration_s) filter (keep and cut_status = 'ok') / 3600 as cut_h,
+        count(*) filter (keep and caption is not null) as captioned,
+        sum(duration_s) filter (keep and caption is not null) / 3600 as captioned_h
+    from dataset
+)
 select 'links' as stage, count(*) as items, null::double as hours from inputs
 union all select 'videos', count(*), null from videos
 union all select 'fetched', count(*), null from videos where sha256 is not null
 union all select 'decoded', count(*), sum(duration_s) / 3600 from videos where status = 'ok'
-union all select 'clips', count(*), sum(duration_s) / 3600 from measures
-union all select 'kept', count(*), sum(duration_s) / 3600 from dataset where keep
-union all select 'cut', count(*), sum(duration_s) / 3600 from dataset where keep and cut_status = 'ok'
-union all select 'captioned', count(*), sum(duration_s) / 3600 from dataset where keep and caption is not null
+union all select 'clips', clips, clips_h from of_clips
+union all select 'kept', kept, kept_h from of_clips
+union all select 'cut', cut, cut_h from of_clips
+union all select 'captioned', captioned, captioned_h from of_clips
 union all select 'in shards', coalesce(sum(n_clips), 0)::bigint, null from shards
 """
+
+
+DECODE_PASSES = """
+with cut as (select video_id, sum(cut_decoded_frames) as frames from clips group by video_id),
+passes as (
+    select (v.decoded_frames + coalesce(cut.frames, 0)) / v.n_frames as passes
+    from videos v left join cut using (video_id) where v.status = 'ok'
+)
+select avg(passes) as mean, max(passes) as max from passes
+"""
+"""How often a source's frames were decoded, split and cut together, over the videos."""
 
 
 def status(dataset: Dataset) -> dict[str, Any]:
     """The figures of `hdvg status`, ready for JSON."""
     with dataset.manifest() as manifest:
+        manifest.hold("videos", "verdicts")
         return {
             "dataset": str(dataset.root),
             "recipe": dataset.plan.recipe.name,
@@ -39,6 +60,7 @@ def status(dataset: Dataset) -> dict[str, Any]:
                 "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
             ),
             "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            "decode_passes": manifest.rows(DECODE_PASSES)[0],
             **_speed(dataset, manifest),
         }
 

@@ -23,7 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.errors import ResourceError, UsageError
-from hdvg.ids import file_sha256
+from hdvg.ids import digest, file_sha256
+from schemas.columns import doc
+
+EXTENSIONS = ("mp4", "parquet", "mkv", "ts", "mpg", "avi", "flv")
+"""Of the files in media/, the most frequent first."""
 
 
 class FileOps:
@@ -55,6 +59,15 @@ class FileOps:
         shutil.rmtree(path, ignore_errors=True)
 
 
+SEAL = b"hdvg_seal"
+
+
+def seal(table: pa.Table) -> str:
+    """Hash of a table's columns, their documentation and its rows: page checksums do not cover a file's footer."""
+    columns = [[field.name, doc(field)] for field in table.schema]
+    return digest(columns, table.to_pylist())
+
+
 class Store:
     """The files of one dataset folder, as the run `run` may write them; readers need no run."""
 
@@ -77,20 +90,40 @@ class Store:
             self._place(name, lambda temp: temp.write_text(text, encoding="utf-8"), self._rename)
 
     def publish_table(self, name: str, table: pa.Table) -> bool:
-        """Publish a Parquet file of `table`."""
+        """Publish a Parquet file of `table`, sealed: see `seal`.
+
+        Without statistics, for these would be believed, and no checksum covers them.
+        """
+        metadata = {**(table.schema.metadata or {}), SEAL: seal(table).encode()}
+        sealed = table.replace_schema_metadata(metadata)
         return self.publish(
-            name, lambda path: pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+            name,
+            lambda path: pq.write_table(
+                sealed, path, compression="zstd", write_page_checksum=True, write_statistics=False
+            ),
         )
 
     def put_media(self, path: Path, extension: str) -> str:
-        """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash."""
+        """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.
+
+        `extension` is one of `EXTENSIONS`, for the file is found by trying these: a folder is never listed.
+        """
+        if extension not in EXTENSIONS:
+            raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/store.py")
         sha256 = file_sha256(path)
         self.publish(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp))
         return sha256
 
     def find_media(self, sha256: str) -> Path | None:
         """The file with these bytes, or None if it is not here (any more)."""
-        return next(iter((self.root / "media" / sha256[:2]).glob(f"{sha256}.*")), None)
+        paths = (self.root / "media" / sha256[:2] / f"{sha256}.{extension}" for extension in EXTENSIONS)
+        return next((path for path in paths if path.exists()), None)
+
+    def remove_media(self, sha256: str) -> None:
+        """Take the file with these bytes away, durably; fine if it is gone."""
+        found = self.find_media(sha256)
+        if found is not None:
+            self.remove(str(found.relative_to(self.root)))
 
     def remove(self, name: str) -> None:
         """Take a file away, durably; fine if it is gone."""
@@ -154,6 +187,9 @@ class Store:
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
         final = self.root / name
         with _refusals(final):
+            if into == self._link_once and final.exists():  # nothing to write, so that a full disk does not refuse it
+                self.ops.fsync(final.parent)
+                return False
             self._folder(final.parent.relative_to(self.root))
             temp = self._temp()
             try:

@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
-from hdvg.ids import file_sha256
+from hdvg.ids import digest, file_sha256
 from hdvg.manifest import Manifest
+from hdvg.settings import STAGES
 from hdvg.shards import READY
+from hdvg.store import SEAL, seal
 
 MUST_BE_EMPTY = {
     "unfinished": "select key, 'not done at stage ' || stage as detail from wanted where old_status is null",
-    "lost": "select video_id as key, 'accepted, but has no row' as detail from inputs where status = 'new' "
-    "and video_id not in (select video_id from videos)",
+    "orphan": "select distinct video_id as key, 'has rows, but no input names it' as detail from downloaded "
+    "where video_id not in (select video_id from inputs where status = 'new')",
     "twice": "select video_id as key, 'several rows in videos' as detail from videos group by video_id having count(*) > 1 "
     "union all select clip_id, 'several rows in clips' from clips group by clip_id having count(*) > 1 "
     "union all select link_id, 'several rows in inputs' from inputs group by link_id having count(*) > 1",
@@ -30,7 +32,7 @@ MUST_BE_EMPTY = {
 MEDIA = """
 select sha256, 'source of video ' || video_id as what from videos where status = 'ok' and {sources}
 union select keyframes, 'keyframes of video ' || video_id from clips
-union select clip_sha256, 'clip ' || clip_id from clips where cut_status = 'ok'
+union select clip_sha256, 'clip ' || clip_id from clips where cut_status = 'ok' and clip_sha256 is not null
 """
 
 
@@ -45,11 +47,12 @@ class Problem:
 
 def verify(dataset: Dataset) -> list[Problem]:
     """All problems, none if the dataset is whole. Reads every file of it."""
-    broken = list(_broken_tables(dataset))
+    broken = [*_broken_tables(dataset), *_lost_inputs(dataset)]
     if broken:
         return broken  # the views would fail on them
     try:
         with dataset.manifest() as manifest:
+            manifest.hold("videos")
             problems = [
                 Problem(check, row["key"], row["detail"])
                 for check, sql in MUST_BE_EMPTY.items()
@@ -65,9 +68,30 @@ def verify(dataset: Dataset) -> list[Problem]:
 def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
     for path in sorted([*dataset.root.glob("inputs/*.parquet"), *dataset.root.glob("parts/*/*.parquet")]):
         try:
-            pq.read_table(path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
+            table = pq.read_table(path, page_checksum_verification=True)
+            if (table.schema.metadata or {}).get(SEAL, b"").decode(errors="replace") != seal(table):
+                yield Problem("corrupt", str(path.relative_to(dataset.root)), "other rows or columns than were written")
+        except (OSError, ValueError, pa.ArrowException) as error:
             yield Problem("corrupt", str(path.relative_to(dataset.root)), str(error).splitlines()[0])
+
+
+def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
+    """Accepted lists are numbered without gaps, named by their content, and name the unit of every part."""
+    names = sorted(path.name for path in dataset.root.glob("inputs/*.parquet"))
+    units: set[str] = set()
+    for place, name in enumerate(names):
+        number, _, content = name.removesuffix(".parquet").partition("-")
+        if int(number) != place:
+            yield Problem("lost", f"inputs/{place:05d}-*.parquet", f"no such list of links; the next is {name}")
+            break
+        table = pq.read_table(dataset.root / "inputs" / name, columns=["link_id", "unit"])
+        units |= set(table.column("unit").to_pylist())
+        if place and digest(table.column("link_id").to_pylist()) != content:
+            yield Problem("corrupt", f"inputs/{name}", "holds other links than its name says")
+    for path in sorted(dataset.root.glob("parts/*/*-*-*.parquet")):
+        unit = path.name.split("-")[0]
+        if unit not in units and unit != "seed" and path.parent.name in STAGES:
+            yield Problem("orphan", f"parts/{path.parent.name}/{path.name}", "no list of links names its unit")
 
 
 def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
@@ -76,7 +100,10 @@ def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     def look(row: dict[str, str]) -> Problem | None:
         path = dataset.store.find_media(row["sha256"])
         if path is None:
-            return Problem("missing", row["what"], f"no file media/{row['sha256'][:2]}/{row['sha256']}.*")
+            said = f"no file media/{row['sha256'][:2]}/{row['sha256']}.*"
+            if row["what"].startswith("clip "):
+                said += "; `hdvg retry --reason lost_clip` cuts it again"
+            return Problem("missing", row["what"], said)
         if file_sha256(path) != row["sha256"]:
             return Problem(
                 "corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says"

@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
 
 import ray
-from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import (
+    ActorDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config import Recipe
-from hdvg.errors import HdvgError
+from hdvg.errors import HdvgError, ResourceError, TransientError
+from hdvg.sources.hosts import Leases
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, perform
+from pipelines.perform import Done, Job, airlock, perform
 from pipelines.runners import make_gate
+from pipelines.work import Call
 
 KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 OBJECT_STORE_MB = 100
 """Only names pass through it."""
 
 
-class GateActor:
+class GateActor(Leases):
     """The run's one host gate."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._gate = make_gate(recipe)
-
-    def ask(self, host: str) -> float:
-        return self._gate.ask(host)
-
-    def done(self, host: str, retry_after_s: float | None, blocked: bool) -> None:
-        self._gate.done(host, retry_after_s=retry_after_s, blocked=blocked)
+        super().__init__(make_gate(recipe))
 
 
 class RemoteGate:
-    """The run's host gate as seen from a worker: the gate itself lives in one actor."""
+    """The run's host gate as one job sees it: the gate itself lives in one actor, which knows who holds its permits."""
 
-    def __init__(self, actor: Any) -> None:
+    def __init__(self, actor: Any, holder: int) -> None:
         self._actor = actor
+        self._holder = holder
 
     def ask(self, host: str) -> float:
+        return float(self._answer(self._actor.ask.remote(self._holder, host)))
+
+    def done(
+        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
+    ) -> None:
+        self._answer(self._actor.done.remote(self._holder, host, retry_after_s, refusal=refusal, fetched=fetched))
+
+    def forget(self) -> None:
+        """The job's worker is dead: its permits come back."""
+        self._answer(self._actor.forget.remote(self._holder))
+
+    def _answer(self, ref: Any) -> Any:
         try:
-            return float(ray.get(self._actor.ask.remote(host)))
+            return ray.get(ref)
         except RayTaskError as error:
             raise error.cause from None
+        except RayActorError as error:
+            raise ResourceError(f"the run's host gate died ({error}); run again") from None
 
-    def done(self, host: str, retry_after_s: float | None = None, blocked: bool = False) -> None:
-        ray.get(self._actor.done.remote(host, retry_after_s, blocked))
+
+def in_child(detector: str, call: Call) -> Any:
+    """One call of a limited child, on whichever node."""
+    return airlock(detector).call(*call)
+
+
+def across_nodes(detector: str, calls: Sequence[Call]) -> list[Any]:
+    """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
+
+    Raises TransientError `crash` if a worker is killed.
+    """
+    task: Any = ray.remote(num_cpus=1, max_retries=2)(in_child)
+    try:
+        return list(ray.get([task.remote(detector, call) for call in calls]))
+    except RayTaskError as error:
+        raise error.cause from None
+    except KILLED as error:
+        raise TransientError("crash", f"a worker that decoded a segment was killed: {error}") from None
+
+
+def perform_here(job: Job, gate: RemoteGate) -> Done:
+    """A job in a Ray worker."""
+    return perform(job, gate, spread=across_nodes)
 
 
 class ModelWorker:
@@ -59,25 +100,35 @@ class ModelWorker:
         return perform(job, gate)
 
 
+def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, Any]:
+    """What to tell `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address != "local":
+        return {"address": address}
+    room = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_MB * 2**20}
+    return {"address": address, "include_dashboard": False, **room}
+
+
 class Cluster:
     """A Ray session for one run; a context manager."""
 
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
-        self._where: dict[str, Any] = {"address": address}
-        if address is None:
-            self._where |= {"num_cpus": cpus, "num_gpus": gpus}
-            self._where |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_MB * 2**20}
+        self._where = where(address, cpus, gpus)
         self._idle: list[Any] = []
         self._busy: dict[Any, Any] = {}
+        self._gates: dict[Any, RemoteGate] = {}
+        self._holders = itertools.count()
 
     def __enter__(self) -> Cluster:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         self.cpus = resources.get("CPU", 1.0)
         gpus = min(resources.get("GPU", 0.0), self._recipe.run.caption_gpus)
-        self._gate = RemoteGate(ray.remote(num_cpus=0)(GateActor).remote(self._recipe))
-        self._task = ray.remote(max_retries=0)(perform)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        gate: Any = ray.remote(num_cpus=0)(GateActor)
+        self._gate = gate.options(scheduling_strategy=here).remote(self._recipe)
+        self._task = ray.remote(max_retries=0)(perform_here)
         # an actor holds its share all its life, so it takes no core: on a small machine the other stages need them
         self._worker: Any = ray.remote(num_cpus=0, num_gpus=gpus, max_restarts=0)(ModelWorker)
         return self
@@ -87,11 +138,14 @@ class Cluster:
 
     def start(self, stage: Stage, job: Job) -> Any:
         """Start a job where there is room; returns its reference."""
-        if not stage.has_model:
-            return self._task.options(num_cpus=stage.cpus).remote(job, self._gate)
-        worker = self._idle.pop() if self._idle else self._worker.remote()
-        ref = worker.perform.remote(job, self._gate)
-        self._busy[ref] = worker
+        gate = RemoteGate(self._gate, next(self._holders))
+        if stage.has_model:
+            worker = self._idle.pop() if self._idle else self._worker.remote()
+            ref = worker.perform.remote(job, gate)
+            self._busy[ref] = worker
+        else:
+            ref = self._task.options(num_cpus=stage.cpus).remote(job, gate)
+        self._gates[ref] = gate
         return ref
 
     def wait(self, refs: Iterable[Any]) -> Any:
@@ -100,15 +154,16 @@ class Cluster:
 
     def result(self, ref: Any) -> Done | None:
         """What became of the job, or None if its worker was killed. Raises the HdvgError the job raised."""
-        worker = self._busy.pop(ref, None)
+        worker, gate = self._busy.pop(ref, None), self._gates.pop(ref)
         try:
             done: Done = ray.get(ref)
         except KILLED:
+            gate.forget()
             return None
         except RayTaskError as error:
             if isinstance(error.cause, HdvgError):
                 raise error.cause from None
             raise
-        if worker is not None:
+        if worker is not None and not done.reasons.get("error"):  # a GPU may stay broken after an unknown error
             self._idle.append(worker)
         return done

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from hdvg import captioners
+from hdvg import captioners, shots
 from hdvg.airlock import Airlock
 from hdvg.config import Caption
 from hdvg.dataset import Dataset
 from hdvg.manifest import newest_generation
 from hdvg.sources.fetch import Gate
 from pipelines.graph import GRAPH, Stage
-from pipelines.work import Row, Work
+from pipelines.work import Call, Row, Work
 from schemas.parts import PARTS
 
 STAGES = {stage.name: stage for stage in GRAPH}
+
+Spread = Callable[[str, Sequence[Call]], list[Any]]
+"""Runs calls of limited children, which find a detector loaded, side by side; gives their results or raises the first error."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Done:
     statuses: dict[str, int]
     reasons: dict[str, int]
     seconds: float
+    sources: tuple[str, ...] = ()
+    """sha256 of the source files that a download fetched, or that the unit needs no more after a cut."""
 
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
@@ -71,8 +79,8 @@ def pending_items(dataset: Dataset, job: Job) -> list[Row]:
     return items if job.keys is None else [item for item in items if item["key"] in job.keys]
 
 
-def perform(job: Job, gate: Gate, dataset: Dataset | None = None) -> Done:
-    """Do the job and publish its part; nothing is written if nothing is pending."""
+def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread | None = None) -> Done:
+    """Do the job and publish its part; nothing is written if nothing is pending. `spread` runs children side by side."""
     dataset = dataset or Dataset.open(job.root, run=job.run)
     start = time.monotonic()
     items = pending_items(dataset, job)
@@ -80,12 +88,28 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None) -> Done:
     if items:
         stage = STAGES[job.stage]
         captioner = load_captioner(dataset.plan.recipe.caption) if stage.has_model else None
-        rows = list(stage.run(Work(dataset, items, gate, airlock(), captioner)))
+        detector = dataset.plan.recipe.split.detector
+        side = functools.partial(spread or side_by_side, detector)
+        rows = list(stage.run(Work(dataset, items, gate, airlock(detector), PARTS[job.stage], side, captioner)))
         commit(dataset, job, items, rows)
     outcomes = [row for row in rows if job.stage != "split" or row.get("clip_id") is None]
     statuses = Counter(row["status"] for row in outcomes)
     reasons = Counter(row["reason"] for row in outcomes if row["status"] != "ok")
-    return Done(job.stage, job.unit, dict(statuses), dict(reasons), time.monotonic() - start)
+    sources = _sources(dataset, job, rows)
+    return Done(job.stage, job.unit, dict(statuses), dict(reasons), time.monotonic() - start, sources)
+
+
+def _sources(dataset: Dataset, job: Job, rows: list[Row]) -> tuple[str, ...]:
+    if dataset.plan.recipe.storage.keep_sources or job.stage not in {"download", "cut"}:
+        return ()
+    if job.stage == "download":
+        return tuple(row["sha256"] for row in rows if row.get("sha256"))
+    with dataset.manifest(unit=job.unit) as manifest:
+        done = manifest.rows(
+            "select distinct sha256 from videos where sha256 is not null "
+            "and video_id not in (select video_id from pending where stage in ('split', 'cut'))"
+        )
+    return tuple(row["sha256"] for row in done)
 
 
 def poison(job: Job) -> Done:
@@ -102,15 +126,22 @@ def poison(job: Job) -> Done:
     return Done(job.stage, job.unit, {"failed": len(rows)}, {"poison": len(rows)}, 0.0)
 
 
+def cut_again(dataset: Dataset, lost: list[tuple[str, str, str]]) -> None:
+    """Write `retry: lost_clip` for cut clips, (video_id, clip_id, unit) each, so that they are pending again."""
+    units: dict[str, list[Row]] = {}
+    for video, clip, unit in lost:
+        row = {"video_id": video, "clip_id": clip, "status": "retry", "reason": "lost_clip", "attempt": 0}
+        units.setdefault(unit, []).append(row)
+    for unit, rows in units.items():
+        items = [{"key": row["clip_id"], "attempt": 0} for row in rows]
+        commit(dataset, Job(dataset.root, dataset.store.run, "cut", unit), items, rows)
+
+
 def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> None:
-    """Publish the rows as the unit's next generation. Raises KeyError for a column that the part does not have."""
-    schema = PARTS[job.stage]
-    strangers = {name for row in rows for name in row} - set(schema.names)
-    if strangers:
-        raise KeyError(f"stage {job.stage} made columns that schemas/ does not know: {', '.join(sorted(strangers))}")
+    """Publish the rows as the unit's next generation."""
     attempts = {item["key"]: item["attempt"] + 1 for item in items}
     for row in rows:
-        row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
+        row.setdefault("attempt", attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]])
     prefix = f"{job.unit}-{dataset.plan.fingerprints[job.stage]}"
     generation = newest_generation((dataset.root / "parts" / job.stage).glob(f"{prefix}-*.parquet"))
     published = False
@@ -118,14 +149,28 @@ def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> Non
         generation += 1
         for row in rows:
             row["generation"] = generation
-        table = pa.Table.from_pylist(rows, schema=schema)
+        table = pa.Table.from_pylist(rows, schema=PARTS[job.stage])
         published = dataset.store.publish_table(f"parts/{job.stage}/{prefix}-{generation}.parquet", table)
 
 
+def airlock(detector: str) -> Airlock:
+    """This process's way to its limited children, which find loaded what a detector needs; a new one after a stopped
+    run closed it."""
+    if _airlock(detector).closed.is_set():
+        _airlock.cache_clear()
+    return _airlock(detector)
+
+
 @functools.cache
-def airlock() -> Airlock:
-    """This process's way to its limited children."""
-    return Airlock(("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut"))
+def _airlock(detector: str) -> Airlock:
+    modules = ("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
+    return Airlock((*modules, *shots.preload(detector)))
+
+
+def side_by_side(detector: str, calls: Sequence[Call]) -> list[Any]:
+    """The results of calls of limited children on this machine, as many at once as it has cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda call: airlock(detector).call(*call), calls))
 
 
 @functools.lru_cache(maxsize=1)

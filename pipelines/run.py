@@ -12,13 +12,16 @@ from rich.console import Console
 
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset, folder_problem
-from hdvg.errors import UsageError
+from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.settings import STAGES, Plan, make_plan
-from hdvg.shards import write_shards
+from hdvg.shards import lost_clips, write_shards
 from hdvg.store import Store
 from pipelines.graph import GRAPH, Stage, check
+from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
+from pipelines.release import Release, drop_sources
 from pipelines.runners import OnRay, Order, Runner, Serial
+from pipelines.virtual import VirtualClips, note_failures
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,21 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     with writing(dataset.store):
         _announce_changes(dataset, console, new_work=task.new_work)
         dataset.prepare()
+        drop_sources(dataset)
         for links in task.links:
             _announce(dataset.accept(links), links, console)
+        if "lost_clip" in task.retry:
+            cut_again(dataset, lost_clips(dataset))
         fine = _pass_stages(dataset, task, console)
-        drop_sources(dataset)
         if task.shards:
-            _shard(dataset, console)
+            try:
+                fine &= _shard(dataset, console)
+            except LostClipsError as lost:
+                console.print(f"{len(lost.clips)} cut clips have no file any more: cut again", highlight=False)
+                cut_again(dataset, lost.clips)
+                fine &= _pass_stages(dataset, task, console)
+                fine &= _shard(dataset, console)
+        drop_sources(dataset)
     return fine
 
 
@@ -115,7 +127,7 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
         for count, word in ((accepted.known, "known"), (accepted.duplicates, "duplicate"), (accepted.bad, "bad"))
         if count
     ]
-    console.print(f"{links}: {', '.join(parts)}", highlight=False)
+    console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
 
 
 def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
@@ -127,7 +139,13 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
         stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)
     }
     with Reporter(totals, console) as reporter:
-        task.where.make(dataset.plan.recipe)(order, reporter)
+        release = Release(dataset, order)
+
+        def report(done: Done) -> None:
+            reporter(done)
+            release(done)
+
+        task.where.make(dataset.plan.recipe)(order, report)
     return reporter.reasons["error"] == 0
 
 
@@ -138,6 +156,7 @@ def plan_order(dataset: Dataset, task: Task) -> Order:
     )
     names = [stage.name for stage in stages]
     with dataset.manifest() as manifest:
+        manifest.hold("videos")
         rows = manifest.rows(
             "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
             "where w.old_status is null or w.old_status = 'retry' "
@@ -156,31 +175,25 @@ def _wanted(stage: Stage, plan: Plan) -> bool:
     return stage.name != "caption" or plan.captions_wanted
 
 
-def drop_sources(dataset: Dataset) -> None:
-    """Remove the source files no pending work needs, if the recipe keeps none."""
-    if dataset.plan.recipe.storage.keep_sources:
-        return
-    with dataset.manifest() as manifest:
-        rows = manifest.rows(
-            "select distinct sha256 from videos where sha256 is not null and video_id not in "
-            "(select video_id from pending where stage in ('split', 'cut'))"
-        )
-    for row in rows:
-        found = dataset.store.find_media(row["sha256"])
-        if found is not None:
-            dataset.store.remove(str(found.relative_to(dataset.root)))
-
-
-def shard(root: Path, console: Console) -> None:
-    """Write, or complete, the shards of the dataset at `root`."""
+def shard(root: Path, console: Console) -> bool:
+    """Write, or complete, the shards of the dataset at `root`; True unless a virtual clip ended in an unknown error."""
     dataset = Dataset.open(root, run=new_run())
     with writing(dataset.store):
-        _shard(dataset, console)
+        return _shard(dataset, console)
 
 
-def _shard(dataset: Dataset, console: Console) -> None:
-    clips = write_shards(dataset)
-    console.print(f"shards/: {clips} clips", highlight=False)
+def _shard(dataset: Dataset, console: Console) -> bool:
+    fine = True
+    while True:
+        try:
+            clips = write_shards(dataset, VirtualClips(dataset))
+        except UncutClipsError as failed:
+            console.print(str(failed), highlight=False, markup=False)
+            note_failures(dataset, failed.rows)
+            fine &= all(row["reason"] != "error" for row in failed.rows)
+        else:
+            console.print(f"shards/: {clips} clips", highlight=False)
+            return fine
 
 
 def decide(root: Path, recipe: Recipe) -> Dataset:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from hdvg.airlock import Airlock, Limits
 from hdvg.dataset import Dataset
-from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
+Call = tuple[str, dict[str, Any], Path, Limits]
+"""What `Airlock.call` takes: function, arguments, scratch folder, limits."""
+
+GUILTY_ALONE = frozenset({"crash", "memory", "error"})
+"""Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
+
 TRIES = 5
 """Runs in which an item may end as `retry`; then it is `failed`."""
 
@@ -27,6 +35,9 @@ class Work:
     items: list[Row]
     gate: Gate
     airlock: Airlock
+    schema: pa.Schema
+    spread: Callable[[Sequence[Call]], list[Any]]
+    """Runs calls of limited children side by side; gives their results, or raises the first error."""
     captioner: Any = None
 
     @property
@@ -40,30 +51,46 @@ class Work:
         return self.guarded_batch(lambda items: do(items[0]), [item])
 
     def guarded_batch(self, do: Callable[[list[Row]], list[Row]], items: list[Row]) -> list[Row]:
-        """As `guarded` for items done together: a batch that fails is done again one by one, so only the guilty fails."""
+        """As `guarded` for items done together: if one of them may be guilty they are done again one by one."""
         start = time.monotonic()
         try:
             rows = do(items)
+            self._check(rows, items)
         except (UsageError, ResourceError):
             raise  # the run's trouble, not the item's
         except Exception as error:
-            if len(items) > 1:
+            if short := shortage(error):
+                raise ResourceError(f"{short}; free some, then run again") from error
+            if len(items) > 1 and (not isinstance(error, ItemError) or error.reason in GUILTY_ALONE):
                 return [row for item in items for row in self.guarded_batch(do, [item])]
-            rows = [_failed(items[0], error)]
+            rows = [_failed(item, error) for item in items]
         seconds = (time.monotonic() - start) / len(items)
         for row in rows:
             row.setdefault("status", "ok")
             row.setdefault("seconds", seconds)
         return rows
 
+    def _check(self, rows: list[Row], items: list[Row]) -> None:
+        """Raise unless the rows can be stored, and are of these items and of all of them: children are not trusted."""
+        strangers = {name for row in rows for name in row} - set(self.schema.names)
+        if strangers:
+            raise ItemError("error", f"columns that schemas/ does not know: {', '.join(sorted(strangers))}")
+        keys = {item["key"] for item in items}
+        found = [row["clip_id"] if row.get("clip_id") in keys else row["video_id"] for row in rows]
+        if set(found) != keys:
+            raise ItemError("error", "rows of other items than were given")
+        pa.Table.from_pylist(rows, schema=self.schema)
+
 
 def _failed(item: Row, error: Exception) -> Row:
     """The row of an item without a result; an exception that is no ItemError is reported with its traceback."""
     if not isinstance(error, ItemError):
         error = ItemError("error", "".join(traceback.format_exception(error)))
-    transient = isinstance(error, TransientError) and item["attempt"] + 1 < TRIES
+    asked = not isinstance(error, NotAskedError)
+    transient = isinstance(error, TransientError) and (item["attempt"] + 1 < TRIES or not asked)
     row = {"video_id": item["video_id"], "status": "retry" if transient else "failed"}
-    row |= {"reason": error.reason, "detail": error.detail}
+    detail = error.detail.encode("utf-8", "replace").decode()  # a child may say what is no text
+    row |= {"reason": error.reason, "detail": detail, "attempt": item["attempt"] + asked}
     return row | ({"clip_id": item["clip_id"]} if "clip_id" in item else {})
 
 

@@ -2,73 +2,63 @@
 -- Made by hdvg from the dataset's settings; a new threshold changes only the rule list in `verdicts`.
 
 create or replace view inputs as
-select * from read_parquet(${inputs}, union_by_name = true) ${unit_filter};
+select * from read_parquet(${inputs}, hive_partitioning = false) ${unit_filter};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
-select * from read_parquet(${download}, union_by_name = true)
+select * from read_parquet(${download}, hive_partitioning = false)
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view split_rows as
-select * from read_parquet(${split}, union_by_name = true);
+select * from read_parquet(${split}, hive_partitioning = false);
 
 create or replace view scanned as
 select * from split_rows where clip_id is null
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view cuts as
-select * from read_parquet(${cut}, union_by_name = true)
+select * from read_parquet(${cut}, hive_partitioning = false)
 qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
 
 create or replace view captioned as
-select * from read_parquet(${caption}, union_by_name = true)
+select * from read_parquet(${caption}, hive_partitioning = false)
 qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
 
 -- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
 create or replace view videos as
-with links as (
-    select video_id, source, unit, seq, line, link from inputs where status = 'new'
-),
-owners as (
-    select video_id, first_value(video_id) over (partition by sha256 order by seq, line, video_id) as owner
-    from downloaded join links using (video_id) where status = 'ok'
-),
-known as (
-    select links.video_id, links.source, links.link, links.unit, links.seq, links.line, owners.owner,
-        case when d.video_id is null then 'download'
-             when d.status <> 'ok' then 'download'
-             when owners.owner <> links.video_id then 'download'
-             else 'split' end as stage,
-        case when d.video_id is null then 'pending'
-             when d.status <> 'ok' then d.status
-             when owners.owner <> links.video_id then 'failed'
-             else coalesce(s.status, 'pending') end as status,
-        case when d.status <> 'ok' then d.reason
-             when owners.owner <> links.video_id then 'duplicate'
-             else s.reason end as reason,
-        case when d.status <> 'ok' then d.detail
-             when owners.owner <> links.video_id then 'same bytes as video ' || owners.owner
-             else s.detail end as detail,
-        case when d.status <> 'ok' then d.attempt else coalesce(s.attempt, d.attempt) end as attempt,
-        ${fetched_columns},
-        ${scanned_columns},
-        s.generation as split_generation
-    from links
-    left join downloaded d using (video_id)
-    left join owners using (video_id)
-    left join scanned s using (video_id)
+with fetched as (
+    select l.video_id, l.source, l.link, l.unit, l.seq, l.line, d.* exclude (video_id),
+        case when d.status = 'ok' then first_value(l.video_id)
+            over (partition by d.status = 'ok', d.sha256 order by l.seq, l.line, l.video_id) end as owner
+    from (select * from inputs where status = 'new') l left join downloaded d using (video_id)
 )
-select * from known;
+select d.video_id, d.source, d.link, d.unit, d.seq, d.line, d.owner,
+    case when d.status = 'ok' and d.owner = d.video_id then 'split' else 'download' end as stage,
+    case when d.status is null then 'pending'
+         when d.status <> 'ok' then d.status
+         when d.owner <> d.video_id then 'failed'
+         else coalesce(s.status, 'pending') end as status,
+    case when d.status <> 'ok' then d.reason
+         when d.owner <> d.video_id then 'duplicate'
+         else s.reason end as reason,
+    case when d.status <> 'ok' then d.detail
+         when d.owner <> d.video_id then 'same bytes as video ' || d.owner
+         else s.detail end as detail,
+    case when d.status <> 'ok' then d.attempt else coalesce(s.attempt, d.attempt) end as attempt,
+    ${fetched_columns},
+    ${scanned_columns},
+    s.generation as split_generation
+from fetched d left join scanned s using (video_id);
 
+-- The clips of the newest split of each good video, with every rule's reason against it.
 create or replace view clip_rows as
 select c.*
-from split_rows c
-join videos v on v.video_id = c.video_id and v.split_generation = c.generation
-where c.clip_id is not null and v.status = 'ok';
+from (select *, list_filter(${reasons}, lambda x: x is not null) as reasons from split_rows where clip_id is not null) c
+semi join (select video_id, split_generation as generation from videos where status = 'ok') using (video_id, generation);
 
 create or replace view clips as
 select ${span_columns}, c.video_id, cuts.status as cut_status,
-    cuts.clip_sha256, cuts.clip_bytes, cuts.clip_width, cuts.clip_height, cuts.clip_codec
+    ${cut_columns}
 from clip_rows c left join cuts using (video_id, clip_id);
 
 create or replace view measures as
@@ -76,8 +66,7 @@ select clip_id, video_id, ${measured_columns} from clip_rows;
 
 -- A clip is kept when no rule names a reason against it; a missing measure is a reason.
 create or replace view verdicts as
-select clip_id, video_id, len(reasons) = 0 as keep, reasons
-from (select clip_id, video_id, list_filter(${reasons}, lambda x: x is not null) as reasons from measures);
+select clip_id, video_id, len(reasons) = 0 as keep, reasons from clip_rows;
 
 create or replace view captions as
 select c.clip_id, c.video_id, c.captioner, c.model, c.text
@@ -85,7 +74,7 @@ from captioned c semi join clip_rows using (video_id, clip_id)
 where c.status = 'ok';
 
 create or replace view shards as
-select * from read_parquet(${shard}, union_by_name = true) order by shard;
+select * from read_parquet(${shard}, hive_partitioning = false) order by shard;
 
 -- One row for everything that did not work out, and why.
 create or replace view failures as
@@ -103,14 +92,15 @@ from captioned c join videos v using (video_id) where c.status <> 'ok' and v.sta
 
 -- The join: one row a clip.
 create or replace view dataset as
-select c.*, m.* exclude (clip_id, video_id), r.keep, r.reasons,
+select ${span_columns}, c.video_id, cuts.status as cut_status,
+    ${cut_columns},
+    ${clip_measured_columns}, len(c.reasons) = 0 as keep, c.reasons,
     t.captioner, t.model, t.text as caption,
     v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
-from clips c
-join measures m using (video_id, clip_id)
-join verdicts r using (video_id, clip_id)
+from clip_rows c
 join videos v using (video_id)
-left join captions t using (video_id, clip_id);
+left join cuts using (video_id, clip_id)
+left join (select * from captioned where status = 'ok') t using (video_id, clip_id);
 
 -- What is left to do. `old_*` is the last word on the item, if there is one.
 create or replace view wanted as

@@ -12,7 +12,8 @@ from pathlib import Path
 from hdvg.errors import ItemError
 
 MAX_CHARS = 4096
-TRACKING = re.compile(r"utm_\w*|fbclid|gclid|si|feature", re.IGNORECASE)
+TRACKING = re.compile(r"utm_\w*|fbclid|gclid", re.IGNORECASE)
+YOUTUBE_TRACKING = re.compile(r"utm_\w*|fbclid|gclid|si|feature", re.IGNORECASE)
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 YOUTUBE = re.compile(r"(?:(?:www|m|music)\.)?youtube(?:-nocookie)?\.com")
 YOUTUBE_PATH = re.compile(r"/(?:shorts|embed|live|v)/([\w-]{11})/?", re.ASCII)
@@ -67,12 +68,16 @@ def _web(text: str) -> str:
     if port == 0:
         raise ItemError("bad_input", "port 0")
     path = _path(_percent(parts.path, "/"))
-    kept = [pair for pair in parts.query.split("&") if pair and not TRACKING.fullmatch(pair.partition("=")[0])]
     if video := _youtube(host, path, parts.query):
         return f"https://www.youtube.com/watch?v={video}"
+    tracking = YOUTUBE_TRACKING if YOUTUBE.fullmatch(host) else TRACKING
+    kept = [pair for pair in parts.query.split("&") if pair and not tracking.fullmatch(pair.partition("=")[0])]
     netloc = host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
     query = _percent("&".join(kept), "/?")
-    return f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"
+    route = parts.fragment if parts.fragment.startswith(("/", "!")) else ""  # the page's own address, not a place on it
+    return (
+        f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}{'#' + _percent(route, '/?') if route else ''}"
+    )
 
 
 def _host(host: str) -> str:

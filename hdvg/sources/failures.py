@@ -8,14 +8,14 @@ import http.client
 import re
 import socket
 import time
-from collections.abc import Iterator
 
 import requests.exceptions
 import urllib3.exceptions
 import yt_dlp.utils as ytdl
 from yt_dlp.networking import exceptions as net
 
-from hdvg.errors import ItemError, ResourceError, TransientError
+from hdvg.errors import SHORT, ItemError, ResourceError, TransientError, causes
+from hdvg.sources.hosts import BOT_WALL
 from hdvg.sources.info import clean_text
 
 STATUS = {401: "private", 402: "private", 403: "blocked", 404: "gone", 407: "private", 410: "gone", 451: "geo"}
@@ -36,7 +36,7 @@ TYPES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], 
     (net.TransportError, "network"),
 )
 TEXTS = (
-    ("blocked", r"not a bot|captcha|anti-bot|cloudflare"),
+    ("blocked", BOT_WALL),
     ("throttled", r"rate.?limit|too many requests"),
     ("age", r"confirm your age|age.?(restrict|limit|verif|gate)"),
     ("geo", r"(in|from|outside) (your|this) (country|region|location)|geo.?(restrict|block)"),
@@ -54,23 +54,23 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
     """The ItemError (or TransientError) that stands for what went wrong; its detail is one short clean line.
 
     `last` is the last failed request, looked at where yt-dlp's downloader passes on its text only.
-    Raises ResourceError for a full disk.
+    Raises ResourceError where the disk is full or handles ran out.
     """
-    causes = list(_causes(error))
+    found = list(causes(error))
     if last is not None and "Got error: " in str(error):
-        causes += _causes(last)
+        found += causes(last)
     detail = clean_text(re.sub(r"^(ERROR: )?(\[[\w:+-]+\] )?", "", str(error))) or type(error).__name__
-    for cause in causes:
+    for cause in found:
         if isinstance(cause, ItemError):
             return cause
         if isinstance(cause, net.HTTPError):
             return _by_status(cause, detail)
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise ResourceError(f"disk full while fetching: {cause}") from error
+        if isinstance(cause, OSError) and cause.errno in SHORT:
+            raise ResourceError(f"while fetching: {cause}") from error
         if isinstance(cause, OSError) and cause.errno == errno.EFBIG:
             return ItemError("too_big", detail)
     for kind, reason in TYPES:
-        if any(isinstance(cause, kind) for cause in causes):
+        if any(isinstance(cause, kind) for cause in found):
             return _error(reason, detail)
     for reason, pattern in TEXTS:
         if re.search(pattern, detail, re.IGNORECASE):
@@ -106,19 +106,3 @@ def _by_status(error: net.HTTPError, detail: str) -> ItemError:
 
 def _error(reason: str, detail: str) -> ItemError:
     return TransientError(reason, detail) if reason in RETRIED else ItemError(reason, detail)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that stands behind it, nearest first, each once."""
-    waiting: list[object] = [error]
-    seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop(0)
-        if not isinstance(cause, BaseException) or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        held = getattr(cause, "exc_info", None)
-        waiting += [held[1] if isinstance(held, tuple) else None, getattr(cause, "cause", None)]
-        waiting += [*cause.args, cause.__cause__, cause.__context__, *getattr(cause, "unexpected_errors", ())]
-        waiting.append(getattr(cause, "reason", None))  # urllib3's MaxRetryError

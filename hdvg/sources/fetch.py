@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import random
 import shutil
 import tempfile
-import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.config import Fetch
-from hdvg.errors import ItemError, ResourceError, TransientError
+from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
@@ -24,13 +23,16 @@ TARGET = "hdvg.sources.ytdlp:download"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
+COPY_BYTES = 1 << 30
 
 
 class Gate(Protocol):
     """What `hosts.HostGate` does, or a stand-in for one that lives elsewhere."""
 
     def ask(self, host: str) -> float: ...
-    def done(self, host: str, retry_after_s: float | None = None, blocked: bool = False) -> None: ...
+    def done(
+        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,27 +46,27 @@ class Fetched:
 def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
-    Raises ItemError at the first final failure, the last TransientError after the last try,
-    ResourceError on a full disk.
+    Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
+    turns it away, ResourceError on a full disk.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
     host = urllib.parse.urlsplit(source).netloc
     for trial in range(settings.tries):
-        _wait_for_permit(gate, host)
+        _wait_for_permit(gate, host, airlock)
         try:
             return _try(source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
             if trial + 1 == settings.tries:
                 raise
-            _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s))
+            _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
     raise AssertionError("tries >= 1 by the settings")
 
 
 def _try(source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> Fetched:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source).netloc
-    wait_s, blocked = None, False
+    wait_s, refusal = None, None
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
     out, said = None, None
     try:
@@ -74,16 +76,14 @@ def _try(source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
     except ItemError as error:
-        blocked = error.reason == "blocked"
+        refusal = error.detail if error.reason == "blocked" else None
         if error.reason == "timeout":  # the airlock's clock: another try may be quicker
             raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
         raise
     finally:
-        gate.done(host, wait_s, blocked)
-        if out is not None and (said is None or "path" not in said):
+        gate.done(host, wait_s, refusal=refusal, fetched=said is not None)
+        if out is not None and said is None:
             shutil.rmtree(out, ignore_errors=True)
-    if "path" not in said:
-        raise ResourceError(str(said["disk_full"]))
     return Fetched(Path(said["path"]), said["info"])
 
 
@@ -92,26 +92,32 @@ def _new_folder(scratch: Path) -> Path:
 
 
 def _take_file(path: Path, scratch: Path, settings: Fetch) -> Fetched:
-    """A file of this machine, linked (or else copied) into the scratch folder."""
+    """A file of this machine, copied into the scratch folder: what its owner does to it later must not reach `media/`."""
     try:
         size_mb = path.stat().st_size / 2**20
         if size_mb > settings.max_mb:
             raise ItemError("too_big", f"{size_mb:.0f} MB")
         copy = _new_folder(scratch) / "source.bin"
-        try:
-            os.link(path, copy)
-        except OSError:
-            shutil.copyfile(path, copy)
+        _copy(path, copy)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise ResourceError(f"disk full while copying: {error}") from error
+        if error.errno in SHORT:
+            raise ResourceError(f"while copying {path}: {error}") from error
         raise ItemError("gone" if isinstance(error, FileNotFoundError) else "bad_input", str(error)) from error
     return Fetched(copy, info_row({"title": path.stem, "extractor": "file", "webpage_url": path.as_uri()}))
 
 
-def _wait_for_permit(gate: Gate, host: str) -> None:
+def _copy(path: Path, copy: Path) -> None:
+    """Copy the bytes; a file system that can share them between two files (reflink) does."""
+    with path.open("rb", buffering=0) as source, copy.open("xb") as target:
+        with contextlib.suppress(OSError):  # not between these two; a full disk says so again below
+            while os.copy_file_range(source.fileno(), target.fileno(), COPY_BYTES):
+                pass
+        shutil.copyfileobj(source, target, 1 << 20)  # the rest
+
+
+def _wait_for_permit(gate: Gate, host: str, airlock: Airlock) -> None:
     while (wait_s := gate.ask(host)) > 0:
-        _sleep(min(wait_s, STEP_S))
+        _sleep(min(wait_s, STEP_S), airlock)
 
 
 def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: float) -> float:
@@ -120,5 +126,6 @@ def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: flo
     return min(cap_s, max(backoff_s, retry_after_s or 0.0))
 
 
-def _sleep(seconds: float) -> None:
-    time.sleep(seconds)
+def _sleep(seconds: float, airlock: Airlock) -> None:
+    if airlock.closed.wait(seconds):
+        raise ResourceError("the run is being stopped")

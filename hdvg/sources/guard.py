@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import sys
 import urllib.parse
 from collections.abc import Set as AbstractSet
@@ -34,18 +33,19 @@ def public(address: str) -> bool:
 
 
 def named_private(source: str) -> frozenset[Pair]:
-    """The loopback and LAN (address, port) pairs that the link's own host stands for; one DNS look-up.
+    """The loopback or LAN (address, port) pair that the link's own host is, written as an address or as `localhost`.
 
-    Link-local (cloud metadata), shared (CGNAT) and multicast addresses are never among them.
+    A name that only leads there by DNS is not meant by whoever wrote the list. Link-local (cloud metadata), shared (CGNAT)
+    and multicast addresses are never among them.
     """
     parts = urllib.parse.urlsplit(source)
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
     try:
-        found = socket.getaddrinfo(parts.hostname, port, socket.AF_INET, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        address = ipaddress.IPv4Address("127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host)
+    except ValueError:
         return frozenset()
-    addresses = {str(entry[4][0]) for entry in found}
-    return frozenset((text, port) for text in addresses if any(ipaddress.ip_address(text) in net for net in LAN))
+    return frozenset({(str(address), port)} if any(address in net for net in LAN) else ())
 
 
 def put_up(allowed: AbstractSet[Pair], *, writable: tuple[Path, ...]) -> list[str]:

@@ -45,9 +45,9 @@ for _extractor in yt_dlp.extractor.gen_extractor_classes():
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
-    Returns {"path", "info"} (see `info_row`), or {"disk_full": detail}. A page or feed with several videos gives its
+    Returns {"path", "info"} (see `info_row`). A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
-    Raises ItemError and TransientError with every reason of the link in `REASONS`.
+    Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     sys.dont_write_bytecode = True
     if ":" in (urllib.parse.urlsplit(source).hostname or ""):
@@ -65,9 +65,9 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
             raise failure(error, last=client.broken) from error
-        except ResourceError as short:
-            Path(NAME).unlink(missing_ok=True)  # makes room for the result itself
-            return {"disk_full": str(short)}
+        except ResourceError:
+            Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
+            raise
     path = Path(out) / NAME
     refuse_text(path)
     return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}

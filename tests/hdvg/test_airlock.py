@@ -1,10 +1,13 @@
 """The airlock gives back results and errors as they were, and ends whatever breaks its limits."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,43 @@ def spill() -> None:
             file.write(bytes(1 << 20))
 
 
+def escape() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            open("escaped", "w").close()
+        time.sleep(60)
+    while not os.path.exists("escaped"):
+        time.sleep(0.01)
+
+
+def babble() -> None:
+    os.ftruncate(2, 1 << 30)
+    os.lseek(2, 0, os.SEEK_END)
+    os.write(2, b"last words")
+    die()
+
+
+def give_zeros() -> None:
+    for job in range(100):
+        os.symlink("/dev/zero", f"airlock-{job}.json")
+    os._exit(0)
+
+
+def run_short(how: str) -> None:
+    if how == "wrapped":
+        try:
+            raise OSError(errno.EMFILE, "Too many open files")
+        except OSError as error:
+            raise ItemError("corrupt", "does not open") from error
+    if how == "no result":
+        for job in range(100):
+            os.symlink("/dev/full", f"airlock-{job}.json")
+        return
+    with open("/dev/full", "wb") as file:
+        file.write(b"x")
+
+
 @pytest.fixture(scope="module")
 def airlock():
     lock = Airlock()
@@ -99,6 +139,18 @@ def test_whatever_breaks_the_walls_ends_with_its_reason(airlock, tmp_path, funct
     assert airlock.call(f"{HERE}:echo", {}, tmp_path, Limits())["kwargs"] == {}
 
 
+def test_an_endless_result_is_not_read_to_its_end(airlock, tmp_path, monkeypatch):
+    monkeypatch.setattr("hdvg.airlock.RESULT_MB", 1)
+    with pytest.raises(ItemError, match="over 1 MB"):
+        airlock.call(f"{HERE}:give_zeros", {}, tmp_path, Limits())
+
+
+@pytest.mark.parametrize("how", ["file", "wrapped", "no result"])
+def test_a_full_disk_in_the_child_stops_the_run(airlock, tmp_path, how):
+    with pytest.raises(ResourceError):
+        airlock.call(f"{HERE}:run_short", {"how": how}, tmp_path, Limits())
+
+
 def test_a_child_killed_from_outside_is_tried_again_and_then_may_be_tried_later(airlock, tmp_path):
     assert airlock.call(f"{HERE}:killed_once", {}, tmp_path, Limits()) == "second try"
     with pytest.raises(TransientError) as error:
@@ -121,6 +173,35 @@ def test_no_file_grows_over_its_limit(airlock, tmp_path):
     with pytest.raises(ItemError):
         airlock.call(f"{HERE}:spill", {}, tmp_path, Limits(file_mb=2))
     assert (tmp_path / "big").stat().st_size <= 2 << 20
+
+
+def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(airlock, tmp_path):
+    start = time.monotonic()
+    assert airlock.call(f"{HERE}:escape", {}, tmp_path, Limits(wall_s=20)) is None
+    assert time.monotonic() - start < 5
+    while _processes_in(tmp_path) and time.monotonic() - start < 10:
+        time.sleep(0.02)
+    assert not _processes_in(tmp_path)
+
+
+def test_only_the_end_of_a_long_log_is_read(airlock, tmp_path):
+    tracemalloc.start()
+    with pytest.raises(ItemError, match="last words"):
+        airlock.call(f"{HERE}:babble", {}, tmp_path, Limits())
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_closing_ends_the_calls_in_flight(tmp_path):
+    lock = Airlock()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(lock.call, f"{HERE}:hang", {}, tmp_path, Limits())
+        while not list(tmp_path.glob("*.log")):
+            time.sleep(0.02)
+        lock.close()
+        with pytest.raises(ResourceError, match="stopped"):
+            call.result(timeout=5)
+    assert not _processes_in(tmp_path)
 
 
 def test_children_die_with_a_killed_parent(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import yt_dlp.utils
 from yt_dlp.networking import exceptions as net
 
-from hdvg.errors import REASONS, ResourceError
+from hdvg.errors import REASONS, SHORT, ResourceError
 from hdvg.sources.failures import failure, retry_after_s
 
 
@@ -50,5 +50,6 @@ def test_type_and_status_count_more_than_words():
     assert failure(yt_dlp.utils.ExtractorError("Private video", cause=answer)).reason == "gone"
     assert failure(yt_dlp.utils.GeoRestrictedError("Private video")).reason == "geo"
     assert failure(OSError(27, "File too large")).reason == "too_big"
-    with pytest.raises(ResourceError):
-        failure(OSError(28, "No space left on device"))
+    for number in SHORT:
+        with pytest.raises(ResourceError):
+            failure(yt_dlp.utils.DownloadError("no", (None, OSError(number, "short"), None)))

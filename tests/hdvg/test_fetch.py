@@ -1,5 +1,6 @@
 """Real yt-dlp in the real airlock against servers on loopback: each way to fail ends in its reason."""
 
+import errno
 import os
 import random
 import re
@@ -10,7 +11,7 @@ import pytest
 
 from hdvg.airlock import Airlock
 from hdvg.config import Fetch
-from hdvg.errors import ItemError, TransientError
+from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import INFO_KEYS
@@ -112,6 +113,27 @@ def test_local_file_is_taken_without_a_child(take, tmp_path):
     assert fails(take, video.as_uri(), max_mb=0.01).reason == "too_big"
     video.unlink()
     assert fails(take, video.as_uri()).reason == "gone"
+
+
+def test_local_file_is_copied_never_shared(take, tmp_path):
+    video = tmp_path / "film.mp4"
+    video.write_bytes(MEDIA)
+    got = take(video.as_uri())
+    with video.open("r+b") as file:
+        file.write(b"changed")
+    assert got.path.read_bytes() == MEDIA
+    assert got.path.stat().st_nlink == 1
+
+
+def test_full_disk_stops_the_run(server, take, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("os.copy_file_range", full)
+    (tmp_path / "film.mp4").write_bytes(MEDIA)
+    with pytest.raises(ResourceError):
+        take((tmp_path / "film.mp4").as_uri())
 
 
 # What fails, and how it is called
@@ -337,11 +359,15 @@ def test_final_failure_is_not_tried_again(server, take):
     assert server.hits["/none.mp4"] == 1
 
 
-def test_host_that_refused_is_left_alone_and_permits_come_back(server, take):
+def test_host_that_goes_on_refusing_is_left_alone_and_permits_come_back(server, take, monkeypatch):
+    monkeypatch.setattr("hdvg.sources.hosts.REFUSALS", 2)
     gate = HostGate(1, 0, 2)
     take(server.url("/ok.mp4"), gate=gate)
     fails(take, server.url("/none.mp4"), gate=gate)
     assert fails(take, server.add("/403", web.status(403)), gate=gate).reason == "blocked"
+    take(server.url("/ok.mp4"), gate=gate)
+    assert [fails(take, server.url("/403"), gate=gate).reason for _ in range(2)] == ["blocked"] * 2
     before = server.hits.total()
-    assert fails(take, server.url("/ok.mp4"), gate=gate).reason == "blocked"
+    with pytest.raises(NotAskedError):
+        take(server.url("/ok.mp4"), gate=gate)
     assert server.hits.total() == before

@@ -3,12 +3,13 @@
 import email.message
 import ipaddress
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.sources.guard import public, put_up
+from hdvg.sources.guard import named_private, public, put_up
 from hdvg.sources.optout import header_refusal
 
 
@@ -57,6 +58,15 @@ CLOSED = """
 @pytest.mark.parametrize("address", CLOSED.split())
 def test_address_that_is_not_plainly_public_is_closed(address):
     assert not public(address)
+
+
+def test_only_a_host_that_is_itself_private_is_meant_by_a_link(monkeypatch):
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.168.1.1", 80))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answer)
+    assert named_private("http://innocent.example/x.mp4") == frozenset()
+    assert named_private("http://192.168.1.1:8080/x.mp4") == {("192.168.1.1", 8080)}
+    assert named_private("https://localhost/x.mp4") == {("127.0.0.1", 443)}
+    assert named_private("http://169.254.169.254/x.mp4") == named_private("http://8.8.8.8/x.mp4") == frozenset()
 
 
 def test_public_addresses_are_open():

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from hdvg.errors import ItemError
-from hdvg.sources.hosts import HostGate
+from hdvg.errors import NotAskedError, ResourceError
+from hdvg.sources.hosts import REFUSALS, HostGate, Leases
 
 
 class Clock:
@@ -62,17 +62,49 @@ def test_a_shorter_pause_does_not_shorten_a_longer_one(clock):
     assert gate.ask("a") == 30.0
 
 
-def test_host_that_refused_is_never_asked_again(clock):
+def refuse(gate: HostGate, times: int, said: str = "HTTP Error 403: Forbidden") -> None:
+    for _ in range(times):
+        assert gate.ask("a") == 0.0
+        gate.done("a", refusal=said)
+
+
+@pytest.mark.parametrize(
+    ("said", "times"), [("Sign in to confirm you're not a bot", 1), ("HTTP Error 403: Forbidden", REFUSALS)]
+)
+def test_host_with_a_bot_wall_or_many_refusals_in_a_row_is_not_asked_again(clock, said, times):
     gate = HostGate(4, 0.0, 60.0, clock=clock)
     gate.ask("a")
-    gate.ask("a")
-    gate.done("a", blocked=True)
-    gate.done("a")
+    refuse(gate, times, said)
+    gate.done("a", fetched=True)
     clock.now += 1e6
-    with pytest.raises(ItemError) as refusal:
+    with pytest.raises(NotAskedError) as refusal:
         gate.ask("a")
     assert refusal.value.reason == "blocked"
     assert gate.ask("b") == 0.0
+
+
+def test_refusals_between_successes_close_no_host(clock):
+    gate = HostGate(4, 0.0, 60.0, clock=clock)
+    refuse(gate, REFUSALS - 1)
+    gate.ask("a")
+    gate.done("a", fetched=True)
+    refuse(gate, REFUSALS - 1)
+    assert gate.ask("a") == 0.0
+
+
+def test_permits_of_a_dead_holder_come_back_and_its_last_words_count_for_nothing(clock):
+    leases = Leases(HostGate(2, 0.0, 60.0, clock=clock))
+    assert [leases.ask(1, "a"), leases.ask(1, "a")] == [0.0, 0.0]
+    assert leases.ask(2, "a") > 0
+    leases.forget(1)
+    with pytest.raises(ResourceError):
+        leases.ask(1, "a")
+    leases.done(1, "a", None)
+    assert [leases.ask(2, "a"), leases.ask(2, "a")] == [0.0, 0.0]
+    leases.done(1, "a", None)
+    assert leases.ask(3, "a") > 0
+    leases.done(2, "a", None)
+    assert leases.ask(3, "a") == 0.0
 
 
 def test_giving_back_too_often_makes_no_extra_permit(clock):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hdvg.errors import ResourceError, UsageError
-from hdvg.store import FileOps, Store
+from hdvg.store import EXTENSIONS, FileOps, Store
 
 
 def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
@@ -35,6 +35,31 @@ def test_media_is_found_by_its_bytes(tmp_path):
     assert sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert store.find_media(sha256).read_bytes() == b"abc"
     assert store.find_media("0" * 64) is None
+
+
+def test_media_is_found_without_listing_a_folder(tmp_path, monkeypatch):
+    store = begun(tmp_path)
+    names = {}
+    with store.scratch() as scratch:
+        for extension in EXTENSIONS:
+            (scratch / extension).write_text(extension)
+            names[extension] = store.put_media(scratch / extension, extension)
+        with pytest.raises(ValueError, match="exe"):
+            store.put_media(scratch / "mp4", "exe")
+    monkeypatch.setattr("os.scandir", None)
+    monkeypatch.setattr("os.listdir", None)
+    assert {extension: store.find_media(name).read_text() for extension, name in names.items()} == {
+        extension: extension for extension in EXTENSIONS
+    }
+
+
+def test_what_is_there_already_is_not_refused_by_a_full_disk(tmp_path):
+    class Full(FileOps):
+        def write(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert begun(tmp_path).publish("part.parquet", lambda path: path.write_text("x"))
+    assert not Store(tmp_path, Full()).publish("part.parquet", lambda path: path.write_text("x"))
 
 
 @pytest.mark.parametrize("method", ["write", "fsync", "link"])

@@ -31,7 +31,7 @@ def do(step: str, root: Path, links: Path, store: Store) -> None:
         dataset.prepare()
         dataset.accept(str(links))
     elif step == "shard":
-        write_shards(dataset)
+        write_shards(dataset, lambda rows: {})
     else:
         with dataset.manifest() as manifest:
             unit = manifest.one("select unit from inputs where unit is not null")

@@ -17,7 +17,7 @@ import pytest
 from hdvg.dataset import Dataset
 from hdvg.verify import verify
 from tests.digest import contents
-from tests.servers import serve_folder
+from tests.servers import HostileServer, body, serve_folder, silence
 from tests.videos import draw_scenes
 
 SETTINGS = [
@@ -29,6 +29,8 @@ SETTINGS = [
     "filter.min_s=0.5",
     "--set",
     "filter.max_static_share=null",
+    "--set",
+    "split.segment_s=2",
 ]
 
 
@@ -51,10 +53,10 @@ def command(root: Path, links: Path, runner: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def links(tmp_path_factory: pytest.TempPathFactory):
-    """Six links to small videos on a loopback server, one of them dead, one not a video."""
+    """Six links to small videos on a loopback server, one of them in segments, one dead, one not a video."""
     folder = tmp_path_factory.mktemp("served")
     for number in range(4):
-        draw_scenes(folder / f"{number}.mp4", scene_frames=(20, 15 + number), seed=number)
+        draw_scenes(folder / f"{number}.mp4", scene_frames=(20, 120 if number == 3 else 15), seed=number)
     (folder / "page.html").write_text("<html><body>no video</body></html>")
     with serve_folder(folder) as server:
         urls = [server.url(f"/{name}") for name in ("0.mp4", "1.mp4", "2.mp4", "3.mp4", "page.html", "gone.mp4")]
@@ -140,6 +142,47 @@ def test_a_killed_ray_worker_loses_nothing(links, undisturbed, tmp_path):
     ends_undisturbed(root, links, "ray", undisturbed)
 
 
+@pytest.mark.ray
+def test_permits_of_a_killed_worker_come_back(tmp_path):
+    """One permit for the only host: the run would wait for it for ever."""
+    root = tmp_path / "d"
+    with HostileServer() as server:
+        first = server.add("/0.mp4", slowly(3.0, body(b"no video")))
+        rest = [server.add(f"/{number}.mp4", body(b"no video")) for number in range(1, 4)]
+        (tmp_path / "links.txt").write_text("\n".join([first, *rest]))
+        alone = ["--cpus", "1", "--set", "fetch.per_host=1", "--set", "run.download_workers=1"]
+        with started([*command(root, tmp_path / "links.txt", "ray"), *alone]) as run:
+            while not server.hits["/0.mp4"]:
+                time.sleep(0.05)
+                assert run.poll() is None
+            os.kill(next(pid for pid, kind in processes_of(root) if kind == "worker"), signal.SIGKILL)
+            assert run.wait(timeout=60) == 0
+    with Dataset.open(root).manifest() as manifest:
+        assert manifest.one("select count(*) from videos where reason = 'not_media'") == 4
+
+
+@contextlib.contextmanager
+def started(arguments: list[str]):
+    """A run that is over at the end, whatever the test found."""
+    run = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.kill()
+        run.wait()
+
+
+def slowly(seconds: float, answer):
+    """The answer, after a while."""
+
+    def act(request):
+        time.sleep(seconds)
+        answer(request)
+
+    return act
+
+
 def ends_undisturbed(root: Path, links: Path, runner: str, undisturbed: dict) -> None:
     """The same command again ends like an undisturbed run, and leaves nothing behind."""
     subprocess.run(command(root, links, runner), check=True, capture_output=True)
@@ -163,6 +206,18 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, 
     while processes_of(root) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(root) == []
+
+
+def test_a_run_that_waits_for_a_slow_server_stops_at_once(tmp_path):
+    with HostileServer() as server:
+        links = tmp_path / "links.txt"
+        links.write_text("\n".join(server.add(f"/{number}.mp4", silence()) for number in range(3)))
+        with started(command(tmp_path / "d", links, "serial")) as run:
+            while not server.hits["/0.mp4"] + server.hits["/1.mp4"] + server.hits["/2.mp4"]:
+                time.sleep(0.02)
+                assert run.poll() is None
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(timeout=5) == 143
 
 
 @pytest.mark.ray

@@ -13,8 +13,11 @@ from rich.console import Console
 
 from hdvg.config import Recipe, parse_recipe
 from hdvg.dataset import Dataset
-from hdvg.errors import UsageError
+from hdvg.errors import LostClipsError, ResourceError, UsageError
 from hdvg.explain import explain
+from hdvg.ids import file_sha256
+from hdvg.settings import Plan
+from hdvg.shards import write_shards
 from hdvg.status import status
 from hdvg.store import Store
 from hdvg.verify import verify
@@ -25,6 +28,7 @@ from schemas.columns import doc
 from schemas.parts import PARTS
 from tests.digest import contents
 from tests.servers import HostileServer, body, endless, page, short, silence
+from tests.servers import status as refuse
 from tests.videos import draw_scenes, index_first
 
 RECIPE = parse_recipe(
@@ -116,7 +120,7 @@ def test_every_declared_column_is_filled(finished, stage):
         "yt_dlp_version",
         "format_id",
     }  # of no local file
-    never = {"reason", "detail"} | (local if stage == "download" else set())
+    never = {"reason", "detail", "hdr"} | (local if stage == "download" else set())
     assert {name for name in PARTS[stage].names if all(row[name] is None for row in rows)} <= never
     assert all(doc(field).strip() for field in PARTS[stage])
 
@@ -191,6 +195,54 @@ def test_dropped_source_is_fetched_again_for_a_looser_threshold(videos, tmp_path
     assert verify(Dataset.open(tmp_path / "d")) == []
 
 
+LEAN = parse_recipe(RECIPE.model_dump(exclude_none=True), ["storage.keep_sources=false"])
+
+
+def sources_left(root: Path, videos: Path) -> int:
+    """How many of the source files lie in the dataset's media."""
+    names = {file_sha256(path) for path in videos.iterdir()}
+    return sum(path.stem in names for path in (root / "media").glob("*/*"))
+
+
+def test_source_goes_as_soon_as_its_clips_are_cut(videos, tmp_path):
+    left: list[tuple[str, int]] = []
+
+    class Watching(Serial):
+        def __call__(self, order: Order, report) -> None:
+            def look(done: Done) -> None:
+                report(done)
+                left.append((done.stage, sources_left(tmp_path / "d", videos)))
+
+            super().__call__(order, look)
+
+    task = Task(links=[str(videos)], where=Here(Watching(LEAN)))
+    assert run(tmp_path / "d", LEAN, task, Console(file=io.StringIO()))
+    assert left == [("download", 1), ("split", 1), ("cut", 0)] * 3
+
+
+def test_sources_left_by_a_stopped_run_go_before_the_next_one_needs_room(videos, dataset):
+    class Full(Serial):
+        def __call__(self, order: Order, report) -> None:
+            raise ResourceError("full")
+
+    looser = parse_recipe(LEAN.model_dump(exclude_none=True), ["filter.min_s=null"])
+    assert sources_left(dataset, videos) == 3
+    with pytest.raises(ResourceError):
+        run(dataset, looser, Task(where=Here(Full(LEAN))), Console(file=io.StringIO()))
+    assert sources_left(dataset, videos) == 1  # of the one clip that was not cut before
+
+
+def test_source_stays_while_any_video_with_its_bytes_needs_it(videos, tmp_path):
+    (tmp_path / "twins").mkdir()
+    for name in "ab":
+        shutil.copy(videos / "0.mp4", tmp_path / "twins" / f"{name}.mp4")
+    go(tmp_path / "d", LEAN, links=[str(tmp_path / "twins")], stages=("download",), shards=False)
+    assert sources_left(tmp_path / "d", videos) == 1
+    go(tmp_path / "d", LEAN)
+    assert sources_left(tmp_path / "d", videos) == 0
+    assert verify(Dataset.open(tmp_path / "d")) == []
+
+
 def test_other_captioner_captions_only(dataset, tiny_blip2):
     captioned = parse_recipe(
         RECIPE.model_dump(exclude_none=True),
@@ -255,19 +307,78 @@ def test_explain_shows_every_rule_with_its_margin(finished):
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "delete"])
-def test_verify_names_every_harmed_file(dataset, harm):
-    for pattern in ("media/*/*", "shards/*.parquet", "parts/split/*-0.parquet"):
-        path = next(path for path in sorted(dataset.glob(pattern)) if "seed" not in path.name)
-        before = path.read_bytes()
+@pytest.mark.parametrize(
+    "pattern", ["media/*/*", "shards/*.parquet", "parts/split/*-0.parquet", "parts/cut/*-0.parquet"]
+)
+def test_verify_names_every_harmed_file(dataset, harm, pattern):
+    path = next(path for path in sorted(dataset.glob(pattern)) if "seed" not in path.name)
+    before = path.read_bytes()
+    for place in (len(before) // 3, len(before) // 2, len(before) * 3 // 4):
         if harm == "delete":
             path.unlink()
         else:
-            middle = len(before) // 2
             path.write_bytes(
-                before[:middle] + (bytes([before[middle] ^ 1]) + before[middle + 1 :] if harm == "flip" else b"")
+                before[:place] + (bytes([before[place] ^ 1]) + before[place + 1 :] if harm == "flip" else b"")
             )
-        assert verify(Dataset.open(dataset)), pattern
+        assert verify(Dataset.open(dataset)), place
         path.write_bytes(before)
+    assert verify(Dataset.open(dataset)) == []
+
+
+@pytest.mark.parametrize("list_number", [1, 2])
+def test_verify_notices_a_lost_list_of_links(dataset, videos, tmp_path, list_number):
+    more = tmp_path / "more"
+    more.mkdir()
+    draw_scenes(more / "new.mp4", scene_frames=(30,), seed=9)
+    go(dataset, links=[str(more / "new.mp4")])
+    assert verify(Dataset.open(dataset)) == []
+    next((dataset / "inputs").glob(f"{list_number:05d}-*.parquet")).unlink()
+    assert {problem.check for problem in verify(Dataset.open(dataset))} >= {"orphan"}
+    if list_number == 1:
+        assert "lost" in {problem.check for problem in verify(Dataset.open(dataset))}
+
+
+def test_verify_notices_a_list_whose_links_are_not_those_of_its_name(dataset):
+    path = next((dataset / "inputs").glob("00001-*.parquet"))
+    table = pq.read_table(path)
+    path.unlink()
+    pq.write_table(table.slice(1), path)
+    assert "corrupt" in {problem.check for problem in verify(Dataset.open(dataset))}
+
+
+def lose_a_clip(root: Path) -> Path:
+    """Take the file of a kept clip away."""
+    (sha256,) = ask(root, "select clip_sha256 from dataset where keep order by clip_id limit 1")[0]
+    path = Dataset.open(root).store.find_media(sha256)
+    path.unlink()
+    return path
+
+
+def test_shards_stay_until_the_new_ones_can_be_written(dataset):
+    lose_a_clip(dataset)
+    before = contents(dataset)
+    plan = Dataset.open(dataset).plan
+    other = parse_recipe(plan.recipe.model_dump(exclude_none=True), ["shard.seed=5"])
+    with pytest.raises(LostClipsError, match="lost_clip"):
+        write_shards(Dataset(dataset, Plan(other, plan.fingerprints), Store(dataset)), lambda rows: {})
+    assert contents(dataset) == before
+
+
+def test_lost_clip_is_cut_again_when_shards_need_it(dataset):
+    path = lose_a_clip(dataset)
+    other = parse_recipe(RECIPE.model_dump(exclude_none=True), ["shard.seed=5"])
+    assert [(done.stage, done.statuses) for done in go(dataset, other)] == [("cut", {"ok": 1})]
+    assert path.exists()
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_lost_clip_is_cut_again_on_demand(dataset):
+    before = contents(dataset)
+    path = lose_a_clip(dataset)
+    assert [problem.check for problem in verify(Dataset.open(dataset))] == ["missing"]
+    assert [done.stage for done in go(dataset, retry=("lost_clip",))] == ["cut"]
+    assert path.exists()
+    assert contents(dataset) == before
     assert verify(Dataset.open(dataset)) == []
 
 
@@ -291,6 +402,28 @@ def test_every_link_has_exactly_one_final_row_with_its_reason(videos, tmp_path):
     assert {path.stem for path in (tmp_path / "d/media").glob("*/*")} <= sources | clips | packs | truncated
 
 
+def test_a_refused_link_costs_no_other_and_those_not_asked_wait_for_the_next_run(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("hdvg.sources.hosts.REFUSALS", 3)
+    root = tmp_path / "d"
+    kinds = "select status, reason, attempt, count(*) from downloaded group by all order by all"
+    with HostileServer() as server:
+        good = [server.add(f"/{name}.mp4", body((videos / f"{name}.mp4").read_bytes())) for name in "012"]
+        bad = server.add("/403.mp4", refuse(403))
+        (tmp_path / "one.txt").write_text("\n".join([bad, *good]))
+        go(root, links=[str(tmp_path / "one.txt")], stages=("download",), shards=False)
+        assert ask(root, kinds) == [("failed", "blocked", 1, 1), ("ok", None, 1, 3)]
+        (tmp_path / "all.txt").write_text("\n".join(server.add(f"/no{number}.mp4", refuse(403)) for number in range(9)))
+        go(root, links=[str(tmp_path / "all.txt")], stages=("download",), shards=False)
+        turned = [("failed", "blocked", 1, 4), ("ok", None, 1, 3), ("retry", "blocked", 0, 6)]
+        assert ask(root, kinds) == turned
+        for number in range(9):
+            server.add(f"/no{number}.mp4", body((videos / "0.mp4").read_bytes() + bytes(number + 1)))
+        go(root, stages=("download",), shards=False)
+        assert ask(root, kinds) == [("failed", "blocked", 1, 4), ("ok", None, 1, 9)]
+        go(root, stages=("download",), shards=False, retry=("blocked",))
+    assert ask(root, kinds) == [("failed", "blocked", 2, 1), ("ok", None, 1, 9), ("ok", None, 2, 3)]
+
+
 def hostile_links(server: HostileServer, videos: Path) -> dict[str, str]:
     """Links to what the web holds, good and bad, with what must become of each."""
     whole = (videos / "0.mp4").read_bytes()
@@ -310,6 +443,25 @@ def hostile_links(server: HostileServer, videos: Path) -> dict[str, str]:
         server.add("/short.mp4", short(whole, 2 * len(whole), mp4)): "short",
         server.add("/silent.mp4", silence()): "timeout",
     }
+
+
+@pytest.mark.parametrize("name", ["set [2024]", "a*b?", "lr=3"])
+def test_folder_of_any_name_holds_a_dataset(videos, tmp_path, name):
+    said = io.StringIO()
+    links = tmp_path / name / "links[" / "b].txt"
+    links.parent.mkdir(parents=True)
+    links.write_text(str(videos / "0.mp4"))
+    task = Task(links=[str(links)], where=Here(Counting(RECIPE)))
+    assert run(tmp_path / name / "d", RECIPE, task, Console(file=said, width=500))
+    assert verify(Dataset.open(tmp_path / name / "d")) == []
+    assert ask(tmp_path / name / "d", "select count(*) from clips") == [(2,)]
+    assert "lr" not in [row[0] for row in ask(tmp_path / name / "d", "describe dataset")]
+    assert f"{links}: 1 new" in said.getvalue()
+
+
+def test_folder_that_duckdb_cannot_read_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="backslash"):
+        go(tmp_path / "a\\b", links=["x"])
 
 
 def test_unknown_folder_is_refused(tmp_path):

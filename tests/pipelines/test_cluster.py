@@ -1,0 +1,69 @@
+"""How the Ray side finds its cluster, and what it does with a gate that died; no cluster is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import ray
+from ray.exceptions import ActorDiedError
+
+from hdvg.config import Recipe
+from hdvg.errors import ResourceError
+from pipelines.cluster import Cluster, RemoteGate, where
+from pipelines.perform import STAGES, Done, Job
+
+
+def test_ray_address_is_a_cluster_too_and_else_the_session_is_our_own(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    own = where(None, 2, None)
+    assert (own["address"], own["num_cpus"], own["include_dashboard"]) == ("local", 2, False)
+    assert "object_store_memory" in own
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert where(None, 2, None) == {"address": "10.0.0.1:6379"}
+    assert where("10.0.0.2:6379", 2, None) == {"address": "10.0.0.2:6379"}
+
+
+def test_dead_gate_stops_the_run(monkeypatch):
+    class Dead:
+        """An actor whose node is gone."""
+
+        ask = done = None
+
+        def remote(self, *_: object, **__: object) -> None: ...
+
+    def get(_: object) -> None:
+        raise ActorDiedError()
+
+    monkeypatch.setattr(ray, "get", get)
+    dead = Dead()
+    dead.ask = dead.done = dead
+    with pytest.raises(ResourceError, match="gate"):
+        RemoteGate(dead, 1).ask("host")
+    with pytest.raises(ResourceError, match="gate"):
+        RemoteGate(dead, 1).done("host")
+
+
+@pytest.mark.parametrize(("reasons", "workers"), [({}, 1), ({"caption": 1}, 1), ({"error": 1}, 2)])
+def test_worker_with_a_model_is_not_used_again_after_an_unknown_error(monkeypatch, reasons, workers):
+    started: list[object] = []
+
+    class Worker:
+        """An actor, its class and its method at once."""
+
+        def __init__(self) -> None:
+            self.perform = self
+
+        def remote(self, *job: object) -> object:
+            if job:
+                return object()
+            started.append(Worker())
+            return started[-1]
+
+    cluster = Cluster(Recipe(), address=None, cpus=1, gpus=0)
+    cluster._worker, cluster._gate = Worker(), None
+    monkeypatch.setattr(ray, "get", lambda _: Done("caption", "u", {}, reasons, 0.0))
+    job = Job(Path(), "run", "caption", "u")
+    for _ in range(2):
+        cluster.result(cluster.start(STAGES["caption"], job))
+    assert len(started) == workers

@@ -1,0 +1,45 @@
+"""What a stage reads for its items, and how often."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.config import parse_recipe
+from hdvg.dataset import Dataset
+from hdvg.settings import make_plan
+from pipelines.stages import caption
+from pipelines.work import Work
+from schemas.keyframes import KEYFRAMES
+from schemas.parts import PARTS
+
+
+class Reader:
+    """A captioner that writes down what it was shown."""
+
+    name = model = "reader"
+
+    def caption(self, shots):
+        return [f"{shot.clip_id} {shot.keyframes['middle'].decode()}" for shot in shots]
+
+
+def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
+    dataset = Dataset(tmp_path, make_plan(parse_recipe({"caption": {"captioner": "none", "batch": 2}})))
+    dataset.store.begin()
+    packs = {}
+    for video in "ab":
+        rows = [{"clip_id": f"{video}{number}", "position": "middle", "jpeg": b"%d" % number} for number in range(5)]
+        with dataset.store.scratch() as scratch:
+            pq.write_table(pa.Table.from_pylist(rows, schema=KEYFRAMES), scratch / "pack")
+            packs[video] = dataset.store.put_media(scratch / "pack", "parquet")
+    items = [
+        {"video_id": video, "clip_id": f"{video}{number}", "key": f"{video}{number}", "attempt": 0, "keyframes": pack}
+        for video, pack in packs.items()
+        for number in range(5)
+    ]
+    read: list[str] = []
+    table = pq.read_table
+    monkeypatch.setattr(pq, "read_table", lambda path, **how: read.append(path.stem) or table(path, **how))
+    texts = [row["text"] for row in caption(Work(dataset, items, None, None, PARTS["caption"], list, Reader()))]
+    assert texts == [f"{video}{number} {number}" for video in "ab" for number in range(5)]
+    assert read == list(packs.values())
