@@ -1,154 +1,185 @@
-"""Cut spans out of a video as H.264 mp4, exact to the frame, and prove each by reading it back."""
+"""Cut spans out of a video, exact to the frame: coded packets are copied where they can be, each clip is checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import av
-import av.filter
-import cv2
+from av.error import FFmpegError
 
-from hdvg.media.decode import Decoder, Frame, geometry, open_video
+from hdvg.errors import ItemError
+from hdvg.media.audio import Sound
+from hdvg.media.bars import find_boxes
+from hdvg.media.decode import Frame, open_video
+from hdvg.media.encode import Look, is_as_coded, plan_look
+from hdvg.media.encoded import EncodedClip
+from hdvg.media.joined import CopiedClip
+from hdvg.media.making import Job
+from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
+from hdvg.media.plan import Plan, encode_all, plan_copy, plan_smart
+from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.records import h264_shape
+from hdvg.media.source import SMART_CODECS, Source, look
 
-TURNS = {90: ("clock",), 180: ("clock", "clock"), 270: ("cclock",)}
-CPU_AVX_512F = 13
-"""OpenCV's number for it; the Python module has no name."""
+Result = dict[str, Any]
+Clip = CopiedClip | EncodedClip
 
 
-def cut(
-    path: str, out: str, spans: list[dict[str, Any]], settings: dict[str, Any], max_pixels: int
-) -> list[dict[str, Any]]:
-    """Write every span {clip_id, start_pts, end_pts, n_frames} to `out`/<clip_id>.mp4 in one way through the source.
+def cut(path: str, out: str, spans: list[Result], settings: Result, max_pixels: int) -> list[Result]:
+    """Write every span {clip_id, start_pts, end_pts, n_frames, first_look?, last_look?} to `out`/<clip_id>.mp4.
 
-    Clips are upright, with square pixels and even sides, 8-bit 4:2:0, without audio; frame times are the source's,
-    from zero. `settings` are config.Cut's. Returns per span {clip_id, file, width, height, codec}, or
-    {clip_id, reason: "cut_mismatch", detail} if the written clip does not hold exactly the span's frames.
+    `settings` are config.Cut's; frame times are the source's, from zero. Mode smart copies packets and encodes the edges,
+    or encodes all where the source does not allow it (or its first try fails the check); copy shrinks the span to what can
+    be copied. Returns per span, in order of their starts, {clip_id, file, width, height, codec, cut_mode, cut_start_pts,
+    cut_end_pts, cut_n_frames, copied_frames, cut_decoded_frames}, or {clip_id, reason, detail} with reason cut_mismatch
+    (what was written does not hold exactly the span's frames), no_keyframe (copy: nothing in the span can be copied) or
+    unsupported (copy: the codec does not go into mp4). Raises ItemError for a source that does not open.
     """
-    results = []
-    with open_video(path, threads=2, max_pixels=max_pixels) as (container, stream):
-        time_base = Fraction(stream.time_base)
-        frames = _Source(iter(Decoder(container, stream)))
-        for span in sorted(spans, key=lambda one: int(one["start_pts"])):
-            target = Path(out) / f"{span['clip_id']}.mp4"
-            written = _encode(
-                frames.between(span["start_pts"], span["end_pts"]), stream, target, span=span, settings=settings
-            )
-            problem = _mismatch(target, written, span, time_base=time_base)
-            found = {"clip_id": span["clip_id"]}
-            if problem:
-                results.append(found | {"reason": "cut_mismatch", "detail": problem})
+    source = look(path, max_pixels)
+    spans = sorted(spans, key=lambda span: int(span["start_pts"]))
+    results: dict[str, Result] = {}
+    with open_video(path, max_pixels=max_pixels) as (container, stream):
+        index = index_packets(container, stream)
+        boxes = find_boxes(source, index, spans) if settings["crop_black"] and settings["mode"] != "copy" else {}
+        looks = {span["clip_id"]: plan_look(source, settings, boxes.get(span["clip_id"])) for span in spans}
+        plans: list[Plan] = []
+        for span in spans:
+            plan = _plan(source, index, span, settings=settings, wanted=looks[span["clip_id"]])
+            if isinstance(plan, Plan):
+                plans.append(plan)
             else:
-                results.append(found | {"file": target.name, "codec": "h264"} | _size(target))
+                results[span["clip_id"]] = plan
+        job = Job(source, index, settings, Path(out), stream)
+        results |= _make(job, plans, looks)
+        again = [encode_all(index, plan.span) for plan in plans if plan.mode == "smart" and _failed(results, plan)]
+        results |= _make(job, again, looks)
+    return [results[span["clip_id"]] for span in spans]
+
+
+def _failed(results: dict[str, Result], plan: Plan) -> bool:
+    return "reason" in results[plan.span["clip_id"]]
+
+
+def _plan(source: Source, index: Index, span: Result, *, settings: Result, wanted: Look) -> Plan | Result:
+    """A plan, or the reason why there is none."""
+    if settings["mode"] == "copy":
+        if source.codec not in SAFE_KNOWN:
+            return _no(span, "unsupported", f"{source.codec} is not copied into mp4")
+        plan = plan_copy(index, span) if index.usable else None
+        return plan or _no(span, "no_keyframe", "no packet of the span starts a run that can be copied")
+    if settings["mode"] != "encode" and _may_smart(source, index, wanted):
+        return plan_smart(index, span)
+    return encode_all(index, span)
+
+
+def _may_smart(source: Source, index: Index, wanted: Look) -> bool:
+    """Whether packets may be copied and stand beside encoded ones: only pictures that need no change, in known codecs."""
+    if source.codec not in SMART_CODECS or not index.usable or not is_as_coded(source, wanted):
+        return False
+    if source.codec != "h264":
+        return True
+    profile, _, progressive = h264_shape(index.sets[index.packets[0].sets])
+    return profile is not None and progressive
+
+
+def _no(span: Result, reason: str, detail: str) -> Result:
+    return {"clip_id": span["clip_id"], "reason": reason, "detail": detail}
+
+
+def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, Result]:
+    """Make all clips in one way through the source; results by clip_id."""
+    if not plans:
+        return {}
+    sound = Sound(job.source.path) if job.settings["audio"] == "keep" else None
+    job = Job(job.source, job.index, job.settings, job.out, job.template, sound)
+    clips = [_clip(job, plan, looks) for plan in plans]
+    waiting, results = _Waiting(clips), {}
+    reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels)
+    marked = 0
+    try:
+        for thing in _things(job, plans, reading):
+            for clip in waiting.at(thing.pts):
+                fault = _feed(clip, thing)
+                if fault or clip.complete:
+                    results[clip.plan.span["clip_id"]] = fault or _finish(clip, reading.decoded - marked)
+                    marked = reading.decoded
+                    waiting.remove(clip)
+        for clip in waiting.rest():
+            results[clip.plan.span["clip_id"]] = _finish(clip, reading.decoded - marked)
+            marked = reading.decoded
+    finally:
+        if sound is not None:
+            sound.close()
     return results
 
 
-class _Source:
-    """The frames of a source, span after span. It is decoded straight through: a seek may land on a keyframe that does
-    not decode alone, and then gives damaged pictures at the right times."""
-
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames = frames
-        self._ahead: Frame | None = None
-
-    def between(self, start_pts: int, end_pts: int) -> Iterator[Frame]:
-        """Frames with start_pts <= pts < end_pts; spans must come in order and not overlap."""
-        while (frame := self._ahead or next(self._frames, None)) is not None:
-            self._ahead = frame
-            if frame.pts >= end_pts:
-                return
-            self._ahead = None
-            if frame.pts >= start_pts:
-                yield frame
+def _clip(job: Job, plan: Plan, looks: dict[str, Look]) -> Clip:
+    if plan.run is not None:
+        return CopiedClip(job, plan, plan.run)
+    return EncodedClip(job, plan, looks[plan.span["clip_id"]])
 
 
-def _encode(
-    frames: Iterator[Frame], stream: Any, target: Path, *, span: dict[str, Any], settings: dict[str, Any]
-) -> list[int]:
-    """Encode the frames with their times from the span's start; returns their pts, relative to it."""
-    written: list[int] = []
-    time_base = Fraction(stream.time_base)
-    options = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": str(time_base.denominator)}
-    with av.open(str(target), "w", format="mp4", options=options) as container:
-        graph: Any = None
-        encoder: Any = None
-        for frame in frames:
-            picture = frame.picture
-            if graph is None:
-                graph = _graph(stream, picture)
-                size = _upright_size(stream, picture)
-                encoder = _encoder(container, stream, size=size, settings=settings)
-            picture.pts = frame.pts - span["start_pts"]
-            picture.time_base = time_base
-            written.append(picture.pts)
-            graph.push(picture)
-            ready = graph.pull()
-            ready.pict_type = 0
-            container.mux(encoder.encode(ready))
-        if encoder is not None:
-            container.mux(encoder.encode(None))
-    return written
+def _things(job: Job, plans: Sequence[Plan], reading: Reading) -> Iterator[Frame | Payload]:
+    if not job.index.usable:
+        return iter(reading.straight(max(plan.end_pts for plan in plans)))
+    copied: set[int] = set()
+    for plan in plans:
+        if plan.run is not None:
+            copied |= {number for number in range(plan.run.first, plan.run.stop) if number in plan.run}
+    ranges = [pair for plan in plans for pair in plan.decoded]
+    return reading.walk(stretches(job.index, ranges), copied)
 
 
-def _upright_size(stream: Any, picture: av.VideoFrame) -> tuple[int, int]:
-    shape = geometry(stream, picture)
-    return max(shape["width"] // 2 * 2, 2), max(shape["height"] // 2 * 2, 2)
-
-
-def _encoder(container: Any, stream: Any, *, size: tuple[int, int], settings: dict[str, Any]) -> Any:
-    rate = stream.average_rate or 25
-    encoder = container.add_stream("libx264", rate=rate)
-    encoder.width, encoder.height = size
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base = encoder.codec_context.time_base = Fraction(stream.time_base)
-    encoder.codec_context.thread_count = settings["threads"]
-    encoder.options = {"crf": str(settings["crf"]), "preset": settings["preset"], "flags": "+bitexact"} | _same_bytes()
-    return encoder
-
-
-def _same_bytes() -> dict[str, str]:
-    """x264's AVX-512 code for macroblock trees reads memory it never wrote, so equal input gives unequal bytes (seen with
-    the build in PyAV 18.1: 24 different files in 30 encodes). Its AVX2 code gives the bytes of plain C, every time."""
-    return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(CPU_AVX_512F) else {}
-
-
-def _graph(stream: Any, picture: av.VideoFrame) -> Any:
-    """Upright, square pixels, even sides, one size whatever the stream does, 8-bit 4:2:0."""
-    shape = geometry(stream, picture)
-    width, height = _upright_size(stream, picture)
-    graph = av.filter.Graph()
-    last = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(stream.time_base)
-    )
-    steps = [("transpose", f"dir={way}") for way in TURNS.get(shape["rotation"], ())]
-    steps += [
-        ("scale", f"w={width}:h={height}:flags=bicubic+accurate_rnd+bitexact"),
-        ("setsar", "1"),
-        ("format", "yuv420p"),
-    ]
-    for name, arguments in steps:
-        node = graph.add(name, arguments)
-        last.link_to(node)
-        last = node
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _mismatch(target: Path, written: list[int], span: dict[str, Any], *, time_base: Fraction) -> str | None:
-    """What is wrong with a written clip, or None: as many frames as the span, each at its exact time."""
-    if len(written) != span["n_frames"]:
-        return f"the span has {span['n_frames']} frames, {len(written)} were decoded for it"
-    with open_video(str(target), max_pixels=2**31 - 1) as (container, stream):
-        decoder = Decoder(container, stream)
-        times = [frame.pts * Fraction(stream.time_base) for frame in decoder]
-    if times != [pts * time_base for pts in written] or decoder.errors:
-        return f"{len(times)} frames read back of {len(written)}, with other times or {decoder.errors} errors"
+def _feed(clip: Clip, thing: Frame | Payload) -> Result | None:
+    """Hand a frame or packet to a clip that asked for it; the failure, if it fails."""
+    plan = clip.plan
+    try:
+        if isinstance(thing, Payload):
+            if plan.run is not None and thing.number in plan.run:
+                clip.payload(thing)
+        elif any(start <= thing.pts < end for start, end in plan.decoded):
+            clip.frame(thing)
+    except (ItemError, FFmpegError) as error:
+        clip.abandon()
+        return _no(plan.span, "cut_mismatch", getattr(error, "detail", "") or str(error))
     return None
 
 
-def _size(target: Path) -> dict[str, int]:
-    with open_video(str(target), max_pixels=2**31 - 1) as (_, stream):
-        return {"width": stream.codec_context.width, "height": stream.codec_context.height}
+def _finish(clip: Clip, decoded: int) -> Result:
+    try:
+        return clip.finish() | {"cut_decoded_frames": decoded}
+    except (ItemError, FFmpegError) as error:
+        clip.abandon()
+        return _no(clip.plan.span, "cut_mismatch", getattr(error, "detail", "") or str(error))
+
+
+class _Waiting:
+    """Clips that are not yet complete, found by a time inside them."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._clips = sorted(clips, key=lambda clip: clip.plan.start_pts)
+        self._starts = [clip.plan.start_pts for clip in self._clips]
+        self._latest = list(accumulate((clip.plan.end_pts for clip in self._clips), max))
+        self._gone: set[int] = set()
+
+    def at(self, pts: int) -> list[Clip]:
+        """Clips whose span holds this time."""
+        found = []
+        for number in range(bisect_right(self._starts, pts) - 1, -1, -1):
+            if self._latest[number] <= pts:
+                break
+            clip = self._clips[number]
+            if pts < clip.plan.end_pts and id(clip) not in self._gone:
+                found.append(clip)
+        return found
+
+    def remove(self, clip: Clip) -> None:
+        """This one is done."""
+        self._gone.add(id(clip))
+
+    def rest(self) -> list[Clip]:
+        """Those that are not."""
+        return [clip for clip in self._clips if id(clip) not in self._gone]

@@ -1,0 +1,108 @@
+"""The sound of a clip: packets of the source's first audio stream, copied where mp4 can hold them, else encoded as AAC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from hdvg.errors import ItemError
+from hdvg.media.decode import OPTIONS
+
+COPIED = frozenset({"aac", "mp3", "opus", "ac3"})
+
+
+class Sound:
+    """The first audio stream of a file, read once from the front as clip after clip asks for its part.
+
+    Precision is one packet (about 20 ms): those that start inside the clip. Clips must come in order of their start.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._container: Any = av.open(path, options=OPTIONS, metadata_errors="replace")
+        streams = self._container.streams.audio
+        self._stream: Any = streams[0] if streams else None
+        context: Any = self._stream.codec_context if self._stream is not None else None
+        name = context.name if context is not None else ""
+        self._copy = name in COPIED and (name != "aac" or bool(context.extradata))
+        self._packets: Iterator[Any] = self._container.demux(self._stream) if name else iter(())
+        self._kept: list[Any] = []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def add_to(self, container: Any, *, start_s: Fraction, end_s: Fraction) -> None:
+        """Write the sound of [start_s, end_s) into a clip, in a track of its own; no track if there is none."""
+        packets = self._between(start_s, end_s)
+        if not packets:
+            return
+        start = round(start_s / self._stream.time_base)
+        if self._copy:
+            _copy(container, self._stream, packets, start=start)
+        else:
+            _encode(container, self._stream, packets, start=start)
+
+    def _between(self, start_s: Fraction, end_s: Fraction) -> list[Any]:
+        base = self._stream.time_base if self._stream is not None else Fraction(1)
+        while not self._kept or self._kept[-1].pts * base < end_s:
+            packet = self._next()
+            if packet is None:
+                break
+            self._kept.append(packet)
+        self._kept = [packet for packet in self._kept if packet.pts * base >= start_s]
+        return [packet for packet in self._kept if packet.pts * base < end_s]
+
+    def _next(self) -> Any:
+        while True:
+            try:
+                packet = next(self._packets)
+            except (StopIteration, FFmpegError):
+                return None
+            if packet.size and packet.pts is not None:
+                return packet
+
+
+def _copy(container: Any, source: Any, packets: list[Any], *, start: int) -> None:
+    stream = container.add_stream_from_template(source)
+    for packet in packets:
+        one: Any = av.Packet(bytes(packet))
+        one.pts = one.dts = packet.pts - start
+        one.duration, one.time_base, one.is_keyframe = packet.duration, source.time_base, True
+        one.stream = stream
+        container.mux(one)
+
+
+def _encode(container: Any, source: Any, packets: list[Any], *, start: int) -> None:
+    context = source.codec_context
+    rate = context.sample_rate or 48000
+    stream = container.add_stream("aac", rate=rate, layout="stereo")
+    stream.codec_context.flags |= 1 << 23  # bit-exact
+    resampler = av.AudioResampler("fltp", "stereo", rate, frame_size=1024)
+    offset = round((packets[0].pts - start) * source.time_base * rate)
+    encoded: list[Any] = []
+    for frame in _frames(context, packets):
+        frame.pts = None
+        for piece in resampler.resample(frame):
+            encoded += stream.encode(piece)
+    for piece in resampler.resample(None):
+        encoded += stream.encode(piece)
+    encoded += stream.encode(None)
+    for number, packet in enumerate(encoded):
+        packet.pts = packet.dts = offset + number * 1024
+        packet.time_base, packet.stream = Fraction(1, rate), stream
+        container.mux(packet)
+
+
+def _frames(context: Any, packets: list[Any]) -> Iterator[Any]:
+    context.flush_buffers()
+    for packet in [*packets, None]:
+        try:
+            yield from context.decode(packet)
+        except av.InvalidDataError:
+            continue
+        except FFmpegError as error:
+            raise ItemError("cut_mismatch", f"the sound does not decode: {error}") from error

@@ -1,0 +1,144 @@
+"""Open a written clip again and hold it against what it should be; a clip that fails is never passed on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hdvg.errors import ItemError
+from hdvg.media.decode import open_video
+from hdvg.media.packets import Index, index_packets
+from hdvg.media.reading import Payload, Reading, stretches
+
+Grey = npt.NDArray[np.uint8]
+SMALL_PX = 32
+LOOK_PX = 8
+LOOK_MOST = 10.0
+"""Grey levels, mean over the small picture. Encoding at crf 35 and conversions of range or size stay below 4; the pictures
+on both sides of a cut differ by 15 and more, which is what an error of one frame would show."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a clip must be: its frames' times from 0 and its end, in source ticks of `time_base` seconds; the digests of
+    the copied packets and how many packets stand before them; small grey pictures and 8 x 8 looks of its first and last
+    frame (None where there is nothing to compare with)."""
+
+    times: Sequence[int]
+    end: int
+    time_base: Any
+    digests: Sequence[bytes] = ()
+    before: int = 0
+    pictures: tuple[Grey | None, Grey | None] = (None, None)
+    looks: tuple[str | None, str | None] = (None, None)
+
+
+def is_chosen(clip_id: str, share: float) -> bool:
+    """Whether this clip is among the share that is verified: a fixed draw by its id."""
+    drawn = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8])
+    return drawn < share * 2**64
+
+
+def small_grey(picture: av.VideoFrame, size_px: int = SMALL_PX, *, rotation: int = 0) -> Grey:
+    """(size_px, size_px) grey levels of a picture, turned upright."""
+    small = picture.reformat(width=size_px, height=size_px, format="gray", interpolation="AREA").to_ndarray()
+    return np.rot90(small, -rotation // 90)
+
+
+def find_fault(target: Path, expected: Expected) -> str | None:
+    """What is wrong with a clip, in words, or None.
+
+    Looks at every packet's time, compares the copied ones bit by bit with the source's, and decodes the first and the last
+    frame and those on both sides of each joint; the rest of a copied run is not decoded.
+    """
+    try:
+        with open_video(str(target), max_pixels=2**31 - 1) as (container, stream):
+            index = index_packets(container, stream)
+            scale = stream.time_base / expected.time_base
+            duration = stream.duration * scale if stream.duration else None
+        return (
+            _fault_of_times(index, expected, scale=scale, duration=duration)
+            or _fault_of_copies(index, expected)
+            or _fault_of_pictures(target, index, expected)
+        )
+    except ItemError as error:
+        return f"the clip cannot be opened: {error}"
+
+
+def _fault_of_times(index: Index, expected: Expected, *, scale: Any, duration: Any) -> str | None:
+    times = [pts * scale for pts in index.shown]
+    if len(times) != len(expected.times) or len(index.packets) != len(times):
+        return f"{len(times)} frames in {len(index.packets)} packets written, {len(expected.times)} expected"
+    if not index.usable or any(one >= two for one, two in pairwise(times)):
+        return "two frames at one time"
+    for written, wanted in zip(times, expected.times, strict=True):
+        if written != wanted:
+            return f"a frame at {written}, expected at {wanted} ticks"
+    if duration is not None and abs(duration - expected.end) > max(expected.end - expected.times[-1], 1):
+        return f"{float(duration):g} ticks long, expected {expected.end}"
+    return None
+
+
+def _fault_of_copies(index: Index, expected: Expected) -> str | None:
+    copied = index.packets[expected.before : expected.before + len(expected.digests)]
+    if len(copied) != len(expected.digests):
+        return f"{len(copied)} copied packets, {len(expected.digests)} expected"
+    for number, (packet, digest) in enumerate(zip(copied, expected.digests, strict=True)):
+        if packet.digest != digest:
+            return f"copied packet {number} is not the source's"
+    return None
+
+
+def _fault_of_pictures(target: Path, index: Index, expected: Expected) -> str | None:
+    numbers = {0, len(index.shown) - 1}
+    for joint in (expected.before, expected.before + len(expected.digests)):
+        if expected.digests and 0 < joint < len(index.shown):
+            numbers |= {joint - 1, joint}
+    wanted = {index.shown[number]: number for number in numbers}
+    ends = [*index.shown[1:], index.shown[-1] + 1]
+    ranges = [(pts, ends[number]) for pts, number in wanted.items()]
+    reading = Reading(str(target), index, max_pixels=2**31 - 1, strict=True)
+    faults: list[str] = []
+    for frame in reading.walk(stretches(index, ranges), frozenset()):
+        if isinstance(frame, Payload) or frame.pts not in wanted:
+            continue
+        number = wanted.pop(frame.pts)
+        if frame.picture.is_corrupt:
+            faults.append(f"frame {number} does not decode cleanly")
+        faults += _fault_of_look(frame.picture, expected, ends=(number == 0, number == len(index.shown) - 1))
+    faults += [f"frame {number} does not decode" for number in wanted.values()]
+    if reading.errors:
+        faults.append(f"packets {reading.errors[:5]} do not decode")
+    return "; ".join(faults) or None
+
+
+def _fault_of_look(picture: av.VideoFrame, expected: Expected, *, ends: tuple[bool, bool]) -> list[str]:
+    """Faults of a picture that is the first or the last of the clip, or both."""
+    faults = []
+    turn = -round(picture.rotation) % 360
+    for is_it, name, source, look in zip(ends, ("first", "last"), expected.pictures, expected.looks, strict=True):
+        if is_it and source is not None:
+            off = difference(small_grey(picture, rotation=turn), source)
+            if off > LOOK_MOST:
+                faults.append(f"the {name} frame differs by {off:.1f} grey levels from the source's")
+        if is_it and look:
+            grey: Any = np.ascontiguousarray(np.rot90(picture.to_ndarray(format="gray"), -turn // 90))
+            small = cv2.resize(grey, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
+            off = difference(small, np.frombuffer(bytes.fromhex(look), np.uint8).reshape(LOOK_PX, LOOK_PX))
+            if off > LOOK_MOST:
+                faults.append(f"the {name} frame differs by {off:.1f} grey levels from the one that was seen")
+    return faults
+
+
+def difference(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> float:
+    """Mean absolute difference of two grey pictures of one size, in levels."""
+    return float(np.abs(one.astype(np.int16) - two.astype(np.int16)).mean())
