@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Settings(BaseModel):
     """A frozen table of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Fetch(Settings):
@@ -40,20 +40,48 @@ class Fetch(Settings):
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
     private_links: Literal["allow", "refuse"] = Field(
         "allow",
-        description="links that themselves name a private address (loopback, LAN) are allowed or refused; "
+        description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
         "redirects into private networks are always refused",
     )
+
+
+Detector = Literal["adaptive", "content", "histogram", "hash", "transnetv2", "cascade", "pyscenedetect-0.6.1"]
 
 
 class Split(Settings):
     """How a video is decoded, split into shots and measured: the one pass."""
 
-    detector: Literal["adaptive", "content"] = "adaptive"
-    adaptive_threshold: float = Field(3.0, gt=0, description="AdaptiveDetector: score over the mean of its neighbours")
-    min_content_val: float = Field(15.0, ge=0, description="AdaptiveDetector: least score of a cut")
-    window_frames: int = Field(2, ge=1, description="AdaptiveDetector: neighbours on each side")
-    content_threshold: float = Field(27.0, gt=0, description="ContentDetector: least score of a cut")
-    min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts")
+    detector: Detector = Field(
+        "adaptive",
+        description="PySceneDetect's adaptive, content, histogram or hash; the TransNetV2 network; a cascade of both; "
+        "or adaptive as version 0.6.1 did it, which made HD-VG-130M",
+    )
+    adaptive_threshold: float = Field(3.0, gt=0, description="adaptive: score over the mean of its neighbours")
+    min_content_val: float = Field(15.0, ge=0, description="adaptive: least score of a cut")
+    window_frames: int = Field(2, ge=1, description="adaptive: neighbours on each side")
+    content_threshold: float = Field(27.0, gt=0, description="content: least score of a cut")
+    histogram_threshold: Share = Field(0.2, description="histogram: least difference of luma histograms")
+    hash_threshold: Share = Field(0.35, description="hash: least share of the perceptual hash's bits that differ")
+    network_threshold: Share = Field(0.5, description="transnetv2 and cascade: least probability of a transition")
+    min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts, for PySceneDetect's detectors")
+    guard_frames: int = Field(
+        1, ge=0, le=5, description="frames left out on both sides of a fade or dissolve, beside its own"
+    )
+    stitch_levels: float = Field(
+        0.0, ge=0, description="shots are joined again if pictures around their cut differ less, 0-255; 0 is never"
+    )
+    stitch_s: float = Field(
+        0.4, ge=0, description="how far behind a cut a picture may match the one before it, seconds"
+    )
+    max_clip_s: float | None = Field(
+        None, gt=0, description="longer shots are divided into clips of at most this length"
+    )
+    divide: Literal["even", "still"] = Field(
+        "even", description="long shots are divided evenly, or where the picture moves least"
+    )
+    segment_s: float = Field(
+        300, gt=0, description="videos over twice this length are decoded in segments, side by side where there is room"
+    )
     analysis_width_px: int = Field(
         256, ge=64, le=1024, description="width of the frames that detectors and measures see"
     )
@@ -81,11 +109,26 @@ class Filter(Settings):
 
 
 class Cut(Settings):
-    """How kept clips are encoded: H.264 mp4, exact first and last frame, no audio."""
+    """How kept clips become files; every mode but `copy` gives exactly the frames of the span."""
 
-    crf: int = Field(18, ge=0, le=51, description="x264 quality: lower is better and larger")
-    preset: str = Field("veryfast", description="x264 speed preset")
-    threads: int = Field(1, ge=1, description="x264 threads; more changes the bytes, so it is part of the settings")
+    mode: Literal["smart", "encode", "copy", "virtual"] = Field(
+        "smart",
+        description="smart: copy the coded frames, encode only the edges, where the codec allows, else encode; "
+        "encode: all frames; copy: shrink the span to what can be copied; virtual: cut only while shards are written",
+    )
+    codec: Literal["h264", "av1"] = Field("h264", description="of `encode`: x264 or SVT-AV1")
+    crf: int = Field(18, ge=0, le=63, description="quality of what is encoded: lower is better and larger")
+    preset: str = Field("veryfast", description="speed preset: x264's names, or 0 to 13 for SVT-AV1")
+    threads: int = Field(1, ge=1, description="encoder threads; more changes the bytes, so it is part of the settings")
+    max_height_px: int | None = Field(
+        None, ge=16, description="larger pictures are scaled down to it; encodes all frames"
+    )
+    crop_black: bool = Field(False, description="crop black bars; encodes all frames where there are any")
+    audio: Literal["drop", "keep"] = Field("drop", description="whether the source's sound goes with the clip")
+    hdr: Literal["tonemap", "keep"] = Field(
+        "tonemap", description="HDR sources: mapped to SDR, or only flagged in `videos.hdr` and encoded as they are"
+    )
+    verify_share: Share = Field(1.0, description="share of the cut clips that are opened again and compared")
 
 
 class Caption(Settings):
@@ -137,7 +180,9 @@ class Run(Settings):
 
     runner: Literal["ray", "serial"] = "ray"
     download_workers: int = Field(2, ge=1, description="units downloaded at once")
-    decode_threads: int = Field(2, ge=1, description="threads of one decode")
+    decode_threads: int = Field(
+        4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
+    )
     caption_workers: int = Field(1, ge=1, description="most captioner processes")
     caption_gpus: float = Field(1, ge=0, description="GPUs of one captioner process, if the cluster has any")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from hdvg import shots
 from hdvg.captioners import fingerprint as captioner_fingerprint
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
@@ -18,7 +19,7 @@ from schemas import SCHEMA_VERSION
 STAGES = ("download", "split", "cut", "caption")
 """The stages that write parts, in order."""
 
-VERSIONS = {"download": 1, "split": 1, "cut": 1, "caption": 1}
+VERSIONS = {"download": 1, "split": 2, "cut": 2, "caption": 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
 
 
@@ -45,11 +46,12 @@ class Plan:
 
 
 def make_plan(recipe: Recipe) -> Plan:
-    """Fingerprint the stages. Raises UsageError if the captioner's model is not there.
+    """Fingerprint the stages. Raises UsageError if the captioner's model or the detector's package is not there.
 
     Only what shapes results counts. Limits (sizes, times, hosts) and resources do not: raising one is followed by
     `hdvg retry`, not by doing everything again. Filter thresholds shape no stage: they are part of a query.
     """
+    shots.preload(recipe.split.detector)  # asked now, not when the first child starts
     download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
     split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump())
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())

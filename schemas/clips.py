@@ -12,6 +12,17 @@ SPAN = [
     column("n_frames", INT, "frames in the clip"),
     column("start_s", REAL, "start_pts in seconds, for people"),
     column("end_s", REAL, "end_pts in seconds, for people"),
+    column(
+        "opens_with",
+        STR,
+        "what stands before the first frame: `start` of the video, `cut`, `gradual` (fade, dissolve) or `part` of a long shot",
+    ),
+    column("opens_frames", INT, "frames left out before the clip: the gradual transition and its guard"),
+    column("closes_with", STR, "what stands after the last frame: `end` of the video, `cut`, `gradual` or `part`"),
+    column("closes_frames", INT, "frames left out after the clip: the gradual transition and its guard"),
+    column("stitched", INT, "detected cuts inside the clip that were joined again: flashes, something passing by"),
+    column("first_look", STR, "the first frame at 8 x 8 grey levels, 128 hex digits: what the cut is checked against"),
+    column("last_look", STR, "the last frame, likewise"),
     column("keyframes", STR, "hash of the pack in media/ that holds this clip's keyframes"),
 ]
 
@@ -22,4 +33,17 @@ CUT = [
     column("clip_width", INT, "width of the cut picture, px"),
     column("clip_height", INT, "height of the cut picture, px"),
     column("clip_codec", STR, "codec of the cut file"),
+    column("cut_mode", STR, "how it was cut: `smart`, `encode` or `copy`; `virtual` if only the shards hold it"),
+    column(
+        "cut_start_pts", INT, "pts, in the source, of the clip's first frame; differs from start_pts for `copy` only"
+    ),
+    column("cut_end_pts", INT, "pts, in the source, just after its last frame"),
+    column("cut_n_frames", INT, "frames in the cut file"),
+    column("copied_frames", INT, "frames whose coded bytes are the source's"),
+    column(
+        "cut_decoded_frames",
+        INT,
+        "frames of the source decoded for this clip; a GOP that clips of one cut share counts for the first",
+        volatile=True,
+    ),
 ]

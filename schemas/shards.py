@@ -14,7 +14,11 @@ _CAPTION = {"captioner", "model"}
 SHARDS = table(
     [
         column("clip_id", STR, "hash of (video content hash, start_pts, end_pts, time base)"),
-        column("video", pa.binary(), "the clip: H.264 mp4, exactly the frames of its span"),
+        column(
+            "video",
+            pa.binary(),
+            "the clip, mp4: exactly the source's frames from cut_start_pts to cut_end_pts, the first at time 0",
+        ),
         column("caption", STR, "the text"),
     ],
     [field for field in CAPTION if field.name in _CAPTION],
@@ -26,6 +30,6 @@ SHARDS = table(
     [field for field in FETCHED if field.name in _PROVENANCE],
     [field for field in SPAN if field.name not in {"clip_id", "keyframes"}],
     MEASURED,
-    [field for field in CUT if field.name != "clip_id"],
+    [field for field in CUT if field.name not in {"clip_id", "cut_decoded_frames"}],
     [column("schema_version", INT, "version of this layout")],
 )

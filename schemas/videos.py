@@ -36,6 +36,10 @@ SCANNED = [
     column("duration_s", REAL, "length of the decoded frames, seconds"),
     column("fps", REAL, "decoded frames over their length"),
     column("vfr", BOOL, "whether the steps between frames differ"),
+    column("interlaced", BOOL, "whether the first frame is made of two fields"),
+    column("hdr", STR, "`PQ` or `HLG` for pictures meant for an HDR display, else null"),
+    column("size_changes", INT, "how often the picture's size changes in mid-stream"),
+    column("decoded_frames", INT, "frames decoded to split it: over n_frames, the passes it took"),
     column("decode_errors", INT, "packets that did not decode"),
     column("tools", STR, "versions of the libraries that decoded and measured"),
 ]

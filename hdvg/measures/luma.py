@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from hdvg.measures.series import Series, View
 
@@ -14,24 +17,18 @@ BLACK_PIXELS = 0.98
 class Luma:
     """luma_mean and luma_std in levels (0-255); black_share: frames with >= 98 % of pixels below level 32 (FFmpeg's blackframe)."""
 
-    columns = ("luma_mean", "luma_std", "black_share")
+    columns: ClassVar = {"luma_mean": 0, "luma_std": 0, "black_share": 0}
 
     def __init__(self) -> None:
-        self._mean, self._std, self._black = Series(), Series(), Series()
+        self.series = {name: Series() for name in self.columns}
 
     def see(self, view: View) -> None:
         mean, std = cv2.meanStdDev(view.grey)
-        self._mean.add(view.index, float(mean[0, 0]))
-        self._std.add(view.index, float(std[0, 0]))
-        dark = (
-            mean[0, 0] < BLACK_LEVEL * 2 and np.count_nonzero(view.grey < BLACK_LEVEL) >= BLACK_PIXELS * view.grey.size
-        )
-        self._black.add(view.index, float(dark))
+        dark = mean[0, 0] < BLACK_LEVEL * 2 and _share_below(view.grey) >= BLACK_PIXELS
+        self.series["luma_mean"].add(view.index, float(mean[0, 0]))
+        self.series["luma_std"].add(view.index, float(std[0, 0]))
+        self.series["black_share"].add(view.index, float(dark))
 
-    def answer(self, start: int, end: int) -> dict[str, float | None]:
-        series = (self._mean, self._std, self._black)
-        return {name: one.mean(start, end) for name, one in zip(self.columns, series, strict=True)}
 
-    def forget(self, before: int) -> None:
-        for one in (self._mean, self._std, self._black):
-            one.forget(before)
+def _share_below(grey: npt.NDArray[np.uint8]) -> float:
+    return 1 - cv2.countNonZero(cv2.threshold(grey, BLACK_LEVEL - 1, 1, cv2.THRESH_BINARY)[1]) / grey.size

@@ -63,7 +63,7 @@ def open_video(path: str, *, threads: int = 1, max_pixels: int) -> Iterator[tupl
 
 
 class Decoder:
-    """Iterates over a stream's frames once; `errors`, `packets` and `end_pts` tell what happened."""
+    """Iterates over a stream's frames once; `errors`, `packets`, `hidden` (by an edit list), `decoded` and `end_pts` tell what happened."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
@@ -71,6 +71,8 @@ class Decoder:
         self.errors = 0
         self.packets = 0
         self.end_pts = 0
+        self.decoded = 0
+        self.hidden = 0
         self._last: int | None = None
         self._step = 1
 
@@ -97,6 +99,7 @@ class Decoder:
             try:
                 packet = next(packets)
                 self.packets += packet.size > 0
+                self.hidden += packet.is_discard
                 pictures = packet.decode()
             except StopIteration:
                 return
@@ -107,6 +110,7 @@ class Decoder:
                 continue
             except FFmpegError as error:
                 raise ItemError("unsupported", str(error)) from error
+            self.decoded += len(pictures)
             yield from pictures
 
 

@@ -7,147 +7,186 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from av.video.reformatter import VideoReformatter
+import numpy as np
 
 from hdvg.errors import ItemError
-from hdvg.measures import MEASURES, phash
-from hdvg.measures.series import View
+from hdvg.media.assemble import Assembler
 from hdvg.media.decode import Decoder, Frame, geometry, open_video
-from hdvg.media.keyframes import Keyframes, as_array
+from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
 from hdvg.media.probe import describe
-from hdvg.shots import ShotBoundaries
+from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
+from hdvg.media.source import HDR_TRANSFERS
 
+CHUNK_FRAMES = 250
 WHOLE_ENOUGH = 0.9
 ERRORS_MOST = 0.01
 
+Settings = dict[str, Any]
 
-def scan(path: str, out: str, settings: dict[str, Any], threads: int, max_pixels: int) -> dict[str, Any]:
+
+def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
     """Decode `path` once; returns {"video": columns, "clips": [columns and "keyframes"]}, keyframe JPEGs lie in `out`.
 
-    `settings` are config.Split's. A clip is [start_pts, end_pts); a video without a cut is one clip.
+    `settings` are config.Split's. A clip is [start_pts, end_pts); a video without a cut is one clip. A video over twice
+    settings["segment_s"] long that may be taken apart is left alone: {"segments": [...]}, for `scan_segment` and `assemble`.
     Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
     packets do not decode), and what `open_video` raises.
     """
     cv2.setNumThreads(1)
     with open_video(path, threads=threads, max_pixels=max_pixels) as (container, stream):
+        if _is_long(container, settings["segment_s"]):
+            segments = plan_segments(path, settings["segment_s"], max_pixels)
+            if segments:
+                return {"segments": segments}
+        seen = _Seen(stream, settings)
+        assembler: Assembler | None = None
         decoder = Decoder(container, stream)
-        the_pass: _Pass | None = None
         for frame in decoder:
-            if the_pass is None:
-                the_pass = _Pass(
-                    geometry(stream, frame.picture), Fraction(stream.time_base), settings=settings, out=Path(out)
-                )
-            the_pass.see(frame)
-        if the_pass is None:
+            chunk = seen.see(frame)
+            assembler = assembler or Assembler(seen.shape, seen.time_base, settings=settings, out=Path(out))
+            if chunk is not None:
+                assembler.feed(chunk)
+        if assembler is None:
             raise ItemError("no_frames", "no frame decodes")
-        clips = the_pass.finish(decoder.end_pts)
-        duration = (decoder.end_pts - the_pass.pts[0]) * the_pass.time_base
-        _check_whole(
-            container, stream, decoder, frames=len(the_pass.pts), end_s=float(decoder.end_pts * the_pass.time_base)
-        )
-        video = describe(container, stream) | the_pass.shape
-        video |= {"start_pts": the_pass.pts[0], "n_frames": len(the_pass.pts), "duration_s": float(duration)}
-        video |= {"fps": float(len(the_pass.pts) / duration), "vfr": the_pass.is_vfr, "decode_errors": decoder.errors}
-        return {"video": video, "clips": clips}
+        rest = seen.rest()
+        if rest is not None:
+            assembler.feed(rest)
+        return _finish(container, stream, assembler, [seen.told(decoder)])
 
 
-class _Pass:
-    """What is known while the frames go by."""
+def scan_segment(
+    path: str, out: str, settings: Settings, threads: int, max_pixels: int, segment: dict[str, Any]
+) -> dict[str, Any]:
+    """Decode one segment; its features are written to `out`. Returns what `assemble` needs to know of it."""
+    cv2.setNumThreads(1)
+    with open_video(path, threads=threads, max_pixels=max_pixels) as (container, stream):
+        seen = _Seen(stream, settings, start_pts=segment["video_start_pts"])
+        decoder = Decoder(container, stream)
+        quality, count = settings["keyframe_quality"], 0
+        is_first = segment["start_pts"] == segment["video_start_pts"]
+        for number, frame in enumerate(segment_frames(container, stream, segment, decoder)):
+            chunk = seen.see(frame)
+            if number == 0 and not is_first:
+                seen.rest()  # the segment before told of this frame; here it is only what the next is compared with
+                continue
+            if chunk is not None:
+                save_chunk(chunk, Path(out) / f"{count}.npz", quality=quality)
+                count += 1
+        rest = seen.rest()
+        if rest is not None:
+            save_chunk(rest, Path(out) / f"{count}.npz", quality=quality)
+            count += 1
+        return seen.told(decoder) | {"chunks": count}
 
-    def __init__(self, shape: dict[str, Any], time_base: Fraction, *, settings: dict[str, Any], out: Path) -> None:
-        self.shape = shape
-        self.time_base = time_base
-        self.pts: list[int] = []
-        self.clips: list[dict[str, Any]] = []
-        self._steps: tuple[int, int] | None = None
-        self._width = min(settings["analysis_width_px"], shape["coded_width"])
-        self._height = max(round(shape["coded_height"] * self._width / shape["coded_width"]), 1)
-        self._out = out
-        self._small = VideoReformatter()
-        self._middle = VideoReformatter()
-        self._boundaries = ShotBoundaries(settings)
-        self._measures = [make() for make in MEASURES.values()]
-        self._keyframes = Keyframes(
-            shape, long_side_px=settings["keyframe_px"], quality=settings["keyframe_quality"], lag=self._boundaries.lag
-        )
-        self._start = 0
 
-    @property
-    def is_vfr(self) -> bool:
-        """Whether steps between frames differ by more than the rounding of the time base."""
-        return self._steps is not None and self._steps[1] - self._steps[0] > 1
+def assemble(
+    path: str,
+    out: str,
+    settings: Settings,
+    max_pixels: int,
+    told: list[dict[str, Any]],
+    n_frames: int,
+) -> dict[str, Any]:
+    """What `scan` returns, from what `scan_segment` told of each segment, in order, with the "folder" it wrote to.
 
-    def see(self, frame: Frame) -> None:
-        """One frame to all who watch; clips that it ends are closed."""
-        if self.pts:
-            step = frame.pts - self.pts[-1]
-            low, high = self._steps or (step, step)
-            self._steps = min(low, step), max(high, step)
-        self.pts.append(frame.pts)
-        seconds = float((frame.pts - self.pts[0]) * self.time_base)
-        small = self._small.reformat(
-            frame.picture, width=self._width, height=self._height, format="bgr24", interpolation="FAST_BILINEAR"
-        )
-        bgr = as_array(small)
-        grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
-        view = View(frame.index, seconds, grey, lambda width: self._at_width(frame, width))  # type: ignore[arg-type]  # cv2 types no uint8
-        for measure in self._measures:
-            measure.see(view)
-        self._keyframes.see(frame, seconds)
-        for cut in self._boundaries.see(frame.index, bgr):
-            self._close(cut)
+    Raises ItemError `segments` if the segments do not hold the video's `n_frames` frames.
+    """
+    time_base = Fraction(told[0]["time_base"])
+    assembler = Assembler(told[0]["shape"], time_base, settings=settings, out=Path(out))
+    for segment in told:
+        for number in range(segment["chunks"]):
+            assembler.feed(load_chunk(Path(segment["folder"]) / f"{number}.npz"))
+    if len(assembler.pts) != n_frames and not any(segment["errors"] for segment in told):
+        raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
+    with open_video(path, max_pixels=max_pixels) as (container, stream):
+        return _finish(container, stream, assembler, told)
 
-    def finish(self, end_pts: int) -> list[dict[str, Any]]:
-        """Close the last clips; all clips, in order."""
-        for cut in self._boundaries.finish():
-            self._close(cut)
-        self.pts.append(end_pts)
-        self._close(len(self.pts) - 1)
-        self.pts.pop()
-        return self.clips
 
-    def _at_width(self, frame: Frame, width: int) -> Any:
-        width = min(width, frame.picture.width)
-        height = max(round(frame.picture.height * width / frame.picture.width), 1)
-        return as_array(
-            self._middle.reformat(frame.picture, width=width, height=height, format="gray", interpolation="AREA")
-        )
+def _is_long(container: Any, segment_s: float) -> bool:
+    seconds = (container.duration or 0) / 1e6
+    return seconds > 2 * segment_s and any(name in container.format.name for name in SEEKABLE)
 
-    def _close(self, end: int) -> None:
-        start, self._start = self._start, end
-        start_pts, end_pts = self.pts[start], self.pts[end]
-        duration_s = float((end_pts - start_pts) * self.time_base)
-        shape = self.shape
-        clip: dict[str, Any] = {
-            "time_base": f"{self.time_base.numerator}/{self.time_base.denominator}",
-            "start_pts": start_pts,
-            "end_pts": end_pts,
-            "start_frame": start,
-            "end_frame": end,
-            "n_frames": end - start,
-            "start_s": float(start_pts * self.time_base),
-            "end_s": float(end_pts * self.time_base),
-            "width": shape["width"],
-            "height": shape["height"],
-            "aspect": shape["width"] / shape["height"],
-            "fps": (end - start) / duration_s,
-            "duration_s": duration_s,
+
+class _Seen:
+    """Features of the frames that a decoder gives, a chunk at a time. `start_pts` None: the first frame seen is the video's."""
+
+    def __init__(self, stream: Any, settings: Settings, *, start_pts: int | None = None) -> None:
+        self.time_base = Fraction(stream.time_base)
+        self.shape: dict[str, Any] = {}
+        self._start_pts = start_pts
+        self._stream = stream
+        self._settings = settings
+        self._features: Features | None = None
+        self._flags: dict[str, Any] = {}
+        self._sizes: list[tuple[int, int]] = []
+
+    def see(self, frame: Frame) -> Chunk | None:
+        """One frame; a full chunk now and then."""
+        picture = frame.picture
+        if self._features is None:
+            self.shape = geometry(self._stream, picture)
+            self._features = Features(self.shape, self._settings)
+            self._flags = {
+                "interlaced": bool(picture.interlaced_frame),
+                "hdr": HDR_TRANSFERS.get(int(picture.color_trc)),
+            }
+        size = picture.width, picture.height
+        if not self._sizes or self._sizes[-1] != size:
+            self._sizes.append(size)
+        if self._start_pts is None:
+            self._start_pts = frame.pts
+        self._features.see(frame, float((frame.pts - self._start_pts) * self.time_base))
+        return self._features.take() if len(self._features) == CHUNK_FRAMES else None
+
+    def rest(self) -> Chunk | None:
+        """What has come since the last chunk."""
+        return self._features.take() if self._features is not None and len(self._features) else None
+
+    def told(self, decoder: Decoder) -> dict[str, Any]:
+        """What the frames do not say themselves."""
+        return {
+            "shape": self.shape,
+            "flags": self._flags,
+            "time_base": str(self.time_base),
+            "size_changes": len(self._sizes) - 1,
+            "decoded": decoder.decoded,
+            "end_pts": decoder.end_pts,
+            "errors": decoder.errors,
+            "packets": decoder.packets,
+            "hidden": decoder.hidden,
         }
-        for measure in self._measures:
-            clip |= measure.answer(start, end)
-            measure.forget(end)
-        chosen = self._keyframes.close(start, end)
-        clip["phash"] = phash(cv2.cvtColor(dict(chosen)["middle"].bgr, cv2.COLOR_BGR2GRAY))  # type: ignore[arg-type]  # cv2 types no uint8
-        clip["keyframes"] = []
-        for position, held in chosen:
-            file = f"{len(self.clips)}-{position}.jpg"
-            size = self._keyframes.write(held, self._out / file)
-            clip["keyframes"].append({"position": position, "frame": held.index, "pts": held.pts, "file": file} | size)
-        self.clips.append(clip)
 
 
-def _check_whole(container: Any, stream: Any, decoder: Decoder, *, frames: int, end_s: float) -> None:
-    """Headers are no truth, but a file whose own index promises much more than decodes is not whole.
+def _finish(container: Any, stream: Any, assembler: Assembler, told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Close the last clip and describe the video."""
+    end_pts = told[-1]["end_pts"]
+    assembler.finish(end_pts)
+    time_base = Fraction(told[0]["time_base"])
+    errors, packets, hidden = (sum(segment[name] for segment in told) for name in ("errors", "packets", "hidden"))
+    _check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
+    if errors > max(ERRORS_MOST * packets, 1):
+        raise ItemError("corrupt", f"{errors} of {packets} packets do not decode")
+    video = describe(container, stream) | told[0]["shape"] | _timing(assembler.pts, end_pts, time_base)
+    video |= told[0]["flags"] | {"size_changes": sum(segment["size_changes"] for segment in told)}
+    video |= {"decode_errors": errors, "decoded_frames": sum(segment["decoded"] for segment in told)}
+    return {"video": video, "clips": assembler.clips}
+
+
+def _timing(pts: list[int], end_pts: int, time_base: Fraction) -> dict[str, Any]:
+    """Columns about time. A rate is variable if steps between frames differ by more than the rounding of the time base."""
+    duration_s = float((end_pts - pts[0]) * time_base)
+    steps = np.diff(pts)
+    return {
+        "start_pts": pts[0],
+        "n_frames": len(pts),
+        "duration_s": duration_s,
+        "fps": len(pts) / duration_s,
+        "vfr": bool(len(steps) and steps.max() - steps.min() > 1),
+    }
+
+
+def _check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> None:
+    """Headers are no truth, but a file whose own index promises much more than decodes or is hidden is not whole.
 
     An mp4's index lists its frames; a Matroska file with nothing but this stream states when it ends.
     """
@@ -158,5 +197,3 @@ def _check_whole(container: Any, stream: Any, decoder: Decoder, *, frames: int, 
         promised, got, what = (container.duration or 0) / 1e6, end_s, "seconds"
     if got < WHOLE_ENOUGH * promised:
         raise ItemError("truncated", f"{got:g} of {promised:g} {what} decode")
-    if decoder.errors > max(ERRORS_MOST * decoder.packets, 1):
-        raise ItemError("corrupt", f"{decoder.errors} of {decoder.packets} packets do not decode")

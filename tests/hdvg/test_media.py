@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -84,6 +87,38 @@ def test_display_size_is_after_turn_and_pixel_aspect(tmp_path):
     assert picture.shape[:2] == (192, 108)
 
 
+def test_frames_that_an_edit_list_hides_are_no_loss(tmp_path):
+    whole, trimmed = tmp_path / "whole.mp4", tmp_path / "trimmed.mp4"
+    draw_scenes(whole, scene_frames=(60, 40), options={"preset": "ultrafast", "g": "50", "bf": "2"})
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-ss",
+        "1.2",
+        "-i",
+        str(whole),
+        "-c",
+        "copy",
+        str(trimmed),
+    ]
+    subprocess.run(command, check=True)
+    with av.open(str(trimmed)) as container:
+        assert container.streams.video[0].frames == 100, "the samples are all there"
+    found, clips = split_and_cut(trimmed, tmp_path)
+    assert [(clip["start_frame"], clip["end_frame"]) for clip in found["clips"]] == [(0, 30), (30, 70)]
+    assert read_numbers(tmp_path / clips[0]["file"]) == list(range(30, 60))
+
+
+@pytest.mark.parametrize("size", [(1024, 32), (16, 16), (2, 256), (640, 2)])
+def test_pictures_of_odd_shapes_are_measured_as_far_as_they_go(tmp_path, size):
+    pictures = [np.full((size[1], size[0], 3), 40 + number, np.uint8) for number in range(12)]
+    draw_frames(tmp_path / "a.mkv", pictures)
+    found = scan(str(tmp_path / "a.mkv"), str(tmp_path), SPLIT, 1, PIXELS)
+    json.dumps(found, allow_nan=False)
+    assert found["clips"][0]["n_frames"] == 12
+
+
 def test_video_without_a_cut_is_one_clip(tmp_path):
     draw_scenes(tmp_path / "a.mp4", scene_frames=(30,))
     found, _ = split_and_cut(tmp_path / "a.mp4", tmp_path)
@@ -100,9 +135,9 @@ def test_one_frame_is_a_clip_with_three_keyframes(tmp_path):
 
 @pytest.mark.parametrize("detector", ["adaptive", "content"])
 def test_keyframes_lie_in_their_thirds(tmp_path, detector):
-    draw_scenes(tmp_path / "a.mp4", scene_frames=(300, 17, 40), size=(192, 108))
+    draw_scenes(tmp_path / "a.mp4", scene_frames=(300, 30, 40), size=(192, 108))
     found = scan(str(tmp_path / "a.mp4"), str(tmp_path), SPLIT | {"detector": detector}, 1, PIXELS)
-    assert [clip["n_frames"] for clip in found["clips"]] == [300, 17, 40]
+    assert [clip["n_frames"] for clip in found["clips"]] == [300, 30, 40]
     for clip in found["clips"]:
         for third, picture in enumerate(clip["keyframes"]):
             at = (picture["frame"] - clip["start_frame"]) / clip["n_frames"]

@@ -1,0 +1,196 @@
+"""Assemble clips: chunks of features in, in order; spans with their measures and keyframes out."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdvg.measures import MEASURES
+from hdvg.measures.series import Series
+from hdvg.media.features import Chunk, Sample, jpeg, sample
+from hdvg.shots.detectors import Detector, Transition, make_detector
+from hdvg.shots.divide import divide
+from hdvg.shots.stitch import Stitched
+
+POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction(5, 6)}
+"""Where in a clip its keyframes stand: in the middle of each third."""
+
+HELD_MOST = 32
+"""Samples that an open shot holds; when there are more, every other one goes."""
+
+
+class Assembler:
+    """Knows the clip that is open and what may still be needed for it.
+
+    Nothing depends on how the frames came in chunks. Keyframe JPEGs are written to `out`; `clips` grows as shots end.
+    """
+
+    def __init__(self, shape: dict[str, Any], time_base: Fraction, *, settings: dict[str, Any], out: Path) -> None:
+        self.clips: list[dict[str, Any]] = []
+        self.pts: list[int] = []
+        self._shape = shape
+        self._time_base = time_base
+        self._settings = settings
+        self._out = out
+        self._detector = _detector(settings, time_base)
+        self._skipped = {name: skipped for make in MEASURES.values() for name, skipped in make.columns.items()}
+        self._series = {name: Series() for name in self._skipped}
+        self._looks: list[bytes] = []
+        self._scores: list[float] = []
+        self._samples = _Samples()
+        self._start = 0
+        self._opens = ("start", 0)
+        self._stitches: list[int] = []
+        seconds = settings["max_clip_s"]
+        self._most = None if seconds is None else max(int(Fraction(seconds) / time_base), 1)
+
+    def feed(self, chunk: Chunk) -> None:
+        """The next frames."""
+        first = len(self.pts)
+        self.pts += chunk.pts.tolist()
+        self._looks += [look.tobytes() for look in chunk.looks]
+        self._scores += chunk.scores["content"].tolist()
+        self._samples.add(chunk.samples, first)
+        for name, values in chunk.series.items():
+            self._series[name].extend(values, first)
+        for transition in self._detector.feed(chunk):
+            self._pass(transition)
+        settled = min(self._detector.settled, len(self.pts) - 1)
+        self._cut_off(settled)
+        self._samples.settle(settled)
+
+    def finish(self, end_pts: int) -> None:
+        """The video ends at `end_pts`."""
+        self.pts.append(end_pts)
+        n_frames = len(self.pts) - 1
+        for transition in self._detector.finish():
+            self._pass(transition)
+        if self._start < n_frames:
+            self._pass(Transition(n_frames, n_frames, "end"))
+        self.pts.pop()
+
+    def _pass(self, transition: Transition) -> None:
+        """One shot ends, the next begins."""
+        if transition.kind == "stitched":
+            self._stitches.append(transition.start)
+            return
+        end = min(transition.end, len(self.pts) - 1)
+        start = max(transition.start, self._start)  # a cut within the guard of a gradual transition does not undo it
+        if end > self._start:
+            self._cut_off(end)
+            self._samples.settle(end)
+            for place in self._places(end, closed=True):
+                self._part(place)
+            self._close(end, (transition.kind, start - end))
+        left_out = start - (self.clips[-1]["end_frame"] if self.clips else 0)
+        self._open(start, ("gradual" if left_out else transition.kind, left_out))
+
+    def _cut_off(self, settled: int) -> None:
+        """Divide an open shot of which more than twice the longest clip is known: always at the frame that shows it."""
+        while self._most is not None:
+            shows = bisect_right(self.pts, self.pts[min(self._start, settled)] + 2 * self._most)
+            if shows > settled:
+                return
+            self._samples.settle(shows)
+            self._part(self._places(shows, closed=False)[0])
+
+    def _places(self, end: int, *, closed: bool) -> list[int]:
+        if self._most is None:
+            return []
+        scores = self._scores if self._settings["divide"] == "still" else None
+        return divide(self.pts, (self._start, end), most=self._most, closed=closed, scores=scores)
+
+    def _part(self, place: int) -> None:
+        self._close(place, ("part", 0))
+        self._open(place, ("part", 0))
+
+    def _open(self, start: int, opens: tuple[str, int]) -> None:
+        self._start, self._opens = start, opens
+
+    def _close(self, end: int, closes: tuple[str, int]) -> None:
+        clip = self._span(end) | {"stitched": sum(self._start < place < end for place in self._stitches)}
+        self._stitches = [place for place in self._stitches if place >= end]
+        clip |= {"opens_with": self._opens[0], "opens_frames": self._opens[1]}
+        clip |= {"closes_with": closes[0], "closes_frames": closes[1]}
+        clip |= {"first_look": self._looks[self._start].hex(), "last_look": self._looks[end - 1].hex()}
+        for name, series in self._series.items():
+            clip[name] = series.mean(self._start + self._skipped[name], end)
+            series.forget(end)
+        chosen = self._samples.close(self._start, end) or [self._look_sample()]
+        last = end - 1 - self._start
+        picks = {
+            name: min(chosen, key=lambda one: abs(one.index - self._start - float(share * last)))
+            for name, share in POSITIONS.items()
+        }
+        clip["phash"] = picks["middle"].phash
+        clip["keyframes"] = [self._write(name, pick) for name, pick in picks.items()]
+        self.clips.append(clip)
+
+    def _span(self, end: int) -> dict[str, Any]:
+        start, shape = self._start, self._shape
+        start_pts, end_pts = self.pts[start], self.pts[end]
+        duration_s = float((end_pts - start_pts) * self._time_base)
+        return {
+            "time_base": f"{self._time_base.numerator}/{self._time_base.denominator}",
+            "start_pts": start_pts,
+            "end_pts": end_pts,
+            "start_frame": start,
+            "end_frame": end,
+            "n_frames": end - start,
+            "start_s": float(start_pts * self._time_base),
+            "end_s": float(end_pts * self._time_base),
+            "width": shape["width"],
+            "height": shape["height"],
+            "aspect": shape["width"] / shape["height"],
+            "fps": (end - start) / duration_s,
+            "duration_s": duration_s,
+        }
+
+    def _look_sample(self) -> Sample:
+        """The keyframe of a clip too short for a sample of its own: the 8 x 8 levels of its first frame."""
+        grey = np.frombuffer(self._looks[self._start], np.uint8).reshape(8, 8)
+        return sample(self._start, self.pts[self._start], np.repeat(grey[:, :, None], 3, axis=2))
+
+    def _write(self, position: str, chosen: Sample) -> dict[str, Any]:
+        file = f"{len(self.clips)}-{position}.jpg"
+        (self._out / file).write_bytes(jpeg(chosen.picture, quality=self._settings["keyframe_quality"]))
+        size = {"width": chosen.width, "height": chosen.height}
+        return {"position": position, "frame": chosen.index, "pts": chosen.pts, "file": file} | size
+
+
+def _detector(settings: dict[str, Any], time_base: Fraction) -> Detector:
+    detector = make_detector(settings)
+    if not settings["stitch_levels"]:
+        return detector
+    return Stitched(detector, levels=settings["stitch_levels"], window=int(Fraction(settings["stitch_s"]) / time_base))
+
+
+class _Samples:
+    """The samples of the open clip, thinned one by one as they become sure, and those that are not sure yet."""
+
+    def __init__(self) -> None:
+        self._held: list[Sample] = []
+        self._waiting: deque[Sample] = deque()
+
+    def add(self, samples: list[Sample], first: int) -> None:
+        self._waiting += [replace(one, index=first + one.index) for one in samples]
+
+    def settle(self, before: int) -> None:
+        """Samples of frames before an index belong to the open clip."""
+        while self._waiting and self._waiting[0].index < before:
+            self._held.append(self._waiting.popleft())
+            if len(self._held) > HELD_MOST:
+                del self._held[1::2]
+
+    def close(self, start: int, end: int) -> list[Sample]:
+        """The samples of the clip [start, end); what came before its end is let go."""
+        self.settle(end)
+        mine = [one for one in self._held if start <= one.index < end]
+        self._held = [one for one in self._held if one.index >= end]
+        return mine

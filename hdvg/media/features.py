@@ -1,0 +1,248 @@
+"""Features: what the one pass keeps of every frame: scores, measures, small pictures; and sampled pictures for keyframes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
+
+from hdvg.measures import MEASURES, phash
+from hdvg.measures.series import Values, View
+from hdvg.media.decode import Frame
+from hdvg.shots import NETWORKS
+from hdvg.shots.scores import SCORES
+
+THUMB = (48, 27)
+"""Width and height of the picture that may be kept of every frame: TransNetV2's input."""
+
+SAMPLES_PER_S = 3
+FRESH_LEVELS = 12.0
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture that may become a keyframe: its frame, upright BGR (H, W, 3) or already a JPEG, and its perceptual hash."""
+
+    index: int
+    pts: int
+    width: int
+    height: int
+    picture: Picture | bytes
+    phash: str
+
+
+def sample(index: int, pts: int, bgr: Picture) -> Sample:
+    """A sample of an upright picture (H, W, 3)."""
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    return Sample(index, pts, bgr.shape[1], bgr.shape[0], bgr, phash(grey))  # type: ignore[arg-type]  # cv2 types no uint8
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Features of n frames in a row; indices in `series` and `samples` count from the chunk's first frame."""
+
+    pts: npt.NDArray[np.int64]
+    looks: npt.NDArray[np.uint8]
+    """(n, 64): the frame upright at 8 x 8 grey levels."""
+    thumbs: npt.NDArray[np.uint8]
+    """(n, 27, 48, 3) RGB, not turned; none if neither the detector nor the stitching looks at them."""
+    scores: dict[str, npt.NDArray[np.float64]]
+    series: dict[str, Values]
+    samples: list[Sample] = field(default_factory=list)
+
+
+class Features:
+    """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
+
+    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
+        self._analysis = _Analysis(shape, settings)
+        self._turn = shape["rotation"]
+        width, height = (
+            (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
+        )
+        scale = min(1.0, settings["keyframe_px"] / max(width, height))
+        self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
+        self._scaler, self._sampler = VideoReformatter(), VideoReformatter()
+        names = {"content", settings["detector"]} & set(SCORES)
+        self._scores = {name: SCORES[name]() for name in sorted(names)}
+        self._measures = [make() for make in MEASURES.values()]
+        self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
+        self._score = 0.0
+        self._sampled = -1
+        self._clear()
+
+    def _clear(self) -> None:
+        self._pts: list[int] = []
+        self._looks: list[Picture] = []
+        self._thumbs: list[Picture] = []
+        self._rows: dict[str, list[float]] = {name: [] for name in self._scores}
+        self._samples: list[Sample] = []
+
+    def __len__(self) -> int:
+        return len(self._pts)
+
+    def see(self, frame: Frame, seconds: float) -> None:
+        """One frame; `seconds` since the video's first frame."""
+        row = len(self._pts)
+        bgr, scored = self._analysis(frame.picture)
+        for name, score in self._scores.items():
+            self._rows[name].append(score(scored))
+        before, self._score = self._score, self._rows["content"][-1]
+        fresh = self._score >= FRESH_LEVELS and self._score >= 2 * before
+        grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+        view = View(row, seconds, grey, lambda width: self._at_width(frame.picture, width), fresh)  # type: ignore[arg-type]  # cv2 types no uint8
+        for measure in self._measures:
+            measure.see(view)
+        self._pts.append(frame.pts)
+        self._looks.append(self._look(grey))
+        if self._with_thumbs:
+            self._thumbs.append(_thumb(bgr))
+        if fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
+            self._sampled = int(seconds * SAMPLES_PER_S)
+            self._samples.append(self._sample(frame, row))
+
+    def take(self) -> Chunk:
+        """The frames seen since the last chunk."""
+        chunk = Chunk(
+            np.array(self._pts, np.int64),
+            np.array(self._looks, np.uint8).reshape(-1, 64),
+            np.array(self._thumbs, np.uint8).reshape(-1, THUMB[1], THUMB[0], 3),
+            {name: np.array(rows, np.float64) for name, rows in self._rows.items()},
+            {name: series.take() for measure in self._measures for name, series in measure.series.items()},
+            self._samples,
+        )
+        self._clear()
+        return chunk
+
+    def _look(self, grey: Any) -> Picture:
+        look: Picture = cv2.resize(upright(grey, self._turn), (8, 8), interpolation=cv2.INTER_AREA)
+        return look
+
+    def _at_width(self, picture: av.VideoFrame, width: int) -> Picture:
+        width = min(width, picture.width)
+        height = max(round(picture.height * width / picture.width), 1)
+        return as_array(self._scaler.reformat(picture, width=width, height=height, format="gray", interpolation="AREA"))
+
+    def _sample(self, frame: Frame, row: int) -> Sample:
+        width, height = self._sample_size
+        small = self._sampler.reformat(frame.picture, width=width, height=height, format="bgr24", interpolation="AREA")
+        return sample(row, frame.pts, upright(as_array(small), self._turn))
+
+
+class _Analysis:
+    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1."""
+
+    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
+        self._width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
+        self._height = max(round(shape["coded_height"] * self._width / shape["coded_width"] / 2) * 2, 2)
+        self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"
+        self._small, self._full = VideoReformatter(), VideoReformatter()
+
+    def __call__(self, picture: av.VideoFrame) -> tuple[Picture, Picture]:
+        bgr = self._reduced(picture)
+        return bgr, (self._by_061(picture) if self._as_061 else bgr)
+
+    def _reduced(self, picture: av.VideoFrame) -> Picture:
+        """The picture at analysis size; where planes can be reduced before colours are mixed, a third of the time."""
+        width, height = self._width, self._height
+        if picture.format.name != "yuv420p" or picture.width < 2 or picture.height < 2:
+            small = self._small.reformat(
+                picture, width=width, height=height, format="bgr24", interpolation="FAST_BILINEAR"
+            )
+            return as_array(small)
+        planes = np.empty((height * 3 // 2, width), np.uint8)
+        chroma = planes[height:].reshape(2, height // 2, width // 2)
+        for number, target in enumerate((planes[:height], chroma[0], chroma[1])):
+            cv2.resize(_plane(picture, number), target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+    def _by_061(self, picture: av.VideoFrame) -> Picture:
+        """As SceneManager of 0.6.1 reduced it: by a whole factor to at least 256 px, linear, without anti-aliasing."""
+        full = as_array(self._full.reformat(picture, format="bgr24"))
+        factor = full.shape[1] // 256
+        if factor < 2:
+            return full
+        size = round(full.shape[1] / factor), round(full.shape[0] / factor)
+        return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]  # cv2 types no uint8
+
+
+def _plane(picture: av.VideoFrame, number: int) -> Picture:
+    """Luma (0) or a chroma plane of a 4:2:0 picture, as it lies in memory."""
+    plane: Any = picture.planes[number]
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+
+
+def _thumb(bgr: Picture) -> Any:
+    return cv2.cvtColor(cv2.resize(bgr, THUMB, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+
+
+def upright(picture: Any, rotation: int) -> Any:
+    """The picture turned clockwise by so many degrees."""
+    return cv2.rotate(picture, TURNS[rotation]) if rotation else picture
+
+
+def as_array(picture: av.VideoFrame) -> Picture:
+    """The pixels of an 8-bit packed or grey picture, (H, W, 3) or (H, W)."""
+    return np.asarray(picture.to_ndarray(), dtype=np.uint8)
+
+
+def jpeg(picture: Picture | bytes, *, quality: int) -> bytes:
+    """The picture as JPEG; bytes are one already."""
+    if isinstance(picture, bytes):
+        return picture
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def save_chunk(chunk: Chunk, path: Path, *, quality: int) -> None:
+    """Write a chunk as .npz without pickles; samples become JPEGs."""
+    pictures = [np.frombuffer(jpeg(one.picture, quality=quality), np.uint8) for one in chunk.samples]
+    series = {
+        f"series-{name}-{part}": array
+        for name, pair in chunk.series.items()
+        for part, array in zip("iv", pair, strict=True)
+    }
+    arrays: dict[str, Any] = series | {f"score-{name}": rows for name, rows in chunk.scores.items()}
+    np.savez(
+        path,
+        pts=chunk.pts,
+        looks=chunk.looks,
+        thumbs=chunk.thumbs,
+        sample_rows=np.array([[one.index, one.pts, one.width, one.height] for one in chunk.samples], np.int64).reshape(
+            -1, 4
+        ),
+        sample_phash=np.array([one.phash for one in chunk.samples], "U16"),
+        sample_ends=np.cumsum([len(picture) for picture in pictures], dtype=np.int64),
+        sample_bytes=np.concatenate([np.empty(0, np.uint8), *pictures]),
+        **arrays,
+    )
+
+
+def load_chunk(path: Path) -> Chunk:
+    """Read what `save_chunk` wrote."""
+    with np.load(path, allow_pickle=False) as held:
+        arrays = dict(held)
+    pictures = np.split(arrays["sample_bytes"], arrays["sample_ends"][:-1]) if len(arrays["sample_ends"]) else []
+    samples = [
+        Sample(int(index), int(pts), int(width), int(height), picture.tobytes(), str(name))
+        for (index, pts, width, height), picture, name in zip(
+            arrays["sample_rows"], pictures, arrays["sample_phash"], strict=True
+        )
+    ]
+    names = [key.split("-", 1)[1][:-2] for key in arrays if key.startswith("series-") and key.endswith("-i")]
+    return Chunk(
+        arrays["pts"],
+        arrays["looks"],
+        arrays["thumbs"],
+        {key.split("-", 1)[1]: rows for key, rows in arrays.items() if key.startswith("score-")},
+        {name: (arrays[f"series-{name}-i"], arrays[f"series-{name}-v"]) for name in names},
+        samples,
+    )

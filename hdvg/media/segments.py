@@ -1,0 +1,60 @@
+"""Segments of a long video: where it may be taken apart, and the frames of one part, decoded on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from hdvg.errors import ItemError
+from hdvg.media.decode import Decoder, Frame, open_video
+from hdvg.media.packets import index_packets
+
+SEEKABLE = ("mp4", "matroska")
+"""Containers with an index, in which a seek lands where it says."""
+
+
+def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[dict[str, Any]]:
+    """Segments of at least `segment_s` seconds, each from a packet at which decoding may start; [] if there are not two.
+
+    {start_pts, end_pts (None for the last), video_start_pts, n_frames (of the whole video)}.
+    """
+    with open_video(path, max_pixels=max_pixels) as (container, stream):
+        index = index_packets(container, stream)
+        step = int(Fraction(segment_s) / Fraction(stream.time_base))
+    if not index.usable or not index.shown:
+        return []
+    first, last, shown = index.shown[0], index.shown[-1], set(index.shown)
+    starts = [first]
+    for number in index.safe_within(first, last + 1):
+        pts = index.packets[number].pts
+        if pts - starts[-1] >= step and last - pts >= step // 2 and pts in shown:
+            starts.append(pts)
+    if len(starts) < 2:
+        return []
+    common = {"video_start_pts": first, "n_frames": len(index.shown)}
+    return [
+        {"start_pts": start, "end_pts": end} | common for start, end in zip(starts, [*starts[1:], None], strict=True)
+    ]
+
+
+def segment_frames(container: Any, stream: Any, segment: dict[str, Any], decoder: Decoder) -> Iterator[Frame]:
+    """The frames from the segment's first to the next segment's first, both included: scores compare neighbours.
+
+    Raises ItemError `segments` if the seek does not find the first one.
+    """
+    start, end = segment["start_pts"], segment["end_pts"]
+    if start != segment["video_start_pts"]:
+        container.seek(start, stream=stream, backward=True, any_frame=False)
+    first = True
+    for frame in decoder:
+        if frame.pts < start:
+            continue
+        if first and frame.pts != start:
+            raise ItemError("segments", f"from {start}: the first frame that decodes is at {frame.pts}")
+        first = False
+        yield frame
+        if end is not None and frame.pts >= end:
+            return
+    if first:
+        raise ItemError("segments", f"from {start}: no frame decodes")
