@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.truth import Sequence, make_suite
+
 SIDE_PX = 32
 """Of the tiny BLIP-2's pictures."""
 
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> list[Sequence]:
+    """The small part of the truth suite."""
+    return make_suite(tmp_path_factory.mktemp("truth"), parts="small")
 
 
 @pytest.fixture(scope="session")
