@@ -128,7 +128,7 @@ def filter_(
     show.status(current, as_json=as_json)
 
 
-_stage_command("cut", "Only encode the kept clips (hdvg cut my-dataset)")
+_stage_command("cut", "Only cut the kept clips (hdvg cut my-dataset --set cut.mode=encode)")
 _stage_command("caption", "Only caption the kept clips (hdvg caption my-dataset --set caption.captioner=blip2)")
 
 
@@ -138,7 +138,9 @@ def shard(dataset: Folder) -> None:
     from pipelines.run import shard as write
 
     with _interruptible():
-        write(dataset, show.console())
+        fine = write(dataset, show.console())
+    if not fine:
+        raise typer.Exit(1)
 
 
 @app.command()

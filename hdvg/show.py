@@ -20,7 +20,7 @@ def console() -> Console:
     """Where progress and notes go: standard error."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, emoji=False)  # links and folders are shown as they are
 
 
 def status(dataset: Dataset, *, as_json: bool) -> None:
@@ -38,6 +38,9 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
                 [title if index == 0 else name for index, name in enumerate(said[key][0])],
                 (row.values() for row in said[key]),
             )
+    if said["decode_passes"]["mean"] is not None:
+        mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
+        typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
     if said["running"]:
         speed, eta = said["videos_per_min"], said["eta_s"]
         typer.echo(

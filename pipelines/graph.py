@@ -35,7 +35,10 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-SPAN = _columns("clip_id time_base start_pts end_pts start_frame end_frame n_frames start_s end_s keyframes")
+SPAN = _columns(
+    "clip_id time_base start_pts end_pts start_frame end_frame n_frames start_s end_s opens_with opens_frames "
+    "closes_with closes_frames stitched first_look last_look keyframes"
+)
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = _columns("aspect luma_mean luma_std black_share motion_px_s static_share sharpness phash")
 FETCHED = _columns(
@@ -43,7 +46,8 @@ FETCHED = _columns(
     "yt_dlp_version fetched_at"
 )
 SCANNED = _columns(
-    "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr decode_errors time_base tools"
+    "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "
+    "decoded_frames decode_errors time_base tools"
 )
 
 GRAPH: tuple[Stage, ...] = (
@@ -69,8 +73,11 @@ GRAPH: tuple[Stage, ...] = (
         name="cut",
         run=stages.cut,
         items_from="select *, video_sha256 as sha256 from dataset",
-        needs=_columns("clip_id start_pts end_pts n_frames sha256 source"),
-        adds=_columns("clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec"),
+        needs=_columns("clip_id start_pts end_pts n_frames first_look last_look sha256 source"),
+        adds=_columns(
+            "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "
+            "cut_n_frames copied_frames cut_decoded_frames"
+        ),
         cpus=1,
         workers=lambda run, cpus: max(int(cpus), 1),
     ),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,20 +17,38 @@ from hdvg.captioners import Shot, clean
 from hdvg.errors import ItemError
 from hdvg.ids import clip_id
 from hdvg.sources.fetch import fetch
-from pipelines.work import Row, Work, batches, each, scratch_path
+from hdvg.store import Store
+from pipelines.work import Call, Row, Work, batches, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""
+
+CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
+CUT_TOLD = ("cut_mode", "cut_start_pts", "cut_end_pts", "cut_n_frames", "copied_frames", "cut_decoded_frames")
 
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
 
 
 def download(work: Work) -> Iterator[Row]:
     """Fetch each video and look whether it is media; several at once, for it is waiting that takes the time."""
-    with ThreadPoolExecutor(work.dataset.plan.recipe.fetch.concurrency) as pool:
+    with _threads(work) as pool:
         for rows in pool.map(lambda item: work.guarded(lambda one: [_fetch(work, one)], item), work.items):
             yield from rows
+
+
+@contextmanager
+def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
+    """Threads for the fetches; if the run is stopped, these end at once."""
+    done = False
+    with ThreadPoolExecutor(work.dataset.plan.recipe.fetch.concurrency) as pool:
+        try:
+            yield pool
+            done = True
+        finally:
+            if not done:
+                pool.shutdown(wait=False, cancel_futures=True)
+                work.airlock.close()
 
 
 def _fetch(work: Work, item: Row) -> Row:
@@ -49,17 +69,8 @@ def split(work: Work) -> Iterator[Row]:
 
 
 def _split(work: Work, item: Row) -> list[Row]:
-    recipe = work.dataset.plan.recipe
-    source = _source(work, item)
     with work.dataset.store.scratch() as scratch:
-        asked = {
-            "path": str(source),
-            "out": str(scratch),
-            "settings": recipe.split.model_dump(),
-            "threads": recipe.run.decode_threads,
-            "max_pixels": recipe.limits.max_pixels,
-        }
-        found = work.airlock.call("hdvg.media.scan:scan", asked, scratch, work.limits)
+        found = _scan(work, str(_source(work, item)), scratch)
         clips = found["clips"]
         for clip in clips:
             clip["clip_id"] = clip_id(item["sha256"], clip["start_pts"], clip["end_pts"], clip["time_base"])
@@ -76,6 +87,34 @@ def _split(work: Work, item: Row) -> list[Row]:
     return [
         row | {"video_id": item["video_id"]} for row in (video, *(clip | {"keyframes": keyframes} for clip in clips))
     ]
+
+
+def _scan(work: Work, path: str, scratch: Path) -> Row:
+    """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
+    recipe = work.dataset.plan.recipe
+    asked = {"path": path, "settings": recipe.split.model_dump(), "max_pixels": recipe.limits.max_pixels}
+    decoding = asked | {"threads": recipe.run.decode_threads}
+    found: Row = work.airlock.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
+    if "segments" not in found:
+        return found
+    folders = [scratch / f"segment-{number}" for number in range(len(found["segments"]))]
+    calls: list[Call] = []
+    for folder, segment in zip(folders, found["segments"], strict=True):
+        folder.mkdir()
+        kwargs = decoding | {"out": str(folder), "segment": segment}
+        calls.append(("hdvg.media.scan:scan_segment", kwargs, folder, work.limits))
+    together = asked | {"out": str(scratch), "n_frames": found["segments"][0]["n_frames"]}
+    try:
+        told = work.spread(calls)
+        together["told"] = [one | {"folder": str(folder)} for one, folder in zip(told, folders, strict=True)]
+        found = work.airlock.call("hdvg.media.scan:assemble", together, scratch, work.limits)
+    except ItemError as error:
+        if error.reason != "segments":
+            raise
+        settings = recipe.split.model_dump() | {"segment_s": math.inf}
+        whole = decoding | {"out": str(scratch), "settings": settings}
+        found = work.airlock.call("hdvg.media.scan:scan", whole, scratch, work.limits)
+    return found
 
 
 def _source(work: Work, item: Row) -> Path:
@@ -96,43 +135,60 @@ def _source(work: Work, item: Row) -> Path:
 
 
 def cut(work: Work) -> Iterator[Row]:
-    """Encode the kept clips of each video in one pass over it, and check every one."""
+    """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
     videos: dict[str, list[Row]] = {}
     for item in work.items:
         videos.setdefault(item["video_id"], []).append(item)
+    do = _promise if work.dataset.plan.recipe.cut.mode == "virtual" else _cut
     for items in videos.values():
-        yield from work.guarded_batch(lambda some: _cut(work, some), items)
+        yield from work.guarded_batch(lambda some: do(work, some), items)
+
+
+def _promise(work: Work, items: list[Row]) -> list[Row]:
+    return [
+        {name: item[name] for name in ("video_id", "clip_id")}
+        | {"cut_mode": "virtual", "cut_start_pts": item["start_pts"], "cut_end_pts": item["end_pts"]}
+        | {"cut_n_frames": item["n_frames"], "cut_decoded_frames": 0}
+        for item in items
+    ]
 
 
 def _cut(work: Work, items: list[Row]) -> list[Row]:
+    store = work.dataset.store
+    with store.scratch() as scratch:
+        return [
+            row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")}
+            for row, path in cut_files(work, items, scratch)
+        ]
+
+
+def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
+    """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
     recipe = work.dataset.plan.recipe
-    source = _source(work, items[0])
-    rows: list[Row] = []
-    with work.dataset.store.scratch() as scratch:
-        asked = {
-            "path": str(source),
-            "out": str(scratch),
-            "spans": [{key: item[key] for key in ("clip_id", "start_pts", "end_pts", "n_frames")} for item in items],
-            "settings": recipe.cut.model_dump(),
-            "max_pixels": recipe.limits.max_pixels,
-        }
-        for clip in work.airlock.call("hdvg.media.cut:cut", asked, scratch, work.limits):
-            row: Row = {"video_id": items[0]["video_id"], "clip_id": clip["clip_id"]}
-            if "reason" in clip:
-                rows.append(row | {"status": "failed", "reason": clip["reason"], "detail": clip["detail"]})
-                continue
-            path = scratch_path(scratch, clip["file"])
-            row |= {"clip_bytes": path.stat().st_size, "clip_sha256": work.dataset.store.put_media(path, "mp4")}
-            rows.append(row | {f"clip_{key}": clip[key] for key in ("width", "height", "codec")})
-    return rows
+    asked = {
+        "path": str(_source(work, items[0])),
+        "out": str(scratch),
+        "spans": [{name: item[name] for name in CUT_NEEDS} for item in items],
+        "settings": recipe.cut.model_dump(),
+        "max_pixels": recipe.limits.max_pixels,
+    }
+    for clip in work.airlock.call("hdvg.media.cut:cut", asked, scratch, work.limits):
+        row: Row = {"video_id": items[0]["video_id"], "clip_id": clip["clip_id"]}
+        if "reason" in clip:
+            yield row | {"status": "failed", "reason": clip["reason"], "detail": clip["detail"]}, None
+            continue
+        path = scratch_path(scratch, clip["file"])
+        row |= {"clip_bytes": path.stat().st_size} | {f"clip_{key}": clip[key] for key in ("width", "height", "codec")}
+        yield row | {name: clip[name] for name in CUT_TOLD}, path
 
 
 def caption(work: Work) -> Iterator[Row]:
     """Write the text of each kept clip from its stored keyframes; media is not opened."""
     settings = work.dataset.plan.recipe.caption
+    packs = _Packs(work.dataset.store)
 
     def write(items: list[Row]) -> list[Row]:
-        texts = work.captioner.caption([_shot(work, item) for item in items])
+        texts = work.captioner.caption([Shot(item["clip_id"], packs.pictures(item), item) for item in items])
         return [
             _text(item, clean(text, lower_case=settings.lower_case))
             | {"captioner": work.captioner.name, "model": work.captioner.model}
@@ -148,9 +204,23 @@ def _text(item: Row, text: str) -> Row:
     return row | ({"text": text} if text else {"status": "failed", "reason": "caption", "detail": "empty text"})
 
 
-def _shot(work: Work, item: Row) -> Shot:
-    pack = work.dataset.store.find_media(item["keyframes"])
-    if pack is None:
-        raise ItemError("lost_source", f"keyframe pack {item['keyframes']} is gone; `hdvg verify` tells what else is")
-    rows = pq.read_table(pack, filters=[("clip_id", "=", item["clip_id"])], columns=["position", "jpeg"]).to_pylist()
-    return Shot(item["clip_id"], {row["position"]: row["jpeg"] for row in rows}, item)
+class _Packs:
+    """Keyframes by clip; the pack of a video is read once, for its clips come one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pack = ""
+        self._pictures: dict[str, dict[str, bytes]] = {}
+
+    def pictures(self, item: Row) -> dict[str, bytes]:
+        """The JPEGs of a clip by their position."""
+        if item["keyframes"] != self._pack:
+            path = self._store.find_media(item["keyframes"])
+            if path is None:
+                raise ItemError(
+                    "lost_source", f"keyframe pack {item['keyframes']} is gone; `hdvg verify` tells what else is"
+                )
+            self._pack, self._pictures = item["keyframes"], {}
+            for row in pq.read_table(path, columns=["clip_id", "position", "jpeg"]).to_pylist():
+                self._pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
+        return self._pictures.get(item["clip_id"], {})
