@@ -60,7 +60,7 @@ def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_filter():
         include={"detector", "adaptive_threshold", "min_scene_frames", "window_frames", "min_content_val"}
     )
     assert found == {
-        "detector": "adaptive",
+        "detector": "pyscenedetect-0.6.1",
         "adaptive_threshold": 3.0,
         "min_scene_frames": 15,
         "window_frames": 2,
