@@ -57,7 +57,13 @@ def thumbs(path: Path) -> Thumbs:
 
 
 def _thumb(frame: av.VideoFrame) -> Any:
-    return frame.reformat(width=THUMB[0], height=THUMB[1], format="gray", interpolation="AREA").to_ndarray()
+    """The luma plane as it is coded: where a stream changes its colour description, a threaded decoder gives the new one to
+    frames before the change, and a conversion by it would tell equal pictures apart."""
+    if not frame.format.name.startswith("yuv420p") or frame.format.components[0].bits != 8:
+        return frame.reformat(width=THUMB[0], height=THUMB[1], format="gray", interpolation="AREA").to_ndarray()
+    plane: Any = frame.planes[0]
+    luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+    return cv2.resize(luma, THUMB, interpolation=cv2.INTER_AREA)
 
 
 def compare(clip: Thumbs, source: Thumbs, start: int, end: int) -> Likeness:
