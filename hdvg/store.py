@@ -10,6 +10,7 @@ outlive a killed run (ghosts) can publish nothing any more: neither their result
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -23,8 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.errors import ResourceError, UsageError
-from hdvg.ids import digest, file_sha256
-from schemas.columns import doc
+from hdvg.ids import file_sha256
 
 EXTENSIONS = ("mp4", "parquet", "mkv", "ts", "mpg", "avi", "flv")
 """Of the files in media/, the most frequent first."""
@@ -59,13 +59,38 @@ class FileOps:
         shutil.rmtree(path, ignore_errors=True)
 
 
-SEAL = b"hdvg_seal"
+SEAL = b"hdvg-seal-sha256:"
+"""What stands in a table's footer before the hash of the file's bytes, in which the hash's own digits count as zeros."""
 
 
-def seal(table: pa.Table) -> str:
-    """Hash of a table's columns, their documentation and its rows: page checksums do not cover a file's footer."""
-    columns = [[field.name, doc(field)] for field in table.schema]
-    return digest(columns, table.to_pylist())
+def sealed(table: pa.Table) -> bytes:
+    """A Parquet file of `table` in which `is_sealed` finds any changed bit: page checksums do not cover heads and footer.
+
+    Without statistics, for readers would believe these.
+    """
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", write_statistics=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({b"hdvg_seal": SEAL + b"0" * 64})
+    head, tail = _halves(sink.getvalue().to_pybytes())
+    return head + _hash(head, tail) + tail
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file has the very bytes that `sealed` made."""
+    content = path.read_bytes()
+    head, tail = _halves(content)
+    return head + _hash(head, tail) + tail == content
+
+
+def _halves(content: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the digits of the seal."""
+    place = content.rfind(SEAL) + len(SEAL)
+    return content[:place], content[place + 64 :]
+
+
+def _hash(head: bytes, tail: bytes) -> bytes:
+    return hashlib.sha256(head + b"0" * 64 + tail).hexdigest().encode()
 
 
 class Store:
@@ -90,18 +115,9 @@ class Store:
             self._place(name, lambda temp: temp.write_text(text, encoding="utf-8"), self._rename)
 
     def publish_table(self, name: str, table: pa.Table) -> bool:
-        """Publish a Parquet file of `table`, sealed: see `seal`.
-
-        Without statistics, for these would be believed, and no checksum covers them.
-        """
-        metadata = {**(table.schema.metadata or {}), SEAL: seal(table).encode()}
-        sealed = table.replace_schema_metadata(metadata)
-        return self.publish(
-            name,
-            lambda path: pq.write_table(
-                sealed, path, compression="zstd", write_page_checksum=True, write_statistics=False
-            ),
-        )
+        """Publish a sealed Parquet file of `table`."""
+        content = sealed(table)
+        return self.publish(name, lambda path: path.write_bytes(content))
 
     def put_media(self, path: Path, extension: str) -> str:
         """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from hdvg.errors import ResourceError, UsageError
-from hdvg.store import EXTENSIONS, FileOps, Store
+from hdvg.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
 
 
 def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
@@ -120,3 +121,19 @@ def test_replace_gives_the_old_or_the_new_text(tmp_path):
     store.replace("dataset.toml", "one")
     store.replace("dataset.toml", "two")
     assert Path(tmp_path / "dataset.toml").read_text() == "two"
+
+
+def test_a_seal_shows_any_flipped_bit_and_any_shortening(tmp_path):
+    content = sealed(pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]}))
+    path = tmp_path / "part.parquet"
+
+    def holds(some: bytes) -> bool:
+        path.write_bytes(some)
+        return is_sealed(path)
+
+    assert holds(content)
+    assert not any(holds(content[:length]) for length in range(len(content)))
+    for place in range(len(content)):
+        for bit in range(8):
+            harmed = bytes([content[place] ^ 1 << bit])
+            assert not holds(content[:place] + harmed + content[place + 1 :]), (place, bit)
