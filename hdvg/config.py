@@ -119,7 +119,7 @@ class Cut(Settings):
     codec: Literal["h264", "av1"] = Field("h264", description="of `encode`: x264 or SVT-AV1")
     crf: int = Field(18, ge=0, le=63, description="quality of what is encoded: lower is better and larger")
     preset: str = Field("veryfast", description="speed preset: x264's names, or 0 to 13 for SVT-AV1")
-    threads: int = Field(1, ge=1, description="encoder threads; more changes the bytes, so it is part of the settings")
+    threads: int = Field(2, ge=1, description="encoder threads; more changes the bytes, so it is part of the settings")
     max_height_px: int | None = Field(
         None, ge=16, description="larger pictures are scaled down to it; encodes all frames"
     )

@@ -72,8 +72,8 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name="cut",
         run=stages.cut,
-        items_from="select *, video_sha256 as sha256 from dataset",
-        needs=_columns("clip_id start_pts end_pts n_frames first_look last_look sha256 source"),
+        items_from="select d.*, v.sha256, v.decode_errors from dataset d join videos v using (video_id)",
+        needs=_columns("clip_id start_pts end_pts n_frames first_look last_look decode_errors sha256 source"),
         adds=_columns(
             "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "
             "cut_n_frames copied_frames cut_decoded_frames"

@@ -24,7 +24,7 @@ from schemas.keyframes import KEYFRAMES
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""
 
-CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
+CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look", "decode_errors")
 CUT_TOLD = ("cut_mode", "cut_start_pts", "cut_end_pts", "cut_n_frames", "copied_frames", "cut_decoded_frames")
 
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
@@ -168,7 +168,7 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
     asked = {
         "path": str(_source(work, items[0])),
         "out": str(scratch),
-        "spans": [{name: item[name] for name in CUT_NEEDS} for item in items],
+        "spans": [{name: item.get(name) for name in CUT_NEEDS} for item in items],
         "settings": recipe.cut.model_dump(),
         "max_pixels": recipe.limits.max_pixels,
     }

@@ -31,7 +31,7 @@ on both sides of a cut differ by 15 and more, which is what an error of one fram
 class Expected:
     """What a clip must be: its frames' times from 0 and its end, in source ticks of `time_base` seconds; the digests of
     the copied packets and how many packets stand before them; small grey pictures and 8 x 8 looks of its first and last
-    frame (None where there is nothing to compare with)."""
+    frame (None where there is nothing to compare with); `sound` if the whole source is known to decode without an error."""
 
     times: Sequence[int]
     end: int
@@ -40,6 +40,15 @@ class Expected:
     before: int = 0
     pictures: tuple[Grey | None, Grey | None] = (None, None)
     looks: tuple[str | None, str | None] = (None, None)
+    sound: bool = False
+
+    def decoded(self) -> set[int]:
+        """Numbers of the frames that must be decoded to believe in them: the first, the last and those at each joint; but
+        behind the first, not the copied ones of a sound source, whose bits are compared."""
+        count, joints = len(self.times), {self.before, self.before + len(self.digests)} if self.digests else set()
+        ends = {0, count - 1} | {number for joint in joints for number in (joint - 1, joint) if 0 < joint < count}
+        copied = range(self.before + 1, self.before + len(self.digests)) if self.sound else range(0)
+        return {number for number in ends if number == 0 or number not in copied}
 
 
 def is_chosen(clip_id: str, share: float) -> bool:
@@ -57,8 +66,7 @@ def small_grey(picture: av.VideoFrame, size_px: int = SMALL_PX, *, rotation: int
 def find_fault(target: Path, expected: Expected) -> str | None:
     """What is wrong with a clip, in words, or None.
 
-    Looks at every packet's time, compares the copied ones bit by bit with the source's, and decodes the first and the last
-    frame and those on both sides of each joint; the rest of a copied run is not decoded.
+    Looks at every packet's time, compares the copied ones bit by bit with the source's, and decodes `expected.decoded()`.
     """
     try:
         with open_video(str(target), max_pixels=2**31 - 1) as (container, stream):
@@ -99,10 +107,7 @@ def _fault_of_copies(index: Index, expected: Expected) -> str | None:
 
 
 def _fault_of_pictures(target: Path, index: Index, expected: Expected) -> str | None:
-    numbers = {0, len(index.shown) - 1}
-    for joint in (expected.before, expected.before + len(expected.digests)):
-        if expected.digests and 0 < joint < len(index.shown):
-            numbers |= {joint - 1, joint}
+    numbers = expected.decoded()
     wanted = {index.shown[number]: number for number in numbers}
     ends = [*index.shown[1:], index.shown[-1] + 1]
     ranges = [(pts, ends[number]) for pts, number in wanted.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hdvg.media.decode import Frame, open_video
 from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded import EncodedClip
 from hdvg.media.joined import CopiedClip
-from hdvg.media.making import Job
+from hdvg.media.making import Job, Made
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.reading import Payload, Reading, stretches
@@ -29,7 +30,7 @@ Clip = CopiedClip | EncodedClip
 
 
 def cut(path: str, out: str, spans: list[Result], settings: Result, max_pixels: int) -> list[Result]:
-    """Write every span {clip_id, start_pts, end_pts, n_frames, first_look?, last_look?} to `out`/<clip_id>.mp4.
+    """Write every span {clip_id, start_pts, end_pts, n_frames, first_look?, last_look?, decode_errors?} to `out`/<clip_id>.mp4.
 
     `settings` are config.Cut's; frame times are the source's, from zero. Mode smart copies packets and encodes the edges,
     or encodes all where the source does not allow it (or its first try fails the check); copy shrinks the span to what can
@@ -96,24 +97,31 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     sound = Sound(job.source.path) if job.settings["audio"] == "keep" else None
     job = Job(job.source, job.index, job.settings, job.out, job.template, sound)
     clips = [_clip(job, plan, looks) for plan in plans]
-    waiting, results = _Waiting(clips), {}
+    waiting = _Waiting(clips)
+    results: dict[str, Future[Result]] = {}
     reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels)
     marked = 0
-    try:
-        for thing in _things(job, plans, reading):
-            for clip in waiting.at(thing.pts):
-                fault = _feed(clip, thing)
-                if fault or clip.complete:
-                    results[clip.plan.span["clip_id"]] = fault or _finish(clip, reading.decoded - marked)
-                    marked = reading.decoded
-                    waiting.remove(clip)
-        for clip in waiting.rest():
-            results[clip.plan.span["clip_id"]] = _finish(clip, reading.decoded - marked)
-            marked = reading.decoded
-    finally:
-        if sound is not None:
-            sound.close()
-    return results
+    with ThreadPoolExecutor(1) as checks:
+
+        def end(clip: Clip, fault: Result | None = None) -> None:
+            nonlocal marked
+            decoded, marked = reading.decoded - marked, reading.decoded
+            made = fault or _finish(clip)
+            results[clip.plan.span["clip_id"]] = checks.submit(_check, job, clip, made, decoded)
+
+        try:
+            for thing in _things(job, plans, reading):
+                for clip in waiting.at(thing.pts):
+                    fault = _feed(clip, thing)
+                    if fault or clip.complete:
+                        end(clip, fault)
+                        waiting.remove(clip)
+            for clip in waiting.rest():
+                end(clip)
+        finally:
+            if sound is not None:
+                sound.close()
+        return {clip_id: checked.result() for clip_id, checked in results.items()}
 
 
 def _clip(job: Job, plan: Plan, looks: dict[str, Look]) -> Clip:
@@ -148,12 +156,24 @@ def _feed(clip: Clip, thing: Frame | Payload) -> Result | None:
     return None
 
 
-def _finish(clip: Clip, decoded: int) -> Result:
+def _finish(clip: Clip) -> Made | Result:
+    """The written clip, or why there is none."""
     try:
-        return clip.finish() | {"cut_decoded_frames": decoded}
+        return clip.finish()
     except (ItemError, FFmpegError) as error:
         clip.abandon()
         return _no(clip.plan.span, "cut_mismatch", getattr(error, "detail", "") or str(error))
+
+
+def _check(job: Job, clip: Clip, made: Made | Result, decoded: int) -> Result:
+    """The result of a clip that is as it must be; any other's file goes."""
+    if not isinstance(made, Made):
+        return made
+    fault = made.fault(job)
+    if fault is None:
+        return made.columns | {"cut_decoded_frames": decoded}
+    clip.abandon()
+    return _no(clip.plan.span, "cut_mismatch", fault)
 
 
 class _Waiting:

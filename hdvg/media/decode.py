@@ -35,9 +35,10 @@ class Frame:
 
 
 @contextmanager
-def open_video(path: str, *, threads: int = 1, max_pixels: int) -> Iterator[tuple[Any, Any]]:
+def open_video(path: str, *, threads: int = 1, max_pixels: int, thrifty: bool = False) -> Iterator[tuple[Any, Any]]:
     """The container and its first real video stream (cover art is none), ready to decode.
 
+    If `thrifty`, H.264 and HEVC pictures that no other is made from are not deblocked: for eyes that see them small.
     Raises ItemError not_media, no_video, unsupported, encrypted or too_large.
     """
     try:
@@ -56,7 +57,7 @@ def open_video(path: str, *, threads: int = 1, max_pixels: int) -> Iterator[tupl
             raise ItemError("encrypted", "protected sample entry")
         if context.width * context.height > max_pixels:
             raise ItemError("too_large", f"{context.width}x{context.height}")
-        context.options = {"max_pixels": str(max_pixels)}
+        context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "noref" if thrifty else "default"}
         context.thread_type = "AUTO"
         context.thread_count = threads
         yield container, stream

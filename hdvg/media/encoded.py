@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hdvg.errors import ItemError
 from hdvg.media.check import Grey, small_grey
 from hdvg.media.clipfile import ClipFile
 from hdvg.media.decode import Frame
 from hdvg.media.encode import Encoding, Look
-from hdvg.media.making import Job, add_sound, check, expected_of, open_file, result_of, with_ends
+from hdvg.media.making import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.plan import Plan
 from hdvg.media.reading import Payload
 
@@ -56,8 +54,8 @@ class EncodedClip:
         if self._file is not None:
             self._file.abandon()
 
-    def finish(self) -> dict[str, Any]:
-        """End the file and check it. Raises ItemError cut_mismatch."""
+    def finish(self) -> Made:
+        """End the file. Raises ItemError cut_mismatch."""
         if self._encoding is not None and self._file is not None:
             self._encoding.finish()
             self._encoding = None  # and its memory
@@ -66,10 +64,11 @@ class EncodedClip:
             said = f"the span has {self.plan.span['n_frames']} frames, {self.decoded} were decoded for it"
             raise ItemError("cut_mismatch", said)
         expected = expected_of(self._job, self.plan, self._file.times)
-        check(self._job, self.plan, with_ends(expected, self._ends, looks=not (self._look.box or self._look.tonemap)))
+        expected = with_ends(expected, self._ends, looks=not (self._look.box or self._look.tonemap))
         width, height = self._look.size
         codec = self._job.settings["codec"]
-        return result_of(self.plan, self.decoded) | {"width": width, "height": height, "codec": codec}
+        more = {"width": width, "height": height, "codec": codec}
+        return Made(result_of(self.plan, self.decoded) | more, expected)
 
     def _grey(self, frame: Frame) -> Grey | None:
         if self._look.box is not None or self._look.tonemap:

@@ -21,7 +21,7 @@ from hdvg.shots.scores import SCORES
 THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
-SAMPLES_PER_S = 3
+SAMPLES_PER_S = 2
 FRESH_LEVELS = 12.0
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

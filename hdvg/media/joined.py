@@ -12,7 +12,7 @@ from hdvg.media.check import Grey, small_grey
 from hdvg.media.clipfile import ClipFile, reorder_delay
 from hdvg.media.decode import Frame
 from hdvg.media.edges import edge_budget, edge_encoder, edge_packet, edge_sets
-from hdvg.media.making import Job, add_sound, check, expected_of, open_file, result_of, with_ends
+from hdvg.media.making import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.plan import Plan, Run
 from hdvg.media.reading import Payload
 from hdvg.media.records import avcc, hvcc
@@ -79,8 +79,8 @@ class CopiedClip:
         else:
             self._put_copied(file, payload)
 
-    def finish(self) -> dict[str, Any]:
-        """End the file and check it. Raises ItemError cut_mismatch."""
+    def finish(self) -> Made:
+        """End the file. Raises ItemError cut_mismatch."""
         if self._file is not None:
             self._file.close()
         if not self.complete:
@@ -91,10 +91,11 @@ class CopiedClip:
         run = self._run
         digests = [self._job.index.packets[number].digest for number in range(run.first, run.stop) if number in run]
         expected = replace(expected, digests=digests, before=self._head)
-        check(self._job, self.plan, with_ends(expected, self._ends, looks=self.plan.mode == "smart"))
+        expected = with_ends(expected, self._ends, looks=self.plan.mode == "smart")
         shape = self._job.source.shape
         more = {"width": shape["width"], "height": shape["height"], "codec": self._job.source.codec}
-        return result_of(self.plan, self.decoded) | more | {"copied_frames": run.frames, "cut_n_frames": len(times)}
+        more |= {"copied_frames": run.frames, "cut_n_frames": len(times)}
+        return Made(result_of(self.plan, self.decoded) | more, expected)
 
     def abandon(self) -> None:
         """Leave no file behind."""

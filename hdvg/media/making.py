@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hdvg.errors import ItemError
 from hdvg.media.audio import Sound
 from hdvg.media.check import Expected, Grey, find_fault, is_chosen
 from hdvg.media.clipfile import ClipFile
@@ -44,7 +43,8 @@ def add_sound(job: Job, file: ClipFile, plan: Plan) -> None:
 def expected_of(job: Job, plan: Plan, times: list[int]) -> Expected:
     """What the check must find, for frames at `times` from the clip's start."""
     looks = plan.span.get("first_look"), plan.span.get("last_look")
-    return Expected(times, plan.end_pts - plan.start_pts, job.source.time_base, looks=looks)
+    sound = plan.span.get("decode_errors") == 0
+    return Expected(times, plan.end_pts - plan.start_pts, job.source.time_base, looks=looks, sound=sound)
 
 
 def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Expected:
@@ -52,13 +52,18 @@ def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Ex
     return replace(expected, pictures=(ends[0], ends[1]), looks=expected.looks if looks else (None, None))
 
 
-def check(job: Job, plan: Plan, expected: Expected) -> None:
-    """Raises ItemError cut_mismatch if the clip is drawn for the check and is not as expected."""
-    if not is_chosen(str(plan.span["clip_id"]), job.settings["verify_share"]):
-        return
-    fault = find_fault(job.out / f"{plan.span['clip_id']}.mp4", expected)
-    if fault:
-        raise ItemError("cut_mismatch", fault)
+@dataclass(frozen=True)
+class Made:
+    """A written clip: its columns, and what a look into its file must find."""
+
+    columns: dict[str, Any]
+    expected: Expected
+
+    def fault(self, job: Job) -> str | None:
+        """What is wrong with it, or None; also None if it is not among the share that is verified."""
+        if not is_chosen(str(self.columns["clip_id"]), job.settings["verify_share"]):
+            return None
+        return find_fault(job.out / str(self.columns["file"]), self.expected)
 
 
 def result_of(plan: Plan, decoded: int) -> dict[str, Any]:

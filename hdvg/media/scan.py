@@ -33,7 +33,7 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
     packets do not decode), and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    with open_video(path, threads=threads, max_pixels=max_pixels) as (container, stream):
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
             if segments:
@@ -59,7 +59,7 @@ def scan_segment(
 ) -> dict[str, Any]:
     """Decode one segment; its features are written to `out`. Returns what `assemble` needs to know of it."""
     cv2.setNumThreads(1)
-    with open_video(path, threads=threads, max_pixels=max_pixels) as (container, stream):
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
         seen = _Seen(stream, settings, start_pts=segment["video_start_pts"])
         decoder = Decoder(container, stream)
         quality, count = settings["keyframe_quality"], 0
@@ -100,6 +100,10 @@ def assemble(
         raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         return _finish(container, stream, assembler, told)
+
+
+def _is_thrifty(settings: Settings) -> bool:
+    return bool(settings["detector"] != "pyscenedetect-0.6.1")
 
 
 def _is_long(container: Any, segment_s: float) -> bool:

@@ -125,7 +125,8 @@ class Ours:
             found, seconds, peak = self.child.call("hdvg.media.scan:scan", max_pixels=MAX_PIXELS, **asked)
         self.peak_mb["scan"] = max(self.peak_mb["scan"], peak)
         spans = [{key: value for key, value in clip.items() if key != "keyframes"} for clip in found["clips"]]
-        return [{"clip_id": f"{number:04}"} | span for number, span in enumerate(spans)], seconds
+        more = {"decode_errors": found["video"]["decode_errors"]}
+        return [{"clip_id": f"{number:04}"} | more | span for number, span in enumerate(spans)], seconds
 
     def cut(self, path: Path, mode: str, spans: list[dict[str, Any]], out: Path) -> tuple[list[dict[str, Any]], float]:
         """The cutter's rows and seconds."""
