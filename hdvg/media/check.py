@@ -59,7 +59,7 @@ def is_chosen(clip_id: str, share: float) -> bool:
 
 def small_grey(picture: av.VideoFrame, size_px: int = SMALL_PX, *, rotation: int = 0) -> Grey:
     """(size_px, size_px) grey levels of a picture, turned upright."""
-    small = picture.reformat(width=size_px, height=size_px, format="gray", interpolation="AREA").to_ndarray()
+    small = picture.reformat(width=size_px, height=size_px, format="gray", interpolation="AREA", threads=1).to_ndarray()
     return np.rot90(small, -rotation // 90)
 
 

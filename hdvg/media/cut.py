@@ -18,7 +18,7 @@ from hdvg.media.decode import Frame, open_video
 from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded import EncodedClip
 from hdvg.media.joined import CopiedClip
-from hdvg.media.making import Job, Made
+from hdvg.media.making import Job
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.reading import Payload, Reading, stretches
@@ -101,13 +101,12 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     results: dict[str, Future[Result]] = {}
     reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels)
     marked = 0
-    with ThreadPoolExecutor(1) as checks:
+    with ThreadPoolExecutor(1) as ends:
 
         def end(clip: Clip, fault: Result | None = None) -> None:
             nonlocal marked
             decoded, marked = reading.decoded - marked, reading.decoded
-            made = fault or _finish(clip)
-            results[clip.plan.span["clip_id"]] = checks.submit(_check, job, clip, made, decoded)
+            results[clip.plan.span["clip_id"]] = ends.submit(_end, job, clip, fault, decoded)
 
         try:
             for thing in _things(job, plans, reading):
@@ -121,7 +120,7 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
         finally:
             if sound is not None:
                 sound.close()
-        return {clip_id: checked.result() for clip_id, checked in results.items()}
+        return {clip_id: ended.result() for clip_id, ended in results.items()}
 
 
 def _clip(job: Job, plan: Plan, looks: dict[str, Look]) -> Clip:
@@ -156,24 +155,19 @@ def _feed(clip: Clip, thing: Frame | Payload) -> Result | None:
     return None
 
 
-def _finish(clip: Clip) -> Made | Result:
-    """The written clip, or why there is none."""
-    try:
-        return clip.finish()
-    except (ItemError, FFmpegError) as error:
-        clip.abandon()
-        return _no(clip.plan.span, "cut_mismatch", getattr(error, "detail", "") or str(error))
-
-
-def _check(job: Job, clip: Clip, made: Made | Result, decoded: int) -> Result:
+def _end(job: Job, clip: Clip, fault: Result | None, decoded: int) -> Result:
     """The result of a clip that is as it must be; any other's file goes."""
-    if not isinstance(made, Made):
-        return made
-    fault = made.fault(job)
-    if fault is None:
+    if fault:
+        return fault
+    try:
+        made = clip.finish()
+        detail = made.fault(job)
+    except (ItemError, FFmpegError) as error:
+        detail = getattr(error, "detail", "") or str(error)
+    if detail is None:
         return made.columns | {"cut_decoded_frames": decoded}
     clip.abandon()
-    return _no(clip.plan.span, "cut_mismatch", fault)
+    return _no(clip.plan.span, "cut_mismatch", detail)
 
 
 class _Waiting:

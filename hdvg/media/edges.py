@@ -71,7 +71,7 @@ def edge_encoder(source: Source, sets: Sets, *, budget: Budget, settings: dict[s
     encoder.pix_fmt = "yuv420p" if source.codec in ("vp9", "av1") else source.pix_fmt
     encoder.time_base, encoder.framerate = source.time_base, source.rate
     encoder.flags |= GLOBAL_HEADER
-    encoder.thread_count = settings["threads"] if source.codec == "h264" else 1
+    encoder.thread_count, encoder.thread_type = settings["threads"] if source.codec == "h264" else 1, "FRAME"
     primaries, transfer, matrix, colour_range = source.colour
     encoder.color_primaries, encoder.color_trc = primaries or UNKNOWN, transfer or UNKNOWN
     encoder.colorspace, encoder.color_range = matrix, colour_range

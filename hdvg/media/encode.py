@@ -111,7 +111,7 @@ def _encoder(source: Source, look: Look, container: Any, *, settings: dict[str, 
     encoder.pix_fmt = "yuv420p"
     context = encoder.codec_context
     encoder.time_base = context.time_base = source.time_base
-    context.thread_count = settings["threads"]
+    context.thread_count, context.thread_type = settings["threads"], "FRAME"  # PyAV's default is slices: slower, larger
     primaries, transfer, matrix, _ = (1, 1, 1, LIMITED) if look.tonemap else source.colour
     context.color_primaries, context.color_trc = primaries or UNKNOWN, transfer or UNKNOWN
     context.colorspace, context.color_range = matrix or UNKNOWN, LIMITED

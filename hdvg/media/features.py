@@ -71,7 +71,7 @@ class Features:
         )
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
-        self._scaler, self._sampler = VideoReformatter(), VideoReformatter()
+        self._scaler, self._sampler = _Scaler(), _Scaler()
         names = {"content", settings["detector"]} & set(SCORES)
         self._scores = {name: SCORES[name]() for name in sorted(names)}
         self._measures = [make() for make in MEASURES.values()]
@@ -130,44 +130,32 @@ class Features:
     def _at_width(self, picture: av.VideoFrame, width: int) -> Picture:
         width = min(width, picture.width)
         height = max(round(picture.height * width / picture.width), 1)
-        return as_array(self._scaler.reformat(picture, width=width, height=height, format="gray", interpolation="AREA"))
+        return self._scaler(picture, (width, height), "gray", "AREA")
 
     def _sample(self, frame: Frame, row: int) -> Sample:
-        width, height = self._sample_size
-        small = self._sampler.reformat(frame.picture, width=width, height=height, format="bgr24", interpolation="AREA")
-        return sample(row, frame.pts, upright(as_array(small), self._turn))
+        small = self._sampler(frame.picture, self._sample_size, "bgr24", "AREA")
+        return sample(row, frame.pts, upright(small, self._turn))
 
 
 class _Analysis:
-    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1."""
+    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1.
+
+    Colours are mixed before levels are rounded: near grey, the hue of rounded and then mixed ones flickers.
+    """
 
     def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
-        self._height = max(round(shape["coded_height"] * self._width / shape["coded_width"] / 2) * 2, 2)
+        width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
+        self._size = width, max(round(shape["coded_height"] * width / shape["coded_width"] / 2) * 2, 2)
         self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"
-        self._small, self._full = VideoReformatter(), VideoReformatter()
+        self._small, self._full = _Scaler(), _Scaler()
 
     def __call__(self, picture: av.VideoFrame) -> tuple[Picture, Picture]:
-        bgr = self._reduced(picture)
+        bgr = self._small(picture, self._size, "bgr24", "FAST_BILINEAR")
         return bgr, (self._by_061(picture) if self._as_061 else bgr)
-
-    def _reduced(self, picture: av.VideoFrame) -> Picture:
-        """The picture at analysis size; where planes can be reduced before colours are mixed, a third of the time."""
-        width, height = self._width, self._height
-        if picture.format.name != "yuv420p" or picture.width < 2 or picture.height < 2:
-            small = self._small.reformat(
-                picture, width=width, height=height, format="bgr24", interpolation="FAST_BILINEAR"
-            )
-            return as_array(small)
-        planes = np.empty((height * 3 // 2, width), np.uint8)
-        chroma = planes[height:].reshape(2, height // 2, width // 2)
-        for number, target in enumerate((planes[:height], chroma[0], chroma[1])):
-            cv2.resize(_plane(picture, number), target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
     def _by_061(self, picture: av.VideoFrame) -> Picture:
         """As SceneManager of 0.6.1 reduced it: by a whole factor to at least 256 px, linear, without anti-aliasing."""
-        full = as_array(self._full.reformat(picture, format="bgr24"))
+        full = self._full(picture, (picture.width, picture.height), "bgr24", "BILINEAR")
         factor = full.shape[1] // 256
         if factor < 2:
             return full
@@ -175,10 +163,17 @@ class _Analysis:
         return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]  # cv2 types no uint8
 
 
-def _plane(picture: av.VideoFrame, number: int) -> Picture:
-    """Luma (0) or a chroma plane of a 4:2:0 picture, as it lies in memory."""
-    plane: Any = picture.planes[number]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+class _Scaler:
+    """Scales and converts pictures of one shape after another; one thread, for more cost more than they save on these."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: av.VideoFrame, size: tuple[int, int], pixels: str, how: str) -> Picture:
+        width, height = size
+        return as_array(
+            self._reformatter.reformat(picture, width=width, height=height, format=pixels, interpolation=how, threads=1)
+        )
 
 
 def _thumb(bgr: Picture) -> Any:

@@ -372,6 +372,14 @@ def test_planted_faults_are_found(tmp_path, coder):
     )
 
 
+def test_copied_frames_are_decoded_again_unless_the_source_is_known_to_be_sound():
+    joined = Expected(range(100), 100, 1, digests=[b""] * 80, before=5)
+    copied = replace(joined, digests=[b""] * 100, before=0)
+    assert (joined.decoded(), copied.decoded()) == ({0, 4, 5, 84, 85, 99}, {0, 99})
+    sound = [replace(one, sound=True).decoded() for one in (joined, copied, Expected([0, 1], 2, 1))]
+    assert sound == [{0, 4, 5, 85, 99}, {0}, {0, 1}]
+
+
 def test_plan_that_is_off_by_one_shows_the_wrong_first_frame(tmp_path):
     source = draw(tmp_path, "h264")
     right, wrong = spans_of(source, ((70, 125), (69, 125)))
