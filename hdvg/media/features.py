@@ -138,20 +138,34 @@ class Features:
 
 
 class _Analysis:
-    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1.
-
-    Colours are mixed before levels are rounded: near grey, the hue of rounded and then mixed ones flickers.
-    """
+    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1."""
 
     def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
         width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
         self._size = width, max(round(shape["coded_height"] * width / shape["coded_width"] / 2) * 2, 2)
         self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"
         self._small, self._full = _Scaler(), _Scaler()
+        self._planar: av.VideoFrame | None = None
 
     def __call__(self, picture: av.VideoFrame) -> tuple[Picture, Picture]:
-        bgr = self._small(picture, self._size, "bgr24", "FAST_BILINEAR")
+        is_planar = picture.format.name == "yuv420p" and min(picture.width, picture.height) > 1
+        small = self._reduced(picture) if is_planar else picture
+        bgr = self._small(small, self._size, "bgr24", "FAST_BILINEAR")
         return bgr, (self._by_061(picture) if self._as_061 else bgr)
+
+    def _reduced(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture at analysis size, half as dear as by swscale.
+
+        Colours are left for swscale to mix: hues near grey depend on how it rounds, and so do the scores, and
+        PySceneDetect's thresholds were chosen on these.
+        """
+        if self._planar is None:
+            self._planar = av.VideoFrame(*self._size, "yuv420p")
+        for number in range(3):
+            target = _plane(self._planar, number)
+            cv2.resize(_plane(picture, number), target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
+        self._planar.colorspace, self._planar.color_range = picture.colorspace, picture.color_range
+        return self._planar
 
     def _by_061(self, picture: av.VideoFrame) -> Picture:
         """As SceneManager of 0.6.1 reduced it: by a whole factor to at least 256 px, linear, without anti-aliasing."""
@@ -161,6 +175,12 @@ class _Analysis:
             return full
         size = round(full.shape[1] / factor), round(full.shape[0] / factor)
         return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]  # cv2 types no uint8
+
+
+def _plane(picture: av.VideoFrame, number: int) -> Picture:
+    """Luma (0) or a chroma plane of a 4:2:0 picture, as it lies in memory."""
+    plane: Any = picture.planes[number]
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 class _Scaler:
