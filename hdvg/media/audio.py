@@ -7,10 +7,18 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.filter
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError
 from hdvg.media.decode import OPTIONS
+
+KEPT_S = 10
+"""Seconds of sound that are kept for a clip whose frames come a little later than those of the next one."""
+
+GAP_S = 0.1
+ENCODED_SAMPLES = 1024
+"""Of an AAC frame."""
 
 COPIED = frozenset({"aac", "mp3", "opus", "ac3"})
 
@@ -18,7 +26,7 @@ COPIED = frozenset({"aac", "mp3", "opus", "ac3"})
 class Sound:
     """The first audio stream of a file, read once from the front as clip after clip asks for its part.
 
-    Precision is one packet (about 20 ms): those that start inside the clip. Clips must come in order of their start.
+    Precision is one packet (about 20 ms): those that start inside the clip. Clips must come about in order of their start.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,8 +61,8 @@ class Sound:
             if packet is None:
                 break
             self._kept.append(packet)
-        self._kept = [packet for packet in self._kept if packet.pts * base >= start_s]
-        return [packet for packet in self._kept if packet.pts * base < end_s]
+        self._kept = [packet for packet in self._kept if packet.pts * base >= start_s - KEPT_S]
+        return [packet for packet in self._kept if start_s <= packet.pts * base < end_s]
 
     def _next(self) -> Any:
         while True:
@@ -81,20 +89,50 @@ def _encode(container: Any, source: Any, packets: list[Any], *, start: int) -> N
     rate = context.sample_rate or 48000
     stream = container.add_stream("aac", rate=rate, layout="stereo")
     stream.codec_context.flags |= 1 << 23  # bit-exact
-    resampler = av.AudioResampler("fltp", "stereo", rate, frame_size=1024)
-    offset = round((packets[0].pts - start) * source.time_base * rate)
+    first = round((packets[0].pts - start) * source.time_base * rate)
+    graph: Any = None
     encoded: list[Any] = []
-    for frame in _frames(context, packets):
-        frame.pts = None
-        for piece in resampler.resample(frame):
+    for frame in [*_frames(context, packets), None]:
+        if graph is None and frame is not None:
+            graph = _resampler(frame, rate, time_base=source.time_base)
+        if graph is None:
+            return
+        graph.push(frame)
+        for piece in _pulled(graph):
+            piece.pts = None
             encoded += stream.encode(piece)
-    for piece in resampler.resample(None):
-        encoded += stream.encode(piece)
     encoded += stream.encode(None)
     for number, packet in enumerate(encoded):
-        packet.pts = packet.dts = offset + number * 1024
+        packet.pts = packet.dts = first + number * ENCODED_SAMPLES
         packet.time_base, packet.stream = Fraction(1, rate), stream
         container.mux(packet)
+
+
+def _resampler(frame: Any, rate: int, *, time_base: Fraction) -> Any:
+    """A graph to stereo at `rate`, with silence where the source has a gap, in pieces of an AAC frame."""
+    graph: Any = av.filter.Graph()
+    last = graph.add_abuffer(
+        sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name, time_base=time_base
+    )
+    for name, arguments in (
+        ("aresample", f"{rate}:async=1:min_hard_comp={GAP_S}"),
+        ("aformat", "sample_fmts=fltp:channel_layouts=stereo"),
+        ("asetnsamples", f"n={ENCODED_SAMPLES}:p=0"),
+        ("abuffersink", None),
+    ):
+        node = graph.add(name, arguments)
+        last.link_to(node)
+        last = node
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: Any) -> Iterator[Any]:
+    while True:
+        try:
+            yield graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
 
 
 def _frames(context: Any, packets: list[Any]) -> Iterator[Any]:

@@ -159,8 +159,8 @@ def _copied_stream(job: Job, file: ClipFile, *, sets: tuple[tuple[bytes, ...], t
     stream = file.container.add_stream_from_template(job.template, opaque=True)
     context = stream.codec_context
     if job.source.codec == "h264":
-        context.extradata, context.codec_tag = avcc(sets[0] + sets[1]), "avc1"
+        context.extradata, context.codec_tag = avcc(sets[0] + sets[1], job.source.pix_fmt), "avc1"
     elif job.source.codec == "hevc":
-        context.extradata, context.codec_tag = hvcc(sets[0]), "hev1"
+        context.extradata, context.codec_tag = hvcc(sets[0], job.source.pix_fmt), "hev1"
     stream.time_base = job.source.time_base
     return stream

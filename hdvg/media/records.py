@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import av
+
 from hdvg.media.bitstream import open_syntax
 from hdvg.media.sets import H264_PPS, H264_SPS, Bits, Sets, set_key, unescaped
 
@@ -10,7 +12,7 @@ WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134
 H264_PROFILES = {66: "baseline", 77: "main", 100: "high"}
 
 
-def avcc(sets: Sets) -> bytes:
+def avcc(sets: Sets, pix_fmt: str) -> bytes:
     """An avcC with all of these SPS and PPS; its profile is the first's, its level the highest."""
     sps = [one for one in sets if one[0] & 31 == H264_SPS]
     pps = [one for one in sets if one[0] & 31 == H264_PPS]
@@ -18,16 +20,25 @@ def avcc(sets: Sets) -> bytes:
     parts += [len(one).to_bytes(2) + one for one in sps]
     parts += [bytes([len(pps)]), *(len(one).to_bytes(2) + one for one in pps)]
     if sps[0][1] in WITH_CHROMA:
-        parts.append(bytes([0xFC | 1, 0xF8, 0xF8, 0]))
+        parts.append(bytes([*_samples(pix_fmt), 0]))
     return b"".join(parts)
 
 
-def hvcc(sets: Sets) -> bytes:
-    """An hvcC without parameter sets, for `hev1`, where they stand in the band; 8-bit 4:2:0."""
+def hvcc(sets: Sets, pix_fmt: str) -> bytes:
+    """An hvcC without parameter sets, for `hev1`, where they stand in the band."""
     sps = unescaped(next(one for one in sets if one[0] >> 1 & 63 == 33))
     layers, nested = (sps[2] >> 1 & 7) + 1, sps[2] & 1
-    tail = [0xF0, 0, 0xFC, 0xFC | 1, 0xF8, 0xF8, 0, 0, layers << 3 | nested << 2 | 3, 0]
+    tail = [0xF0, 0, 0xFC, *_samples(pix_fmt), 0, 0, layers << 3 | nested << 2 | 3, 0]
     return bytes([1]) + sps[3:15] + bytes(tail)
+
+
+def _samples(pix_fmt: str) -> tuple[int, int, int]:
+    """chroma_format_idc and the bit depths of luma and chroma, as both records write them (ISO/IEC 14496-15)."""
+    pixels = av.VideoFormat(pix_fmt, 16, 16)
+    chroma = [(part.width, part.height) for part in pixels.components[1:2]]
+    idc = {(): 0, (8, 8): 1, (8, 16): 2}.get(chroma[0] if chroma else (), 3)
+    depth = 0xF8 | (pixels.components[0].bits - 8)
+    return 0xFC | idc, depth, depth
 
 
 def free_id(sets: Sets) -> int:

@@ -23,6 +23,7 @@ from hdvg.media.decode import Decoder, open_video
 from hdvg.media.packets import index_packets
 from hdvg.media.plan import plan_smart
 from hdvg.media.reading import Reading, stretches
+from hdvg.media.records import avcc, encoder_sets, hvcc
 from tests.videos import draw_frames, draw_scenes, read_number, read_numbers
 
 PIXELS = 36_000_000
@@ -521,6 +522,23 @@ def test_sound_goes_with_the_clip_when_asked(tmp_path, codec, name, mode):
         assert not container.streams.audio
 
 
+def test_a_gap_in_sound_that_is_encoded_stays_where_it_is(tmp_path):
+    whole = add_sound(draw(tmp_path, "h264", name="silent.mp4"), tmp_path / "whole.mkv", "-c:a", "flac")
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "gap.mkv"), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and (packet.stream.type == "video" or not 1 <= packet.pts * packet.time_base < 2):
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    (clip,) = cut_and_check(tmp_path / "gap.mkv", tmp_path / "out", spans_of(whole, ((0, 75),)), audio="keep")
+    with av.open(str(tmp_path / "out" / clip["file"])) as container:
+        rate = container.streams.audio[0].rate
+        level = np.abs(np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)]))
+    assert len(level) / rate == pytest.approx(3, abs=0.1)
+    loud = [level[int(at * rate) : int((at + 0.6) * rate)].max() for at in (0.2, 1.2, 2.2)]
+    assert loud[1] < 0.01 < 0.05 < min(loud[0], loud[2])
+
+
 @pytest.mark.parametrize(("codec", "name"), [("mpeg4", "a.mp4"), ("mpeg2video", "a.ts")])
 def test_older_codecs_are_copied_at_their_key_frames(tmp_path, codec, name):
     options = {"g": "20", "bf": "2", "b": "2M"}
@@ -558,3 +576,20 @@ def test_size_change_inside_a_clip_does_not_stop_the_search_for_bars(tmp_path):
     spans = [{"clip_id": "x", "start_pts": 0, "end_pts": 2**40, "n_frames": 1}]
     (clip,) = cut(str(both), str(tmp_path), spans, Cut(crop_black=True).model_dump(), PIXELS)
     assert clip["reason"] == "cut_mismatch"  # of the frames, which the span got wrong; the search did not fail
+
+
+@pytest.mark.parametrize("coder", ["libx264", "libx265"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"])
+def test_decoder_records_tell_chroma_and_depth_as_ffmpegs_muxer_does(tmp_path, coder, pix_fmt):
+    target = tmp_path / "a.mp4"
+    quiet = ("-x265-params", "log-level=none") if coder == "libx265" else ()
+    made = ("-f", "lavfi", "-i", "testsrc=size=128x96:duration=0.2", "-c:v", coder, *quiet, "-pix_fmt", pix_fmt)
+    subprocess.run([FFMPEG, "-v", "error", *made, str(target)], check=True)
+    with av.open(str(target)) as container:
+        context = container.streams.video[0].codec_context
+        record, codec = context.extradata, context.name
+    sets = encoder_sets(codec, record)
+    if codec == "h264":
+        assert avcc(sets, pix_fmt)[-4:] == record[-4:]
+    else:
+        assert hvcc(sets, pix_fmt)[16:19] == record[16:19]
