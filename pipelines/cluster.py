@@ -77,15 +77,19 @@ def in_child(detector: str, call: Call) -> Any:
 def across_nodes(detector: str, calls: Sequence[Call]) -> list[Any]:
     """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
 
-    Raises TransientError `crash` if a worker is killed.
+    If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed.
     """
     task: Any = ray.remote(num_cpus=1, max_retries=2)(in_child)
+    results = [task.remote(detector, call) for call in calls]
     try:
-        return list(ray.get([task.remote(detector, call) for call in calls]))
+        return list(ray.get(results))
     except RayTaskError as error:
         raise error.cause from None
     except KILLED as error:
         raise TransientError("crash", f"a worker that decoded a segment was killed: {error}") from None
+    finally:
+        for result in results:
+            ray.cancel(result)  # says nothing to one that has ended
 
 
 def perform_here(job: Job, gate: RemoteGate) -> Done:

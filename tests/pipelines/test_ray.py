@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import shutil
@@ -13,9 +14,13 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 
+from hdvg.airlock import Limits
 from hdvg.dataset import Dataset
+from hdvg.errors import ItemError
 from hdvg.verify import verify
+from pipelines.cluster import across_nodes
 from tests.digest import contents
 from tests.servers import HostileServer, body, serve_folder, silence
 from tests.videos import draw_scenes
@@ -229,3 +234,17 @@ def test_a_thousand_links_run_in_bounded_memory(tmp_path):
     assert figures["ok"] == 1000
     assert figures["driver_peak_mb"] < 700
     assert shutil.disk_usage(tmp_path).free > 0
+
+
+def test_when_one_segment_fails_those_that_have_not_begun_never_do(tmp_path):
+    missing = {"path": str(tmp_path / "missing.mp4"), "max_pixels": 10**6}
+    calls = [("hdvg.media.probe:probe", missing, tmp_path, Limits())]
+    calls += [("os:mkdir", {"path": str(tmp_path / f"made-{number}")}, tmp_path, Limits()) for number in range(200)]
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        with pytest.raises(ItemError, match="not_media"):
+            across_nodes("adaptive", calls)
+        time.sleep(3)  # time enough for all of them, were they to run
+        assert len(list(tmp_path.glob("made-*"))) < 100
+    finally:
+        ray.shutdown()
