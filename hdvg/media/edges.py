@@ -32,6 +32,9 @@ X264_PRESETS = (
 )
 CRF_STEP = {"h264": 0, "hevc": 2, "vp9": 10, "av1": 12}
 """Added to the crf of the settings, which is x264's: about the same look by the other encoders' scales."""
+WORST_QP = 36
+"""Of 51. A key frame may spend its edge's whole budget; the frames behind it then go beyond the budget, for at a worse
+quality a frame of a dissolve is the picture before it once more."""
 LEAST_KBIT_S = 100
 LEAST_BUFFER_KBIT = 64
 CPU_AVX_512F = 13
@@ -90,6 +93,7 @@ def _x264(source: Source, sets: Sets, budget: Budget, preset: str) -> dict[str, 
     params = {
         "sps-id": number,
         "level": f"{level // 10}.{level % 10}",
+        "qpmax": WORST_QP,
         "vbv-maxrate": budget.kbit_s,
         "vbv-bufsize": budget.buffer_kbit,
         "vbv-init": 1,
@@ -122,6 +126,7 @@ def _x265(source: Source, __: Sets, budget: Budget, preset: str) -> dict[str, st
         "bframes": 0,
         "open-gop": 0,
         "rc-lookahead": 5,
+        "qpmax": WORST_QP,
         "vbv-maxrate": budget.kbit_s,
         "vbv-bufsize": budget.buffer_kbit,
         "vbv-init": 1,

@@ -17,18 +17,22 @@ import pytest
 from hdvg.config import Cut
 from hdvg.media.bars import find_box
 from hdvg.media.bitstream import open_syntax, units
-from hdvg.media.check import Expected, find_fault
+from hdvg.media.check import Expected, find_fault, small_grey
 from hdvg.media.cut import cut
 from hdvg.media.decode import Decoder, open_video
+from hdvg.media.edges import Budget, edge_encoder
 from hdvg.media.packets import index_packets
 from hdvg.media.plan import plan_smart
 from hdvg.media.reading import Reading, stretches
 from hdvg.media.records import avcc, encoder_sets, hvcc
+from hdvg.media.source import look
+from tests.footage import BUNDLED
 from tests.videos import draw_frames, draw_scenes, read_number, read_numbers
 
 PIXELS = 36_000_000
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 COCKATOO = Path(os.environ.get("HDVG_TEST_MEDIA", "media")) / "cockatoo.mp4"
+BIRDS = BUNDLED / "birds_720p.mp4"
 SIZE = (128, 96)
 N = 150
 
@@ -65,8 +69,8 @@ def draw(path: Path, coder: str, timing: str = "25", **more) -> Path:
     times, time_base = TIMINGS[timing]
     path = path / more.pop("name", name)
     draw_scenes(
-        path, scene_frames=(70, 80), size=SIZE, codec=codec, options=options,
-        **{"times": times, "time_base": time_base} | more,
+        path, scene_frames=(70, 80), codec=codec, options=options,
+        **{"times": times, "time_base": time_base, "size": SIZE} | more,
     )  # fmt: skip
     return path
 
@@ -537,6 +541,31 @@ def test_a_gap_in_sound_that_is_encoded_stays_where_it_is(tmp_path):
     assert len(level) / rate == pytest.approx(3, abs=0.1)
     loud = [level[int(at * rate) : int((at + 0.6) * rate)].max() for at in (0.2, 1.2, 2.2)]
     assert loud[1] < 0.01 < 0.05 < min(loud[0], loud[2])
+
+
+@pytest.mark.parametrize("coder", ["h264", "hevc", "vp9"])
+def test_edge_whose_key_frame_spends_the_budget_still_shows_each_frame_of_a_dissolve(tmp_path, coder):
+    with open_video(str(BIRDS), max_pixels=PIXELS) as (container, stream):
+        old = (
+            next(iter(Decoder(container, stream))).picture.reformat(width=320, height=180, format="rgb24").to_ndarray()
+        )
+    blends = [cv2.addWeighted(old, 1 - share, old[:, ::-1].copy(), share, 0) for share in (0, 0.2, 0.4)]
+    wanted = [av.VideoFrame.from_ndarray(blend, format="rgb24").reformat(format="yuv420p") for blend in blends]
+    source = draw(tmp_path, coder, size=(320, 180))
+    with open_video(str(source), max_pixels=PIXELS) as (container, stream):
+        index = index_packets(container, stream)
+    encoder = edge_encoder(
+        look(str(source), PIXELS), index.sets[0], budget=Budget(100, 200), settings=settings(preset="veryfast")
+    )
+    for number, frame in enumerate(wanted):
+        frame.pts = number * round(1 / (25 * encoder.time_base))
+    packets = [packet for frame in [*wanted, None] for packet in encoder.encode(frame)]
+    decoder = av.CodecContext.create(coder, "r")
+    decoder.extradata = encoder.extradata
+    got = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    greys = [[small_grey(frame, 90).astype(int) for frame in frames] for frames in (got, wanted)]
+    nearest = [int(np.argmin([abs(one - other).mean() for other in greys[1]])) for one in greys[0]]
+    assert nearest == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("codec", "name"), [("mpeg4", "a.mp4"), ("mpeg2video", "a.ts")])
