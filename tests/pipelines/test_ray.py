@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -199,7 +200,10 @@ def ends_undisturbed(root: Path, links: Path, runner: str, undisturbed: dict) ->
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, sent, code):
     root = tmp_path / "d"
-    run = subprocess.Popen(command(root, links, "serial"), stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(
+        signal.signal, sent, signal.SIG_DFL
+    )  # a shell's background jobs are started deaf to Ctrl-C
+    run = subprocess.Popen(command(root, links, "serial"), stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not any(kind == "child" for _, kind in processes_of(root)):
         time.sleep(0.02)
         assert run.poll() is None
