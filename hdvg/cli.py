@@ -47,7 +47,12 @@ Out = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting: filter.min_s=3; null takes a rule away"),
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="override a setting: 'keep.too_short=duration_s >= 3'; null takes a rule away",
+    ),
 ]
 RunnerName = Annotated[
     str | None,
@@ -79,7 +84,7 @@ def run(
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
 
-    Example: hdvg run demo --links links.txt --out my-dataset --set filter.min_s=3
+    Example: hdvg run demo --links links.txt --out my-dataset --set 'keep.too_short=duration_s >= 3'
     """
     _work(target, out, sets, links=links, new_work=new_work, where=(runner, address, cpus, gpus))
 
@@ -98,18 +103,19 @@ def _stage_command(stage: str, doc: str) -> None:
 
 _stage_command("download", "Only fetch the videos (hdvg download demo --links links.txt --out my-dataset)")
 _stage_command("split", "Only decode what is fetched: shots, measures, keyframes (hdvg split my-dataset)")
+_stage_command("measure", "Only take the keyframe measures that the recipe's rules need (hdvg measure my-dataset)")
 
 
 @app.command("filter")
 def filter_(
     dataset: Folder,
     sets: Sets = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", help="take the thresholds of this recipe")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="take the rules of this recipe")] = None,
     as_json: Json = False,
 ) -> None:
-    """Decide which clips are kept, by other thresholds if given. A query: no media is touched.
+    """Decide which clips are kept, by other rules if given. A query: no media is touched.
 
-    Example: hdvg filter my-dataset --set filter.min_s=3 --set filter.max_static_share=null
+    Example: hdvg filter my-dataset --set 'keep.too_short=duration_s >= 3' --set keep.static=null
     """
     from hdvg.config import parse_recipe
     from hdvg.dataset import Dataset
@@ -120,10 +126,10 @@ def filter_(
     if sets or recipe:
         table = current.plan.recipe.model_dump(exclude_none=True)
         if recipe:
-            table["filter"] = find_recipe(recipe).filter.model_dump(exclude_none=True)
+            table["keep"] = find_recipe(recipe).keep
         wanted = parse_recipe(table, sets or ())
-        if wanted.model_copy(update={"filter": current.plan.recipe.filter}) != current.plan.recipe:
-            raise UsageError("hdvg filter changes filter.* only; for other settings: hdvg run DATASET --set …")
+        if wanted.model_copy(update={"keep": current.plan.recipe.keep}) != current.plan.recipe:
+            raise UsageError("hdvg filter changes keep.* only; for other settings: hdvg run DATASET --set …")
         current = decide(dataset, wanted)
     show.status(current, as_json=as_json)
 
@@ -225,10 +231,10 @@ def explain(
         f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
     )
     if said["rules"]:
-        names = ["rule", "measure", "value", "threshold", "margin", "passes", "reason"]
+        names = ["rule", "asks", "value", "threshold", "margin", "passes"]
         show.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
     else:
-        typer.echo(f"recipe {said['recipe']} has no filter rules: every clip is kept")
+        typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
     for section in ("measures", "span", "caption", "clip", "video"):
         show.print_table([section, ""], said[section].items())
     if said["failures"]:
@@ -311,7 +317,6 @@ def _work(
 ) -> None:  # fmt: skip
     """Run the graph, or one stage of it, then say where the dataset stands."""
     from hdvg.dataset import Dataset
-    from hdvg.settings import STAGES
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
@@ -321,8 +326,7 @@ def _work(
     root, recipe = _resolve(target, out, sets or [])
     task = Task(
         links=tuple(links or ()),
-        stages=(stage,) if stage else STAGES,
-        shards=stage is None,
+        stage=stage,
         retry=retry,
         new_work=new_work,
         where=Where(runner, address, cpus, gpus),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hdvg.errors import UsageError
+from hdvg.rules import Rule, parse_rules
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -89,23 +91,16 @@ class Split(Settings):
     keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
 
 
-class Filter(Settings):
-    """Which clips are kept: each value is a rule over the measures; an absent one is no rule."""
+class Measure(Settings):
+    """What is told of clips from their stored keyframes: what rules need, and what stands here."""
 
-    min_s: float | None = Field(None, ge=0, description="least duration, seconds")
-    max_s: float | None = Field(None, ge=0, description="largest duration, seconds")
-    min_height_px: int | None = Field(None, ge=1, description="least short side of the display picture, pixels")
-    min_aspect: float | None = Field(None, gt=0, description="least display width / height")
-    max_aspect: float | None = Field(None, gt=0, description="largest display width / height")
-    min_fps: float | None = Field(None, gt=0, description="least measured frames a second")
-    max_fps: float | None = Field(None, gt=0, description="largest measured frames a second")
-    min_motion_px_s: float | None = Field(None, ge=0, description="least mean optical flow, px/s at 256 px width")
-    max_motion_px_s: float | None = Field(None, ge=0, description="largest mean optical flow, px/s at 256 px width")
-    max_static_share: Share | None = Field(None, description="largest share of frames equal to the one before")
-    max_black_share: Share | None = Field(None, description="largest share of black frames")
-    min_luma: float | None = Field(None, ge=0, le=255, description="least mean luminance, 0-255")
-    max_luma: float | None = Field(None, ge=0, le=255, description="largest mean luminance, 0-255")
-    min_sharpness: float | None = Field(None, ge=0, description="least variance of the Laplacian at 640 px width")
+    also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
+    all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
+    batch: int = Field(16, ge=1, description="clips per call of a measure; no effect on results")
+
+
+class Duplicates(Settings):
+    """When two clips count as copies of each other."""
 
 
 class Cut(Settings):
@@ -183,8 +178,12 @@ class Run(Settings):
     decode_threads: int = Field(
         4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
     )
+    measure_workers: int = Field(
+        0, ge=0, description="most processes of one keyframe measure; 0 is one for every two cores"
+    )
     caption_workers: int = Field(1, ge=1, description="most captioner processes")
-    caption_gpus: float = Field(1, ge=0, description="GPUs of one captioner process, if the cluster has any")
+    caption_gpus: float = Field(0.5, ge=0, description="GPUs of one captioner process, if the cluster has any")
+    measure_gpus: float = Field(0.1, ge=0, description="GPUs of one process of a keyframe measure with a network")
 
 
 class Recipe(Settings):
@@ -194,13 +193,28 @@ class Recipe(Settings):
     about: str = ""
     fetch: Fetch = Fetch()
     split: Split = Split()
-    filter: Filter = Filter()
+    measure: Measure = Measure()
+    duplicates: Duplicates = Duplicates()
+    keep: dict[str, str] = Field(
+        default_factory=dict, description="rules: a clip that breaks one is dropped, for its name"
+    )
     cut: Cut = Cut()
     caption: Caption = Caption()
     shard: Shard = Shard()
     storage: Storage = Storage()
     limits: Limits = Limits()
     run: Run = Run()
+
+    @field_validator("keep")
+    @classmethod
+    def _are_rules(cls, keep: dict[str, str]) -> dict[str, str]:
+        parse_rules(keep)
+        return keep
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """`keep`, read."""
+        return parse_rules(self.keep)
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""
@@ -221,11 +235,11 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
 def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str = "recipe") -> Recipe:
     """Validate a table of settings; see `load_recipe`."""
-    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    merged: dict[str, Any] = copy.deepcopy(dict(table))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise UsageError(f"--set {override}: write section.key=value, such as --set filter.min_s=3")
+            raise UsageError(f"--set {override}: write section.key=value, such as --set split.max_clip_s=20")
         *path, last = key.strip().split(".")
         target = merged
         for part in path:
@@ -258,6 +272,8 @@ def _toml_value(text: str) -> Any:
 def _say(problem: Any) -> str:
     """One validation problem in words a user can act on."""
     path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
     section: type[BaseModel] = Recipe

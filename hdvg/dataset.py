@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from hdvg.errors import UsageError
 from hdvg.ids import digest, video_id
 from hdvg.manifest import Manifest, views_sql
-from hdvg.settings import STAGES, Plan, read_plan
+from hdvg.settings import Plan, read_plan
 from hdvg.sources.links import Link, read_links
 from hdvg.store import Store
 from schemas.inputs import INPUTS
+from schemas.measures import POOL
 from schemas.parts import PARTS, SHARD_PART
 
 UNIT_MOST = 64
@@ -57,7 +58,7 @@ class Dataset:
         """Write the plan, the views and the empty seed parts; under the run lock."""
         self.store.publish_table("inputs/00000-seed.parquet", INPUTS.empty_table())
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
-        for stage in STAGES:
+        for stage in (*self.plan.stages, POOL):
             self.store.publish_table(
                 f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", PARTS[stage].empty_table()
             )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
-from hdvg.rules import Rule, active_rules
-from schemas.measures import MEASURED
+from hdvg.rules import Quantiles, Rule
+from schemas.measures import ALL_MEASURED
 
 
 def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
     """All that is known of the clip whose id starts with `clip_id`.
 
-    A rule's margin is how far its value lies inside (positive) or outside (negative) the bound, in the measure's unit.
+    A rule's margin is how far its value lies inside (positive) or outside (negative) the nearer bound, in the measure's unit;
+    `passes` is None where a measure is missing: it was not taken of a clip that was dropped before, or cannot be known.
     Raises UsageError if no clip or several have such an id.
     """
     with dataset.manifest() as manifest:
@@ -24,9 +27,10 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
                 f'{what} with an id that starts with {clip_id!r}; ids: hdvg query … "select clip_id from clips"'
             )
         row = found[0]
-        rules = active_rules(dataset.plan.recipe.filter)
-        values = [
-            manifest.one(f"select {rule.column} from measures where clip_id = ?", [row["clip_id"]]) for rule, _ in rules
+        rules, quantiles = dataset.plan.recipe.rules, dataset.plan.quantiles
+        passes = [
+            manifest.one(f"select {rule.sql(quantiles)} from measured where clip_id = ?", [row["clip_id"]])
+            for rule in rules
         ]
         video = manifest.rows("select * from videos where video_id = ?", [row["video_id"]])[0]
         trouble = manifest.rows("select stage, status, reason, detail from failures where key = ?", [row["clip_id"]])
@@ -35,8 +39,12 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         "clip_id": row["clip_id"],
         "verdict": "kept" if row["keep"] else "dropped",
         "reasons": row["reasons"],
-        "rules": [_say(rule, bound, value) for (rule, bound), value in zip(rules, values, strict=True)],
-        "measures": {field.name: row[field.name] for field in MEASURED},
+        "rules": [_say(rule, row, passed, quantiles) for rule, passed in zip(rules, passes, strict=True)],
+        "measures": {
+            field.name: row[field.name]
+            for field in ALL_MEASURED
+            if not pa.types.is_list(field.type) and row[field.name] is not None
+        },
         "span": {name: row[name] for name in span},
         "caption": {name: row[name] for name in ("caption", "captioner", "model")},
         "clip": {name: row[name] for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height")},
@@ -49,14 +57,14 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
     }
 
 
-def _say(rule: Rule, bound: float, value: float | None) -> dict[str, Any]:
-    margin = None if value is None else (value - bound if rule.side == "min" else bound - value)
+def _say(rule: Rule, row: dict[str, Any], passes: bool | None, quantiles: Quantiles) -> dict[str, Any]:
+    value = None if rule.column is None else row[rule.column]
+    threshold = [bound.value(quantiles) for bound in rule.bounds]
     return {
-        "rule": rule.setting,
-        "measure": rule.column,
-        "value": value,
-        "threshold": bound,
-        "margin": margin,
-        "passes": rule.passes(value, bound),
-        "reason": rule.reason,
+        "rule": rule.name,
+        "asks": rule.text,
+        "value": {name: row[name] for name in rule.columns} if rule.column is None else value,
+        "threshold": threshold[0] if len(threshold) == 1 else threshold or None,
+        "margin": rule.margin(value, quantiles),
+        "passes": passes,
     }

@@ -6,7 +6,7 @@ import importlib.resources
 import re
 import string
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.errors import UsageError
-from hdvg.rules import reasons_sql
 from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
-from schemas.measures import MEASURED
+from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
 from schemas.videos import FETCHED, SCANNED
 
 VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs")
@@ -32,7 +31,7 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
     prefix = "" if root is None else f"{_no_glob(str(root))}/"
 
     def files(stage: str) -> str:
-        if root is None or unit is None:
+        if root is None or unit is None or stage == POOL:
             return _literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
@@ -45,16 +44,54 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         inputs=_literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {_literal(unit)}" if unit else "",
         shard=_literal(f"{prefix}parts/shard/*.parquet"),
-        **{stage: files(stage) for stage in ("download", "split", "cut", "caption")},
+        **{stage: files(stage) for stage in ("download", "split", POOL, "cut", "caption")},
+        **_keyframe_sql(plan, files),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
         cut_columns=", ".join(f"cuts.{field.name}" for field in CUT if field.name != "clip_id"),
-        clip_measured_columns=", ".join(f"c.{field.name}" for field in MEASURED),
-        measured_columns=", ".join(field.name for field in MEASURED),
-        reasons=reasons_sql(plan.recipe.filter),
+        clip_measured_columns=", ".join(f"c.{field.name}" for field in ALL_MEASURED),
+        measured_columns=", ".join(field.name for field in ALL_MEASURED),
+        derived_columns=", ".join(f"{sql} as {name}" for name, (_, sql) in DERIVED.items()),
+        pool_columns=", ".join(f"pooled.{field.name}" for field in POOL_MEASURED),
+        reasons=plan.verdicts.reasons(),
         captions_wanted="true" if plan.captions_wanted else "false",
     )
+
+
+def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
+    """The parts of the views that depend on which keyframe measures there are; one never taken has columns of nulls."""
+    views, columns, joins, wanted = [], [], [], []
+    for name, fields in KEYFRAME_MEASURED.items():
+        if name in plan.fingerprints:
+            views.append(
+                f"create or replace view {name}_rows as\n"
+                f"select * from read_parquet({files(name)}, hive_partitioning = false)\n"
+                "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;\n"
+            )
+            columns += [f"{name}_rows.status as {name}_status", *(f"{name}_rows.{field.name}" for field in fields)]
+            joins.append(f"left join {name}_rows using (video_id, clip_id)\n")
+        else:
+            types = [(field.name, _sql_type(field.type)) for field in fields]
+            columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
+    for name in plan.measures:
+        passes = "true" if plan.recipe.measure.all else plan.verdicts.passes_before(name)
+        wanted.append(
+            f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
+            f"from measured left join {name}_rows r using (video_id, clip_id) where {passes}\nunion all by name\n"
+        )
+    return {
+        "keyframe_views": "".join(views),
+        "keyframe_columns": "".join(f"{column}, " for column in columns),
+        "keyframe_joins": "".join(joins),
+        "keyframe_wanted": "".join(wanted),
+    }
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    with duckdb.connect() as connection:
+        connection.register("t", pa.table({"x": pa.array([], kind)}))
+        return str(connection.sql("select x from t").types[0])
 
 
 class Manifest:

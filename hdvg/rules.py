@@ -1,59 +1,234 @@
-"""Compile a recipe's thresholds to named reasons in SQL: measures are stored, verdicts are a query."""
+"""Rules: what a recipe's `keep` asks of a clip, read, checked, and compiled to one SQL predicate; verdicts are a query."""
 
 from __future__ import annotations
 
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from hdvg.config import Filter
+import pyarrow as pa
+
+from schemas.measures import HOMES, RULED, SPLIT
+
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
+ONE_SIDED = re.compile(rf"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*({BOUND})\s*")
+TWO_SIDED = re.compile(rf"\s*({BOUND})\s*(<=|<)\s*([a-z_][a-z0-9_]*)\s*(<=|<)\s*({BOUND})\s*")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+TURNED = {">": "<", ">=": "<="}
+
+Quantiles = Mapping[str, float]
+"""Resolved quantile bounds: `Bound.key` -> value."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One end of a range: a number, or the quantile `share` of `column` over the dataset; `closed` if it is inside."""
+
+    column: str
+    closed: bool
+    number: float = 0.0
+    share: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of a quantile among the resolved ones."""
+        return f"{self.column}:{self.share!r}"
+
+    def value(self, quantiles: Quantiles) -> float | None:
+        """The number; None for a quantile that is not known yet."""
+        return self.number if self.share is None else quantiles.get(self.key)
+
+    def sql(self, quantiles: Quantiles) -> str:
+        """The number in SQL."""
+        value = self.value(quantiles)
+        return "null" if value is None else repr(value)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One threshold: `setting` of the filter section bounds `column`; a clip beyond it is dropped for `reason`."""
+    """A named condition. `low` and `high` bound the one measure `column`; other rules are any SQL (`column` None)."""
 
-    setting: str
-    column: str
-    side: Literal["min", "max"]
-    reason: str
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    low: Bound | None = None
+    high: Bound | None = None
 
-    def passes(self, value: float | None, bound: float) -> bool:
-        """Whether a measured value passes; a missing one never does."""
-        return value is not None and (value >= bound if self.side == "min" else value <= bound)
+    @property
+    def column(self) -> str | None:
+        """The measure that is bounded."""
+        return self.columns[0] if self.low or self.high else None
+
+    @property
+    def bounds(self) -> list[Bound]:
+        """Those there are, the lower first."""
+        return [bound for bound in (self.low, self.high) if bound]
+
+    @property
+    def quantiles(self) -> list[Bound]:
+        """Bounds that are quantiles."""
+        return [bound for bound in self.bounds if bound.share is not None]
+
+    @property
+    def homes(self) -> set[str]:
+        """The stages that fill its columns."""
+        return {HOMES[column] for column in self.columns}
+
+    def sql(self, quantiles: Quantiles) -> str:
+        """True if a clip passes, false if not, null if that is not known."""
+        sides = []
+        if self.low:
+            sides.append(f"{self.column} {'>=' if self.low.closed else '>'} {self.low.sql(quantiles)}")
+        if self.high:
+            sides.append(f"{self.column} {'<=' if self.high.closed else '<'} {self.high.sql(quantiles)}")
+        return f"({' and '.join(sides) or self.text})"
+
+    def margin(self, value: float | None, quantiles: Quantiles) -> float | None:
+        """How far a value lies inside (positive) or outside the nearest bound, in the measure's unit."""
+        ends = [(bound.value(quantiles), 1 if bound is self.low else -1) for bound in self.bounds]
+        if value is None or not ends or any(end is None for end, _ in ends):
+            return None
+        return min(sign * (value - end) for end, sign in ends if end is not None)
 
 
-RULES = (
-    Rule("min_s", "duration_s", "min", "too_short"),
-    Rule("max_s", "duration_s", "max", "too_long"),
-    Rule("min_height_px", "least(width, height)", "min", "low_resolution"),
-    Rule("min_aspect", "aspect", "min", "too_narrow"),
-    Rule("max_aspect", "aspect", "max", "too_wide"),
-    Rule("min_fps", "fps", "min", "low_fps"),
-    Rule("max_fps", "fps", "max", "high_fps"),
-    Rule("min_motion_px_s", "motion_px_s", "min", "low_motion"),
-    Rule("max_motion_px_s", "motion_px_s", "max", "high_motion"),
-    Rule("max_static_share", "static_share", "max", "static"),
-    Rule("max_black_share", "black_share", "max", "black"),
-    Rule("min_luma", "luma_mean", "min", "dark"),
-    Rule("max_luma", "luma_mean", "max", "bright"),
-    Rule("min_sharpness", "sharpness", "min", "blurry"),
-)
+def parse_rules(keep: Mapping[str, str]) -> tuple[Rule, ...]:
+    """The rules of a recipe's `keep` table, in order.
 
-
-def active_rules(settings: Filter) -> list[tuple[Rule, float]]:
-    """The rules that the settings switch on, with their bounds, in the order they are listed in reasons."""
-    values: dict[str, Any] = settings.model_dump()
-    return [(rule, float(values[rule.setting])) for rule in RULES if values[rule.setting] is not None]
-
-
-def reasons_sql(settings: Filter) -> str:
-    """A SQL list with one entry per active rule: null if the clip passes, else the reason.
-
-    A missing measure gives `unmeasured:<reason>`, so that nothing passes by luck.
+    Raises ValueError naming the rule: a bad name, an unknown measure, or what is no condition.
     """
-    entries = [
-        f"case when {rule.column} is null then 'unmeasured:{rule.reason}' "
-        f"when {rule.column} {'>=' if rule.side == 'min' else '<='} {bound!r} then null else '{rule.reason}' end"
-        for rule, bound in active_rules(settings)
-    ]
-    return "[" + ", ".join(entries) + "]::varchar[]"
+    return tuple(parse_rule(name, text) for name, text in keep.items())
+
+
+@functools.cache
+def parse_rule(name: str, text: str) -> Rule:
+    """Read `duration_s >= 2`, `2 <= duration_s < 20`, `motion >= quantile(0.25)`, or a SQL condition over measures."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"rule {name!r}: a name has small letters, digits and _, such as too_short")
+    try:
+        if found := ONE_SIDED.fullmatch(text):
+            return _range(name, text, [found.groups()])
+        if found := TWO_SIDED.fullmatch(text):
+            low, first, column, second, high = found.groups()
+            return _range(name, text, [(column, {"<": ">", "<=": ">="}[first], low), (column, second, high)])
+        return _condition(name, text)
+    except ValueError as error:
+        raise ValueError(f"rule {name} = {text!r}: {error}") from None
+
+
+def _range(name: str, text: str, sides: Sequence[tuple[str | Any, ...]]) -> Rule:
+    column = sides[0][0]
+    _check_known([column])
+    if not (pa.types.is_floating(RULED[column]) or pa.types.is_integer(RULED[column])):
+        raise ValueError(f"{column} is no number; write it as a condition, such as `not {column}`")
+    ends: dict[str, Bound] = {}
+    for _, operator, written in sides:
+        ends["low" if operator in TURNED else "high"] = _bound(column, written, closed="=" in operator)
+    return Rule(name, text, (column,), **ends)
+
+
+def _bound(column: str, written: str, *, closed: bool) -> Bound:
+    if not written.startswith("quantile"):
+        return Bound(column, closed, float(written))
+    share = float(written[len("quantile(") : -1])
+    if not 0 <= share <= 1:
+        raise ValueError("a quantile is between 0 and 1, such as quantile(0.25) for the lowest quarter")
+    return Bound(column, closed, share=share)
+
+
+def _check_known(columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in RULED:
+            near = difflib.get_close_matches(column, RULED, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else '`hdvg query DATASET "describe measures"` lists them'
+            raise ValueError(f"`{column}` is no measure; {hint}")
+
+
+def _condition(name: str, text: str) -> Rule:
+    """Any SQL condition over measures, as DuckDB reads it; without tables of its own."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        rows = connection.execute("select json_serialize_sql(?)", [f"select ({text})"]).fetchall()
+        tree = json.loads(rows[0][0])
+        if tree["error"]:
+            raise ValueError(f"{tree['error_message']}; write such as `text_area <= 0.07` or `not watermark_found`")
+        nodes = list(_walk(tree))
+        froms = [node["from_table"]["type"] for node in nodes if "from_table" in node]
+        if froms != ["EMPTY"] or len(tree["statements"]) != 1:
+            raise ValueError("a rule is one condition on a clip's measures, without a query inside")
+        columns = [node["column_names"][-1] for node in nodes if node.get("class") == "COLUMN_REF"]
+        _check_known(columns)
+        if not columns:
+            raise ValueError("no measure in it")
+        connection.register("t", pa.table({column: pa.array([], kind) for column, kind in RULED.items()}))
+        try:
+            kind = connection.sql(f"select ({text}) from t").types[0]
+        except duckdb.Error as error:
+            raise ValueError(str(error).splitlines()[0]) from None
+        if str(kind) != "BOOLEAN":
+            raise ValueError(f"gives {kind}, not true or false; compare it with something, such as `text_area <= 0.07`")
+    return Rule(name, text, tuple(dict.fromkeys(columns)))
+
+
+def _walk(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _walk(branch)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The SQL of a recipe's verdicts. `measures` are the keyframe measures of the plan, in the order they are taken."""
+
+    rules: tuple[Rule, ...]
+    measures: tuple[str, ...]
+    quantiles: Quantiles
+
+    def home(self, rule: Rule) -> int:
+        """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool."""
+        if rule.quantiles or not rule.homes <= {SPLIT, *self.measures}:
+            return len(self.measures)
+        return max((self.measures.index(home) for home in rule.homes - {SPLIT}), default=-1)
+
+    def passes_before(self, measure: str) -> str:
+        """Whether a clip passes every rule that can be told before this measure is taken; null if one is not known."""
+        place = self.measures.index(measure)
+        return self._all([rule for rule in self.rules if self.home(rule) < place])
+
+    def in_pool(self) -> str:
+        """Whether a clip passes every rule that does not look at the whole pool of clips."""
+        return self._all([rule for rule in self.rules if self.home(rule) < len(self.measures)])
+
+    def unique_in_pool(self) -> str:
+        """The same, and those on duplicates: the clips that quantiles are taken over."""
+        return self._all([rule for rule in self.rules if not rule.quantiles])
+
+    def _all(self, rules: Sequence[Rule]) -> str:
+        return " and ".join(rule.sql(self.quantiles) for rule in rules) or "true"
+
+    def reasons(self) -> str:
+        """A SQL list of the names of the rules a clip breaks, in order; empty if it is kept.
+
+        A rule whose measure has no value is `unmeasured:<name>`: nothing passes by luck. One whose measure was not taken
+        is named only if no rule is broken: it was not taken because the clip was dropped before, or it is still to come.
+        """
+        entries = [(rule.sql(self.quantiles), rule.name, self._is_open(rule)) for rule in self.rules]
+        broken = [
+            f"case when {passes} then null when not {passes} then '{name}' when {is_open} then null else 'unmeasured:{name}' end"
+            for passes, name, is_open in entries
+        ]
+        waiting = [f"case when {passes} is null then 'unmeasured:{name}' end" for passes, name, _ in entries]
+        lists = [f"list_filter([{', '.join(some)}]::varchar[], lambda x: x is not null)" for some in (broken, waiting)]
+        return f"(case when len({lists[0]}) > 0 then {lists[0]} else {lists[1]} end)"
+
+    def _is_open(self, rule: Rule) -> str:
+        """SQL: whether a measure that the rule needs was not taken."""
+        opens = [f"{home}_status is null" for home in sorted(rule.homes - {SPLIT})]
+        opens += ["true" for bound in rule.quantiles if bound.value(self.quantiles) is None]
+        return " or ".join(opens) or "false"

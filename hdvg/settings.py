@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import tomli_w
@@ -14,12 +14,19 @@ from hdvg.captioners import fingerprint as captioner_fingerprint
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
 from hdvg.ids import settings_fingerprint
+from hdvg.measures.keyframed import KEYFRAME_MEASURES
+from hdvg.measures.keyframed import fingerprint as measure_fingerprint
+from hdvg.rules import Verdicts
 from schemas import SCHEMA_VERSION
+from schemas.measures import POOL
 
-STAGES = ("download", "split", "cut", "caption")
-"""The stages that write parts, in order."""
+BEFORE, AFTER = ("download", "split"), ("cut", "caption")
+"""The stages around the keyframe measures, in order."""
 
-VERSIONS = {"download": 1, "split": 2, "cut": 2, "caption": 1}
+MEASURES_STAGE = "measure"
+"""What all keyframe measures are called together."""
+
+VERSIONS = {"download": 1, "split": 3, "measure": 1, "pool": 1, "cut": 2, "caption": 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
 
 
@@ -29,6 +36,30 @@ class Plan:
 
     recipe: Recipe
     fingerprints: Mapping[str, str]
+    measures: tuple[str, ...] = ()
+    """The keyframe measures to take, in the order they are taken."""
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    """The values of the rules' quantiles over the dataset, as far as they are known."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that write parts, in order."""
+        return (*BEFORE, *self.measures, *AFTER)
+
+    @property
+    def pool_wanted(self) -> bool:
+        """Whether verdicts look at the whole pool of clips: at duplicates, diversity or quantiles."""
+        return self.needs_pool or any(rule.quantiles for rule in self.recipe.rules)
+
+    @property
+    def needs_pool(self) -> bool:
+        """Whether a rule, or the recipe, asks for what is told of a clip only beside all others."""
+        return POOL in self.recipe.measure.also or any(POOL in rule.homes for rule in self.recipe.rules)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The SQL of the verdicts."""
+        return Verdicts(self.recipe.rules, self.measures, self.quantiles)
 
     @property
     def captions_wanted(self) -> bool:
@@ -40,16 +71,19 @@ class Plan:
         table: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "fingerprints": dict(self.fingerprints),
+            "measures": list(self.measures),
+            "quantiles": dict(self.quantiles),
             "recipe": self.recipe.model_dump(exclude_none=True),
         }
         return tomli_w.dumps(table)
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """Fingerprint the stages. Raises UsageError if the captioner's model or the detector's package is not there.
+def make_plan(recipe: Recipe, *, known: Plan | None = None) -> Plan:
+    """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
 
     Only what shapes results counts. Limits (sizes, times, hosts) and resources do not: raising one is followed by
-    `hdvg retry`, not by doing everything again. Filter thresholds shape no stage: they are part of a query.
+    `hdvg retry`, not by doing everything again. Rules shape no stage: they are part of a query. What is `known` of the
+    dataset stays as far as it holds: the order of the measures, quantiles, and the names of measures taken before.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
     download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
@@ -58,15 +92,42 @@ def make_plan(recipe: Recipe) -> Plan:
     caption = recipe.caption
     model = captioner_fingerprint(caption) if caption.captioner != "none" else ""
     shaping = caption.model_dump(exclude={"batch"})
-    return Plan(
-        recipe,
-        {
-            "download": download,
-            "split": split,
-            "cut": cut,
-            "caption": settings_fingerprint("caption", VERSIONS["caption"], split, shaping, model),
-        },
-    )
+    fingerprints = {
+        "download": download,
+        "split": split,
+        "pool": settings_fingerprint("pool", VERSIONS["pool"], split, recipe.duplicates.model_dump()),
+        "cut": cut,
+        "caption": settings_fingerprint("caption", VERSIONS["caption"], split, shaping, model),
+    }
+    holds = known is not None and known.fingerprints["split"] == split
+    before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
+    measures, quantiles = (known.measures, known.quantiles) if known is not None else ((), {})
+    return with_rules(Plan(recipe, before, measures, quantiles), recipe)
+
+
+def with_rules(plan: Plan, recipe: Recipe) -> Plan:
+    """The plan with the recipe's rules, and the measures these need. Raises UsageError as `make_plan` does."""
+    measures = wanted_measures(recipe, order=plan.measures)
+    fingerprints = dict(plan.fingerprints)
+    for name in measures:
+        told = measure_fingerprint(name, recipe.measure)
+        fingerprints[name] = settings_fingerprint(name, VERSIONS["measure"], plan.fingerprints["split"], told)
+    return Plan(recipe, fingerprints, measures, plan.quantiles)
+
+
+def wanted_measures(recipe: Recipe, *, order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The keyframe measures that the recipe's rules or `measure.also` ask for: as in `order`, others behind, cheap first.
+
+    Raises UsageError for a name in `measure.also` that is none.
+    """
+    unknown = set(recipe.measure.also) - {POOL, *KEYFRAME_MEASURES}
+    if unknown:
+        raise UsageError(
+            f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join([*KEYFRAME_MEASURES, POOL])}"
+        )
+    homes = {home for rule in recipe.rules for home in rule.homes} | set(recipe.measure.also)
+    wanted = [name for name in KEYFRAME_MEASURES if name in homes]
+    return tuple(sorted(wanted, key=lambda name: order.index(name) if name in order else len(order)))
 
 
 def read_plan(text: str, *, where: str) -> Plan:
@@ -74,10 +135,11 @@ def read_plan(text: str, *, where: str) -> Plan:
     try:
         table = tomllib.loads(text)
         version, fingerprints, recipe = table["schema_version"], table["fingerprints"], table["recipe"]
+        measures, quantiles = tuple(table.get("measures", ())), table.get("quantiles", {})
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise UsageError(f"{where} is not a dataset's settings: {error}") from error
     if version != SCHEMA_VERSION:
         raise UsageError(
             f"{where}: schema version {version}; this hdvg reads {SCHEMA_VERSION}: use the hdvg that made it"
         )
-    return Plan(parse_recipe(recipe, where=where), fingerprints)
+    return Plan(parse_recipe(recipe, where=where), fingerprints, measures, quantiles)

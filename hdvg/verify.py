@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from hdvg.dataset import Dataset
 from hdvg.ids import digest, file_sha256
 from hdvg.manifest import Manifest
-from hdvg.settings import STAGES
 from hdvg.shards import READY
 from hdvg.store import is_sealed
 
@@ -85,7 +84,7 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
             yield Problem("corrupt", f"inputs/{name}", "holds other links than its name says")
     for path in sorted(dataset.root.glob("parts/*/*-*-*.parquet")):
         unit = path.name.split("-")[0]
-        if unit not in units and unit != "seed" and path.parent.name in STAGES:
+        if unit not in units and unit != "seed" and path.parent.name in dataset.plan.stages:
             yield Problem("orphan", f"parts/{path.parent.name}/{path.name}", "no list of links names its unit")
 
 

@@ -119,8 +119,9 @@ class Cluster:
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
         self._where = where(address, cpus, gpus)
-        self._idle: list[Any] = []
-        self._busy: dict[Any, Any] = {}
+        self._gpus = 0.0
+        self._idle: dict[str, list[Any]] = {}
+        self._busy: dict[Any, tuple[str, Any]] = {}
         self._gates: dict[Any, RemoteGate] = {}
         self._holders = itertools.count()
 
@@ -128,13 +129,13 @@ class Cluster:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         self.cpus = resources.get("CPU", 1.0)
-        gpus = min(resources.get("GPU", 0.0), self._recipe.run.caption_gpus)
+        self._gpus = resources.get("GPU", 0.0)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         gate: Any = ray.remote(num_cpus=0)(GateActor)
         self._gate = gate.options(scheduling_strategy=here).remote(self._recipe)
         self._task = ray.remote(max_retries=0)(perform_here)
         # an actor holds its share all its life, so it takes no core: on a small machine the other stages need them
-        self._worker: Any = ray.remote(num_cpus=0, num_gpus=gpus, max_restarts=0)(ModelWorker)
+        self._worker: Any = ray.remote(num_cpus=0, max_restarts=0)(ModelWorker)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,10 +144,12 @@ class Cluster:
     def start(self, stage: Stage, job: Job) -> Any:
         """Start a job where there is room; returns its reference."""
         gate = RemoteGate(self._gate, next(self._holders))
-        if stage.has_model:
-            worker = self._idle.pop() if self._idle else self._worker.remote()
+        if stage.load is not None:
+            idle = self._idle.setdefault(stage.name, [])
+            share = min(self._gpus, stage.gpus(self._recipe.run))
+            worker = idle.pop() if idle else self._worker.options(num_gpus=share).remote()
             ref = worker.perform.remote(job, gate)
-            self._busy[ref] = worker
+            self._busy[ref] = stage.name, worker
         else:
             ref = self._task.options(num_cpus=stage.cpus).remote(job, gate)
         self._gates[ref] = gate
@@ -158,7 +161,7 @@ class Cluster:
 
     def result(self, ref: Any) -> Done | None:
         """What became of the job, or None if its worker was killed. Raises the HdvgError the job raised."""
-        worker, gate = self._busy.pop(ref, None), self._gates.pop(ref)
+        (stage, worker), gate = self._busy.pop(ref, ("", None)), self._gates.pop(ref)
         try:
             done: Done = ray.get(ref)
         except KILLED:
@@ -169,5 +172,5 @@ class Cluster:
                 raise error.cause from None
             raise
         if worker is not None and not done.reasons.get("error"):  # a GPU may stay broken after an unknown error
-            self._idle.append(worker)
+            self._idle[stage].append(worker)
         return done

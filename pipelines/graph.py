@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from hdvg.config import Run
+from hdvg import captioners
+from hdvg.config import Recipe, Run
 from hdvg.errors import UsageError
+from hdvg.measures import keyframed
+from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from pipelines import stages
 from pipelines.work import Row, Work
+from schemas.measures import KEYFRAME_MEASURED
 from schemas.outcomes import OUTCOME
 from schemas.parts import PARTS
 
@@ -28,7 +33,10 @@ class Stage:
     cpus: float
     workers: Callable[[Run, float], int]
     """How many units at once, given the run's settings and the cluster's CPUs."""
-    has_model: bool = False
+    load: Callable[[Recipe], Any] | None = None
+    """Loads the model that `run` works with, once per process: such a stage runs in processes that stay."""
+    gpus: Callable[[Run], float] = lambda run: 0.0
+    """What such a process takes of a GPU, where there is one."""
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -50,6 +58,22 @@ SCANNED = _columns(
     "decoded_frames decode_errors time_base tools"
 )
 
+
+def _measure(name: str) -> Stage:
+    """The stage that takes a keyframe measure."""
+    return Stage(
+        name=name,
+        run=stages.measure,
+        items_from="select * from dataset",
+        needs=("clip_id", "keyframes"),
+        adds=("clip_id", *(field.name for field in KEYFRAME_MEASURED[name])),
+        cpus=1,
+        workers=lambda run, cpus: run.measure_workers or max(int(cpus) // 2, 1),
+        load=lambda recipe: keyframed.load(name, recipe.measure),
+        gpus=lambda run: 0.0 if name in keyframed.ON_CPU else run.measure_gpus,
+    )
+
+
 GRAPH: tuple[Stage, ...] = (
     Stage(
         name="download",
@@ -69,6 +93,7 @@ GRAPH: tuple[Stage, ...] = (
         cpus=1,
         workers=lambda run, cpus: max(int(cpus), 1),
     ),
+    *(_measure(name) for name in KEYFRAME_MEASURES),
     Stage(
         name="cut",
         run=stages.cut,
@@ -89,7 +114,8 @@ GRAPH: tuple[Stage, ...] = (
         adds=_columns("clip_id captioner model text"),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
-        has_model=True,
+        load=lambda recipe: captioners.load(recipe.caption),
+        gpus=lambda run: run.caption_gpus,
     ),
 )
 

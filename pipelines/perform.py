@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdvg import captioners, shots
+from hdvg import shots
 from hdvg.airlock import Airlock
-from hdvg.config import Caption
+from hdvg.config import Recipe
 from hdvg.dataset import Dataset
 from hdvg.manifest import newest_generation
 from hdvg.sources.fetch import Gate
@@ -87,10 +87,10 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     rows: list[Row] = []
     if items:
         stage = STAGES[job.stage]
-        captioner = load_captioner(dataset.plan.recipe.caption) if stage.has_model else None
+        model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
         detector = dataset.plan.recipe.split.detector
         side = functools.partial(spread or side_by_side, detector)
-        rows = list(stage.run(Work(dataset, items, gate, airlock(detector), PARTS[job.stage], side, captioner)))
+        rows = list(stage.run(Work(dataset, items, gate, airlock(detector), PARTS[job.stage], side, model)))
         commit(dataset, job, items, rows)
     outcomes = [row for row in rows if job.stage != "split" or row.get("clip_id") is None]
     statuses = Counter(row["status"] for row in outcomes)
@@ -173,7 +173,13 @@ def side_by_side(detector: str, calls: Sequence[Call]) -> list[Any]:
         return list(pool.map(lambda call: airlock(detector).call(*call), calls))
 
 
-@functools.lru_cache(maxsize=1)
-def load_captioner(settings: Caption) -> Any:
-    """This process's captioner; weights load once."""
-    return captioners.load(settings)
+_models: dict[str, tuple[Recipe, Any]] = {}
+
+
+def load_model(stage: str, recipe: Recipe) -> Any:
+    """The model of a stage in this process; weights load once for one recipe."""
+    load = STAGES[stage].load
+    assert load is not None, stage
+    if stage not in _models or _models[stage][0] != recipe:
+        _models[stage] = recipe, load(recipe)
+    return _models[stage][1]

@@ -13,10 +13,11 @@ from rich.console import Console
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
-from hdvg.settings import STAGES, Plan, make_plan
+from hdvg.pool import settle
+from hdvg.settings import AFTER, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
 from hdvg.store import Store
-from pipelines.graph import GRAPH, Stage, check
+from pipelines.graph import GRAPH, check
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release import Release, drop_sources
@@ -45,11 +46,17 @@ class Task:
     """What a run is to do with the dataset."""
 
     links: Sequence[str] = ()
-    stages: tuple[str, ...] = STAGES
-    shards: bool = True
+    stage: str | None = None
+    """Run only this one; `measure` is all keyframe measures."""
     retry: tuple[str, ...] = ()
     new_work: bool = False
     where: Where = field(default_factory=Where)
+
+    def stages(self, plan: Plan) -> tuple[str, ...]:
+        """The names of the stages to run, in order."""
+        if self.stage is None:
+            return tuple(name for name in plan.stages if name != "caption" or plan.captions_wanted)
+        return plan.measures if self.stage == MEASURES_STAGE else (self.stage,)
 
 
 def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
@@ -65,24 +72,26 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
-    dataset = Dataset(root, make_plan(recipe), Store(root, run=new_run()))
+    before = Dataset.open(root).plan if (root / "dataset.toml").exists() else None
+    dataset = Dataset(root, make_plan(recipe, known=before), Store(root, run=new_run()))
     with writing(dataset.store):
-        _announce_changes(dataset, console, new_work=task.new_work)
+        if before is not None:
+            _announce_changes(dataset, before, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
         for links in task.links:
             _announce(dataset.accept(links), links, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
-        fine = _pass_stages(dataset, task, console)
-        if task.shards:
+        dataset, fine = _pass_stages(dataset, task, console)
+        if task.stage is None:
             try:
                 fine &= _shard(dataset, console)
             except LostClipsError as lost:
                 console.print(f"{len(lost.clips)} cut clips have no file any more: cut again", highlight=False)
                 cut_again(dataset, lost.clips)
-                fine &= _pass_stages(dataset, task, console)
-                fine &= _shard(dataset, console)
+                dataset, again = _pass_stages(dataset, task, console)
+                fine &= again & _shard(dataset, console)
         drop_sources(dataset)
     return fine
 
@@ -103,14 +112,14 @@ def writing(store: Store) -> Iterator[None]:
             store.end()
 
 
-def _announce_changes(dataset: Dataset, console: Console, *, new_work: bool) -> None:
+def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_work: bool) -> None:
     """Say aloud what other settings mean; refuse to fetch or split everything anew unless told to."""
-    if not (dataset.root / "dataset.toml").exists():
-        return
-    before: Plan = Dataset.open(dataset.root).plan
-    changed = [stage for stage in STAGES if before.fingerprints[stage] != dataset.plan.fingerprints[stage]]
-    if before.recipe.filter != dataset.plan.recipe.filter:
-        console.print("other filter thresholds: verdicts are decided again, by query; no media is touched")
+    plan = dataset.plan
+    changed = [
+        stage for stage in plan.stages if before.fingerprints.get(stage, "") not in ("", plan.fingerprints[stage])
+    ]
+    if before.recipe.keep != plan.recipe.keep:
+        console.print("other rules: verdicts are decided again, by query; no media is touched")
     if changed:
         console.print(f"other settings: {', '.join(changed)} will be done again for all their items")
     if {"download", "split"} & set(changed) and not new_work:
@@ -130,10 +139,24 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
     console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
 
 
-def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
-    order = plan_order(dataset, task)
+def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Dataset, bool]:
+    """Run the task's stages; where verdicts look at the whole pool of clips, it is settled before the cut.
+
+    Returns the dataset with what it then knows of its pool, and whether no item ended in an unknown error.
+    """
+    stages = task.stages(dataset.plan)
+    if not dataset.plan.pool_wanted:
+        return dataset, _pass(dataset, stages, task, console)
+    fine = _pass(dataset, tuple(name for name in stages if name not in AFTER), task, console)
+    dataset = settle(dataset)
+    return dataset, _pass(dataset, tuple(name for name in stages if name in AFTER), task, console) and fine
+
+
+def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Console) -> bool:
+    order = plan_order(dataset, stages, retry=task.retry)
     if not order.units:
-        console.print("nothing to do at " + ", ".join(task.stages) + ": all is done")
+        if stages:
+            console.print("nothing to do at " + ", ".join(stages) + ": all is done")
         return True
     totals = {
         stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)
@@ -149,30 +172,23 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> bool:
     return reporter.reasons["error"] == 0
 
 
-def plan_order(dataset: Dataset, task: Task) -> Order:
-    """The units with pending work, each from its first such stage on."""
-    stages: tuple[Stage, ...] = tuple(
-        stage for stage in GRAPH if stage.name in task.stages and _wanted(stage, dataset.plan)
-    )
-    names = [stage.name for stage in stages]
+def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:
+    """The units with pending work at these stages, each from its first such stage on."""
+    by_name = {stage.name: stage for stage in GRAPH}
     with dataset.manifest() as manifest:
         manifest.hold("videos")
         rows = manifest.rows(
             "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
             "where w.old_status is null or w.old_status = 'retry' "
             "or (w.old_status = 'failed' and list_contains(?::varchar[], w.old_reason)) group by all",
-            [list(task.retry)],
+            [list(retry)],
         )
     units: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: row["unit"]):
         if row["stage"] in names:
             index = names.index(row["stage"])
             units[row["unit"]] = min(units.get(row["unit"], index), index)
-    return Order(dataset.root, dataset.store.run, stages, units, task.retry)
-
-
-def _wanted(stage: Stage, plan: Plan) -> bool:
-    return stage.name != "caption" or plan.captions_wanted
+    return Order(dataset.root, dataset.store.run, tuple(by_name[name] for name in names), units, retry)
 
 
 def shard(root: Path, console: Console) -> bool:
@@ -197,9 +213,10 @@ def _shard(dataset: Dataset, console: Console) -> bool:
 
 
 def decide(root: Path, recipe: Recipe) -> Dataset:
-    """Give the dataset other filter thresholds: its verdicts change with them, no stage runs."""
+    """Give the dataset other rules: its verdicts change with them, no stage runs."""
     current = Dataset.open(root)
-    dataset = Dataset(current.root, Plan(recipe, current.plan.fingerprints), Store(current.root, run=new_run()))
+    plan = with_rules(current.plan, recipe)
+    dataset = Dataset(current.root, plan, Store(current.root, run=new_run()))
     with writing(dataset.store):
         dataset.prepare()
-    return dataset
+        return settle(dataset) if plan.pool_wanted else dataset

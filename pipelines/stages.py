@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -136,12 +136,17 @@ def _source(work: Work, item: Row) -> Path:
 
 def cut(work: Work) -> Iterator[Row]:
     """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
-    videos: dict[str, list[Row]] = {}
-    for item in work.items:
-        videos.setdefault(item["video_id"], []).append(item)
     do = _promise if work.dataset.plan.recipe.cut.mode == "virtual" else _cut
-    for items in videos.values():
+    for items in _by_video(work.items):
         yield from work.guarded_batch(lambda some: do(work, some), items)
+
+
+def _by_video(items: list[Row]) -> Iterable[list[Row]]:
+    """The items of each video."""
+    videos: dict[str, list[Row]] = {}
+    for item in items:
+        videos.setdefault(item["video_id"], []).append(item)
+    return videos.values()
 
 
 def _promise(work: Work, items: list[Row]) -> list[Row]:
@@ -182,16 +187,35 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
         yield row | {name: clip[name] for name in CUT_TOLD}, path
 
 
+def measure(work: Work) -> Iterator[Row]:
+    """Tell a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
+    packs = _Packs(work.dataset.store)
+
+    def tell(items: list[Row]) -> list[Row]:
+        pictures = packs.video(items[0])
+        wanted = [Shot(item["clip_id"], pictures.get(item["clip_id"], {}), {}) for item in items]
+        asked = {item["clip_id"] for item in items}
+        others = [Shot(name, some, {}) for name, some in pictures.items() if name not in asked]
+        told = work.model.measure(wanted, others)
+        return [
+            {"video_id": item["video_id"], "clip_id": item["clip_id"]} | row
+            for item, row in zip(items, told, strict=True)
+        ]
+
+    for items in _by_video(work.items):
+        yield from work.guarded_batch(tell, items)
+
+
 def caption(work: Work) -> Iterator[Row]:
     """Write the text of each kept clip from its stored keyframes; media is not opened."""
     settings = work.dataset.plan.recipe.caption
     packs = _Packs(work.dataset.store)
 
     def write(items: list[Row]) -> list[Row]:
-        texts = work.captioner.caption([Shot(item["clip_id"], packs.pictures(item), item) for item in items])
+        texts = work.model.caption([Shot(item["clip_id"], packs.pictures(item), item) for item in items])
         return [
             _text(item, clean(text, lower_case=settings.lower_case))
-            | {"captioner": work.captioner.name, "model": work.captioner.model}
+            | {"captioner": work.model.name, "model": work.model.model}
             for item, text in zip(items, texts, strict=True)
         ]
 
@@ -214,6 +238,10 @@ class _Packs:
 
     def pictures(self, item: Row) -> dict[str, bytes]:
         """The JPEGs of a clip by their position."""
+        return self.video(item).get(item["clip_id"], {})
+
+    def video(self, item: Row) -> dict[str, dict[str, bytes]]:
+        """The JPEGs of all clips of a clip's video."""
         if item["keyframes"] != self._pack:
             path = self._store.find_media(item["keyframes"])
             if path is None:
@@ -223,4 +251,4 @@ class _Packs:
             self._pack, self._pictures = item["keyframes"], {}
             for row in pq.read_table(path, columns=["clip_id", "position", "jpeg"]).to_pylist():
                 self._pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
-        return self._pictures.get(item["clip_id"], {})
+        return self._pictures

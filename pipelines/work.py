@@ -38,7 +38,8 @@ class Work:
     schema: pa.Schema
     spread: Callable[[Sequence[Call]], list[Any]]
     """Runs calls of limited children side by side; gives their results, or raises the first error."""
-    captioner: Any = None
+    model: Any = None
+    """The stage's model, loaded, if it has one."""
 
     @property
     def limits(self) -> Limits:

@@ -1,5 +1,5 @@
 -- The dataset as DuckDB views. In a DuckDB shell, from the dataset's folder:  .read manifest.sql
--- Made by hdvg from the dataset's settings; a new threshold changes only the rule list in `verdicts`.
+-- Made by hdvg from the dataset's settings; a new rule changes only `clip_rows`.
 
 create or replace view inputs as
 select * from read_parquet(${inputs}, hive_partitioning = false) ${unit_filter};
@@ -50,11 +50,23 @@ select d.video_id, d.source, d.link, d.unit, d.seq, d.line, d.owner,
     s.generation as split_generation
 from fetched d left join scanned s using (video_id);
 
--- The clips of the newest split of each good video, with every rule's reason against it.
+-- What was told of clips from their keyframes, measure by measure, and beside all others.
+${keyframe_views}
+create or replace view pooled as
+select * from read_parquet(${pool}, hive_partitioning = false)
+qualify generation = max(generation) over ();
+
+-- The clips of the newest split of each good video, with all measures.
+create or replace view measured as
+select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns}
+from (select * from split_rows where clip_id is not null) c
+join (select video_id, split_generation as generation from videos where status = 'ok') v
+    using (video_id, generation)
+${keyframe_joins}left join pooled using (clip_id);
+
+-- The same, with the name of every rule that is broken.
 create or replace view clip_rows as
-select c.*
-from (select *, list_filter(${reasons}, lambda x: x is not null) as reasons from split_rows where clip_id is not null) c
-semi join (select video_id, split_generation as generation from videos where status = 'ok') using (video_id, generation);
+select *, ${reasons} as reasons from measured;
 
 create or replace view clips as
 select ${span_columns}, c.video_id, cuts.status as cut_status,
@@ -62,7 +74,7 @@ select ${span_columns}, c.video_id, cuts.status as cut_status,
 from clip_rows c left join cuts using (video_id, clip_id);
 
 create or replace view measures as
-select clip_id, video_id, ${measured_columns} from clip_rows;
+select clip_id, video_id, ${measured_columns} from measured;
 
 -- A clip is kept when no rule names a reason against it; a missing measure is a reason.
 create or replace view verdicts as
@@ -110,7 +122,7 @@ union all by name
 select 'split' as stage, video_id as key, video_id, s.status as old_status, s.reason as old_reason, s.attempt
 from videos v left join scanned s using (video_id) where v.stage = 'split'
 union all by name
-select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
+${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
 from verdicts left join cuts c using (video_id, clip_id) where keep
 union all by name
 select 'caption' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt

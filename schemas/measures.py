@@ -1,6 +1,8 @@
 """`measures`: one row a clip, one column a number; measured once, decided by query."""
 
-from schemas.columns import INT, REAL, STR, column
+import pyarrow as pa
+
+from schemas.columns import BOOL, INT, REAL, STR, column
 
 MEASURED = [
     column("width", INT, "display width of the source picture, px"),
@@ -18,3 +20,48 @@ MEASURED = [
     column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
 ]
+
+KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {}
+"""Columns by keyframe measure: what is told of a clip from its stored keyframes, by a stage of that name."""
+
+DERIVED = {
+    "short_px": (column("short_px", INT, "the shorter side of the display picture, px"), "least(width, height)"),
+    "draw": (
+        column(
+            "draw",
+            REAL,
+            "a number drawn for the clip by its id, 0-1: `draw < 0.1` keeps a tenth, within any larger share",
+        ),
+        "md5_number_lower(clip_id) / 18446744073709551616.0",
+    ),
+}
+"""Columns that are told from others by SQL, and are not stored."""
+
+POOL_MEASURED = [
+    column("duplicate", BOOL, "whether a better copy of the clip is kept, here or in an earlier dataset"),
+    column("duplicate_of", STR, "clip_id of that copy"),
+    column("duplicate_group", STR, "clip_id of the clip that names the group of copies; null for a clip without any"),
+    column("duplicate_similarity", REAL, "share of equal bits of the perceptual hashes to that copy, 0-1"),
+    column(
+        "diverse_draw",
+        REAL,
+        "the clip's place, 0-1, in an order whose every beginning is spread over all kinds of clips",
+    ),
+]
+"""What is told of a clip only beside all others: once all are measured, before the cut."""
+
+SPLIT, POOL = "split", "pool"
+
+HOMES = {field.name: SPLIT for field in MEASURED} | dict.fromkeys(DERIVED, SPLIT)
+HOMES |= {field.name: stage for stage, fields in KEYFRAME_MEASURED.items() for field in fields}
+HOMES |= {field.name: POOL for field in POOL_MEASURED}
+"""The stage that fills each measure."""
+
+ALL_MEASURED = [
+    *MEASURED,
+    *(field for field, _ in DERIVED.values()),
+    *(field for fields in KEYFRAME_MEASURED.values() for field in fields),
+    *POOL_MEASURED,
+]
+RULED = {field.name: field.type for field in ALL_MEASURED}
+"""The measures that rules may name, and their types."""

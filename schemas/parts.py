@@ -3,14 +3,18 @@
 from schemas.captions import CAPTION
 from schemas.clips import CUT, SPAN
 from schemas.columns import INT, STR, column, table
-from schemas.measures import MEASURED
+from schemas.measures import KEYFRAME_MEASURED, MEASURED, POOL_MEASURED
 from schemas.outcomes import OUTCOME
 from schemas.videos import FETCHED, SCANNED
+
+CLIP = column("clip_id", STR, "the clip")
 
 PARTS = {
     "download": table(OUTCOME, FETCHED),
     # one row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file
     "split": table(OUTCOME, SPAN, MEASURED, SCANNED),
+    **{name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()},
+    "pool": table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")]),
     "cut": table(OUTCOME, CUT),
     "caption": table(OUTCOME, CAPTION),
 }

@@ -5,7 +5,7 @@ import pyarrow as pa
 from schemas.captions import CAPTION
 from schemas.clips import CUT, SPAN
 from schemas.columns import INT, STR, column, table
-from schemas.measures import MEASURED
+from schemas.measures import ALL_MEASURED
 from schemas.videos import FETCHED
 
 _PROVENANCE = {"title", "licence", "uploader_id", "upload_date", "categories", "webpage_url"}
@@ -29,7 +29,7 @@ SHARDS = table(
     ],
     [field for field in FETCHED if field.name in _PROVENANCE],
     [field for field in SPAN if field.name not in {"clip_id", "keyframes"}],
-    MEASURED,
+    [field for field in ALL_MEASURED if not pa.types.is_list(field.type)],
     [field for field in CUT if field.name not in {"clip_id", "cut_decoded_frames"}],
     [column("schema_version", INT, "version of this layout")],
 )

@@ -21,9 +21,9 @@ SMALL = [
     "--set",
     "caption.captioner=none",
     "--set",
-    "filter.min_height_px=100",
+    "keep.low_resolution=short_px >= 100",
     "--set",
-    "filter.min_s=0.7",
+    "keep.too_short=duration_s >= 0.7",
 ]
 
 
@@ -86,14 +86,14 @@ def test_status_verify_and_explain_speak_json(dataset):
     assert json.loads(hdvg("verify", dataset, "--json").stdout) == []
     (row,) = ask(dataset, "select clip_id from verdicts where not keep")
     assert json.loads(hdvg("explain", dataset, row["clip_id"], "--json").stdout)["verdict"] == "dropped"
-    assert "min_s" in hdvg("explain", dataset, row["clip_id"][:10]).stdout
+    assert "too_short" in hdvg("explain", dataset, row["clip_id"][:10]).stdout
 
 
 def test_filter_changes_verdicts_and_only_them(dataset):
-    assert "kept" in hdvg("filter", dataset, "--set", "filter.min_s=0.6").stdout
+    assert "kept" in hdvg("filter", dataset, "--set", "keep.too_short=duration_s >= 0.6").stdout
     assert ask(dataset, "select count(*) as n from verdicts where keep") == [{"n": 2}]
-    assert "filter.* only" in hdvg("filter", dataset, "--set", "cut.crf=30", code=2).stderr
-    hdvg("filter", dataset, "--set", "filter.min_s=0.7")
+    assert "keep.* only" in hdvg("filter", dataset, "--set", "cut.crf=30", code=2).stderr
+    hdvg("filter", dataset, "--set", "keep.too_short=duration_s >= 0.7")
     assert ask(dataset, "select count(*) as n from verdicts where keep") == [{"n": 1}]
 
 
@@ -140,7 +140,7 @@ def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
         (["run", "demo", "--links", "missing.txt", "--out", "d"], "missing.txt"),
         (["run", "demo", "--links", "x", "--out", "d", "--runner", "slurm"], "ray or serial"),
         (["run", "demo", "--out", "new"], "--links"),
-        (["recipe", "validate", "demo", "--set", "filter.min_sec=3"], "did you mean `min_s`"),
+        (["recipe", "validate", "demo", "--set", "keep.too_short=duration >= 3"], "did you mean `duration_s`"),
         (["retry", "d", "--reason", "boredom"], "no such reason"),
         (["run", "demo", "--links", "x", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
     ],
@@ -156,8 +156,8 @@ def test_a_mistake_is_named_in_one_line_with_what_would_be_fine(tmp_path, monkey
 def test_recipe_commands_list_show_and_check(tmp_path):
     assert "hd_vg_130m" in hdvg("recipe", "list").stdout
     mine = tmp_path / "mine.toml"
-    mine.write_text(hdvg("recipe", "show", "demo", "--set", "filter.min_s=3").stdout)
-    assert "min_s = 3.0" in mine.read_text()
+    mine.write_text(hdvg("recipe", "show", "demo", "--set", "keep.too_short=duration_s >= 3").stdout)
+    assert 'too_short = "duration_s >= 3"' in mine.read_text()
     hdvg("recipe", "validate", mine)
 
 

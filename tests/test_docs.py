@@ -4,14 +4,15 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import typer
 from typer.main import get_command
 
 from hdvg.cli import app
-from hdvg.config import Filter, Recipe
-from hdvg.rules import RULES
+from hdvg.config import Recipe, parse_recipe
+from pipelines.recipes import find_recipe, shipped
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands
@@ -50,9 +51,17 @@ def test_every_command_stands_in_the_readme_and_has_help():
 
 
 def test_every_setting_in_the_readmes_recipe_exists():
-    for section, setting in re.findall(r"--set ([a-z]+)\.([a-z_]+)=", README):
-        assert setting in type(getattr(Recipe(), section)).model_fields
-    assert {rule.setting for rule in RULES} == set(Filter.model_fields)
+    for section, setting in re.findall(r"--set '?([a-z]+)\.([a-z_]+)=", README):
+        assert section == "keep" or setting in type(getattr(Recipe(), section)).model_fields
+
+
+def test_the_readmes_recipe_is_one():
+    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert parse_recipe(tomllib.loads(toml)).keep
+
+
+def test_shipped_recipes_are_fine():
+    assert all(find_recipe(name).about for name in shipped())
 
 
 def test_help_is_quick_and_loads_nothing_heavy():

@@ -160,7 +160,7 @@ def _say_result(out: Path, took_s: float) -> None:
     )
     hints = (
         (f"hdvg explain {where} {(counts['dropped'] or 'CLIP_ID')[:12]}", "every measure and margin of a dropped clip"),
-        (f"hdvg filter {where} --set filter.min_s=0.5", "other thresholds: a query, no video is touched"),
+        (f"hdvg filter {where} --set 'keep.too_short=duration_s >= 0.5'", "another rule: a query, no video is touched"),
         (f'hdvg query {where} "from failures"', "what became of every other link"),
         ("hdvg run demo --links my-links.txt --out my-dataset", "your own links, or a folder of videos"),
         ("hdvg recipe show demo > mine.toml", "every setting, to change and run"),

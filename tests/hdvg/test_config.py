@@ -8,11 +8,13 @@ from pipelines.recipes import find_recipe, shipped
 
 
 def test_unknown_key_is_an_error_with_a_suggestion():
-    with pytest.raises(UsageError, match=r"`filter.min_sec` is no setting; did you mean `min_s`"):
-        parse_recipe({"filter": {"min_sec": 3}})
+    with pytest.raises(UsageError, match=r"`split.max_clips_s` is no setting; did you mean `max_clip_s`"):
+        parse_recipe({"split": {"max_clips_s": 3}})
 
 
-@pytest.mark.parametrize("override", ["filter.min_s=-1", "cut.crf=99", "split.detector=magic", "shard.row_group_mb=65"])
+@pytest.mark.parametrize(
+    "override", ["split.max_clip_s=-1", "cut.crf=99", "split.detector=magic", "shard.row_group_mb=65"]
+)
 def test_value_out_of_range_names_key_and_value(override):
     key, value = override.split("=")
     with pytest.raises(UsageError, match=key) as error:
@@ -22,12 +24,14 @@ def test_value_out_of_range_names_key_and_value(override):
 
 def test_set_reaches_anywhere_and_null_takes_a_rule_away():
     recipe = parse_recipe(
-        {"filter": {"min_s": 2.0, "max_s": 20.0}}, ["filter.min_s=3", "filter.max_s=null", "caption.prompt=a photo of"]
+        {"split": {"max_clip_s": 2.0, "guard_frames": 3}, "keep": {"short": "duration_s >= 2"}},
+        ["split.max_clip_s=null", "keep.short=duration_s >= 3", "caption.prompt=a photo of"],
     )
-    assert (recipe.filter.min_s, recipe.filter.max_s, recipe.caption.prompt) == (3.0, None, "a photo of")
+    assert (recipe.split.max_clip_s, recipe.split.guard_frames, recipe.caption.prompt) == (None, 3, "a photo of")
+    assert recipe.keep == {"short": "duration_s >= 3"}
 
 
-@pytest.mark.parametrize("override", ["filter", "name.x=1"])
+@pytest.mark.parametrize("override", ["keep", "name.x=1"])
 def test_malformed_set_is_a_usage_error(override):
     with pytest.raises(UsageError, match="--set"):
         parse_recipe({"name": "x"}, [override])
@@ -53,9 +57,9 @@ def test_unknown_recipe_suggests_one():
         find_recipe("demoo")
 
 
-def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_filter():
+def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_rule():
     recipe = find_recipe("hd_vg_130m")
-    assert recipe.filter.model_dump(exclude_none=True) == {}
+    assert recipe.keep == {}
     found = recipe.split.model_dump(
         include={"detector", "adaptive_threshold", "min_scene_frames", "window_frames", "min_content_val"}
     )

@@ -54,6 +54,9 @@ def test_worker_with_a_model_is_not_used_again_after_an_unknown_error(monkeypatc
         def __init__(self) -> None:
             self.perform = self
 
+        def options(self, **_: object) -> Worker:
+            return self
+
         def remote(self, *job: object) -> object:
             if job:
                 return object()

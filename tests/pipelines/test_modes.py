@@ -22,7 +22,7 @@ LONG_GOPS = {"preset": "ultrafast", "g": "30", "bf": "2", "sc_threshold": "0"}
 
 
 def recipe(**cut: object) -> Recipe:
-    return parse_recipe({"caption": {"captioner": "none"}, "filter": {"min_s": 1.0}, "cut": cut})
+    return parse_recipe({"caption": {"captioner": "none"}, "keep": {"too_short": "duration_s >= 1"}, "cut": cut})
 
 
 def go(root: Path, settings: Recipe, **task: object) -> None:
@@ -92,7 +92,8 @@ def test_virtual_clips_are_kept_nowhere_but_in_the_shard(video, tmp_path):
 
 def test_virtual_clips_of_a_dropped_source_are_cut_from_a_new_fetch(video, tmp_path):
     settings = parse_recipe(recipe(mode="virtual").model_dump(exclude_none=True), ["storage.keep_sources=false"])
-    go(tmp_path / "d", settings, links=[str(video)], shards=False)
+    for stage in ("download", "split", "cut"):
+        go(tmp_path / "d", settings, links=[str(video)], stage=stage)
     assert list((tmp_path / "d").glob("media/*/*.mp4")) == []
     go(tmp_path / "d", settings)
     assert [row["cut_n_frames"] for row in shard_rows(tmp_path / "d")] == [40, 65]
@@ -101,7 +102,8 @@ def test_virtual_clips_of_a_dropped_source_are_cut_from_a_new_fetch(video, tmp_p
 
 def test_virtual_clip_that_cannot_be_cut_is_a_failure_and_not_in_the_shard(video, tmp_path):
     settings = recipe(mode="virtual")
-    go(tmp_path / "d", settings, links=[str(video)], shards=False)
+    for stage in ("download", "split", "cut"):
+        go(tmp_path / "d", settings, links=[str(video)], stage=stage)
     part = next(path for path in (tmp_path / "d/parts/split").iterdir() if not path.name.startswith("seed"))
     table = pq.read_table(part)
     rows = [row | {"n_frames": 41} if row["n_frames"] == 40 else row for row in table.to_pylist()]

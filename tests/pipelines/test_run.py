@@ -35,7 +35,7 @@ RECIPE = parse_recipe(
     {
         "name": "test",
         "caption": {"captioner": "none"},
-        "filter": {"min_s": 0.7},
+        "keep": {"too_short": "duration_s >= 0.7"},
         "fetch": {"silence_s": 1.0, "wall_s": 6.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1},
     }
 )
@@ -164,9 +164,9 @@ def test_same_bytes_by_another_link_are_a_duplicate(dataset, videos, tmp_path):
 
 def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
     media = sorted((dataset / "media").rglob("*"))
-    decide(dataset, parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=1.0"]))
+    decide(dataset, parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=duration_s >= 1"]))
     assert ask(dataset, "select count(*) from verdicts where keep") == [(3,)]
-    tighter = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=1.0"])
+    tighter = parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=duration_s >= 1"])
     assert go(dataset, tighter) == []
     assert sorted((dataset / "media").rglob("*")) == media
     assert ask(dataset, "select sum(n_clips) from shards") == [(3,)]
@@ -174,7 +174,7 @@ def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
 
 
 def test_looser_threshold_cuts_just_the_missing_clip(dataset):
-    looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["filter.min_s=null"])
+    looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=null"])
     assert status(decide(dataset, looser))["pending"] == [{"stage": "cut", "items": 1}]
     assert [(job.stage, job.statuses) for job in go(dataset, looser)] == [("cut", {"ok": 1})]
     assert verify(Dataset.open(dataset)) == []
@@ -189,7 +189,8 @@ def test_dropped_source_is_fetched_again_for_a_looser_threshold(videos, tmp_path
         if path.name[:-4] in {row[0] for row in ask(tmp_path / "d", "select sha256 from videos")}
     ]
     assert [
-        job.stage for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["filter.min_s=null"]))
+        job.stage
+        for job in go(tmp_path / "d", parse_recipe(lean.model_dump(exclude_none=True), ["keep.too_short=null"]))
     ] == ["cut"]
     assert ask(tmp_path / "d", "select count(*) from clips where cut_status = 'ok'") == [(6,)]
     assert verify(Dataset.open(tmp_path / "d")) == []
@@ -225,7 +226,7 @@ def test_sources_left_by_a_stopped_run_go_before_the_next_one_needs_room(videos,
         def __call__(self, order: Order, report) -> None:
             raise ResourceError("full")
 
-    looser = parse_recipe(LEAN.model_dump(exclude_none=True), ["filter.min_s=null"])
+    looser = parse_recipe(LEAN.model_dump(exclude_none=True), ["keep.too_short=null"])
     assert sources_left(dataset, videos) == 3
     with pytest.raises(ResourceError):
         run(dataset, looser, Task(where=Here(Full(LEAN))), Console(file=io.StringIO()))
@@ -236,7 +237,7 @@ def test_source_stays_while_any_video_with_its_bytes_needs_it(videos, tmp_path):
     (tmp_path / "twins").mkdir()
     for name in "ab":
         shutil.copy(videos / "0.mp4", tmp_path / "twins" / f"{name}.mp4")
-    go(tmp_path / "d", LEAN, links=[str(tmp_path / "twins")], stages=("download",), shards=False)
+    go(tmp_path / "d", LEAN, links=[str(tmp_path / "twins")], stage="download")
     assert sources_left(tmp_path / "d", videos) == 1
     go(tmp_path / "d", LEAN)
     assert sources_left(tmp_path / "d", videos) == 0
@@ -265,7 +266,7 @@ def test_settings_that_redo_all_videos_are_refused_unless_meant(dataset):
 
 def test_stage_by_stage_is_the_whole_run(videos, finished, tmp_path):
     for number, stage in enumerate(("download", "split", "cut")):
-        go(tmp_path / "d", links=[str(videos)] if number == 0 else [], stages=(stage,), shards=False)
+        go(tmp_path / "d", links=[str(videos)] if number == 0 else [], stage=stage)
     go(tmp_path / "d")
     assert contents(tmp_path / "d") == contents(finished)
 
@@ -301,7 +302,7 @@ def test_explain_shows_every_rule_with_its_margin(finished):
     said = explain(Dataset.open(finished), clip[:12])
     assert (said["verdict"], said["reasons"]) == ("dropped", ["too_short"])
     (rule,) = said["rules"]
-    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("min_s", 0.7, False)
+    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("too_short", 0.7, False)
     assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.7)
     assert "av=" in said["video"]["tools"]
 
@@ -410,17 +411,17 @@ def test_a_refused_link_costs_no_other_and_those_not_asked_wait_for_the_next_run
         good = [server.add(f"/{name}.mp4", body((videos / f"{name}.mp4").read_bytes())) for name in "012"]
         bad = server.add("/403.mp4", refuse(403))
         (tmp_path / "one.txt").write_text("\n".join([bad, *good]))
-        go(root, links=[str(tmp_path / "one.txt")], stages=("download",), shards=False)
+        go(root, links=[str(tmp_path / "one.txt")], stage="download")
         assert ask(root, kinds) == [("failed", "blocked", 1, 1), ("ok", None, 1, 3)]
         (tmp_path / "all.txt").write_text("\n".join(server.add(f"/no{number}.mp4", refuse(403)) for number in range(9)))
-        go(root, links=[str(tmp_path / "all.txt")], stages=("download",), shards=False)
+        go(root, links=[str(tmp_path / "all.txt")], stage="download")
         turned = [("failed", "blocked", 1, 4), ("ok", None, 1, 3), ("retry", "blocked", 0, 6)]
         assert ask(root, kinds) == turned
         for number in range(9):
             server.add(f"/no{number}.mp4", body((videos / "0.mp4").read_bytes() + bytes(number + 1)))
-        go(root, stages=("download",), shards=False)
+        go(root, stage="download")
         assert ask(root, kinds) == [("failed", "blocked", 1, 4), ("ok", None, 1, 9)]
-        go(root, stages=("download",), shards=False, retry=("blocked",))
+        go(root, stage="download", retry=("blocked",))
     assert ask(root, kinds) == [("failed", "blocked", 2, 1), ("ok", None, 1, 9), ("ok", None, 2, 3)]
 
 

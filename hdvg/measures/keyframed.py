@@ -1,0 +1,67 @@
+"""Keyframe measures: stored keyframes in, numbers out; this file says what one is and finds it by name.
+
+Nothing heavy is imported here: networks load when a measure is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from hdvg.captioners import Shot
+from hdvg.config import Measure
+from hdvg.errors import UsageError
+
+# name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has
+#   `needs`                 modules it cannot work without -> what people call them
+#   `fingerprint(settings)` a static method, see `fingerprint` below
+#   `Class(settings)`       a `KeyframeMeasure`
+KEYFRAME_MEASURES: dict[str, str] = {}
+
+ON_CPU = frozenset({"watermark"})
+"""Measures without a network: no GPU helps them."""
+
+Find = Callable[[str], object | None]
+
+
+class KeyframeMeasure(Protocol):
+    """Tells numbers of clips from their keyframes. `model` names the method or network and a hash of its weights."""
+
+    columns: tuple[str, ...]
+    model: str
+
+    def measure(self, wanted: Sequence[Shot], others: Sequence[Shot]) -> list[dict[str, Any]]:
+        """A value for each of `columns` for every wanted shot, in order; None where it cannot be known.
+
+        `others` are further clips of the same video, which need no answer but may be evidence.
+        """
+
+
+def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec) -> KeyframeMeasure:
+    """The measure of that name, with its model in memory.
+
+    Raises UsageError on a missing package, or a model that cannot be loaded.
+    """
+    measure: KeyframeMeasure = _known(name, find=find)(settings)
+    return measure
+
+
+def fingerprint(name: str, settings: Measure, *, find: Find = importlib.util.find_spec) -> str:
+    """16 hex digits that change with the model files and the settings that shape the numbers; no network is loaded.
+
+    Raises UsageError as `load` does, as far as it can tell.
+    """
+    digits: str = _known(name, find=find).fingerprint(settings)
+    return digits
+
+
+def _known(name: str, *, find: Find) -> Any:  # Any: a class by its name in a string; the contract test checks its shape
+    """The class of measure `name`, once everything it needs can be found."""
+    module, _, attribute = KEYFRAME_MEASURES[name].partition(":")
+    kind = getattr(importlib.import_module(module), attribute)
+    missing = [spoken for package, spoken in kind.needs.items() if find(package) is None]
+    if missing:
+        raise UsageError(f"measure `{name}` needs {' and '.join(missing)}: pip install 'hdvg[measure]'")
+    return kind
