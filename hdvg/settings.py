@@ -16,6 +16,7 @@ from hdvg.errors import UsageError
 from hdvg.ids import settings_fingerprint
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
+from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
 from schemas import SCHEMA_VERSION
 from schemas.measures import POOL
@@ -78,12 +79,12 @@ class Plan:
         return tomli_w.dumps(table)
 
 
-def make_plan(recipe: Recipe, *, known: Plan | None = None) -> Plan:
+def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = ()) -> Plan:
     """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
 
     Only what shapes results counts. Limits (sizes, times, hosts) and resources do not: raising one is followed by
     `hdvg retry`, not by doing everything again. Rules shape no stage: they are part of a query. What is `known` of the
-    dataset stays as far as it holds: the order of the measures, quantiles, and the names of measures taken before.
+    dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
     download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
@@ -101,13 +102,15 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None) -> Plan:
     }
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
-    measures, quantiles = (known.measures, known.quantiles) if known is not None else ((), {})
-    return with_rules(Plan(recipe, before, measures, quantiles), recipe)
+    return with_rules(Plan(recipe, before, (), known.quantiles if known else {}), recipe, observed=observed)
 
 
-def with_rules(plan: Plan, recipe: Recipe) -> Plan:
-    """The plan with the recipe's rules, and the measures these need. Raises UsageError as `make_plan` does."""
-    measures = wanted_measures(recipe, order=plan.measures)
+def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:
+    """The plan with the recipe's rules, and the measures these need, in the best order by what was observed of them.
+
+    Raises UsageError as `make_plan` does.
+    """
+    measures = best_order(wanted_measures(recipe), observed)
     fingerprints = dict(plan.fingerprints)
     for name in measures:
         told = measure_fingerprint(name, recipe.measure)
@@ -115,8 +118,8 @@ def with_rules(plan: Plan, recipe: Recipe) -> Plan:
     return Plan(recipe, fingerprints, measures, plan.quantiles)
 
 
-def wanted_measures(recipe: Recipe, *, order: Sequence[str] = ()) -> tuple[str, ...]:
-    """The keyframe measures that the recipe's rules or `measure.also` ask for: as in `order`, others behind, cheap first.
+def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
+    """The keyframe measures that the recipe's rules or `measure.also` ask for.
 
     Raises UsageError for a name in `measure.also` that is none.
     """
@@ -126,8 +129,7 @@ def wanted_measures(recipe: Recipe, *, order: Sequence[str] = ()) -> tuple[str, 
             f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join([*KEYFRAME_MEASURES, POOL])}"
         )
     homes = {home for rule in recipe.rules for home in rule.homes} | set(recipe.measure.also)
-    wanted = [name for name in KEYFRAME_MEASURES if name in homes]
-    return tuple(sorted(wanted, key=lambda name: order.index(name) if name in order else len(order)))
+    return tuple(name for name in KEYFRAME_MEASURES if name in homes)
 
 
 def read_plan(text: str, *, where: str) -> Plan:

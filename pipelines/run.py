@@ -13,6 +13,7 @@ from rich.console import Console
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
+from hdvg.measures.order import observe
 from hdvg.pool import settle
 from hdvg.settings import AFTER, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
@@ -72,11 +73,12 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
-    before = Dataset.open(root).plan if (root / "dataset.toml").exists() else None
-    dataset = Dataset(root, make_plan(recipe, known=before), Store(root, run=new_run()))
+    before = Dataset.open(root) if (root / "dataset.toml").exists() else None
+    plan = make_plan(recipe, known=before.plan, observed=observe(before)) if before else make_plan(recipe)
+    dataset = Dataset(root, plan, Store(root, run=new_run()))
     with writing(dataset.store):
         if before is not None:
-            _announce_changes(dataset, before, console, new_work=task.new_work)
+            _announce_changes(dataset, before.plan, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
         for links in task.links:
@@ -215,7 +217,7 @@ def _shard(dataset: Dataset, console: Console) -> bool:
 def decide(root: Path, recipe: Recipe) -> Dataset:
     """Give the dataset other rules: its verdicts change with them, no stage runs."""
     current = Dataset.open(root)
-    plan = with_rules(current.plan, recipe)
+    plan = with_rules(current.plan, recipe, observed=observe(current))
     dataset = Dataset(current.root, plan, Store(current.root, run=new_run()))
     with writing(dataset.store):
         dataset.prepare()

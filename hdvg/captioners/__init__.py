@@ -6,13 +6,13 @@ Nothing heavy is imported here: torch, transformers and OpenCV load when a capti
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.util
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hdvg.catalogue import Find, find_class
 from hdvg.config import Caption
 from hdvg.errors import UsageError
 
@@ -27,8 +27,6 @@ CAPTIONERS: dict[str, str] = {
 
 MAX_CHARACTERS = 1000
 _JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji need
-
-Find = Callable[[str], object | None]
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,4 @@ def _known(name: str, *, find: Find) -> Any:  # Any: a class by its name in a st
         near = difflib.get_close_matches(name, CAPTIONERS, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         raise UsageError(f"caption.captioner = {name!r} is no captioner; {hint}known: {', '.join(CAPTIONERS)}, none")
-    module, _, attribute = CAPTIONERS[name].partition(":")
-    kind = getattr(importlib.import_module(module), attribute)
-    missing = [spoken for package, spoken in kind.needs.items() if find(package) is None]
-    if missing:
-        listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-        raise UsageError(f"captioner `{name}` needs {listed}: pip install 'hdvg[caption]'")
-    return kind
+    return find_class(CAPTIONERS, name, called="captioner", extra="caption", find=find)

@@ -5,14 +5,13 @@ Nothing heavy is imported here: networks load when a measure is made.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hdvg.captioners import Shot
+from hdvg.catalogue import Find, find_class
 from hdvg.config import Measure
-from hdvg.errors import UsageError
 
 # name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them
@@ -20,10 +19,11 @@ from hdvg.errors import UsageError
 #   `Class(settings)`       a `KeyframeMeasure`
 KEYFRAME_MEASURES: dict[str, str] = {}
 
+TYPICAL_MS: dict[str, float] = {}
+"""CPU time per clip of each, ms, by tests/bench/bench_measures.py: the first order of a new dataset."""
+
 ON_CPU = frozenset({"watermark"})
 """Measures without a network: no GPU helps them."""
-
-Find = Callable[[str], object | None]
 
 
 class KeyframeMeasure(Protocol):
@@ -44,7 +44,7 @@ def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec)
 
     Raises UsageError on a missing package, or a model that cannot be loaded.
     """
-    measure: KeyframeMeasure = _known(name, find=find)(settings)
+    measure: KeyframeMeasure = _class(name, find)(settings)
     return measure
 
 
@@ -53,15 +53,9 @@ def fingerprint(name: str, settings: Measure, *, find: Find = importlib.util.fin
 
     Raises UsageError as `load` does, as far as it can tell.
     """
-    digits: str = _known(name, find=find).fingerprint(settings)
+    digits: str = _class(name, find).fingerprint(settings)
     return digits
 
 
-def _known(name: str, *, find: Find) -> Any:  # Any: a class by its name in a string; the contract test checks its shape
-    """The class of measure `name`, once everything it needs can be found."""
-    module, _, attribute = KEYFRAME_MEASURES[name].partition(":")
-    kind = getattr(importlib.import_module(module), attribute)
-    missing = [spoken for package, spoken in kind.needs.items() if find(package) is None]
-    if missing:
-        raise UsageError(f"measure `{name}` needs {' and '.join(missing)}: pip install 'hdvg[measure]'")
-    return kind
+def _class(name: str, find: Find) -> Any:
+    return find_class(KEYFRAME_MEASURES, name, called="measure", extra="measure", find=find)
