@@ -43,20 +43,26 @@ SPELLINGS = (
     (r"\bcc[ _]?by\b", " cc by "),
     (r"\battribution\b", " by "),
 )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 ELEMENTS = frozenset({"by", "nc", "nd", "sa"})
 COMBINATIONS = frozenset({"by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd"})
 VERSION = re.compile(r"v?[1-4](\.[0-9])?")
-FILLING = frozenset(
-    "cc license licence version reuse allowed international unported generic igo mark dedication universal".split()
+FILLING = _words(
+    "cc license licence version reuse allowed international unported generic igo mark dedication universal"
 )
-PORTS = frozenset(
+PORTS = _words(
     "ar au at be br bg ca cl cn co cr hr cz dk ec eg ee fi fr de gr gt hk hu in ie il it jp kr lu mk my mt mx nl nz no "
     "pe ph pl pt pr ro rs sg si sk za es se ch tw th ug uk us vn ve "
     "argentina australia austria belgium brazil bulgaria canada chile china mainland colombia costa rica croatia czech "
     "republic denmark ecuador egypt estonia finland france germany greece guatemala hong kong hungary india ireland "
     "israel italy japan south korea luxembourg macedonia malaysia malta mexico netherlands new zealand norway peru "
     "philippines poland portugal puerto romania serbia singapore slovenia slovakia africa spain sweden switzerland "
-    "taiwan thailand uganda united kingdom england wales scotland states vietnam venezuela".split()
+    "taiwan thailand uganda united kingdom england wales scotland states vietnam venezuela"
 )
 """Words of the jurisdictions that Creative Commons licences were fitted to; they come after a version number."""
 

@@ -16,7 +16,8 @@ NAMED = re.compile(
 )
 HANDLE = re.compile(r"(?<=/)@[^/?#]+")
 PEOPLE = (
-    "uploader uploader_id channel creator creators artist artists album_artist album_artists composer composers".split()
+    *("uploader", "uploader_id", "channel", "creator", "creators", "artist", "artists"),
+    *("album_artist", "album_artists", "composer", "composers"),
 )
 OPAQUE = re.compile(
     r"\d+|UC[\w-]{22}|[0-9a-f]{16,64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+@N\d+|did:plc:[a-z2-7]{24}"
