@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
@@ -44,6 +45,12 @@ class Fetch(Settings):
         "allow",
         description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
         "redirects into private networks are always refused",
+    )
+    block_list: Annotated[str, AfterValidator(os.path.abspath)] | None = Field(
+        None, description="text file of hashes that must not be stored: sha256 of files, perceptual hashes of pictures"
+    )
+    block_distance: int = Field(
+        6, ge=0, le=16, description="most of the 64 bits in which a picture may differ from a blocked one"
     )
 
 

@@ -50,8 +50,8 @@ SPAN = _columns(
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = _columns("aspect luma_mean luma_std black_share motion_px_s static_share sharpness phash")
 FETCHED = _columns(
-    "sha256 bytes title licence uploader_id upload_date categories extractor format_id webpage_url info_duration_s "
-    "yt_dlp_version fetched_at"
+    "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id "
+    "webpage_url info_duration_s yt_dlp_version fetched_at"
 )
 SCANNED = _columns(
     "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "

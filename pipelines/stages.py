@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from hdvg.captioners import Shot, clean
 from hdvg.errors import ItemError
 from hdvg.ids import clip_id
+from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from hdvg.store import Store
 from pipelines.work import Call, Row, Work, batches, each, scratch_path
@@ -53,8 +54,10 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
 
 def _fetch(work: Work, item: Row) -> Row:
     recipe = work.dataset.plan.recipe
+    blocked = block_list(recipe.fetch)
     with work.dataset.store.scratch() as scratch:
         fetched = fetch(item["source"], scratch=scratch, settings=recipe.fetch, airlock=work.airlock, gate=work.gate)
+        blocked.refuse(fetched.path)
         size = fetched.path.stat().st_size
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
@@ -70,7 +73,12 @@ def split(work: Work) -> Iterator[Row]:
 
 def _split(work: Work, item: Row) -> list[Row]:
     with work.dataset.store.scratch() as scratch:
-        found = _scan(work, str(_source(work, item)), scratch)
+        try:
+            found = _scan(work, str(_source(work, item)), scratch)
+        except ItemError as error:
+            if error.reason == "blocked_content":
+                work.dataset.store.remove_media(item["sha256"])
+            raise
         clips = found["clips"]
         for clip in clips:
             clip["clip_id"] = clip_id(item["sha256"], clip["start_pts"], clip["end_pts"], clip["time_base"])
@@ -92,7 +100,8 @@ def _split(work: Work, item: Row) -> list[Row]:
 def _scan(work: Work, path: str, scratch: Path) -> Row:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.plan.recipe
-    asked = {"path": path, "settings": recipe.split.model_dump(), "max_pixels": recipe.limits.max_pixels}
+    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
+    asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
     decoding = asked | {"threads": recipe.run.decode_threads}
     found: Row = work.airlock.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
     if "segments" not in found:
@@ -111,8 +120,7 @@ def _scan(work: Work, path: str, scratch: Path) -> Row:
     except ItemError as error:
         if error.reason != "segments":
             raise
-        settings = recipe.split.model_dump() | {"segment_s": math.inf}
-        whole = decoding | {"out": str(scratch), "settings": settings}
+        whole = decoding | {"out": str(scratch), "settings": settings | {"segment_s": math.inf}}
         found = work.airlock.call("hdvg.media.scan:scan", whole, scratch, work.limits)
     return found
 

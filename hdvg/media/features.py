@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from hdvg.measures import MEASURES, phash
 from hdvg.measures.series import Values, View
+from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
 from hdvg.shots import NETWORKS
 from hdvg.shots.scores import SCORES
@@ -75,6 +76,7 @@ class Features:
         names = {"content", settings["detector"]} & set(SCORES)
         self._scores = {name: SCORES[name]() for name in sorted(names)}
         self._measures = [make() for make in MEASURES.values()]
+        self._blocked = Pictures.of(settings)
         self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
         self._score = 0.0
         self._sampled = -1
@@ -91,7 +93,7 @@ class Features:
         return len(self._pts)
 
     def see(self, frame: Frame, seconds: float) -> None:
-        """One frame; `seconds` since the video's first frame."""
+        """One frame; `seconds` since the video's first frame. Raises ItemError blocked_content."""
         row = len(self._pts)
         bgr, scored = self._analysis(frame.picture)
         for name, score in self._scores.items():
@@ -99,6 +101,8 @@ class Features:
         before, self._score = self._score, self._rows["content"][-1]
         fresh = self._score >= FRESH_LEVELS and self._score >= 2 * before
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+        if self._blocked.hashes:
+            self._blocked.refuse(phash(upright(grey, self._turn)))
         view = View(row, seconds, grey, lambda width: self._at_width(frame.picture, width), fresh)  # type: ignore[arg-type]  # cv2 types no uint8
         for measure in self._measures:
             measure.see(view)

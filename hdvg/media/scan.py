@@ -27,10 +27,11 @@ Settings = dict[str, Any]
 def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
     """Decode `path` once; returns {"video": columns, "clips": [columns and "keyframes"]}, keyframe JPEGs lie in `out`.
 
-    `settings` are config.Split's. A clip is [start_pts, end_pts); a video without a cut is one clip. A video over twice
-    settings["segment_s"] long that may be taken apart is left alone: {"segments": [...]}, for `scan_segment` and `assemble`.
+    `settings` are config.Split's, and what `Pictures.told` adds. A clip is [start_pts, end_pts); a video without a cut is
+    one clip. A video over twice settings["segment_s"] long that may be taken apart is left alone: {"segments": [...]}, for
+    `scan_segment` and `assemble`.
     Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
-    packets do not decode), and what `open_video` raises.
+    packets do not decode), blocked_content, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):

@@ -17,6 +17,7 @@ from yt_dlp.networking import exceptions as net
 from hdvg.errors import SHORT, ItemError, ResourceError, TransientError, causes
 from hdvg.sources.hosts import BOT_WALL
 from hdvg.sources.info import clean_text
+from hdvg.sources.people import mask_error
 
 STATUS = {401: "private", 402: "private", 403: "blocked", 404: "gone", 407: "private", 410: "gone", 451: "geo"}
 TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)
@@ -51,7 +52,7 @@ RETRIED = frozenset({"throttled", "network", "short", "timeout", "protocol"})
 
 
 def failure(error: BaseException, *, last: BaseException | None = None) -> ItemError:
-    """The ItemError (or TransientError) that stands for what went wrong; its detail is one short clean line.
+    """The ItemError (or TransientError) that stands for what went wrong; its detail is one short clean line without people in it.
 
     `last` is the last failed request, looked at where yt-dlp's downloader passes on its text only.
     Raises ResourceError where the disk is full or handles ran out.
@@ -59,7 +60,8 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
     found = list(causes(error))
     if last is not None and "Got error: " in str(error):
         found += causes(last)
-    detail = clean_text(re.sub(r"^(ERROR: )?(\[[\w:+-]+\] )?", "", str(error))) or type(error).__name__
+    said = clean_text(re.sub(r"^(ERROR: )?(\[[\w:+-]+\] )?", "", str(error))) or type(error).__name__
+    detail = mask_error(said)
     for cause in found:
         if isinstance(cause, ItemError):
             return cause
@@ -73,7 +75,7 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
         if any(isinstance(cause, kind) for cause in found):
             return _error(reason, detail)
     for reason, pattern in TEXTS:
-        if re.search(pattern, detail, re.IGNORECASE):
+        if re.search(pattern, said, re.IGNORECASE):
             return _error(reason, detail)
     return ItemError("error", detail)
 

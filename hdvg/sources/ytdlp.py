@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import urllib.parse
-import urllib.robotparser
 from collections.abc import Callable
 from email.message import Message
 from functools import partial
@@ -25,14 +24,15 @@ from hdvg.sources.failures import failure
 from hdvg.sources.formats import choose
 from hdvg.sources.guard import named_private, put_up
 from hdvg.sources.info import info_row, seconds
-from hdvg.sources.optout import AGENT, header_refusal, robots_rules
+from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
 
 NAME = "source.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
 MAX_PAGES = 100  # most requests before the video begins
 MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
 MAX_REDIRECTS = 10
-ROBOTS_BYTES = 512 * 1024
+ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
+HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
 PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
 LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
 
@@ -83,7 +83,7 @@ def refuse_text(path: Path) -> None:
     except UnicodeDecodeError:
         return
     if not re.search(r"[\x00-\x08\x0e-\x1a]", text):
-        raise ItemError("not_media", f"text instead of video: {text[:60]!r}")
+        raise ItemError("not_media", "text instead of video")  # what it says may name people
 
 
 class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
@@ -120,14 +120,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
         self._requests = self._bytes = 0
-        self._robots: dict[str, urllib.robotparser.RobotFileParser] = {}
+        self._asked: dict[str, tuple[Robots, str]] = {}
         super().__init__(_options(settings, self._judge, self._choose))
 
     def fetch(self, source: str) -> None:
         """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
-        first = next(key for key, extractor in self._ies.items() if extractor.suitable(source))
-        if first == "Generic":
-            self._ask_robots(source)
+        self._ask_host(source)
         self.extract_info(source)
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
@@ -166,7 +164,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
         if str(info.get("extractor")) in PLAIN:
-            self._ask_robots(str(info["url"]))
+            self._ask_host(str(info["url"]))
             self._refuse_endless(info)
         self.taken, self._bytes = dict(info), 0
         return super().dl(name, info, subtitle, test)
@@ -184,11 +182,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
 
     def _meter(self, response: Any) -> None:
-        response.read = partial(self._read, response.read)
+        page = bytearray() if "html" in str(response.headers.get("Content-Type", "")).lower() else None
+        response.read = partial(self._read, response.read, page)
 
-    def _read(self, read: Callable[[int], bytes], amt: int | None = None) -> bytes:
+    def _read(self, read: Callable[[int], bytes], page: bytearray | None, amt: int | None = None) -> bytes:
         if amt is None:
-            return b"".join(iter(lambda: self._read(read, 1 << 16), b""))
+            return b"".join(iter(lambda: self._read(read, page, 1 << 16), b""))
         try:
             data = read(amt)
         except RequestError as error:
@@ -197,6 +196,11 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self._bytes += len(data)
         if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
             raise ItemError("too_big", f"over {self._limits['max_mb']:g} MB, or a page over {PAGE_BYTES >> 20} MB")
+        if page is not None and len(page) < HEAD_BYTES:
+            page += data
+            whole = not data or len(page) >= HEAD_BYTES
+            if whole and (said := page_refusal(page[:HEAD_BYTES].decode("utf-8", "replace"))):
+                raise ItemError("opt_out", said)
         return data
 
     def _refuse_long(self, headers: Message) -> None:
@@ -212,20 +216,28 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if "#EXT-X-ENDLIST" not in text and "#EXT-X-PLAYLIST-TYPE:VOD" not in text:
             raise ItemError("live", "an HLS playlist without an end")
 
-    def _ask_robots(self, url: str) -> None:
-        """Raise ItemError("opt_out") if robots.txt forbids us this URL; asked once a host, and its failure allows."""
+    def _ask_host(self, url: str) -> None:
+        """Raise ItemError("opt_out") if robots.txt or tdmrep.json forbid us this URL; each is asked once a host, and its
+        failure allows."""
         parts = urllib.parse.urlsplit(url)
         host = f"{parts.scheme}://{parts.netloc}"
         if parts.scheme not in {"http", "https"}:
             return
-        if host not in self._robots:
-            try:
-                text = self.urlopen(f"{host}/robots.txt").read(ROBOTS_BYTES).decode("utf-8", "replace")
-            except RequestError:
-                text = ""
-            self._robots[host] = robots_rules(text)
-        if not self._robots[host].can_fetch(AGENT, url):
-            raise ItemError("opt_out", f"robots.txt of {parts.netloc}")
+        if host not in self._asked:
+            robots = self._text(f"{host}/robots.txt")
+            reserved = self._text(f"{host}/.well-known/tdmrep.json") if robots is not None else None
+            self._asked[host] = robots_rules(robots or ""), reserved or ""
+        rules, reserved = self._asked[host]
+        if said := rules.refusal(url) or tdm_refusal(reserved, url):
+            raise ItemError("opt_out", f"{said} of {parts.netloc}")
+
+    def _text(self, url: str) -> str | None:
+        """The first bytes of a text file: empty if the host has none, None if it does not answer."""
+        try:
+            return str(self.urlopen(url).read(ROBOTS_BYTES).decode("utf-8", "replace"))
+        except RequestError as error:
+            self.broken = None
+            return "" if isinstance(error, HTTPError) else None
 
 
 def _options(settings: dict[str, Any], judge: Callable[..., None], select: Callable[..., Any]) -> dict[str, Any]:

@@ -170,6 +170,9 @@ ANSWERS = {
     "empty": ("not_media", web.body(b"")),
     "sound": ("no_video", web.body(MEDIA, "audio/mpeg")),
     "noai": ("opt_out", web.body(MEDIA, X_Robots_Tag="noindex, noai")),
+    "reserved": ("opt_out", web.body(MEDIA, TDM_Reservation="1")),
+    "meta-noai": ("opt_out", web.page('<meta name="robots" content="noindex, noai"><video src="/ok.mp4"></video>')),
+    "meta-late": ("opt_out", web.page("<p>" * 50_000 + "<meta content='1' name=TDM-Reservation><video src='/ok.mp4'>")),
 }
 
 
@@ -321,6 +324,30 @@ def test_robots_txt_is_asked_once_a_video_and_its_failure_allows(server, take):
     server.add("/robots.txt", web.status(500))
     take(server.add("/page", web.page('<video src="/ok.mp4"></video>')))
     assert server.hits["/robots.txt"] == 1
+
+
+def test_reservation_in_tdmrep_json_is_heeded_before_the_first_request(server, take):
+    rules = b'[{"location": "/free/*", "tdm-reservation": 0}, {"location": "/*.mp4$", "tdm-reservation": 1}]'
+    server.add("/.well-known/tdmrep.json", web.body(rules, "application/json"))
+    assert fails(take, server.url("/ok.mp4")).detail.startswith("tdmrep.json of 127.0.0.1")
+    assert fails(take, server.add("/page", web.page('<video src="/ok.mp4"></video>'))).reason == "opt_out"
+    assert server.hits["/ok.mp4"] == 0
+    assert take(server.add("/free/ok.mp4", web.body(MEDIA))).path.read_bytes() == MEDIA
+
+
+def test_signal_against_training_in_robots_txt_is_heeded(server, take):
+    server.add(
+        "/robots.txt", web.body(b"User-Agent: *\nContent-signal: search=yes, ai-train=no\nAllow: /\n", "text/plain")
+    )
+    assert fails(take, server.url("/ok.mp4")).reason == "opt_out"
+    assert server.hits["/ok.mp4"] == 0
+
+
+def test_page_whose_meta_tags_say_something_else_is_taken(server, take):
+    tags = (
+        '<meta name="robots" content="noindex"><meta name="tdm-reservation" content="0"><meta name="x" content="noai">'
+    )
+    assert take(server.add("/page", web.page(tags + '<video src="/ok.mp4"></video>'))).path.read_bytes() == MEDIA
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

@@ -62,7 +62,7 @@ def test_info_is_plain_clean_text_without_people():
     assert tuple(row) == INFO_KEYS
     assert row["title"].startswith("A[31m film by <email> xxx")
     assert len(row["title"]) == 1000
-    assert (row["uploader_id"], row["categories"], row["info_duration_s"]) == ("@jd", ["Pets", "3"], None)
+    assert (row["categories"], row["info_duration_s"]) == (["Pets", "3"], None)
     assert "Jane" not in str(row)
     assert clean_text("e\u0301\x00") == "é"
     assert clean_text(" \x00 ") is None
