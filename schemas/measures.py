@@ -34,7 +34,7 @@ TEXT = [
     column(
         "text_persistent",
         BOOL,
-        "a box of text stands at the same place with the same letters in most of up to 32 other clips of the video: logo, watermark; null if text but no other clip",
+        "a box of text stands in place with the same letters in most of (up to 32) other clips of the video: a watermark; null if text but no other clip",
     ),
     column(
         "subtitle", BOOL, "a row of text stands low in the picture, centred, wide and short, in at least one keyframe"

@@ -42,12 +42,12 @@ class Network:
     Raises UsageError if the file is no such network.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, *, threads: int = THREADS) -> None:
         import onnxruntime as ort
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared with the decoders

@@ -28,7 +28,9 @@ Boxes = npt.NDArray[np.float32]  # (boxes, 4 corners, xy), px of the picture
 STRIDE = 32  # sides the network can take are multiples of it, px
 KERNEL, SURE = 0.3, 0.9  # probability from which a pixel belongs to a kernel (as published), and is well inside one
 THINNEST_PX = 3  # kernels thinner than this are dust (as published)
-GROWTH = 0.8  # a kernel grows by this x area / perimeter on all sides: then boxes cover as much as the ink's (1.6: half as much again)
+GROWTH = 0.8
+"""A kernel grows by this x area / perimeter on all sides: then boxes cover as much as the ink (1.6, as rapidocr has it:
+half as much again)."""
 
 
 def weights() -> Path:
