@@ -21,7 +21,42 @@ MEASURED = [
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
 ]
 
-KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {}
+TEXT = [
+    column(
+        "text_area",
+        REAL,
+        "share of the picture that boxes of text cover, largest of the clip's keyframes, 0-1 (SVD drops over 0.07)",
+    ),
+    column("text_boxes", INT, "boxes of text, about one a line, largest count of the clip's keyframes"),
+    column(
+        "text_stable",
+        BOOL,
+        "a box of text stays in place with the same letters in all keyframes: title, logo, sign; null if only one keyframe decodes and has text",
+    ),
+    column(
+        "text_persistent",
+        BOOL,
+        "a box of text stands in place with the same letters in most of (up to 32) other clips of the video: a watermark; null if text but no other clip",
+    ),
+    column(
+        "subtitle", BOOL, "a row of text stands low in the picture, centred, wide and short, in at least one keyframe"
+    ),
+    column("text_model", STR, "the text detector and the first 12 hex digits of its weights' sha256"),
+]
+
+NSFW = [
+    column(
+        "nsfw",
+        REAL,
+        "probability that a picture is not safe for work (nakedness), largest of the clip's keyframes, 0-1",
+    ),
+    column("nsfw_model", STR, "the network and the first 12 hex digits of its weights' sha256"),
+]
+
+KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
+    "text": TEXT,
+    "nsfw": NSFW,
+}
 """Columns by keyframe measure: what is told of a clip from its stored keyframes, by a stage of that name."""
 
 DERIVED = {
