@@ -103,7 +103,11 @@ class Measure(Settings):
 
     also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
     all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
-    batch: int = Field(16, ge=1, description="clips per call of a measure; no effect on results")
+    text_side_px: int = Field(640, ge=64, le=2048, description="long side at which the text detector sees keyframes")
+    text_min_score: Share = Field(0.7, description="least mean probability of a line of text, 0-1")
+    text_max_softness_px: float = Field(
+        2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
+    )
 
 
 class Duplicates(Settings):

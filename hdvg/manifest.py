@@ -78,7 +78,9 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
         passes = "true" if plan.recipe.measure.all else plan.verdicts.passes_before(name)
         wanted.append(
             f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
-            f"from measured left join {name}_rows r using (video_id, clip_id) where {passes}\nunion all by name\n"
+            f"from (select video_id, clip_id from measured where {passes})\n"
+            f"left join (select video_id, clip_id, status, reason, attempt from {name}_rows) r using (video_id, clip_id)\n"
+            "union all by name\n"
         )
     return {
         "keyframe_views": "".join(views),

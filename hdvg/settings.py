@@ -27,7 +27,7 @@ BEFORE, AFTER = ("download", "split"), ("cut", "caption")
 MEASURES_STAGE = "measure"
 """What all keyframe measures are called together."""
 
-VERSIONS = {"download": 1, "split": 3, "measure": 1, "pool": 1, "cut": 2, "caption": 1}
+VERSIONS = {"download": 2, "split": 3, "measure": 1, "pool": 1, "cut": 2, "caption": 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
 
 

@@ -18,6 +18,7 @@ from hdvg.pool import settle
 from hdvg.settings import AFTER, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
 from hdvg.store import Store
+from pipelines.blocked import apply_block_list
 from pipelines.graph import GRAPH, check
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
@@ -83,9 +84,11 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         drop_sources(dataset)
         for links in task.links:
             _announce(dataset.accept(links), links, console)
+        _block(dataset, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
         dataset, fine = _pass_stages(dataset, task, console)
+        _block(dataset, console)
         if task.stage is None:
             try:
                 fine &= _shard(dataset, console)
@@ -112,6 +115,12 @@ def writing(store: Store) -> Iterator[None]:
             yield
         finally:
             store.end()
+
+
+def _block(dataset: Dataset, console: Console) -> None:
+    """Take out what the block-list names by now; a second link may have brought the same file again."""
+    if found := apply_block_list(dataset):
+        console.print(f"{found} videos hold what the block-list names: taken out", highlight=False)
 
 
 def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_work: bool) -> None:
@@ -197,6 +206,7 @@ def shard(root: Path, console: Console) -> bool:
     """Write, or complete, the shards of the dataset at `root`; True unless a virtual clip ended in an unknown error."""
     dataset = Dataset.open(root, run=new_run())
     with writing(dataset.store):
+        _block(dataset, console)
         return _shard(dataset, console)
 
 

@@ -60,7 +60,7 @@ qualify generation = max(generation) over ();
 create or replace view measured as
 select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns}
 from (select * from split_rows where clip_id is not null) c
-join (select video_id, split_generation as generation from videos where status = 'ok') v
+join (select video_id, split_generation as generation, licence_class, open_licence from videos where status = 'ok') v
     using (video_id, generation)
 ${keyframe_joins}left join pooled using (clip_id);
 

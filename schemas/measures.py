@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from schemas.columns import BOOL, INT, REAL, STR, column
+from schemas.videos import FETCHED
 
 MEASURED = [
     column("width", INT, "display width of the source picture, px"),
@@ -69,6 +70,7 @@ DERIVED = {
         ),
         "md5_number_lower(clip_id) / 18446744073709551616.0",
     ),
+    **{field.name: (field, f"v.{field.name}") for field in FETCHED if field.name in ("licence_class", "open_licence")},
 }
 """Columns that are told from others by SQL, and are not stored."""
 

@@ -17,9 +17,12 @@ from hdvg.config import Measure
 #   `needs`                 modules it cannot work without -> what people call them
 #   `fingerprint(settings)` a static method, see `fingerprint` below
 #   `Class(settings)`       a `KeyframeMeasure`
-KEYFRAME_MEASURES: dict[str, str] = {}
+KEYFRAME_MEASURES: dict[str, str] = {
+    "nsfw": "hdvg.measures.nsfw:Nsfw",
+    "text": "hdvg.measures.text:Text",
+}
 
-TYPICAL_MS: dict[str, float] = {}
+TYPICAL_MS: dict[str, float] = {"nsfw": 41, "text": 128}
 """CPU time per clip of each, ms, by tests/bench/bench_measures.py: the first order of a new dataset."""
 
 ON_CPU = frozenset({"watermark"})
@@ -37,6 +40,11 @@ class KeyframeMeasure(Protocol):
 
         `others` are further clips of the same video, which need no answer but may be evidence.
         """
+
+
+def thirds(shot: Shot) -> list[bytes]:
+    """The JPEGs at the middles of the clip's thirds, in order; a video of few clips has further ones."""
+    return [shot.keyframes[name] for name in ("first", "middle", "last") if name in shot.keyframes]
 
 
 def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec) -> KeyframeMeasure:

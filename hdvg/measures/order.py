@@ -38,7 +38,7 @@ def observe(dataset: Dataset) -> list[Observed]:
             (row,) = manifest.rows(
                 f"select count(*) as clips, 1000 * avg(r.seconds) as ms_per_clip, "
                 f"1 - avg(coalesce({passes}, false)::int) as dropped_share "
-                f"from measured join {name}_rows r using (video_id, clip_id)"
+                f"from measured join (select video_id, clip_id, seconds from {name}_rows) r using (video_id, clip_id)"
             )
             found.append(Observed(name, **row))
     return found

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from hdvg.captioners import Shot
-from hdvg.config import Settings
+from hdvg.config import Measure
 from hdvg.ids import digest, file_sha256
+from hdvg.measures.keyframed import thirds
 from hdvg.measures.networks import short_hash
 from hdvg.measures.textboxes import Boxes, Detector, Picture, covered_share, weights
 
@@ -38,16 +38,6 @@ WITNESSES = 32  # other clips of a video that are asked at most
 BAND_TOP, ROW_HIGH, OFF_CENTRE, ROW_WIDE, ROW_ASPECT = 0.7, 0.14, 0.06, 0.95, 1.2
 
 
-class TextSettings(Settings):
-    """How text is looked for."""
-
-    text_side_px: int = Field(640, ge=64, le=2048, description="long side at which the text detector sees keyframes")
-    text_min_score: float = Field(0.7, ge=0, le=1, description="least mean probability of a line of text, 0-1")
-    text_max_softness_px: float = Field(
-        2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
-    )
-
-
 class Text:
     """PP-OCR's detector on every keyframe; see schemas.measures.TEXT for the columns."""
 
@@ -61,7 +51,7 @@ class Text:
         "text_model",
     )
 
-    def __init__(self, settings: TextSettings) -> None:
+    def __init__(self, settings: Measure) -> None:
         self.model = f"PP-OCRv6-det-small@{short_hash(weights())}"
         self._detector = Detector(
             side_px=settings.text_side_px,
@@ -71,7 +61,7 @@ class Text:
         self._detector.network  # noqa: B018 - load it now: what is wrong with it is said before the work begins
 
     @staticmethod
-    def fingerprint(settings: TextSettings) -> str:
+    def fingerprint(settings: Measure) -> str:
         """16 hex digits of the weights and of the settings that shape the numbers. Raises UsageError if there are none."""
         shaping = settings.text_side_px, settings.text_min_score, settings.text_max_softness_px
         return digest("text", VERSION, file_sha256(weights()), *shaping)[:16]
@@ -82,7 +72,7 @@ class Text:
         return [self._measure(shot, witnesses) for shot in wanted]
 
     def _measure(self, shot: Shot, witnesses: _Witnesses) -> Row:
-        pictures = [picture for jpeg in shot.keyframes.values() if (picture := decoded(jpeg)) is not None]
+        pictures = [picture for jpeg in thirds(shot) if (picture := decoded(jpeg)) is not None]
         pictures = [picture for picture in pictures if picture.shape == pictures[0].shape]
         if not pictures:
             return dict.fromkeys(self.columns) | {"text_model": self.model}

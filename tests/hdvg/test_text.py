@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from hdvg.captioners import Shot
+from hdvg.config import Measure
 from hdvg.errors import UsageError
 from hdvg.measures.networks import Network, shipped
-from hdvg.measures.text import Text, TextSettings, alike, has_caption
+from hdvg.measures.text import Text, alike, has_caption
 from hdvg.measures.textboxes import GROWTH, Boxes, Detector, covered_share, network_input, weights
 from schemas.measures import TEXT
 from tests.tools import need
@@ -45,12 +46,12 @@ MARK = Ink(0.05, 0.95, 0.1, weight=600, opacity=0.8)
 
 @pytest.fixture(scope="module")
 def text() -> Text:
-    return Text(TextSettings())
+    return Text(Measure())
 
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    given = TextSettings()
+    given = Measure()
     return Detector(given.text_side_px, given.text_min_score, given.text_max_softness_px)
 
 
@@ -281,17 +282,17 @@ def test_columns_are_those_of_the_schema() -> None:
 
 
 def test_fingerprint_follows_what_shapes_the_numbers() -> None:
-    plain = Text.fingerprint(TextSettings())
+    plain = Text.fingerprint(Measure())
     assert len(plain) == 16
-    others = [TextSettings(text_side_px=512), TextSettings(text_min_score=0.6), TextSettings(text_max_softness_px=3)]
+    others = [Measure(text_side_px=512), Measure(text_min_score=0.6), Measure(text_max_softness_px=3)]
     assert len({plain, *map(Text.fingerprint, others)}) == 4
 
 
 def test_nothing_heavy_is_imported_for_a_fingerprint_and_rapidocr_never() -> None:
     program = (
-        "import sys; from hdvg.measures.text import Text, TextSettings; Text.fingerprint(TextSettings());"
+        "import sys; from hdvg.config import Measure; from hdvg.measures.text import Text; Text.fingerprint(Measure());"
         "assert not {'onnxruntime', 'rapidocr', 'torch'} & set(sys.modules);"
-        "Text(TextSettings()); assert 'rapidocr' not in sys.modules"
+        "Text(Measure()); assert 'rapidocr' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
