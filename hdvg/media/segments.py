@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from hdvg.errors import ItemError
 from hdvg.media.decode import Decoder, Frame, open_video
 from hdvg.media.packets import index_packets
+from hdvg.media.sets import Sets, signature
+
+MENDED_BEFORE = 151
+"""x264 builds before it write what needs mending (4:4:4 with CABAC is the last of it)."""
 
 SEEKABLE = ("mp4", "matroska")
 """Containers with an index, in which a seek lands where it says."""
@@ -22,7 +27,7 @@ def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[dict[str
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         index = index_packets(container, stream)
         step = int(Fraction(segment_s) / Fraction(stream.time_base))
-    if not index.usable or not index.shown:
+    if not index.usable or not index.shown or any(_is_mended(sets) for sets in index.sets):
         return []
     first, last, shown = index.shown[0], index.shown[-1], set(index.shown)
     starts = [first]
@@ -36,6 +41,13 @@ def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[dict[str
     return [
         {"start_pts": start, "end_pts": end} | common for start, end in zip(starts, [*starts[1:], None], strict=True)
     ]
+
+
+def _is_mended(sets: Sets) -> bool:
+    """Whether FFmpeg's H.264 decoder makes up for errors of the x264 that wrote this: only who decodes the first packet,
+    where x264 names itself, is told to; anyone else gets other pictures, without an error."""
+    builds = (re.search(rb"x264 - core (\d+)", one) for one in signature(sets))
+    return any(found is not None and int(found[1]) < MENDED_BEFORE for found in builds)
 
 
 def segment_frames(container: Any, stream: Any, segment: dict[str, Any], decoder: Decoder) -> Iterator[Frame]:

@@ -11,6 +11,7 @@ import pytest
 from hdvg.config import Split
 from hdvg.errors import ItemError
 from hdvg.media.scan import assemble, scan, scan_segment
+from tests.footage import BUNDLED
 from tests.videos import draw_scenes
 
 PIXELS = 36_000_000
@@ -96,3 +97,9 @@ def test_lost_frames_between_segments_are_an_error(tmp_path):
     told = scan_segment(str(tmp_path / "a.mp4"), str(tmp_path), settings, 1, PIXELS, first) | {"folder": str(tmp_path)}
     with pytest.raises(ItemError, match="frames in segments, 200 in the index"):
         assemble(str(tmp_path / "a.mp4"), str(tmp_path), settings, PIXELS, [told], 200)
+
+
+def test_video_by_an_x264_whose_errors_are_mended_is_scanned_in_one_piece(tmp_path):
+    settings = Split().model_dump() | {"segment_s": 3.0}
+    found = scan(str(BUNDLED / "cockatoo.mp4"), str(tmp_path), settings, 1, PIXELS)
+    assert "segments" not in found
