@@ -18,3 +18,19 @@ MEASURED = [
     column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
 ]
+
+WATERMARK = [
+    column(
+        "watermark",
+        REAL,
+        "how surely a mark that stays put over the video (logo, watermark, burnt-in text, clock) is in the clip, 0-1; from 0.5 it "
+        "is taken for one; null where fewer than 3 unlike pictures tell nothing, as in one still scene",
+    ),
+    column("watermark_area", REAL, "share of the picture that such marks cover, 0-1; 0 without one"),
+    column(
+        "watermark_box",
+        STR,
+        "left,top,width,height of the largest sure mark in shares of the picture; null without one",
+    ),
+    column("watermark_model", STR, "name and version of the method"),
+]
