@@ -22,6 +22,9 @@ LONG_PX, SCENE_PX, BLOCK_PX = 640, 320, 16
 CLIP_LEVELS = 40
 """A gradient's components (Sobel / 4, levels) are clipped to this, so that no picture outvotes the others."""
 
+PER_LEVEL = 127 / CLIP_LEVELS
+"""Gradients are held in int8, so many units a level."""
+
 LEVELS_LEAST = (3.0, 2.5)
 """Least length of a persistent gradient, by plane."""
 
@@ -85,9 +88,12 @@ def _reduced(shape: tuple[int, ...], long_px: int) -> tuple[int, int]:
 
 def _gradients(planes: Sequence[Any]) -> Gradients:
     """(2 * planes, H, W): across and down, 0 at the picture's rim, where coders leave edges of their own."""
-    steps = [(1, 0), (0, 1)]
-    stack = np.stack([cv2.Sobel(plane, cv2.CV_16S, *step, ksize=3, scale=0.25) for plane in planes for step in steps])
-    out: Gradients = np.clip(stack, -CLIP_LEVELS, CLIP_LEVELS).astype(np.int8)
+    height, width = planes[0].shape
+    out = np.empty((2 * len(planes), height, width), np.int8)
+    steps = [(plane, step) for plane in planes for step in ((1, 0), (0, 1))]
+    for channel, (plane, step) in zip(out, steps, strict=True):
+        shifted = cv2.Sobel(plane, cv2.CV_8U, *step, ksize=3, scale=0.25 * PER_LEVEL, delta=128)
+        channel[:] = (shifted ^ 128).view(np.int8)
     out[:, :2] = out[:, -2:] = 0
     out[:, :, :2] = out[:, :, -2:] = 0
     return out
@@ -167,7 +173,7 @@ def _margin(template: Any, mask: Floats, plane: Gradients, at: tuple[int, int]) 
     field = plane[:, rows, columns].astype(np.float32)
     fit = sum(cv2.matchTemplate(field[c], template[c], cv2.TM_CCORR) for c in range(len(field)))
     energy = cv2.matchTemplate((field * field).sum(axis=0), mask, cv2.TM_CCORR)
-    least = NOISE_LEVELS**2 * float(mask.sum())
+    least = (NOISE_LEVELS * PER_LEVEL) ** 2 * float(mask.sum())
     length = float(np.linalg.norm(template)) + 1e-6
     correlation: Any = fit / (length * np.sqrt(np.maximum(energy, least)))
     here = float(correlation[above, before])
@@ -212,17 +218,21 @@ def _persistent(views: Sequence[View], plane: int, members: frozenset[int], tota
     """Connected regions of pixels whose gradients agree more than those of unlike pictures do by chance."""
     count = len(members)
     wide = total.astype(np.float32)
-    squared = (wide * wide).sum(axis=0)
-    agreement = squared / (count * np.maximum(energy, 1))
+    squared = sum(channel * channel for channel in wide)
     least = min(max(1 - CHANCE ** (1 / (count - 1)), AGREEMENT[0]), AGREEMENT[1])
-    mask = ((agreement > least) & (squared > (LEVELS_LEAST[plane] * count) ** 2)).astype(np.uint8)
-    mask = _without_lines(mask)
+    agrees = (squared > least * count * energy) & (squared > (LEVELS_LEAST[plane] * PER_LEVEL * count) ** 2)
+    mask = _without_lines(agrees.astype(np.uint8))
+    places = np.flatnonzero(mask)
+    if len(places) < PIXELS_LEAST:
+        return
     gap = max(round(GAP_SHARE * max(mask.shape)), 3) | 1
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8), borderValue=0)
     regions, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    surprise = np.where(mask > 0, -(count - 1) * np.log(np.maximum(1 - agreement, 1e-3)), 0)
-    sums = np.bincount(labels.ravel(), surprise.ravel(), minlength=regions)
-    pixels = np.bincount(labels.ravel(), mask.ravel(), minlength=regions)
+    agreement = squared.ravel()[places] / (count * energy.ravel()[places])
+    surprise = -(count - 1) * np.log(np.maximum(1 - agreement, 1e-3))
+    region_of = labels.ravel()[places]
+    sums = np.bincount(region_of, surprise, minlength=regions)
+    pixels = np.bincount(region_of, minlength=regions)
     worth = np.where(pixels >= PIXELS_LEAST, sums**2 / np.maximum(pixels, 1), 0)
     worth[0] = 0
     height, width = mask.shape

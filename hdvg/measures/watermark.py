@@ -16,9 +16,8 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, ClassVar
-
-import numpy as np
 
 from hdvg.captioners import Shot
 from hdvg.measures.persistence import Mark, View, candidates, leaders, look
@@ -67,7 +66,7 @@ class Watermark:
         evidence = _Evidence((*wanted, *others))
         if len(evidence.views) < VIEWS_LEAST:
             return [_row(None) for _ in wanted]
-        marks = _marks(evidence.views)
+        marks = _marks(evidence)
         return [_in_clip(shot, marks, evidence) for shot in wanted]
 
 
@@ -89,6 +88,7 @@ class _Evidence:
         numbers = {leader: number for number, leader in enumerate(dict.fromkeys(found))}
         self._member = {key: numbers[leader] for key, leader in zip(self._looks, found, strict=True)}
         self.views = [list(self._looks.values())[leader] for leader in numbers]
+        self.clips = [list(self._looks)[leader][0] for leader in numbers]
 
     def pictures(self, shot: Shot) -> list[tuple[View, int | None]]:
         """A clip's pictures, each with the number of the view that stands for it, if it is evidence."""
@@ -117,20 +117,26 @@ def _in_time(position: str) -> tuple[int, int]:
     return {"first": 0, "middle": 1, "last": 2}.get(name, 3), int(number) if number.isdigit() else 0
 
 
-def strength(margins: Any) -> float:
-    """What the views say of a candidate together: the mean of their margins, each capped."""
-    return float(np.clip(margins, -CAPPED, CAPPED).mean())
+def strength(margins: Sequence[float], clips: Sequence[str]) -> float:
+    """What the views say of a candidate together: the mean of their capped margins, first over each clip's, for what
+    stands still in one clip only is no mark of the others."""
+    by_clip: dict[str, list[float]] = {}
+    for margin, clip in zip(margins, clips, strict=True):
+        by_clip.setdefault(clip, []).append(min(max(margin, -CAPPED), CAPPED))
+    return fmean(fmean(some) for some in by_clip.values())
 
 
-def confidence(margins: Any) -> float:
-    """How surely a candidate is a mark, 0-1, from its margins in the views it was found in."""
-    even = EVEN + FEW_VIEWS / len(margins)
-    return 1 / (1 + math.exp(min((even - strength(margins)) / STEEP, 50)))
+def confidence(strong: float, count: int) -> float:
+    """How surely a candidate of a `strength` in so many views is a mark, 0-1."""
+    return 1 / (1 + math.exp(min((EVEN + FEW_VIEWS / count - strong) / STEEP, 50)))
 
 
-def _marks(views: Sequence[View]) -> list[_Judged]:
+def _marks(evidence: _Evidence) -> list[_Judged]:
     """The marks of a video, the surest first."""
-    judged = [_Judged(mark, confidence(mark.margins)) for mark in candidates(views)]
+    judged = []
+    for mark in candidates(evidence.views):
+        strong = strength(mark.margins.tolist(), [evidence.clips[number] for number in sorted(mark.members)])
+        judged.append(_Judged(mark, confidence(strong, len(mark.members))))
     return sorted((one for one in judged if one.confidence >= 0.05), key=lambda one: -one.confidence)
 
 
