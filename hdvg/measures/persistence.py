@@ -38,6 +38,9 @@ PIXELS_LEAST, CANDIDATES_MOST = 12, 6
 GAP_SHARE, LINE_SHARE = 0.012, 0.2
 """Of the long side: edges closer than the first belong together; straight lines longer than the second are no marks."""
 
+BRIDGED_PX = 9
+"""Gaps in a line that do not end it."""
+
 AROUND_PX, BESIDE_PX = 10, 3
 """A mark is looked for within so many pixels of its place; less than BESIDE_PX away it is still its place."""
 
@@ -132,10 +135,10 @@ def _same(one: View, other: View) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """A candidate: where it is, the sum of its gradients over `members`, and how it stands out in each of them.
+    """A candidate: where it is, and the sum of its gradients over `members`, the views (by number) that it was found in.
 
     `top`, `left` and `mask` (h, w) are in pixels of its plane, `total` is (C, h, w). `box` is left, top, width, height and
-    `area` the area of what it covers, in shares of the picture. `margins`: see `margin`.
+    `area` the area of what it covers, in shares of the picture.
     """
 
     plane: int
@@ -143,11 +146,9 @@ class Mark:
     left: int
     mask: Floats
     total: Floats
-    members: frozenset[int]
+    members: tuple[int, ...]
     box: tuple[float, float, float, float]
     area: float
-    pixels: int
-    margins: npt.NDArray[np.float64]
 
     def margin(self, view: View, *, without: View | None) -> float:
         """How much better the mark fits at its place than anywhere beside it, as a difference of correlations, -2 to 2.
@@ -166,20 +167,18 @@ class Mark:
 def _margin(template: Any, mask: Floats, plane: Gradients, at: tuple[int, int]) -> float:
     (top, left), (height, width) = at, mask.shape
     above, before = min(top, AROUND_PX), min(left, AROUND_PX)
-    rows, columns = (
-        slice(top - above, top + height + AROUND_PX),
-        slice(left - before, left + width + AROUND_PX),
-    )
-    field = plane[:, rows, columns].astype(np.float32)
-    fit = sum(cv2.matchTemplate(field[c], template[c], cv2.TM_CCORR) for c in range(len(field)))
+    part = plane[:, top - above : top + height + AROUND_PX, left - before : left + width + AROUND_PX]
+    field = np.zeros((len(plane), height + 2 * AROUND_PX, width + 2 * AROUND_PX), np.float32)
+    rows, columns = AROUND_PX - above, AROUND_PX - before
+    field[:, rows : rows + part.shape[1], columns : columns + part.shape[2]] = part
+    fit = sum(cv2.matchTemplate(one, other, cv2.TM_CCORR) for one, other in zip(field, template, strict=True))
     energy = cv2.matchTemplate((field * field).sum(axis=0), mask, cv2.TM_CCORR)
     least = (NOISE_LEVELS * PER_LEVEL) ** 2 * float(mask.sum())
     length = float(np.linalg.norm(template)) + 1e-6
     correlation: Any = fit / (length * np.sqrt(np.maximum(energy, least)))
-    here = float(correlation[above, before])
-    correlation[
-        max(above - BESIDE_PX + 1, 0) : above + BESIDE_PX, max(before - BESIDE_PX + 1, 0) : before + BESIDE_PX
-    ] = -1
+    here = float(correlation[AROUND_PX, AROUND_PX])
+    its_place = slice(AROUND_PX - BESIDE_PX + 1, AROUND_PX + BESIDE_PX)
+    correlation[its_place, its_place] = -1
     return here - float(correlation.max())
 
 
@@ -192,12 +191,12 @@ def _in_plane(views: Sequence[View], plane: int) -> Iterator[Mark]:
     quarters = [range(len(views) * at // 4, len(views) * (at + 1) // 4) for at in range(4)]
     sums = [_sums([views[number].planes[plane] for number in quarter]) for quarter in quarters]
     for first, last in WINDOWS:
-        members = frozenset(number for quarter in quarters[first:last] for number in quarter)
+        members = tuple(number for quarter in quarters[first:last] for number in quarter)
         if (first, last) != (0, 4) and len(members) < WINDOW_VIEWS:
             continue
         kept = [one for one in sums[first:last] if one is not None]
         total, energy = sum(one[0] for one in kept), sum(one[1] for one in kept)
-        yield from _persistent(views, plane, members, total, energy)
+        yield from _persistent(total, energy, plane=plane, members=members)
 
 
 def _sums(planes: Sequence[Gradients]) -> tuple[Any, Any] | None:
@@ -214,50 +213,62 @@ def _sums(planes: Sequence[Gradients]) -> tuple[Any, Any] | None:
     return total, energy
 
 
-def _persistent(views: Sequence[View], plane: int, members: frozenset[int], total: Any, energy: Any) -> Iterator[Mark]:
-    """Connected regions of pixels whose gradients agree more than those of unlike pictures do by chance."""
+def _persistent(total: Any, energy: Any, *, plane: int, members: tuple[int, ...]) -> Iterator[Mark]:
+    """Regions of pixels whose gradients agree more than those of unlike pictures do by chance, the most surprising first."""
     count = len(members)
     wide = total.astype(np.float32)
-    squared = sum(channel * channel for channel in wide)
+    squared: Any = sum(channel * channel for channel in wide)
     least = min(max(1 - CHANCE ** (1 / (count - 1)), AGREEMENT[0]), AGREEMENT[1])
     agrees = (squared > least * count * energy) & (squared > (LEVELS_LEAST[plane] * PER_LEVEL * count) ** 2)
     mask = _without_lines(agrees.astype(np.uint8))
     places = np.flatnonzero(mask)
+    agreement = squared.ravel()[places] / (count * energy.ravel()[places])
+    surprise = -(count - 1) * np.log(np.maximum(1 - agreement, 1e-3))
+    height, width = mask.shape
+    for region in _regions(mask, places, surprise):
+        rows, columns = slice(region.top, region.top + region.height), slice(region.left, region.left + region.width)
+        yield Mark(
+            plane=plane,
+            top=region.top,
+            left=region.left,
+            mask=cv2.dilate(region.pixels, np.ones((3, 3), np.uint8)).astype(np.float32),
+            total=wide[:, rows, columns].copy(),
+            members=members,
+            box=(region.left / width, region.top / height, region.width / width, region.height / height),
+            area=region.area / (height * width),
+        )
+
+
+@dataclass(frozen=True)
+class _Region:
+    """Pixels that lie close together: their bounding box, the area with the gaps between them closed, and which they are."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    area: int
+    pixels: Any
+
+
+def _regions(mask: Any, places: Any, surprise: Any) -> Iterator[_Region]:
+    """The regions of the mask by what they hold of surprise, sum and mean; `places` are its pixels, as flat indices."""
     if len(places) < PIXELS_LEAST:
         return
     gap = max(round(GAP_SHARE * max(mask.shape)), 3) | 1
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8), borderValue=0)
-    regions, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    agreement = squared.ravel()[places] / (count * energy.ravel()[places])
-    surprise = -(count - 1) * np.log(np.maximum(1 - agreement, 1e-3))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
     region_of = labels.ravel()[places]
-    sums = np.bincount(region_of, surprise, minlength=regions)
-    pixels = np.bincount(region_of, minlength=regions)
-    worth = np.where(pixels >= PIXELS_LEAST, sums**2 / np.maximum(pixels, 1), 0)
-    worth[0] = 0
-    height, width = mask.shape
-    for region in np.argsort(-worth, kind="stable")[:CANDIDATES_MOST]:
-        if worth[region] <= 0:
+    pixels = np.bincount(region_of, minlength=count)
+    worth = np.bincount(region_of, surprise, minlength=count) ** 2 / np.maximum(pixels, 1)
+    worth[pixels < PIXELS_LEAST] = worth[0] = 0
+    for number in np.argsort(-worth, kind="stable")[:CANDIDATES_MOST]:
+        if worth[number] <= 0:
             return
-        left, top, wide_px, tall_px, area = (int(one) for one in stats[region])
-        rows, columns = slice(top, top + tall_px), slice(left, left + wide_px)
-        own = ((labels[rows, columns] == region) & (mask[rows, columns] > 0)).astype(np.uint8)
-        grown = cv2.dilate(own, np.ones((3, 3), np.uint8)).astype(np.float32)
-        mark = Mark(
-            plane=plane,
-            top=top,
-            left=left,
-            mask=grown,
-            total=wide[:, rows, columns].copy(),
-            members=members,
-            box=(left / width, top / height, wide_px / width, tall_px / height),
-            area=area / (height * width),
-            pixels=int(pixels[region]),
-            margins=np.empty(0),
-        )
-        margins = [mark.margin(views[number], without=views[number]) for number in sorted(members)]
-        mark.__dict__["margins"] = np.array(margins)
-        yield mark
+        left, top, width, height, area = (int(one) for one in stats[number])
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        own = ((labels[rows, columns] == number) & (mask[rows, columns] > 0)).astype(np.uint8)
+        yield _Region(left, top, width, height, area, own)
 
 
 def _without_lines(mask: Any) -> Any:
@@ -265,9 +276,8 @@ def _without_lines(mask: Any) -> Any:
     length = max(round(LINE_SHARE * max(mask.shape)), 8)
     out = mask
     for kernel, grow in (((1, length), (5, 1)), ((length, 1), (1, 5))):
-        bridged = cv2.morphologyEx(
-            mask, cv2.MORPH_CLOSE, np.ones((1, 9) if kernel[0] == 1 else (9, 1), np.uint8), borderValue=0
-        )
+        along = np.ones((min(kernel[0], BRIDGED_PX), min(kernel[1], BRIDGED_PX)), np.uint8)
+        bridged = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, along, borderValue=0)
         lines = cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones(kernel, np.uint8), borderValue=0)
         out = out & (1 - cv2.dilate(lines, np.ones(grow, np.uint8)))
     return out

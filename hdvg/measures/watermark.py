@@ -135,8 +135,9 @@ def _marks(evidence: _Evidence) -> list[_Judged]:
     """The marks of a video, the surest first."""
     judged = []
     for mark in candidates(evidence.views):
-        strong = strength(mark.margins.tolist(), [evidence.clips[number] for number in sorted(mark.members)])
-        judged.append(_Judged(mark, confidence(strong, len(mark.members))))
+        views = [(evidence.views[number], evidence.clips[number]) for number in mark.members]
+        strong = strength([mark.margin(view, without=view) for view, _ in views], [clip for _, clip in views])
+        judged.append(_Judged(mark, confidence(strong, len(views))))
     return sorted((one for one in judged if one.confidence >= 0.05), key=lambda one: -one.confidence)
 
 
