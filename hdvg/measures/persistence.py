@@ -31,7 +31,7 @@ LEVELS_LEAST = (3.0, 2.5)
 CHANCE = 0.003
 """Share of the pixels of unlike pictures that may pass as persistent."""
 
-AGREEMENT = (0.25, 0.85)
+AGREEMENT = (0.25, 0.7)
 """Bounds of the agreement (0-1, squared length of the mean gradient over the mean squared length) that is asked for."""
 
 PIXELS_LEAST, CANDIDATES_MOST = 12, 6

@@ -6,8 +6,9 @@ clip alike; those that share their scenery count once, so a standing camera is n
 gradients is longer than those of unlike pictures can be by chance, there may be a mark; it is one if the mean of the
 *other* pictures is found again in each picture just there and not some pixels beside, which chance and long lines fail.
 
-What it cannot tell: one still scene has no evidence (null); what is fixed to the camera (a bonnet, a helmet's rim, the
-panes of a screen recording) stays put as a logo does; a mark in less than a quarter of the video's clips is missed.
+What it cannot tell: one still scene or two have no evidence, three none against a mark (null); what is fixed to the
+camera (a bonnet, a helmet's rim, the panes of a screen recording) stays put as a logo does; a mark in less than half of a
+video's clips is missed if these are few, in less than a quarter if they are many.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ EVIDENCE_MOST = 36
 
 VIEWS_LEAST = 3
 """With fewer unlike pictures nothing can be told."""
+
+DENIED_VIEWS = 4
+"""With fewer unlike pictures a mark may be told, but not that there is none: too many stay under what chance can do."""
 
 EVEN, STEEP, FEW_VIEWS = 0.03, 0.012, 0.34
 """The strength at which a mark is as likely as not, with many views; the scale on which that tips; what fewer views add."""
@@ -152,7 +156,9 @@ def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str,
         here = one.confidence * min(max(margin / CLEAR, 0.0), 1.0)
         if here > 0:
             found.append(_Judged(one.mark, here))
-    return _row(max((one.confidence for one in found), default=0.0), found)
+    surest = max((one.confidence for one in found), default=0.0)
+    is_told = surest >= 0.5 or len(evidence.views) >= DENIED_VIEWS
+    return _row(surest, found) if is_told else _row(None)
 
 
 def _margin(mark: Mark, view: View, number: int | None, views: Sequence[View]) -> float:

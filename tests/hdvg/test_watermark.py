@@ -94,21 +94,21 @@ def test_strong_marks_are_found_and_clean_footage_is_not_accused(bundled):
     """The gate of the bench in small: opacity 0.5-0.9, 3-12 % of the width, marks that nothing was tuned on."""
     random = np.random.default_rng(7)
     reels = Reels(bundled, random)
-    found = []
-    for number in range(20):
-        asked = Mark(
-            ("logo", "text")[number % 2],
-            "",
-            (0.03, 0.05, 0.08, 0.12)[number % 4],
-            (0.5, 0.7, 0.9)[number % 3],
-            "",
-            WHITE,
-        )
-        told = values(marked_case(reels, random, asked, part="held", number=number).shots)
-        found.append(float(np.median([value or 0.0 for value in told])) >= 0.5)
-    accused = [any((value or 0.0) >= 0.5 for value in values(case.shots)) for case in clean_cases(reels, 21)]
-    assert sum(found) >= 19
-    assert sum(accused) <= 1
+    sizes, opacities = (0.03, 0.05, 0.08, 0.12), (0.5, 0.7, 0.9)
+    found, silent = 0, 0
+    for number in range(32):
+        asked = Mark(("logo", "text")[number % 2], "", sizes[number % 4], opacities[number % 3], "", WHITE)
+        told = [
+            value
+            for value in values(marked_case(reels, random, asked, part="held", number=number).shots)
+            if value is not None
+        ]
+        silent += not told
+        found += bool(told) and float(np.median(told)) >= 0.5
+    accused = sum(any((value or 0.0) >= 0.5 for value in values(case.shots)) for case in clean_cases(reels, 28))
+    assert silent <= 3, "two unlike pictures tell nothing, and some reels have no more"
+    assert found / (32 - silent) >= 0.95
+    assert found / (found + accused) >= 0.95
 
 
 @pytest.mark.parametrize("is_single", [True, False])
