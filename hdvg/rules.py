@@ -80,13 +80,15 @@ class Rule:
         return {HOMES[column] for column in self.columns}
 
     def sql(self, quantiles: Quantiles) -> str:
-        """True if a clip passes, false if not, null if that is not known."""
+        """True if a clip passes, false if not; null if that is not known, as long as a measure it needs is not taken."""
         sides = []
         if self.low:
             sides.append(f"{self.column} {'>=' if self.low.closed else '>'} {self.low.sql(quantiles)}")
         if self.high:
             sides.append(f"{self.column} {'<=' if self.high.closed else '<'} {self.high.sql(quantiles)}")
-        return f"({' and '.join(sides) or self.text})"
+        told = " and ".join(f"{home}_status = 'ok'" for home in sorted(self.homes - {SPLIT}))
+        passes = f"({' and '.join(sides) or self.text})"
+        return f"(case when {told} then {passes} end)" if told else passes
 
     def margin(self, value: float | None, quantiles: Quantiles) -> float | None:
         """How far a value lies inside (positive) or outside the nearest bound, in the measure's unit."""

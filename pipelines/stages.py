@@ -200,10 +200,9 @@ def measure(work: Work) -> Iterator[Row]:
     packs = _Packs(work.dataset.store)
 
     def tell(items: list[Row]) -> list[Row]:
-        pictures = packs.video(items[0])
-        wanted = [Shot(item["clip_id"], pictures.get(item["clip_id"], {}), {}) for item in items]
         asked = {item["clip_id"] for item in items}
-        others = [Shot(name, some, {}) for name, some in pictures.items() if name not in asked]
+        others = [shot for name, shot in packs.video(items[0]).items() if name not in asked]
+        wanted = [packs.shot(item) for item in items]
         told = work.model.measure(wanted, others)
         return [
             {"video_id": item["video_id"], "clip_id": item["clip_id"]} | row
@@ -220,7 +219,7 @@ def caption(work: Work) -> Iterator[Row]:
     packs = _Packs(work.dataset.store)
 
     def write(items: list[Row]) -> list[Row]:
-        texts = work.model.caption([Shot(item["clip_id"], packs.pictures(item), item) for item in items])
+        texts = work.model.caption([Shot(item["clip_id"], packs.shot(item).keyframes, item) for item in items])
         return [
             _text(item, clean(text, lower_case=settings.lower_case))
             | {"captioner": work.model.name, "model": work.model.model}
@@ -242,21 +241,25 @@ class _Packs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pack = ""
-        self._pictures: dict[str, dict[str, bytes]] = {}
+        self._shots: dict[str, Shot] = {}
 
-    def pictures(self, item: Row) -> dict[str, bytes]:
-        """The JPEGs of a clip by their position."""
-        return self.video(item).get(item["clip_id"], {})
+    def shot(self, item: Row) -> Shot:
+        """A clip of which nothing is known but its keyframes and when it starts."""
+        return self.video(item).get(item["clip_id"], Shot(item["clip_id"], {}, {}))
 
-    def video(self, item: Row) -> dict[str, dict[str, bytes]]:
-        """The JPEGs of all clips of a clip's video."""
+    def video(self, item: Row) -> dict[str, Shot]:
+        """All clips of a clip's video, in order."""
         if item["keyframes"] != self._pack:
             path = self._store.find_media(item["keyframes"])
             if path is None:
                 raise ItemError(
                     "lost_source", f"keyframe pack {item['keyframes']} is gone; `hdvg verify` tells what else is"
                 )
-            self._pack, self._pictures = item["keyframes"], {}
-            for row in pq.read_table(path, columns=["clip_id", "position", "jpeg"]).to_pylist():
-                self._pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
-        return self._pictures
+            pictures: dict[str, dict[str, bytes]] = {}
+            starts: dict[str, int] = {}
+            for row in pq.read_table(path, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
+                pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
+                starts[row["clip_id"]] = min(starts.get(row["clip_id"], row["pts"]), row["pts"])
+            self._pack = item["keyframes"]
+            self._shots = {name: Shot(name, some, {"start_pts": starts[name]}) for name, some in pictures.items()}
+        return self._shots

@@ -7,7 +7,12 @@ from schemas.columns import INT, STR, column, table
 KEYFRAMES = table(
     [
         column("clip_id", STR, "the clip"),
-        column("position", STR, "`first`, `middle` or `last`: the middle of that third of the clip"),
+        column(
+            "position",
+            STR,
+            "`first`, `middle` or `last`: the middle of that third of the clip; `extra-0`, `extra-1`, ...: further "
+            "pictures in order, in a video of at most 3 clips, so that it has up to 12 in all",
+        ),
         column("frame", INT, "index of the frame in the source"),
         column("pts", INT, "its pts in the source"),
         column("width", INT, "width of the stored picture, px"),

@@ -54,7 +54,24 @@ NSFW = [
     column("nsfw_model", STR, "the network and the first 12 hex digits of its weights' sha256"),
 ]
 
+WATERMARK = [
+    column(
+        "watermark",
+        REAL,
+        "how surely a mark that stays put over the video (logo, watermark, burnt-in text, clock) is in the clip, 0-1; from 0.5 it "
+        "is taken for one; null where the video has too few unlike pictures to tell, as in one still scene",
+    ),
+    column("watermark_area", REAL, "share of the picture that such marks cover, 0-1; 0 without one"),
+    column(
+        "watermark_box",
+        STR,
+        "left,top,width,height of the largest sure mark in shares of the picture; null without one",
+    ),
+    column("watermark_model", STR, "name and version of the method"),
+]
+
 KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
+    "watermark": WATERMARK,
     "text": TEXT,
     "nsfw": NSFW,
 }

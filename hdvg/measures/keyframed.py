@@ -18,11 +18,12 @@ from hdvg.config import Measure
 #   `fingerprint(settings)` a static method, see `fingerprint` below
 #   `Class(settings)`       a `KeyframeMeasure`
 KEYFRAME_MEASURES: dict[str, str] = {
+    "watermark": "hdvg.measures.watermark:Watermark",
     "nsfw": "hdvg.measures.nsfw:Nsfw",
     "text": "hdvg.measures.text:Text",
 }
 
-TYPICAL_MS: dict[str, float] = {"nsfw": 41, "text": 128}
+TYPICAL_MS: dict[str, float] = {"watermark": 16, "nsfw": 41, "text": 128}
 """CPU time per clip of each, ms, by tests/bench/bench_measures.py: the first order of a new dataset."""
 
 ON_CPU = frozenset({"watermark"})

@@ -24,6 +24,9 @@ POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction
 HELD_MOST = 32
 """Samples that an open shot holds; when there are more, every other one goes."""
 
+FEW_CLIPS, ENOUGH_PICTURES = 3, 12
+"""A video of so few clips gets further keyframes, up to so many pictures in all: measures look at what stays put in them."""
+
 
 class Assembler:
     """Knows the clip that is open and what may still be needed for it.
@@ -44,6 +47,7 @@ class Assembler:
         self._looks: list[bytes] = []
         self._scores: list[float] = []
         self._samples = _Samples()
+        self._spare: list[tuple[int, Sample]] = []
         self._start = 0
         self._opens = ("start", 0)
         self._stitches: list[int] = []
@@ -74,6 +78,7 @@ class Assembler:
         if self._start < n_frames:
             self._pass(Transition(n_frames, n_frames, "end"))
         self.pts.pop()
+        self._add_extras()
 
     def _pass(self, transition: Transition) -> None:
         """One shot ends, the next begins."""
@@ -130,7 +135,25 @@ class Assembler:
         }
         clip["phash"] = picks["middle"].phash
         clip["keyframes"] = [self._write(name, pick) for name, pick in picks.items()]
+        picked = {one.index for one in picks.values()}
+        self._spare_some([one for one in chosen if one.index not in picked])
         self.clips.append(clip)
+
+    def _spare_some(self, samples: list[Sample]) -> None:
+        """Hold a closed clip's further samples while they may still become keyframes."""
+        number = len(self.clips)
+        if number == FEW_CLIPS:
+            self._spare = []
+        if number < FEW_CLIPS:
+            self._spare += [(number, one) for one in _spread(samples, ENOUGH_PICTURES - len(POSITIONS))]
+
+    def _add_extras(self) -> None:
+        """A video of few clips: further keyframes, evenly from the samples that its clips left over."""
+        positions = [0] * len(self.clips)
+        for number, one in _spread(self._spare, ENOUGH_PICTURES - len(POSITIONS) * len(self.clips)):
+            self.clips[number]["keyframes"].append(self._write(f"extra-{positions[number]}", one))
+            positions[number] += 1
+        self._spare = []
 
     def _span(self, end: int) -> dict[str, Any]:
         start, shape = self._start, self._shape
@@ -158,10 +181,16 @@ class Assembler:
         return sample(self._start, self.pts[self._start], np.repeat(grey[:, :, None], 3, axis=2))
 
     def _write(self, position: str, chosen: Sample) -> dict[str, Any]:
-        file = f"{len(self.clips)}-{position}.jpg"
+        file = f"{chosen.index}-{position}.jpg"
         (self._out / file).write_bytes(jpeg(chosen.picture, quality=self._settings["keyframe_quality"]))
         size = {"width": chosen.width, "height": chosen.height}
         return {"position": position, "frame": chosen.index, "pts": chosen.pts, "file": file} | size
+
+
+def _spread(ones: list[Any], most: int) -> list[Any]:
+    """At most so many of the list, evenly spread over it."""
+    count = min(most, len(ones))
+    return [ones[(2 * number + 1) * len(ones) // (2 * count)] for number in range(count)]
 
 
 def _detector(settings: dict[str, Any], time_base: Fraction) -> Detector:

@@ -139,9 +139,26 @@ def test_keyframes_lie_in_their_thirds(tmp_path, detector):
     found = scan(str(tmp_path / "a.mp4"), str(tmp_path), SPLIT | {"detector": detector}, 1, PIXELS)
     assert [clip["n_frames"] for clip in found["clips"]] == [300, 30, 40]
     for clip in found["clips"]:
-        for third, picture in enumerate(clip["keyframes"]):
+        for third, picture in enumerate(clip["keyframes"][:3]):
             at = (picture["frame"] - clip["start_frame"]) / clip["n_frames"]
             assert third / 3 <= at <= (third + 1) / 3
+            assert read_number(cv2.imread(str(tmp_path / picture["file"]), cv2.IMREAD_GRAYSCALE)) == picture["frame"]
+
+
+@pytest.mark.parametrize(
+    ("scenes", "extras"), [((300,), [9]), ((200, 150), [3, 3]), ((100,) * 3, [1] * 3), ((60,) * 4, [0] * 4)]
+)
+def test_video_of_few_clips_has_twelve_pictures(tmp_path, scenes, extras):
+    draw_scenes(tmp_path / "a.mp4", scene_frames=scenes, size=(192, 108))
+    found = scan(str(tmp_path / "a.mp4"), str(tmp_path), SPLIT, 1, PIXELS)
+    for clip, count in zip(found["clips"], extras, strict=True):
+        names = [picture["position"] for picture in clip["keyframes"]]
+        assert names == ["first", "middle", "last", *(f"extra-{number}" for number in range(count))]
+        frames = [picture["frame"] for picture in clip["keyframes"]]
+        assert len(set(frames)) == len(frames), "no frame is stored twice"
+        assert frames[3:] == sorted(frames[3:])
+        for picture in clip["keyframes"]:
+            assert clip["start_frame"] <= picture["frame"] < clip["end_frame"]
             assert read_number(cv2.imread(str(tmp_path / picture["file"]), cv2.IMREAD_GRAYSCALE)) == picture["frame"]
 
 

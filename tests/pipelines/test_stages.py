@@ -28,7 +28,10 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
     dataset.store.begin()
     packs = {}
     for video in "ab":
-        rows = [{"clip_id": f"{video}{number}", "position": "middle", "jpeg": b"%d" % number} for number in range(5)]
+        rows = [
+            {"clip_id": f"{video}{number}", "position": "middle", "pts": number, "jpeg": b"%d" % number}
+            for number in range(5)
+        ]
         with dataset.store.scratch() as scratch:
             pq.write_table(pa.Table.from_pylist(rows, schema=KEYFRAMES), scratch / "pack")
             packs[video] = dataset.store.put_media(scratch / "pack", "parquet")

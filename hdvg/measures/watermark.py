@@ -1,0 +1,204 @@
+"""Watermarks, logos and other laid-over marks by persistence: edges that stay where they are while the footage changes.
+
+After Dekel et al., "On the Effectiveness of Visible Watermarks" (CVPR 2017): what the pictures of a collection have in
+common in their gradients is the mark. The pictures are the keyframes of a video, of different shots and of one moving
+clip alike; those that share their scenery count once, so a standing camera is no evidence. Where the mean of the clipped
+gradients is longer than those of unlike pictures can be by chance, there may be a mark; it is one if the mean of the
+*other* pictures is found again in each picture just there and not some pixels beside, which chance and long lines fail.
+
+What it cannot tell: one still scene or two have no evidence, three none against a mark (null); what is fixed to the
+camera (a bonnet, a helmet's rim, the panes of a screen recording) stays put as a logo does; a mark in less than half of a
+video's clips is missed if these are few, in less than a quarter if they are many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, ClassVar
+
+from hdvg.captioners import Shot
+from hdvg.measures.persistence import Mark, View, candidates, leaders, look
+
+MODEL = "persistence-1"
+
+EVIDENCE_MOST = 36
+"""Pictures of a video that are evidence; evenly spread if it has more."""
+
+VIEWS_LEAST = 3
+"""With fewer unlike pictures nothing can be told."""
+
+DENIED_VIEWS = 4
+"""With fewer unlike pictures a mark may be told, but not that there is none: too many stay under what chance can do."""
+
+EVEN, STEEP, FEW_VIEWS = 0.03, 0.012, 0.34
+"""The strength at which a mark is as likely as not, with many views; the scale on which that tips; what fewer views add."""
+
+CAPPED = 0.2
+"""A picture counts for or against a mark with at most this margin."""
+
+CLEAR = 0.05
+"""The margin at which a mark is in one clip for certain, as far as it is a mark."""
+
+NEAR = 0.015
+"""Marks that are no further apart, in shares of the picture, are parts of one."""
+
+Key = tuple[str, str]
+Box = tuple[float, float, float, float]
+
+
+class Watermark:
+    """See the module. There is nothing to set: the threshold is the recipe's, and 0.5 is where precision and recall meet."""
+
+    needs: ClassVar[dict[str, str]] = {"cv2": "OpenCV"}
+    columns: ClassVar[tuple[str, ...]] = ("watermark", "watermark_area", "watermark_box", "watermark_model")
+    model = MODEL
+
+    def __init__(self, settings: object = None) -> None:
+        pass
+
+    @staticmethod
+    def fingerprint(settings: object = None) -> str:
+        """16 hex digits of the method's version."""
+        return hashlib.sha256(MODEL.encode()).hexdigest()[:16]
+
+    def measure(self, wanted: Sequence[Shot], others: Sequence[Shot] = ()) -> list[dict[str, Any]]:
+        """The columns of each wanted clip, in order. All clips are of one video; `others` are the rest of it."""
+        evidence = _Evidence((*wanted, *others))
+        if len(evidence.views) < VIEWS_LEAST:
+            return [_row(None) for _ in wanted]
+        marks = _marks(evidence)
+        return [_in_clip(shot, marks, evidence) for shot in wanted]
+
+
+class _Evidence:
+    """The pictures that are looked at together: `views` are unlike one another, in order of time."""
+
+    def __init__(self, shots: Sequence[Shot]) -> None:
+        keys = [(shot, name) for shot in sorted(shots, key=_order) for name in sorted(shot.keyframes, key=_in_time)]
+        count = min(len(keys), EVIDENCE_MOST)
+        chosen = [keys[(2 * number + 1) * len(keys) // (2 * count)] for number in range(count)]
+        self.shape: tuple[int, int] | None = None
+        self._looks: dict[Key, View] = {}
+        for shot, name in chosen:
+            view = look(shot.keyframes[name], self.shape)
+            if view is not None:
+                self.shape = view.shape
+                self._looks[shot.clip_id, name] = view
+        found = leaders(list(self._looks.values()))
+        numbers = {leader: number for number, leader in enumerate(dict.fromkeys(found))}
+        self._member = {key: numbers[leader] for key, leader in zip(self._looks, found, strict=True)}
+        self.views = [list(self._looks.values())[leader] for leader in numbers]
+        self.clips = [list(self._looks)[leader][0] for leader in numbers]
+
+    def pictures(self, shot: Shot) -> list[tuple[View, int | None]]:
+        """A clip's pictures, each with the number of the view that stands for it, if it is evidence."""
+        pairs = []
+        for name, jpeg in shot.keyframes.items():
+            key = shot.clip_id, name
+            view = self._looks.get(key) or look(jpeg, self.shape)
+            if view is not None:
+                pairs.append((view, self._member.get(key)))
+        return pairs
+
+
+@dataclass(frozen=True)
+class _Judged:
+    mark: Mark
+    confidence: float
+
+
+def _order(shot: Shot) -> tuple[float, str]:
+    return float(shot.measures.get("start_pts") or 0), shot.clip_id
+
+
+def _in_time(position: str) -> tuple[int, int]:
+    """First, middle, last, then the extra ones by number."""
+    name, _, number = position.partition("-")
+    return {"first": 0, "middle": 1, "last": 2}.get(name, 3), int(number) if number.isdigit() else 0
+
+
+def strength(margins: Sequence[float], clips: Sequence[str]) -> float:
+    """What the views say of a candidate together: the mean of their capped margins, first over each clip's, for what
+    stands still in one clip only is no mark of the others."""
+    by_clip: dict[str, list[float]] = {}
+    for margin, clip in zip(margins, clips, strict=True):
+        by_clip.setdefault(clip, []).append(min(max(margin, -CAPPED), CAPPED))
+    return fmean(fmean(some) for some in by_clip.values())
+
+
+def confidence(strong: float, count: int) -> float:
+    """How surely a candidate of a `strength` in so many views is a mark, 0-1."""
+    return 1 / (1 + math.exp(min((EVEN + FEW_VIEWS / count - strong) / STEEP, 50)))
+
+
+def _marks(evidence: _Evidence) -> list[_Judged]:
+    """The marks of a video, the surest first."""
+    judged = []
+    for mark in candidates(evidence.views):
+        views = [(evidence.views[number], evidence.clips[number]) for number in mark.members]
+        strong = strength([mark.margin(view, without=view) for view, _ in views], [clip for _, clip in views])
+        judged.append(_Judged(mark, confidence(strong, len(views))))
+    return sorted((one for one in judged if one.confidence >= 0.05), key=lambda one: -one.confidence)
+
+
+def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str, Any]:
+    """The row of a clip: the video's marks as far as they are in this clip's pictures."""
+    pictures = evidence.pictures(shot)
+    if not pictures:
+        return _row(None)
+    found: list[_Judged] = []
+    for one in marks:
+        margin = max(_margin(one.mark, view, number, evidence.views) for view, number in pictures)
+        here = one.confidence * min(max(margin / CLEAR, 0.0), 1.0)
+        if here > 0:
+            found.append(_Judged(one.mark, here))
+    surest = max((one.confidence for one in found), default=0.0)
+    is_told = surest >= 0.5 or len(evidence.views) >= DENIED_VIEWS
+    return _row(surest, found) if is_told else _row(None)
+
+
+def _margin(mark: Mark, view: View, number: int | None, views: Sequence[View]) -> float:
+    without = views[number] if number is not None and number in mark.members else None
+    return mark.margin(view, without=without)
+
+
+def _row(value: float | None, found: Sequence[_Judged] = ()) -> dict[str, Any]:
+    """The columns; the area is that of all marks at least half as sure as the surest, the box that of the largest of them."""
+    row: dict[str, Any] = {"watermark": value, "watermark_area": None if value is None else 0.0, "watermark_box": None}
+    sure = [one.mark for one in found if one.confidence >= 0.5 * (value or 0)]
+    if sure:
+        kept = _apart(sorted(sure, key=lambda mark: -mark.area))
+        row["watermark_area"] = min(sum(mark.area for mark in kept), 1.0)
+        row["watermark_box"] = ",".join(f"{share:.4f}" for share in _around([mark.box for mark in kept]))
+    return row | {"watermark_model": MODEL}
+
+
+def _apart(marks: Sequence[Mark]) -> list[Mark]:
+    """Marks that do not lie in one another: the same mark is found in luma, in chroma and in several runs of clips."""
+    kept: list[Mark] = []
+    for mark in marks:
+        if not any(_overlap(mark.box, other.box) > 0.3 for other in kept):
+            kept.append(mark)
+    return kept
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """The first box, grown to hold those that lie close by it: a logo's parts, the words of a line."""
+    left, top, wide, tall = boxes[0]
+    for other in boxes[1:]:
+        if _overlap((left - NEAR, top - NEAR, wide + 2 * NEAR, tall + 2 * NEAR), other) > 0:
+            right, bottom = max(left + wide, other[0] + other[2]), max(top + tall, other[1] + other[3])
+            left, top = min(left, other[0]), min(top, other[1])
+            wide, tall = right - left, bottom - top
+    return left, top, wide, tall
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Shared area over the smaller box's."""
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    tall = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return max(wide, 0) * max(tall, 0) / min(one[2] * one[3], other[2] * other[3])
