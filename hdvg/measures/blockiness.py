@@ -1,4 +1,4 @@
-"""Blockiness: how much larger steps are at the edges of 8 px blocks than inside, about once a second, in full size."""
+"""Blockiness: how much larger steps are at the edges of 8 px blocks than inside, about every two seconds, in full size."""
 
 from __future__ import annotations
 

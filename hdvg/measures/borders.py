@@ -1,4 +1,4 @@
-"""Borders: the part of the picture that is not bars of black or another flat colour, about once a second."""
+"""Borders: the part of the picture that is not bars of black or another flat colour, about every two seconds."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Colour:
         self.series = {"colourfulness": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
+        if view.look:
             blue, green, red = np.moveaxis(view.bgr[::3, ::3].astype(np.int32), 2, 0)
             opposed = red - green, red + green - 2 * blue
             (rg, rg_std), (yb, yb_std) = (

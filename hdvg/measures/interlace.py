@@ -1,4 +1,4 @@
-"""Interlace: frames in which two moments are woven together line by line, about once a second, in full size."""
+"""Interlace: frames in which two moments are woven together line by line, about every two seconds, in full size."""
 
 from __future__ import annotations
 

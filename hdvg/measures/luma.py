@@ -29,10 +29,10 @@ class Luma:
         self.series = {name: Series() for name in ("luma_mean", "luma_std", "black_share")}
 
     def see(self, view: View) -> None:
-        mean, std = cv2.meanStdDev(view.grey)
-        dark = mean[0, 0] <= BRIGHTEST_BLACK and _share_below(view.grey) >= BLACK_PIXELS
-        self.series["luma_mean"].add(view.index, float(mean[0, 0]))
-        self.series["luma_std"].add(view.index, float(std[0, 0]))
+        mean, std = (float(one[0, 0]) for one in cv2.meanStdDev(view.grey))
+        dark = mean <= BRIGHTEST_BLACK and _share_below(view.grey) >= BLACK_PIXELS
+        self.series["luma_mean"].add(view.index, mean)
+        self.series["luma_std"].add(view.index, std)
         self.series["black_share"].add(view.index, float(dark))
 
     @staticmethod

@@ -38,7 +38,7 @@ class Motion:
     columns: ClassVar[tuple[str, ...]] = ("motion_px_s", "camera_px_s", "local_px_s", "shake_px_s")
 
     def __init__(self) -> None:
-        self.series = {name: Series() for name in ("flow", "speed", "stare")}
+        self.series = {name: Series() for name in ("flow", "speed", "look")}
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(1)
         self._flow.setPatchStride(6)
@@ -48,26 +48,25 @@ class Motion:
     def see(self, view: View) -> None:
         """A segment's first frame is known only to the segment before; so its pair is looked at, and counts if it may."""
         before, self._before = self._before, view
-        if view.stare:
-            self.series["stare"].add(view.index, 1.0)
-        if before is None or not (view.stare or before.stare):
+        if view.look:
+            self.series["look"].add(view.index, 1.0)
+        if before is None or not (view.look or before.look):
             return
         pair = _small(before.grey), _small(view.grey)
         if min(pair[1].shape) < LEAST_PX:
             return
         flow = np.asarray(self._flow.calc(*pair, None), dtype=np.float32)  # type: ignore[call-overload]  # None: no first guess
-        flow *= STATED_WIDTH_PX / pair[1].shape[1]
-        speed = np.sqrt(np.square(flow[::2, ::2, 0]) + np.square(flow[::2, ::2, 1]))
-        self.series["speed"].add(view.index, float(speed.mean(dtype=np.float64)))
-        self.series["flow"].add(
-            view.index, np.asarray(cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA), np.float16)
-        )
+        scale = STATED_WIDTH_PX / pair[1].shape[1]
+        some = flow[1::4, 1::4].astype(np.float64)
+        self.series["speed"].add(view.index, scale * float(np.hypot(some[..., 0], some[..., 1]).mean()))
+        coarse = cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
+        self.series["flow"].add(view.index, (coarse * scale).astype(np.float16))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:
         indices, speed = clip.values("speed", skip=1)
-        stares = clip.values("stare")[0]
-        counts = np.isin(indices, stares) | np.isin(indices - 1, stares)
+        looks = clip.values("look")[0]
+        counts = np.isin(indices, looks) | np.isin(indices - 1, looks)
         indices, speed = indices[counts], speed[counts]
         if not len(indices):
             return dict.fromkeys(Motion.columns)
@@ -79,7 +78,7 @@ class Motion:
             "motion_px_s": float(np.mean(speed * per_s)),
             "camera_px_s": float(np.mean(np.hypot(*camera.T).T.mean(axis=1) * per_s)),
             "local_px_s": float(np.mean(np.hypot(*(flow - camera).T).T.mean(axis=1) * per_s)),
-            "shake_px_s": _shake(clip, indices, stares, middle * per_s[:, None]),
+            "shake_px_s": _shake(clip, indices, looks, middle * per_s[:, None]),
         }
 
 
@@ -108,11 +107,11 @@ def camera_motion(flow: Numbers) -> tuple[Numbers, Numbers]:
     return camera, terms[:, 0]
 
 
-def _shake(clip: Clip, indices: npt.NDArray[np.int64], stares: npt.NDArray[np.int64], middle: Numbers) -> float | None:
-    """Mean change of the motion (n, 2) between the pairs before and after a frame that is stared at."""
+def _shake(clip: Clip, indices: npt.NDArray[np.int64], looks: npt.NDArray[np.int64], middle: Numbers) -> float | None:
+    """Mean change of the motion (n, 2) between the pairs before and after a frame that is looked at."""
     ones, change = clip.values("change", skip=1)
     moves = np.isin(indices, ones[change >= STILL_LEVELS])
-    first = np.flatnonzero((np.diff(indices) == 1) & np.isin(indices[:-1], stares))
+    first = np.flatnonzero((np.diff(indices) == 1) & np.isin(indices[:-1], looks))
     if len(first) and not moves.any():
         return 0.0
     first = first[moves[first] & moves[first + 1]]

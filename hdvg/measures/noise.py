@@ -1,4 +1,4 @@
-"""Noise: how much the levels of plain places scatter, about once a second, in full size."""
+"""Noise: how much the levels of plain places scatter, about every two seconds, in full size."""
 
 from __future__ import annotations
 

@@ -31,8 +31,11 @@ class View:
     luma_span: float = 255.0
     glance: bool = True
     """One of two frames a second or so, or where a new shot may begin."""
+    look: bool = True
+    """One a second or so, or where a new shot may begin."""
     stare: bool = True
-    """One a second or so, or where a new shot may begin: a picture that others are made from, for only these are deblocked."""
+    """One in two seconds or so, or where a new shot may begin, for looks in full size: a picture that others are made
+    from, for only these are deblocked."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Sharpness: the variance of the Laplacian, about once a second."""
+"""Sharpness: the variance of the Laplacian, about every two seconds."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ THUMB = (48, 27)
 
 SAMPLES_PER_S = 2
 GLANCES_PER_S = 2
-STARES_PER_S = 1
+LOOKS_PER_S = 1
+STARES_PER_S = 0.5
 FRESH_LEVELS = 12.0
 LATELY = 3
 """A new shot may begin where a frame's score is over 12, and over twice that of so many before it."""
@@ -158,15 +159,16 @@ class _Attention:
         self._waits = True
 
     def __call__(self, picture: av.VideoFrame, seconds: float, *, fresh: bool) -> dict[str, bool]:
-        """View's `glance` and `stare`."""
+        """View's `glance`, `look` and `stare`."""
         before_s, self._before_s = self._before_s, seconds
         self._waits |= fresh or _passes(before_s, seconds, STARES_PER_S)
         stare = self._waits and picture.pict_type != PictureType.B
         self._waits &= not stare
-        return {"glance": fresh or _passes(before_s, seconds, GLANCES_PER_S), "stare": stare}
+        glance, look = (fresh or _passes(before_s, seconds, per_s) for per_s in (GLANCES_PER_S, LOOKS_PER_S))
+        return {"glance": glance, "look": look, "stare": stare}
 
 
-def _passes(before_s: float | None, seconds: float, per_s: int) -> bool:
+def _passes(before_s: float | None, seconds: float, per_s: float) -> bool:
     return before_s is None or int(before_s * per_s) != int(seconds * per_s)
 
 

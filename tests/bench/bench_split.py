@@ -115,7 +115,8 @@ def views(path: Path, width: int) -> Iterator[View]:
         if not decoded:
             break
         small = cv2.resize(bgr, (width, round(bgr.shape[0] * width / bgr.shape[1])))
-        attention = {"glance": index % round(fps / 2) == 0, "stare": index % round(fps) == 0}
+        attention = {"glance": index % round(fps / 2) == 0, "look": index % round(fps) == 0}
+        attention["stare"] = index % round(2 * fps) == 0
         reduced, whole = (lambda wide, bgr=bgr: _at_width(bgr, wide)), (lambda bgr=bgr: _grey(bgr))
         yield View(index, index / fps, _grey(small), small, reduced, whole, **attention)
         index += 1
