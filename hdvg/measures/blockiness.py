@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 BLOCK_PX = 8
 LINES = 16
@@ -21,15 +21,15 @@ class Blockiness:
     elsewhere and are not seen. None for pictures under 32 px."""
 
     columns: ClassVar[tuple[str, ...]] = ("blockiness",)
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"blockiness": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
-            found = blockiness(view.luma())
-            if found is not None:
-                self.series["blockiness"].add(view.index, found)
+        found = blockiness(view.luma())
+        if found is not None:
+            self.series["blockiness"].add(view.index, found)
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

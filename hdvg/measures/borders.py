@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 FLAT_LEVELS = 8
 FLAT_PIXELS = 0.98
@@ -32,20 +32,20 @@ class Borders:
     least, so that dark scenes have none. None where every frame looked at is flat all over."""
 
     columns: ClassVar[tuple[str, ...]] = ("active_width", "active_height", "active_share", "active_aspect")
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"bars": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
-            turned = [np.rot90(view.grey, turns) for turns in range(4)]
-            thick = [_bar(grey) for grey in turned]
-            if any(share > 0 for share in thick):
-                luma = view.luma()
-                ends = [_edge(np.rot90(luma, turns), share) for turns, share in enumerate(thick)]
-            else:
-                ends = [(0.0, False)] * 4
-            self.series["bars"].add(view.index, np.array(ends, np.float64))
+        turned = [np.rot90(view.grey, turns) for turns in range(4)]
+        thick = [_bar(grey) for grey in turned]
+        if any(share > 0 for share in thick):
+            luma = view.luma()
+            ends = [_edge(np.rot90(luma, turns), share) for turns, share in enumerate(thick)]
+        else:
+            ends = [(0.0, False)] * 4
+        self.series["bars"].add(view.index, np.array(ends, np.float64))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

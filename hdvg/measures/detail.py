@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 LINES = 32
 WINDOW_PX = 32
@@ -26,15 +26,15 @@ class Detail:
     None where no frame has a dozen strong edges; strong compression (x264 beyond about crf 23) reads as detail."""
 
     columns: ClassVar[tuple[str, ...]] = ("detail_height_px",)
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"detail": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
-            share = detail_share(view.luma(), view.luma_span)
-            if share is not None:
-                self.series["detail"].add(view.index, share)
+        share = detail_share(view.luma(), view.luma_span)
+        if share is not None:
+            self.series["detail"].add(view.index, share)
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import cv2
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 DARK_LEVEL = 10
 BRIGHT_LEVEL = 245
@@ -17,14 +17,14 @@ class Exposure:
     black bars count."""
 
     columns: ClassVar[tuple[str, ...]] = ("under_share", "over_share")
+    sees: ClassVar[Sight] = "glance"
 
     def __init__(self) -> None:
         self.series = {name: Series() for name in self.columns}
 
     def see(self, view: View) -> None:
-        if view.glance:
-            self.series["under_share"].add(view.index, 1 - _share_above(view.grey, DARK_LEVEL))
-            self.series["over_share"].add(view.index, _share_above(view.grey, BRIGHT_LEVEL - 1))
+        self.series["under_share"].add(view.index, 1 - _share_above(view.grey, DARK_LEVEL))
+        self.series["over_share"].add(view.index, _share_above(view.grey, BRIGHT_LEVEL - 1))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 EVERY_PX = 8
 """One column in so many is looked at."""
@@ -25,15 +25,15 @@ class Interlace:
     woven picture was scaled. None for pictures under 32 lines."""
 
     columns: ClassVar[tuple[str, ...]] = ("interlace_share",)
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"interlace_share": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
-            share = combed_share(view.luma())
-            if share is not None:
-                self.series["interlace_share"].add(view.index, float(share >= COMBED_BLOCKS))
+        share = combed_share(view.luma())
+        if share is not None:
+            self.series["interlace_share"].add(view.index, float(share >= COMBED_BLOCKS))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 BLACK_LEVEL = 32
 BLACK_PIXELS = 0.98
@@ -24,6 +24,7 @@ class Luma:
     of what the brightness jumps by from frame to frame), None for less than three frames."""
 
     columns: ClassVar[tuple[str, ...]] = ("luma_mean", "luma_std", "black_share", "flicker_levels")
+    sees: ClassVar[Sight] = "frame"
 
     def __init__(self) -> None:
         self.series = {name: Series() for name in ("luma_mean", "luma_std", "black_share")}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 from hdvg.measures.stillness import STILL_LEVELS
 
 WIDTH_PX = 128
@@ -36,6 +36,7 @@ class Motion:
     """
 
     columns: ClassVar[tuple[str, ...]] = ("motion_px_s", "camera_px_s", "local_px_s", "shake_px_s")
+    sees: ClassVar[Sight] = "frame"
 
     def __init__(self) -> None:
         self.series = {name: Series() for name in ("flow", "speed", "look")}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 BANDS = 4
 BLOCK_PX = 16
@@ -25,15 +25,15 @@ class Noise:
     rows, levels (0-255); what compression smoothed has none. None where almost all is black or white."""
 
     columns: ClassVar[tuple[str, ...]] = ("noise_levels",)
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"noise_levels": Series()}
 
     def see(self, view: View) -> None:
-        if view.stare:
-            sigma = noise(view.luma(), view.luma_span)
-            if sigma is not None:
-                self.series["noise_levels"].add(view.index, sigma * 255 / view.luma_span)
+        sigma = noise(view.luma(), view.luma_span)
+        if sigma is not None:
+            self.series["noise_levels"].add(view.index, sigma * 255 / view.luma_span)
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

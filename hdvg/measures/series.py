@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import numpy.typing as npt
 Picture = npt.NDArray[np.uint8]
 Values = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
 """Frame indices (n,), increasing, and the value at each, (n, ...); a series without values has (0,) of both."""
+
+Sight = Literal["frame", "glance", "look", "stare"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,8 @@ class View:
     at_width: Callable[[int], Picture]
     luma: Callable[[], Picture]
     luma_span: float = 255.0
-    glance: bool = True
-    """One of two frames a second or so, or where a new shot may begin."""
     look: bool = True
-    """One a second or so, or where a new shot may begin."""
-    stare: bool = True
-    """One in two seconds or so, or where a new shot may begin, for looks in full size: a picture that others are made
-    from, for only these are deblocked."""
+    """Whether it is one of the frames that some measures see only."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,16 @@ class Clip:
 
 
 class Measure(Protocol):
-    """Sees every frame once and remembers numbers; asked of a clip, it makes the clip's `columns` of them.
+    """Sees frames once and remembers numbers; asked of a clip, it makes the clip's `columns` of them.
+
+    `sees` says which: "frame", all; and, each also where a new shot may begin: "glance", two a second or so; "look", one
+    a second; "stare", one in two seconds, and one that others are made from, for only these are deblocked.
 
     A number may depend on its frame and the one before, not on what came earlier: a video taken apart has the same ones.
     """
 
     columns: ClassVar[tuple[str, ...]]
+    sees: ClassVar[Sight]
     series: dict[str, Series]
 
     def see(self, view: View) -> None: ...

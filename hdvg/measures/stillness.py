@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, View
+from hdvg.measures.series import Clip, Picture, Series, Sight, View
 
 STILL_LEVELS = 0.5
 SLIDE_S = 0.5
@@ -29,6 +29,7 @@ class Stillness:
     jump_levels: the largest difference over the largest other one within 0.2 s, 0-255. None for a clip of one frame."""
 
     columns: ClassVar[tuple[str, ...]] = ("static_share", "freeze_share", "slideshow_share", "jump_levels")
+    sees: ClassVar[Sight] = "frame"
 
     def __init__(self) -> None:
         self.series = {"change": Series()}

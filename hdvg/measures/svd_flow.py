@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from hdvg.measures.series import Clip, Series, View
+from hdvg.measures.series import Clip, Series, Sight, View
 
 SHORT_SIDE_PX = 16
 STEP_S = 0.5
@@ -21,16 +21,16 @@ class SvdFlow:
     frames to compare."""
 
     columns: ClassVar[tuple[str, ...]] = ("svd_flow_px",)
+    sees: ClassVar[Sight] = "glance"
 
     def __init__(self) -> None:
         self.series = {"tiny": Series()}
 
     def see(self, view: View) -> None:
-        if view.glance:
-            height, width = view.grey.shape
-            scale = SHORT_SIDE_PX / min(height, width)
-            size = max(round(width * scale), 1), max(round(height * scale), 1)
-            self.series["tiny"].add(view.index, cv2.resize(view.grey, size, interpolation=cv2.INTER_AREA))
+        height, width = view.grey.shape
+        scale = SHORT_SIDE_PX / min(height, width)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        self.series["tiny"].add(view.index, cv2.resize(view.grey, size, interpolation=cv2.INTER_AREA))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.measures import MEASURES, phash
-from hdvg.measures.series import Picture, Values, View
+from hdvg.measures.series import Picture, Sight, Values, View
 from hdvg.media.decode import Frame
 from hdvg.shots import NETWORKS
 from hdvg.shots.scores import SCORES
@@ -24,9 +24,8 @@ THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
 SAMPLES_PER_S = 2
-GLANCES_PER_S = 2
-LOOKS_PER_S = 1
-STARES_PER_S = 0.5
+PER_S: dict[Sight, float] = {"glance": 2, "look": 1, "stare": 0.5}
+"""How often measures look closer."""
 FRESH_LEVELS = 12.0
 LATELY = 3
 """A new shot may begin where a frame's score is over 12, and over twice that of so many before it."""
@@ -113,10 +112,11 @@ class Features:
         self._lately.append(content)
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         luma = Luminance(frame.picture, self._scaler)
-        attention = self._attention(frame.picture, seconds, fresh=fresh)
-        view = View(row, seconds, grey, bgr, luma.at_width, luma.full, luma.span, **attention)  # type: ignore[arg-type]  # cv2 types no uint8
+        sights = self._attention(frame.picture, seconds, fresh=fresh)
+        view = View(row, seconds, grey, bgr, luma.at_width, luma.full, luma.span, "look" in sights)  # type: ignore[arg-type]  # cv2 types no uint8
         for measure in self._measures:
-            measure.see(view)
+            if measure.sees in sights:
+                measure.see(view)
         self._pts.append(frame.pts)
         self._looks.append(self._look(grey))
         if self._with_thumbs:
@@ -158,14 +158,15 @@ class _Attention:
         self._before_s: float | None = None
         self._waits = True
 
-    def __call__(self, picture: av.VideoFrame, seconds: float, *, fresh: bool) -> dict[str, bool]:
-        """View's `glance`, `look` and `stare`."""
+    def __call__(self, picture: av.VideoFrame, seconds: float, *, fresh: bool) -> set[Sight]:
+        """What the frame is to measures."""
         before_s, self._before_s = self._before_s, seconds
-        self._waits |= fresh or _passes(before_s, seconds, STARES_PER_S)
-        stare = self._waits and picture.pict_type != PictureType.B
-        self._waits &= not stare
-        glance, look = (fresh or _passes(before_s, seconds, per_s) for per_s in (GLANCES_PER_S, LOOKS_PER_S))
-        return {"glance": glance, "look": look, "stare": stare}
+        sights: set[Sight] = {sight for sight, per_s in PER_S.items() if fresh or _passes(before_s, seconds, per_s)}
+        self._waits |= "stare" in sights
+        if self._waits and picture.pict_type != PictureType.B:
+            self._waits = False
+            return sights | {"frame", "stare"}
+        return sights - {"stare"} | {"frame"}
 
 
 def _passes(before_s: float | None, seconds: float, per_s: float) -> bool:
