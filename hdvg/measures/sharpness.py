@@ -1,29 +1,30 @@
-"""Sharpness: the variance of the Laplacian, about once a second and where a new shot may begin."""
+"""Sharpness: the variance of the Laplacian, about every two seconds."""
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import cv2
 
-from hdvg.measures.series import Series, View
+from hdvg.measures.series import Clip, Series, Sight, View
 
 WIDTH_PX = 640
-EVERY_S = 1.0
 
 
 class Sharpness:
     """sharpness: variance of the Laplacian of luminance at up to 640 px width (Pech-Pacheco et al. 2000); higher is sharper."""
 
-    columns: ClassVar = {"sharpness": 0}
+    columns: ClassVar[tuple[str, ...]] = ("sharpness",)
+    sees: ClassVar[Sight] = "stare"
 
     def __init__(self) -> None:
         self.series = {"sharpness": Series()}
-        self._next_s = -math.inf
 
     def see(self, view: View) -> None:
-        if view.fresh or view.seconds >= self._next_s:
-            self._next_s = view.seconds + EVERY_S
-            deviation = cv2.meanStdDev(cv2.Laplacian(view.at_width(WIDTH_PX), cv2.CV_32F))[1]
-            self.series["sharpness"].add(view.index, float(deviation[0, 0]) ** 2)
+        edges = cv2.Laplacian(view.at_width(WIDTH_PX), cv2.CV_16S)
+        squares, mean = cv2.norm(edges, cv2.NORM_L2SQR) / edges.size, cv2.sumElems(edges)[0] / edges.size
+        self.series["sharpness"].add(view.index, squares - mean**2)
+
+    @staticmethod
+    def of_clip(clip: Clip) -> dict[str, float | None]:
+        return {"sharpness": clip.mean("sharpness")}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hdvg.measures import MEASURES
-from hdvg.measures.series import Series
+from hdvg.measures.series import Clip, Series
 from hdvg.media.features import Chunk, Sample, jpeg, sample
 from hdvg.shots.detectors import Detector, Transition, make_detector
 from hdvg.shots.divide import divide
@@ -42,8 +42,7 @@ class Assembler:
         self._settings = settings
         self._out = out
         self._detector = _detector(settings, time_base)
-        self._skipped = {name: skipped for make in MEASURES.values() for name, skipped in make.columns.items()}
-        self._series = {name: Series() for name in self._skipped}
+        self._series = {name: Series() for make in MEASURES.values() for name in make().series}
         self._looks: list[bytes] = []
         self._scores: list[float] = []
         self._samples = _Samples()
@@ -124,9 +123,7 @@ class Assembler:
         clip |= {"opens_with": self._opens[0], "opens_frames": self._opens[1]}
         clip |= {"closes_with": closes[0], "closes_frames": closes[1]}
         clip |= {"first_look": self._looks[self._start].hex(), "last_look": self._looks[end - 1].hex()}
-        for name, series in self._series.items():
-            clip[name] = series.mean(self._start + self._skipped[name], end)
-            series.forget(end)
+        clip |= self._measured(end)
         chosen = self._samples.close(self._start, end) or [self._look_sample()]
         last = end - 1 - self._start
         picks = {
@@ -154,6 +151,17 @@ class Assembler:
             self.clips[number]["keyframes"].append(self._write(f"extra-{positions[number]}", one))
             positions[number] += 1
         self._spare = []
+
+    def _measured(self, end: int) -> dict[str, float | None]:
+        """The measures of the open clip, whose numbers are then forgotten."""
+        seconds = np.array(
+            [float((pts - self.pts[self._start]) * self._time_base) for pts in self.pts[self._start : end + 1]]
+        )
+        seen = Clip(self._start, end, seconds, self._shape, self._series)
+        found = {name: value for measure in MEASURES.values() for name, value in measure.of_clip(seen).items()}
+        for series in self._series.values():
+            series.forget(end)
+        return found
 
     def _span(self, end: int) -> dict[str, Any]:
         start, shape = self._start, self._shape

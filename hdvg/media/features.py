@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.measures import MEASURES, phash
-from hdvg.measures.series import Values, View
+from hdvg.measures.series import Picture, Sight, Values, View
 from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
 from hdvg.shots import NETWORKS
@@ -23,10 +25,18 @@ THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
 SAMPLES_PER_S = 2
+PER_S: dict[Sight, float] = {"glance": 2, "look": 1, "stare": 0.5}
+"""How often measures look closer."""
 FRESH_LEVELS = 12.0
+LATELY = 3
+"""A new shot may begin where a frame's score is over 12, and over twice that of so many before it."""
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
-Picture = npt.NDArray[np.uint8]
+LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
+"""Formats whose first plane is luminance, a byte a pixel."""
+
+FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+"""Levels 0-255 of levels 16-235."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,9 @@ class Features:
         self._scores = {name: SCORES[name]() for name in sorted(names)}
         self._measures = [make() for make in MEASURES.values()]
         self._blocked = Pictures.of(settings)
+        self._attention = _Attention()
         self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
-        self._score = 0.0
+        self._lately = deque([0.0] * LATELY, LATELY)
         self._sampled = -1
         self._clear()
 
@@ -98,14 +109,18 @@ class Features:
         bgr, scored = self._analysis(frame.picture)
         for name, score in self._scores.items():
             self._rows[name].append(score(scored))
-        before, self._score = self._score, self._rows["content"][-1]
-        fresh = self._score >= FRESH_LEVELS and self._score >= 2 * before
+        content = self._rows["content"][-1]
+        fresh = content >= FRESH_LEVELS and content >= 2 * max(self._lately)
+        self._lately.append(content)
         grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
         if self._blocked.hashes:
             self._blocked.refuse(phash(upright(grey, self._turn)))
-        view = View(row, seconds, grey, lambda width: self._at_width(frame.picture, width), fresh)  # type: ignore[arg-type]  # cv2 types no uint8
+        luma = Luminance(frame.picture, self._scaler)
+        sights = self._attention(frame.picture, seconds, fresh=fresh)
+        view = View(row, seconds, grey, bgr, luma.at_width, luma.full, luma.span, "look" in sights)  # type: ignore[arg-type]  # cv2 types no uint8
         for measure in self._measures:
-            measure.see(view)
+            if measure.sees in sights:
+                measure.see(view)
         self._pts.append(frame.pts)
         self._looks.append(self._look(grey))
         if self._with_thumbs:
@@ -131,14 +146,62 @@ class Features:
         look: Picture = cv2.resize(upright(grey, self._turn), (8, 8), interpolation=cv2.INTER_AREA)
         return look
 
-    def _at_width(self, picture: av.VideoFrame, width: int) -> Picture:
-        width = min(width, picture.width)
-        height = max(round(picture.height * width / picture.width), 1)
-        return self._scaler(picture, (width, height), "gray", "AREA")
-
     def _sample(self, frame: Frame, row: int) -> Sample:
         small = self._sampler(frame.picture, self._sample_size, "bgr24", "AREA")
         return sample(row, frame.pts, upright(small, self._turn))
+
+
+class _Attention:
+    """Which frames are looked at more closely, by nothing but themselves and the frame before.
+
+    Stares wait for an I or P picture: others may be decoded without deblocking (see `open_video`). A segment begins with
+    one, so nothing waits across its start.
+    """
+
+    def __init__(self) -> None:
+        self._before_s: float | None = None
+        self._waits = True
+
+    def __call__(self, picture: av.VideoFrame, seconds: float, *, fresh: bool) -> set[Sight]:
+        """What the frame is to measures."""
+        before_s, self._before_s = self._before_s, seconds
+        sights: set[Sight] = {sight for sight, per_s in PER_S.items() if fresh or _passes(before_s, seconds, per_s)}
+        self._waits |= "stare" in sights
+        if self._waits and picture.pict_type != PictureType.B:
+            self._waits = False
+            return sights | {"frame", "stare"}
+        return sights - {"stare"} | {"frame"}
+
+
+def _passes(before_s: float | None, seconds: float, per_s: float) -> bool:
+    return before_s is None or int(before_s * per_s) != int(seconds * per_s)
+
+
+class Luminance:
+    """The luminance of one frame, made when it is asked for."""
+
+    def __init__(self, picture: av.VideoFrame, scaler: _Scaler) -> None:
+        self._picture = picture
+        self._scaler = scaler
+        self._is_plane = picture.format.name in LUMA_FIRST
+        self.span = 219.0 if self._is_plane and not _is_full_range(picture) else 255.0
+
+    def full(self) -> Picture:
+        """In full size; a view of the frame's memory where it can be."""
+        if self._is_plane:
+            return _plane(self._picture, 0)
+        return self._scaler(self._picture, (self._picture.width, self._picture.height), "gray", "POINT")
+
+    def at_width(self, width: int) -> Picture:
+        """Reduced to a width, at most its own; black is 0, white 255."""
+        width = min(width, self._picture.width)
+        height = max(round(self._picture.height * width / self._picture.width), 1)
+        small: Any = cv2.resize(self.full(), (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(small if self.span == 255 else cv2.LUT(small, FULL_RANGE), dtype=np.uint8)
+
+
+def _is_full_range(picture: av.VideoFrame) -> bool:
+    return picture.format.name.startswith(("yuvj", "gray")) or picture.color_range == ColorRange.JPEG
 
 
 class _Analysis:

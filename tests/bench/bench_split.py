@@ -91,7 +91,8 @@ def peers_pass(path: Path, settings: dict[str, Any]) -> None:
     width = settings["analysis_width_px"]
     for measure in (Luma(), Motion(), Sharpness()):
         for view in views(path, width):
-            measure.see(view)
+            if measure.sees == "frame" or (view.look and round(view.seconds) % 2 == 0):
+                measure.see(view)
     capture = cv2.VideoCapture(str(path))
     last = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     for start, end in [(a.frame_num, b.frame_num) for a, b in scenes] or [(0, last)]:
@@ -115,7 +116,8 @@ def views(path: Path, width: int) -> Iterator[View]:
         if not decoded:
             break
         small = cv2.resize(bgr, (width, round(bgr.shape[0] * width / bgr.shape[1])))
-        yield View(index, index / fps, _grey(small), lambda wide, bgr=bgr: _at_width(bgr, wide))
+        reduced, whole = (lambda wide, bgr=bgr: _at_width(bgr, wide)), (lambda bgr=bgr: _grey(bgr))
+        yield View(index, index / fps, _grey(small), small, reduced, whole, look=index % round(fps) == 0)
         index += 1
     capture.release()
 

@@ -52,17 +52,12 @@ def test_segments_change_no_shot_and_no_measure(tmp_path, name, drawing):
     assert count >= 4
     assert many["video"] | {"decoded_frames": 0} == one["video"] | {"decoded_frames": 0}
     assert many["video"]["decoded_frames"] >= one["video"]["n_frames"]
-    free = (
-        "keyframes",
-        "phash",
-        "sharpness",
-        "motion_px_s",
-    )  # sampled now and then, on a clock that starts with a segment
+    free = ("keyframes", "phash")  # of samples, which are thinned as the frames come
     for mine, theirs in zip(many["clips"], one["clips"], strict=True):
         assert {key: mine[key] for key in mine if key not in free} == {
             key: theirs[key] for key in theirs if key not in free
         }
-        assert mine["sharpness"] is not None
+        assert mine["sharpness"] is not None or mine["duration_s"] < 2.0
         assert all(mine["start_frame"] <= one["frame"] < mine["end_frame"] for one in mine["keyframes"])
     assert sum(clip["opens_with"] == "part" for clip in one["clips"]) >= 3
     cuts = [clip["start_frame"] for clip in one["clips"] if clip["opens_with"] == "cut"]
