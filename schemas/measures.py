@@ -1,6 +1,8 @@
 """`measures`: one row a clip, one column a number; measured once, decided by query."""
 
-from schemas.columns import INT, REAL, STR, column
+import pyarrow as pa
+
+from schemas.columns import BOOL, INT, REAL, STR, column
 
 MEASURED = [
     column("width", INT, "display width of the source picture, px"),
@@ -17,4 +19,20 @@ MEASURED = [
     column("static_share", REAL, "share of frames that equal the one before (mean difference < 0.5 levels), 0-1"),
     column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
+    column(
+        "phashes",
+        pa.list_(pa.uint64()),
+        "64-bit DCT hashes of the frames shown 1/4 s, 3/4 s, ... after the clip's first (its middle one, if shorter), "
+        "at most 128; 0 where the picture is too flat to tell",
+    ),
+    column("phashes_inner", pa.list_(pa.uint64()), "the same of the pictures without 5 % on each side"),
+]
+
+DUPLICATES = [
+    column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
+    column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
+    column("duplicate_group", STR, "clip_id of the copy that stays, the same for all clips of a group"),
+    column("duplicate_how", STR, "`exact` (the same hashes and duration) or `near`; null if `duplicate` is false"),
+    column("duplicate_bits", REAL, "mean bits of 64 in which the hashes differ from the better copy's, 0-64"),
+    column("duplicate_in", STR, "label of the earlier dataset that holds the better copy; null if it is this one"),
 ]
