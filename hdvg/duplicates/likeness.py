@@ -13,14 +13,17 @@ from hdvg.duplicates.series import Clips, Ints, Reals, distinct, ranges
 BLOCK = 2_000_000
 """Pictures compared at once."""
 
-UNLIKE = 20.0
+UNLIKE = 12.0
 """Bits that count where one picture is flat and the other is not."""
 
-CROPPED = 3.0
+CROPPED = 2.0
 """Bits more that count between a clip and a crop of it: one hash in place of two is less of a proof."""
 
 PATH = 48.0
 """Bits that a clip must change by on its way for its motion to excuse bits in full: then its pictures are several proofs."""
+
+ENOUGH = 8
+"""Telling pictures more than the least after which it no longer matters how little of the longer clip overlaps."""
 
 SHIFTS = 512
 """More than there are shifts."""
@@ -32,17 +35,17 @@ EXACT_S = 1e-3
 class Settings:
     """What makes two clips copies of each other; bits are of 64, means over the pictures that overlap."""
 
-    bits: float = 10.0
+    bits: float = 9.0
     """Bits that two still clips may differ by; unrelated pictures differ by 16 at least, 32 on average."""
-    bits_moving: float = 0.5
+    bits_moving: float = 0.6
     """Bits more for each bit that the stiller of the two changes by in half a second: no copy is sampled at the same instants."""
     bits_most: float = 16.0
     overlap: float = 0.5
     """Least share of the shorter clip that overlaps."""
     pictures: int = 3
     """Least pictures that overlap; a clip that has fewer must overlap whole."""
-    bits_few: float = 7.0
-    """Bits that may differ where fewer pictures than that tell anything."""
+    bits_few: float = 5.0
+    """Bits that may differ where no more pictures than that tell anything and at most half of the longer clip overlaps."""
     telling: float = 0.25
     """Least share of the overlap that is not flat; flat pictures (black, fades, title grounds) prove nothing."""
     within_video: float = 1 / 3
@@ -61,6 +64,8 @@ class Pairs:
     bits: Reals
     telling: Ints
     """Pictures of the overlap that are not flat."""
+    share: Reals
+    """How much of the longer clip overlaps."""
     exact: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -73,7 +78,7 @@ class Pairs:
 def none() -> Pairs:
     """No pairs."""
     empty = np.empty(0, np.int64)
-    return Pairs(empty, empty, empty, np.empty(0), empty, np.empty(0, np.bool_))
+    return Pairs(empty, empty, empty, np.empty(0), empty, np.empty(0), np.empty(0, np.bool_))
 
 
 def copies(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
@@ -100,7 +105,8 @@ def compared(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings)
         bits[part], telling[part] = _bits(clips, starts_a, starts_b, length[part])
     exact = (shift == 0) & (bits == 0) & (length == clips.lengths[a]) & (length == clips.lengths[b])
     exact &= np.abs(clips.duration_s[a] - clips.duration_s[b]) < EXACT_S
-    return Pairs(a, b, shift, bits, telling, exact)[telling >= np.maximum(settings.telling * length, 1)]
+    share = length / np.maximum(clips.lengths[a], clips.lengths[b])
+    return Pairs(a, b, shift, bits, telling, share, exact)[telling >= np.maximum(settings.telling * length, 1)]
 
 
 def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[Reals, Ints]:
@@ -143,9 +149,13 @@ def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
     steps, spread = clips.steps(), clips.spread()
     stiller = np.minimum(steps[pairs.a], steps[pairs.b])
     excused = settings.bits_moving * stiller * np.minimum(stiller * (pairs.telling - 1) / PATH, 1)
-    limit = np.minimum(settings.bits + excused, settings.bits_most)
-    limit = np.where(pairs.telling < settings.pictures, settings.bits_few, limit)
+    short = np.clip(1 - (pairs.telling - settings.pictures) / ENOUGH, 0, 1)
+    least = settings.bits - (settings.bits - settings.bits_few) * short * np.minimum(2 * (1 - pairs.share), 1)
+    limit = np.minimum(least + excused, settings.bits_most)
+    few = (pairs.telling < settings.pictures) & (pairs.share < 1)
+    limit = np.where(few, settings.bits_few, limit)
     course = settings.within_video * np.minimum(spread[pairs.a], spread[pairs.b])
+    course[course == 0] = -1
     limit = np.where(clips.video[pairs.a] == clips.video[pairs.b], np.minimum(limit, course), limit)
     if clips.embedding is not None:
         one, other = clips.embedding[pairs.a], clips.embedding[pairs.b]

@@ -11,7 +11,7 @@ KEPT = 8
 MARGIN = 0.05
 """Share of each side that the inner hash leaves out: the inner hash of a picture is near the hash of its crop."""
 
-FLAT = 4.0
+FLAT = 2.0
 """Half of the coefficients lie nearer than this to their median: noise decides the bits, and they say nothing."""
 
 DULLED = 0.02
@@ -40,12 +40,12 @@ def small(grey: Grey) -> Grey:
 def hash_pairs(smalls: Grey) -> Hashes:
     """(n, 32, 32) grey levels to (n, 2): the hash of each picture and of its inside, without 5 % on each side.
 
-    As `phash`, highest bit first, by one product with the cosines for all, but of levels without the darkest and the
-    brightest 2 % (a logo in a dim picture would decide the bits); 0 for a picture that is too flat to tell.
+    As `phash`, highest bit first, by one product with the cosines for all, but seen through a window, the half waves of a
+    sine over width and height, and without the darkest and the brightest 2 %: otherwise a logo in a corner decides the
+    bits of a calm picture. 0 for a picture that is too flat to tell.
     """
     levels = _dulled(smalls.reshape(-1, SIDE_PX**2)).reshape(-1, SIDE_PX, SIDE_PX).astype(np.float32)
-    low = [np.asarray(waves @ levels @ waves.T, dtype=np.float32) for waves in (WHOLE, INNER)]
-    return np.stack([_bits(one) for one in low], axis=1)
+    return np.stack([_bits(levels, waves) for waves in (WHOLE, INNER)], axis=1)
 
 
 def moments(pts: list[int], end_pts: int, ticks_per_s: float) -> list[int]:
@@ -67,8 +67,10 @@ def _dulled(rows: Grey) -> Grey:
     return np.clip(rows, ends[:, cut, None], ends[:, -1 - cut, None])
 
 
-def _bits(low: npt.NDArray[np.float32]) -> Hashes:
-    low = low.reshape(-1, KEPT * KEPT)
+def _bits(levels: npt.NDArray[np.float32], waves: npt.NDArray[np.float32]) -> Hashes:
+    weights = waves[0] / waves[0].sum()
+    contrast = levels - (weights @ levels @ weights)[:, None, None]
+    low = (waves @ contrast @ waves.T).reshape(-1, KEPT * KEPT)
     off = low - np.median(low[:, 1:], axis=1)[:, None]
     hashes = np.packbits(off > 0, axis=1).view(">u8").ravel().astype(np.uint64)
     hashes[np.median(np.abs(off[:, 1:]), axis=1) < FLAT] = 0
@@ -76,11 +78,12 @@ def _bits(low: npt.NDArray[np.float32]) -> Hashes:
 
 
 def _cosines(margin: float) -> npt.NDArray[np.float32]:
-    """(8, 32): the lowest cosines over the part of a row of 32 cells that lies inside the margins, DCT-II, orthonormal."""
+    """(8, 32): the lowest cosines (DCT-II), under the window, over the part of a row of 32 cells inside the margins."""
     fine = 1024
     inside = (np.arange(fine) + 0.5) / fine
     waves = np.cos(np.pi * np.arange(KEPT)[:, None] * inside) * np.sqrt(2 * SIDE_PX) / fine
     waves[0] /= np.sqrt(2)
+    waves *= np.sin(np.pi * inside)
     cells = np.zeros((fine, SIDE_PX))
     cells[np.arange(fine), ((margin + (1 - 2 * margin) * inside) * SIDE_PX).astype(int)] = 1
     return np.asarray(waves @ cells, dtype=np.float32)
