@@ -40,7 +40,9 @@ SPAN = _columns(
     "closes_with closes_frames stitched first_look last_look keyframes"
 )
 GEOMETRY = _columns("width height fps duration_s")
-MEASURES = _columns("aspect luma_mean luma_std black_share motion_px_s static_share sharpness phash phashes phashes_inner")
+MEASURES = _columns(
+    "aspect luma_mean luma_std black_share motion_px_s static_share sharpness phash phashes phashes_inner"
+)
 FETCHED = _columns(
     "sha256 bytes title licence uploader_id upload_date categories extractor format_id webpage_url info_duration_s "
     "yt_dlp_version fetched_at"

@@ -107,7 +107,8 @@ def _packed(owner: Ints, moment: Ints, left: Ints, right: Ints) -> Hashes:
     swapped = owner[left] > owner[right]
     first, second = np.where(swapped, right, left), np.where(swapped, left, right)
     shift = moment[second] - moment[first] + 2 ** (SHIFT_BITS - 1)
-    return ((owner[first] << (CLIP_BITS + SHIFT_BITS)) | (owner[second] << SHIFT_BITS) | shift).astype(np.uint64)
+    code: Ints = (owner[first] << (CLIP_BITS + SHIFT_BITS)) | (owner[second] << SHIFT_BITS) | shift
+    return code.astype(np.uint64)
 
 
 def _counted(pieces: list[Hashes], votes: Ints) -> tuple[Hashes, Ints]:

