@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 
+import av
 import cv2
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvg.config import Split
 from hdvg.duplicates import Index, Settings, find_duplicates
 from hdvg.measures.phash import hash_pairs, moments, small
-from tests.copies import COPIES, FPS, crop, row, table
-from tests.footage import BUNDLED_SPANS, SHARED_SPANS, Footage
+from hdvg.media.scan import scan
+from tests.copies import COPIES, FPS, crop, half_size, logo, row, table
+from tests.footage import BUNDLED, BUNDLED_SPANS, SHARED_SPANS, Footage
 
 LONG = 3 * FPS
 """Frames that a span needs for a second of it to be missing."""
@@ -85,6 +88,40 @@ def test_copies_of_real_clips_are_found_and_nothing_else(kind, clips):
     assert set(found) == right, "pairs of different shots"
     assert len(chosen) >= 4
     assert len(right) >= LEAST.get(kind, 0.95) * len(copies), {f"{name} copy" for name in chosen} - right
+
+
+def uploaded_again(source, target):
+    """The video at half size, cropped, with a logo, at a low quality, without its first second."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        rate = old.streams.video[0].average_rate
+        stream = new.add_stream("libx264", rate=rate, options={"crf": "30", "preset": "ultrafast"})
+        stream.pix_fmt = "yuv420p"
+        for number, frame in enumerate(old.decode(video=0)):
+            if number < rate:
+                continue
+            picture = logo(crop(half_size(frame.to_ndarray(format="bgr24"))))
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = (size // 2 * 2 for size in picture.shape[:2])
+            picture = np.ascontiguousarray(picture[: stream.height, : stream.width])
+            new.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        new.mux(stream.encode(None))
+
+
+@pytest.mark.slow
+def test_videos_uploaded_again_are_found_shot_by_shot(tmp_path):
+    rows = []
+    for file in ("cockatoo.mp4", "bigbuckbunny_720p.mp4", "oa4_launch.webm"):
+        uploaded_again(BUNDLED / file, tmp_path / f"{file}.mp4")
+        for name, path in ((file, BUNDLED / file), (f"{file} copy", tmp_path / f"{file}.mp4")):
+            for number, clip in enumerate(scan(str(path), str(tmp_path), Split().model_dump(), 1, 36_000_000)["clips"]):
+                rows.append(clip | {"clip_id": f"{file}#{number}", "video_id": name, "pixels": clip["width"]})
+                rows[-1]["clip_id"] += name.removeprefix(file)
+                rows[-1].pop("keyframes")
+    answer = of(rows, score=("pixels",))
+    assert {name: row["duplicate_of"] for name, row in answer.items()} == {
+        name: name.removesuffix(" copy") if name.endswith(" copy") else None for name in answer
+    }
+    assert len(answer) == 8
 
 
 def test_real_clips_of_one_scene_are_not_copies(clips):
