@@ -33,6 +33,10 @@ DUPLICATES = [
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
     column("duplicate_group", STR, "clip_id of the copy that stays, the same for all clips of a group"),
     column("duplicate_how", STR, "`exact` (the same hashes and duration) or `near`; null if `duplicate` is false"),
-    column("duplicate_bits", REAL, "mean bits of 64 in which the hashes differ from the better copy's, 0-64; 2 more if one is a crop"),
+    column(
+        "duplicate_bits",
+        REAL,
+        "mean bits of 64 in which the hashes differ from the better copy's, 0-64; 2 more if one is a crop",
+    ),
     column("duplicate_in", STR, "label of the earlier dataset that holds the better copy; null if it is this one"),
 ]

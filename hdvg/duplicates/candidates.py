@@ -18,7 +18,7 @@ LEAST_BITS, MOST_BITS = 14, 24
 NEIGHBOURS = 16
 """Entries of one key that each entry is compared with: a picture that everybody has costs no more than any other."""
 
-NEAR_BITS = 14
+NEAR_BITS = 12
 SHIFTS_MOST = 6
 REPEAT_BITS = 2
 EVERY = 4

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from hdvg.duplicates.likeness import Pairs, Settings, copies
+from hdvg.duplicates.likeness import Pairs, Settings, copies, joint
 from hdvg.duplicates.series import Clips, Ints
 
 
@@ -47,7 +47,7 @@ def completed(clips: Clips, pairs: Pairs, rank: Ints, settings: Settings) -> Pai
         return pairs
     a, b, shift = np.array(sorted(wanted), dtype=np.int64).T
     more = copies(clips, a, b, shift, settings=settings)
-    return Pairs(*(np.concatenate([getattr(pairs, name), getattr(more, name)]) for name in Pairs.__dataclass_fields__))
+    return joint([pairs, more])
 
 
 def _neighbours(pairs: Pairs) -> dict[int, list[tuple[int, int]]]:

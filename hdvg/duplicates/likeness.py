@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ PATH = 48.0
 
 ENOUGH = 8
 """Telling pictures more than the least after which it no longer matters how little of the longer clip overlaps."""
+
+AT_ONCE = 500_000
+"""Candidates looked into at once."""
 
 SHIFTS = 512
 """More than there are shifts."""
@@ -81,8 +85,20 @@ def none() -> Pairs:
     return Pairs(empty, empty, empty, np.empty(0), empty, np.empty(0), np.empty(0, np.bool_))
 
 
+def joint(parts: Sequence[Pairs]) -> Pairs:
+    """The pairs of all, one behind the other."""
+    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in Pairs.__dataclass_fields__))
+
+
 def copies(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
-    """Those of the candidates that are copies, each pair once, sorted by (a, b)."""
+    """Those of the candidates that are copies, each pair once, sorted by (a, b); the candidates are sorted so too."""
+    starts = np.flatnonzero(np.diff(a, prepend=-1))  # a clip's candidates stay together
+    cuts = [0, *starts[np.flatnonzero(np.diff(starts // AT_ONCE)) + 1].tolist(), len(a)]
+    parts = [slice(*ends) for ends in pairwise(cuts)]
+    return joint([_copies(clips, a[part], b[part], shift[part], settings) for part in parts])
+
+
+def _copies(clips: Clips, a: Ints, b: Ints, shift: Ints, settings: Settings) -> Pairs:
     pairs = compared(clips, *_shifts(clips, a, b, shift), settings=settings)
     pairs = pairs[pairs.bits <= _limit(clips, pairs, settings)]
     order = np.lexsort((pairs.shift, np.abs(pairs.shift), pairs.bits, pairs.b, pairs.a))
@@ -146,7 +162,7 @@ def _shifts(clips: Clips, a: Ints, b: Ints, shift: Ints) -> tuple[Ints, Ints, In
 
 def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
     """The bits up to which each pair is a copy; -1 if its embeddings forbid it."""
-    steps, spread = clips.steps(), clips.spread()
+    steps, spread = clips.steps, clips.spread
     stiller = np.minimum(steps[pairs.a], steps[pairs.b])
     excused = settings.bits_moving * stiller * np.minimum(stiller * (pairs.telling - 1) / PATH, 1)
     short = np.clip(1 - (pairs.telling - settings.pictures) / ENOUGH, 0, 1)

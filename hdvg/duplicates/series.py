@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,7 @@ class Clips:
         """(m,): the clip of each hash."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @cached_property
     def steps(self) -> Reals:
         """(n,): mean bits between neighbouring hashes: how fast a clip changes, per half second; 0 for a single hash."""
         bits = np.bitwise_count(self.whole[1:] ^ self.whole[:-1]).astype(np.float64)
@@ -72,6 +74,7 @@ class Clips:
         sums = np.bincount(owners[1:][alike], bits[alike], minlength=len(self))
         return np.asarray(sums / np.maximum(self.lengths - 1, 1), dtype=np.float64)
 
+    @cached_property
     def spread(self) -> Reals:
         """(n,): mean bits between a clip's hashes and its middle one: how much it changes at all."""
         if not len(self.whole):
