@@ -111,7 +111,22 @@ class Measure(Settings):
 
 
 class Duplicates(Settings):
-    """When two clips count as copies of each other."""
+    """When two clips are copies of each other, and which of them stays. Bits are of a picture's 64-bit hash."""
+
+    score: tuple[str, ...] = Field(
+        ("short_px", "sharpness", "duration_s"),
+        description="measures by which the best copy is chosen: the largest first, of equals by the next",
+    )
+    index: str | None = Field(
+        None, description="folder of earlier datasets' clips to compare with; kept clips are added to it"
+    )
+    label: str | None = Field(None, description="this dataset's name in the index; its folder's name if there is none")
+    bits: float = Field(9.0, gt=0, description="mean bits that two still clips may differ by")
+    bits_moving: float = Field(
+        0.6, ge=0, description="bits more for each that the stiller of the two changes by in half a second"
+    )
+    overlap: Share = Field(0.5, description="least share of the shorter clip that both show")
+    cosine: float = Field(0.8, ge=-1, le=1, description="least cosine of their embeddings, where both have one")
 
 
 class Cut(Settings):

@@ -1,26 +1,102 @@
-"""The pool: what can be told of a clip only beside all others, once every measure is taken: copies, and quantiles."""
+"""The pool: what can be told of a clip only beside all others, once every measure is taken: copies, places, quantiles."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from hdvg import duplicates
+from hdvg.config import Duplicates
 from hdvg.dataset import Dataset
-from hdvg.settings import Plan
+from hdvg.diversity import diverse_draw
+from hdvg.ids import digest
+from hdvg.manifest import Manifest, newest_generation
+from hdvg.rules import Verdicts
+from schemas.measures import POOL
+from schemas.parts import PARTS
+
+EVERYTHING = "all"
+"""What stands for a unit in the name of the pool's part."""
 
 
 def settle(dataset: Dataset) -> Dataset:
     """The dataset with its pool settled; part of a run, under its lock.
 
-    Quantiles are over the clips that pass all other rules: these have every measure, in whatever order they were taken.
+    Copies are looked for among the clips that pass every rule that does not look at the pool: these have all measures,
+    in whatever order they were taken. Quantiles are over those of them that are no copies, if a rule drops copies.
     """
-    wanted = {bound.key: bound for rule in dataset.plan.recipe.rules for bound in rule.quantiles}
-    quantiles: dict[str, float] = {}
+    if dataset.plan.needs_pool:
+        with dataset.manifest() as manifest:
+            _compare(dataset, manifest)
     with dataset.manifest() as manifest:
-        for key, bound in wanted.items():
-            value = manifest.one(
-                f"select quantile_cont({bound.column}, {bound.share!r}) from measured where {dataset.plan.verdicts.unique_in_pool()}"
-            )
-            if value is not None:
-                quantiles[key] = float(value)
-    plan = dataset.plan
-    settled = Dataset(dataset.root, Plan(plan.recipe, plan.fingerprints, plan.measures, quantiles), dataset.store)
+        plan = replace(dataset.plan, quantiles=resolve_quantiles(manifest, dataset.plan.verdicts))
+    settled = Dataset(dataset.root, plan, dataset.store)
     settled.prepare()
     return settled
+
+
+def resolve_quantiles(manifest: Manifest, verdicts: Verdicts) -> dict[str, float]:
+    """The values of the rules' quantiles over the clips that pass all rules without any."""
+    found = {}
+    for bound in (bound for rule in verdicts.rules for bound in rule.quantiles):
+        value = manifest.one(
+            f"select quantile_cont({bound.column}, {bound.share!r}) from measured where {verdicts.unique_in_pool()}"
+        )
+        if value is not None:
+            found[bound.key] = float(value)
+    return found
+
+
+def _compare(dataset: Dataset, manifest: Manifest) -> None:
+    """Publish what is told of each clip of the pool, unless that stands there for the very same clips."""
+    settings, plan = dataset.plan.recipe.duplicates, dataset.plan
+    columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
+    clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
+    index = duplicates.Index(Path(settings.index).expanduser()) if settings.index else None
+    label = settings.label or dataset.root.name
+    earlier = {name: count for name, count in index.labels().items() if name != label} if index else {}
+    content = digest(clips.drop_columns("embedding").to_pylist(), earlier)
+    if manifest.one("select content from pooled limit 1") != content:
+        found = duplicates.find_duplicates(
+            clips, earlier=index.parts(but=label) if index else (), score=settings.score, settings=_limits(settings)
+        )
+        _publish(dataset, clips, found.append_column("diverse_draw", _places(clips)), content)
+    if index is not None:
+        stays = manifest.table(
+            f"select {', '.join(duplicates.NEEDED)} from measured where not duplicate and {plan.verdicts.in_pool()}"
+        )
+        index.add(label, stays)
+
+
+def _limits(settings: Duplicates) -> duplicates.Settings:
+    return duplicates.Settings(**settings.model_dump(exclude={"score", "index", "label"}))
+
+
+def _places(clips: pa.Table) -> pa.Array:
+    """`diverse_draw` of the clips; null where there is no embedding."""
+    known = np.flatnonzero(clips["embedding"].is_valid())
+    places: list[float | None] = [None] * len(clips)
+    if len(known):
+        some = clips.take(pa.array(known))
+        embeddings = np.stack(some["embedding"].to_numpy(zero_copy_only=False)).astype(np.float32)
+        for at, place in zip(known, diverse_draw(embeddings, some["draw"].to_numpy()), strict=True):
+            places[at] = float(place)
+    return pa.array(places, pa.float64())
+
+
+def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) -> None:
+    """Write the newest word on the pool; older ones go."""
+    folder = dataset.root / "parts" / POOL
+    prefix = f"{EVERYTHING}-{dataset.plan.fingerprints[POOL]}"
+    before = sorted(folder.glob(f"{prefix}-*.parquet"))
+    generation = newest_generation(before) + 1
+    videos = dict(zip(clips["clip_id"].to_pylist(), clips["video_id"].to_pylist(), strict=True))
+    common = {"status": "ok", "content": content, "generation": generation}
+    rows = [row | common | {"video_id": videos[row["clip_id"]]} for row in told.to_pylist()]
+    table = pa.Table.from_pylist(rows, schema=PARTS[POOL])
+    dataset.store.publish_table(f"parts/{POOL}/{prefix}-{generation}.parquet", table)
+    for path in before:
+        dataset.store.remove(f"parts/{POOL}/{path.name}")

@@ -51,7 +51,7 @@ GEOMETRY = _columns("width height fps duration_s")
 MEASURES = _columns(
     "aspect luma_mean luma_std black_share flicker_levels static_share freeze_share slideshow_share jump_levels motion_px_s "
     "camera_px_s local_px_s shake_px_s svd_flow_px colourfulness under_share over_share active_width active_height "
-    "active_share active_aspect detail_height_px interlace_share sharpness noise_levels blockiness phash"
+    "active_share active_aspect detail_height_px interlace_share sharpness noise_levels blockiness phash phashes phashes_inner"
 )
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id "

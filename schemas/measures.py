@@ -63,6 +63,13 @@ MEASURED = [
     column("noise_levels", REAL, "standard deviation of noise in plain places (Immerkær 1996), levels 0-255"),
     column("blockiness", REAL, "mean step at the edges of 8 px blocks over the mean step inside; 1 is none"),
     column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
+    column(
+        "phashes",
+        pa.list_(pa.uint64()),
+        "64-bit DCT hashes of the frames shown 1/4 s, 3/4 s, ... after the clip's first (its middle one, if shorter), "
+        "at most 128; 0 where the picture is too flat to tell",
+    ),
+    column("phashes_inner", pa.list_(pa.uint64()), "the same of the pictures without 5 % on each side"),
 ]
 
 TEXT = [
@@ -113,6 +120,19 @@ WATERMARK = [
     column("watermark_model", STR, "name and version of the method"),
 ]
 
+DUPLICATES = [
+    column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
+    column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
+    column("duplicate_group", STR, "clip_id of the copy that stays, the same for all clips of a group"),
+    column("duplicate_how", STR, "`exact` (the same hashes and duration) or `near`; null if `duplicate` is false"),
+    column(
+        "duplicate_bits",
+        REAL,
+        "mean bits of 64 in which the hashes differ from the better copy's, 0-64; 2 more if one is a crop",
+    ),
+    column("duplicate_in", STR, "label of the earlier dataset that holds the better copy; null if it is this one"),
+]
+
 KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "watermark": WATERMARK,
     "text": TEXT,
@@ -135,10 +155,7 @@ DERIVED = {
 """Columns that are told from others by SQL, and are not stored."""
 
 POOL_MEASURED = [
-    column("duplicate", BOOL, "whether a better copy of the clip is kept, here or in an earlier dataset"),
-    column("duplicate_of", STR, "clip_id of that copy"),
-    column("duplicate_group", STR, "clip_id of the clip that names the group of copies; null for a clip without any"),
-    column("duplicate_similarity", REAL, "share of equal bits of the perceptual hashes to that copy, 0-1"),
+    *DUPLICATES,
     column(
         "diverse_draw",
         REAL,

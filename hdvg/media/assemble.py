@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hdvg.measures import MEASURES
+from hdvg.measures.phash import moments
 from hdvg.measures.series import Clip, Series
 from hdvg.media.features import Chunk, Sample, jpeg, sample
 from hdvg.shots.detectors import Detector, Transition, make_detector
@@ -44,6 +45,7 @@ class Assembler:
         self._detector = _detector(settings, time_base)
         self._series = {name: Series() for make in MEASURES.values() for name in make().series}
         self._looks: list[bytes] = []
+        self._hashes: list[bytes] = []
         self._scores: list[float] = []
         self._samples = _Samples()
         self._spare: list[tuple[int, Sample]] = []
@@ -58,6 +60,7 @@ class Assembler:
         first = len(self.pts)
         self.pts += chunk.pts.tolist()
         self._looks += [look.tobytes() for look in chunk.looks]
+        self._hashes += [pair.tobytes() for pair in chunk.hashes]
         self._scores += chunk.scores["content"].tolist()
         self._samples.add(chunk.samples, first)
         for name, values in chunk.series.items():
@@ -124,6 +127,7 @@ class Assembler:
         clip |= {"closes_with": closes[0], "closes_frames": closes[1]}
         clip |= {"first_look": self._looks[self._start].hex(), "last_look": self._looks[end - 1].hex()}
         clip |= self._measured(end)
+        clip["phashes"], clip["phashes_inner"] = self._hashes_at(end)
         chosen = self._samples.close(self._start, end) or [self._look_sample()]
         last = end - 1 - self._start
         picks = {
@@ -182,6 +186,11 @@ class Assembler:
             "fps": (end - start) / duration_s,
             "duration_s": duration_s,
         }
+
+    def _hashes_at(self, end: int) -> tuple[list[int], list[int]]:
+        picks = moments(self.pts[self._start : end], self.pts[end], float(1 / self._time_base))
+        pairs = np.frombuffer(b"".join(self._hashes[self._start + pick] for pick in picks), np.uint64).reshape(-1, 2)
+        return pairs[:, 0].tolist(), pairs[:, 1].tolist()
 
     def _look_sample(self) -> Sample:
         """The keyframe of a clip too short for a sample of its own: the 8 x 8 levels of its first frame."""

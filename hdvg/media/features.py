@@ -15,6 +15,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.measures import MEASURES, phash
+from hdvg.measures.phash import SIDE_PX, hash_pairs, small
 from hdvg.measures.series import Picture, Sight, Values, View
 from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
@@ -66,6 +67,8 @@ class Chunk:
     """(n, 64): the frame upright at 8 x 8 grey levels."""
     thumbs: npt.NDArray[np.uint8]
     """(n, 27, 48, 3) RGB, not turned; none if neither the detector nor the stitching looks at them."""
+    hashes: npt.NDArray[np.uint64]
+    """(n, 2): perceptual hashes of the frame upright, whole and inside; measures.phash.hash_pairs."""
     scores: dict[str, npt.NDArray[np.float64]]
     series: dict[str, Values]
     samples: list[Sample] = field(default_factory=list)
@@ -97,6 +100,7 @@ class Features:
         self._pts: list[int] = []
         self._looks: list[Picture] = []
         self._thumbs: list[Picture] = []
+        self._smalls: list[Picture] = []
         self._rows: dict[str, list[float]] = {name: [] for name in self._scores}
         self._samples: list[Sample] = []
 
@@ -123,6 +127,7 @@ class Features:
                 measure.see(view)
         self._pts.append(frame.pts)
         self._looks.append(self._look(grey))
+        self._smalls.append(upright(small(grey), self._turn))  # type: ignore[arg-type]  # cv2 types no uint8
         if self._with_thumbs:
             self._thumbs.append(_thumb(bgr))
         if fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
@@ -135,6 +140,7 @@ class Features:
             np.array(self._pts, np.int64),
             np.array(self._looks, np.uint8).reshape(-1, 64),
             np.array(self._thumbs, np.uint8).reshape(-1, THUMB[1], THUMB[0], 3),
+            hash_pairs(np.array(self._smalls, np.uint8).reshape(-1, SIDE_PX, SIDE_PX)),
             {name: np.array(rows, np.float64) for name, rows in self._rows.items()},
             {name: series.take() for measure in self._measures for name, series in measure.series.items()},
             self._samples,
@@ -298,6 +304,7 @@ def save_chunk(chunk: Chunk, path: Path, *, quality: int) -> None:
         pts=chunk.pts,
         looks=chunk.looks,
         thumbs=chunk.thumbs,
+        hashes=chunk.hashes,
         sample_rows=np.array([[one.index, one.pts, one.width, one.height] for one in chunk.samples], np.int64).reshape(
             -1, 4
         ),
@@ -324,6 +331,7 @@ def load_chunk(path: Path) -> Chunk:
         arrays["pts"],
         arrays["looks"],
         arrays["thumbs"],
+        arrays["hashes"],
         {key.split("-", 1)[1]: rows for key, rows in arrays.items() if key.startswith("score-")},
         {name: (arrays[f"series-{name}-i"], arrays[f"series-{name}-v"]) for name in names},
         samples,

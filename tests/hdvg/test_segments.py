@@ -98,3 +98,10 @@ def test_video_by_an_x264_whose_errors_are_mended_is_scanned_in_one_piece(tmp_pa
     settings = Split().model_dump() | {"segment_s": 3.0}
     found = scan(str(BUNDLED / "cockatoo.mp4"), str(tmp_path), settings, 1, PIXELS)
     assert "segments" not in found
+
+
+def test_hashes_stand_for_quarters_of_a_second_and_fit_the_clip(tmp_path):
+    path = tmp_path / "a.mp4"
+    draw_scenes(path, scene_frames=SCENES)
+    for clip in scan(str(path), str(tmp_path), Split().model_dump(), 1, PIXELS)["clips"]:
+        assert len(clip["phashes"]) == len(clip["phashes_inner"]) == max(int(2 * clip["duration_s"] + 0.5), 1)

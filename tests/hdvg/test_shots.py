@@ -17,6 +17,7 @@ from scenedetect.detectors import HashDetector, HistogramDetector
 
 import pipelines.demo
 from hdvg.config import Split
+from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
 from hdvg.shots.detectors import Transition, make_detector
@@ -64,6 +65,7 @@ def chunks(pictures: np.ndarray, sizes: Sequence[int] | None = None, *, step: in
             np.arange(part.start, part.stop) * step,
             np.zeros((count, 64), np.uint8),
             np.array(thumbs[part]),
+            hash_pairs(np.array([small(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY)) for one in pictures[part]])),
             {name: values[part] for name, values in rows.items()},
             {name: (np.arange(count), np.zeros(count)) for name in ("luma_mean", "static_share")},
             [sample(0, part.start, pictures[part.start])],
