@@ -1,0 +1,30 @@
+"""Stored keyframes as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+    Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
+
+
+def decode(jpeg: bytes) -> Picture | None:
+    """JPEG bytes -> BGR picture; None if they do not decode."""
+    import cv2
+    import numpy as np
+
+    if not jpeg:
+        return None
+    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """The same picture as Pillow's RGB image, which transformers' image processors take."""
+    from PIL import Image
+
+    return Image.fromarray(picture[:, :, ::-1].copy())
