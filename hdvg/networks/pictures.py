@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hdvg.captioners import Shot
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -21,6 +23,12 @@ def decode(jpeg: bytes) -> Picture | None:
         return None
     picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def keyframes(shot: Shot) -> list[Picture]:
+    """The keyframes of a shot that decode, in time order."""
+    decoded = (decode(shot.keyframes.get(position, b"")) for position in ("first", "middle", "last"))
+    return [picture for picture in decoded if picture is not None]
 
 
 def to_pil(picture: Picture) -> Image.Image:
