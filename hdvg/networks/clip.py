@@ -46,7 +46,7 @@ class Clip:
         """BGR pictures -> (B, D), not scaled. Raises ResourceError if not even one fits into GPU memory."""
         short = f"{self._setting}: GPU memory ran short on a single picture; take a smaller model"
         rows, self._size = in_batches(self._pictures, items=pictures, size=self._size, short=short)
-        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+        return np.stack(rows) if rows else np.zeros((0, self.width), np.float32)
 
     def texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(N, D), not scaled. Raises UsageError if the folder has no tokenizer."""
@@ -69,7 +69,7 @@ class Clip:
             tokens.pop("token_type_ids", None)
             with torch.inference_mode():
                 rows.append(_numbers(self._network.get_text_features(**tokens)))
-        return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+        return np.concatenate(rows) if rows else np.zeros((0, self.width), np.float32)
 
     def _pictures(self, pictures: Sequence[Picture]) -> list[npt.NDArray[np.float32]]:
         """One forward pass."""
