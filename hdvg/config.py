@@ -108,6 +108,18 @@ class Measure(Settings):
     text_max_softness_px: float = Field(
         2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
     )
+    semantics_path: str | None = Field(
+        None,
+        description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
+    )
+    aesthetic_path: str | None = Field(None, description="folder of a CLIP model, for the measure `aesthetic`")
+    aesthetic_head: str | None = Field(
+        None, description="file of the head, .safetensors or .pth: one linear layer, or LAION's MLP"
+    )
+    classifier_path: str | None = Field(
+        None, description="folder of an image classifier in transformers' layout, for the measure `classifier`"
+    )
+    classifier_label: str | None = Field(None, description="the label whose probability is wanted")
 
 
 class Duplicates(Settings):

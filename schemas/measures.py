@@ -133,10 +133,48 @@ DUPLICATES = [
     column("duplicate_in", STR, "label of the earlier dataset that holds the better copy; null if it is this one"),
 ]
 
+SEMANTICS = [
+    column(
+        "embedding",
+        pa.list_(pa.float32()),
+        "unit vector of what the clip shows, the mean over its keyframes; comparable within one semantics_model only",
+    ),
+    column(
+        "consistency",
+        REAL,
+        "least cosine between embeddings of two keyframes, -1 to 1; low: a cut inside; null for one keyframe",
+    ),
+    column(
+        "screen", REAL, "how much it looks like a screen recording, user interface or slide, mean of keyframes, 0-1"
+    ),
+    column("title_card", BOOL, "whether it is a still card: lines of letters in the middle of a flat or dark ground"),
+    column(
+        "semantics_model", STR, "model of the embedding and 12 hex digits of its files; embeddings of others differ"
+    ),
+]
+
+AESTHETIC = [
+    column(
+        "aesthetic",
+        REAL,
+        "the predictor's score, mean over keyframes; the LAION heads were trained on ratings from 1 to 10",
+    ),
+    column("aesthetic_model", STR, "CLIP image tower and head, each with 12 hex digits of its files"),
+]
+
+CLASSIFIER = [
+    column("classifier_score", REAL, "probability of the label that the settings name, mean over keyframes, 0-1"),
+    column("classifier_max", REAL, "the same, largest of the keyframes, 0-1"),
+    column("classifier_model", STR, "network, 12 hex digits of its files, and the label"),
+]
+
 KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "watermark": WATERMARK,
     "text": TEXT,
     "nsfw": NSFW,
+    "semantics": SEMANTICS,
+    "aesthetic": AESTHETIC,
+    "classifier": CLASSIFIER,
 }
 """Columns by keyframe measure: what is told of a clip from its stored keyframes, by a stage of that name."""
 

@@ -65,3 +65,39 @@ def tiny_blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = transformers.BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
     transformers.Blip2Processor(pixels, tokenizer, num_query_tokens=4).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random CLIP of 24 numbers a vector; large enough weights that pictures and texts change it."""
+    import tokenizers
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("clip")
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<end>"))
+    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<pad>", "<start>", "<end>"]
+    bpe.train_from_iterator(TEXTS, tokenizers.trainers.BpeTrainer(vocab_size=120, special_tokens=special))
+    bpe.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<start>", eos_token="<end>", pad_token="<pad>"
+    )
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = {**shape, "vocab_size": len(tokenizer), "max_position_embeddings": 20}
+    text |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    vision = {**shape, "image_size": SIDE_PX, "patch_size": 8}
+    torch.manual_seed(0)
+    network = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                weight.copy_(torch.randn_like(weight) * 0.3)
+    network.save_pretrained(folder)
+    pixels = transformers.CLIPImageProcessor(
+        size={"shortest_edge": SIDE_PX}, crop_size={"height": SIDE_PX, "width": SIDE_PX}
+    )
+    transformers.CLIPProcessor(pixels, tokenizer).save_pretrained(folder)
+    return folder

@@ -6,26 +6,22 @@ Paper: Li et al., BLIP-2 (arXiv:2301.12597), by transformers' implementation; an
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hdvg.captioners import Shot, clean
 from hdvg.config import Caption
-from hdvg.errors import ResourceError, UsageError
+from hdvg.errors import UsageError
+from hdvg.networks import files
+from hdvg.networks.batches import in_batches
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Item = TypeVar("Item")
-
 DEFAULT_MODEL = "Salesforce/blip2-opt-2.7b"
-MODEL_FILES = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors", ".bin"})  # not README, .git, .cache
-SMALL_FILE = 1 << 20  # bytes; read in full
-SAMPLE = 4096  # bytes read of each tensor in a larger file
-ZIP_TAIL = 1 << 18  # bytes; the end of a `.bin` file is its zip directory, with a checksum of every tensor
+SHORT = "captioner `blip2`: GPU memory ran short on a single picture; try caption.beams=1, caption.dtype=bfloat16 or a smaller model"
 
 
 class Blip2:
@@ -55,28 +51,19 @@ class Blip2:
 
     @staticmethod
     def fingerprint(settings: Caption) -> str:
-        """See `hdvg.captioners.fingerprint`. A hub id stands for itself: nothing is asked of the hub.
+        """See `hdvg.captioners.fingerprint`; of a folder see `files.digest`.
 
-        In a folder each file of `MODEL_FILES` counts: its name, its size and, up to 1 MiB, all its bytes. Larger ones
-        are not read through (they are gigabytes): safetensors give their header and the first 4 KiB of every tensor,
-        others their last 256 KiB. Retraining shows; one weight edited by hand inside a large tensor does not.
+        A hub id stands for itself: nothing is asked of the hub.
         """
         where = settings.model or DEFAULT_MODEL
-        digest = hashlib.sha256()
-        if not Path(where).is_dir():
-            digest.update(where.encode())
-        else:
-            for path in sorted(path for path in Path(where).iterdir() if path.suffix in MODEL_FILES and path.is_file()):
-                digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-                for piece in _pieces(path):
-                    digest.update(piece)
-        return digest.hexdigest()[:16]
+        digits = files.digest(Path(where)) if Path(where).is_dir() else hashlib.sha256(where.encode()).hexdigest()
+        return digits[:16]
 
     def caption(self, shots: Sequence[Shot]) -> list[str]:
         """See `Captioner.caption`. Raises ResourceError if not even one picture fits into memory."""
         decoded = [_decode(shot.keyframes.get(self._settings.keyframe, b"")) for shot in shots]
         pictures = [picture for picture in decoded if picture is not None]
-        written, self._size = in_batches(self._write, items=pictures, size=self._size)
+        written, self._size = in_batches(self._write, items=pictures, size=self._size, short=SHORT)
         texts = iter(written)
         return ["" if picture is None else next(texts) for picture in decoded]
 
@@ -100,30 +87,6 @@ class Blip2:
                 tokens_BT = tokens_BT[:, length:]
         texts = self._processor.batch_decode(tokens_BT, skip_special_tokens=True)
         return [clean(text, lower_case=self._settings.lower_case) for text in texts]
-
-
-def in_batches(
-    work: Callable[[Sequence[Item]], list[str]], *, items: Sequence[Item], size: int
-) -> tuple[list[str], int]:
-    """`work` over `items`, `size` at a time, and the size that fitted: torch's OutOfMemoryError halves it.
-
-    Raises ResourceError if one item alone does not fit.
-    """
-    import torch
-
-    texts: list[str] = []
-    while len(texts) < len(items):
-        batch = items[len(texts) : len(texts) + size]
-        try:
-            texts += work(batch)
-            continue
-        except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
-                advice = "try caption.beams=1, caption.dtype=bfloat16 or a smaller model"
-                raise ResourceError(f"captioner `blip2`: GPU memory ran short on a single picture; {advice}") from error
-        torch.cuda.empty_cache()  # outside of `except`, where the traceback still holds the tensors
-        size = len(batch) // 2
-    return texts, size
 
 
 def _load(where: str, *, dtype: Any) -> tuple[Any, Any]:  # Any: a torch.dtype; see `_read`
@@ -175,30 +138,3 @@ def _decode(jpeg: bytes) -> Image.Image | None:
         return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
     except (OSError, Image.DecompressionBombError):
         return None
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of a file that stand for it in the fingerprint; see `Blip2.fingerprint`."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= SMALL_FILE:
-            yield file.read()
-        elif path.suffix == ".safetensors":
-            length = int.from_bytes(file.read(8), "little")
-            header = file.read(min(length, size))
-            yield header
-            for start in _tensor_starts(header):
-                file.seek(8 + length + start)
-                yield file.read(SAMPLE)
-        else:
-            file.seek(size - ZIP_TAIL)
-            yield file.read()
-
-
-def _tensor_starts(header: bytes) -> list[int]:
-    """Offsets of the tensors behind a safetensors header, ascending; none if it is no such header (loading will say)."""
-    try:
-        table = json.loads(header)
-        return sorted(entry["data_offsets"][0] for name, entry in table.items() if name != "__metadata__")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return []

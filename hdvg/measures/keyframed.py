@@ -21,9 +21,19 @@ KEYFRAME_MEASURES: dict[str, str] = {
     "watermark": "hdvg.measures.watermark:Watermark",
     "nsfw": "hdvg.measures.nsfw:Nsfw",
     "text": "hdvg.measures.text:Text",
+    "semantics": "hdvg.measures.semantics:Semantics",
+    "aesthetic": "hdvg.measures.aesthetic:Aesthetic",
+    "classifier": "hdvg.measures.classifier:Classifier",
 }
 
-TYPICAL_MS: dict[str, float] = {"watermark": 16, "nsfw": 41, "text": 128}
+TYPICAL_MS: dict[str, float] = {
+    "watermark": 16,
+    "nsfw": 41,
+    "text": 128,
+    "semantics": 270,
+    "aesthetic": 400,
+    "classifier": 400,
+}
 """CPU time per clip of each, ms, by tests/bench/bench_measures.py: the first order of a new dataset."""
 
 ON_CPU = frozenset({"watermark"})
@@ -41,11 +51,6 @@ class KeyframeMeasure(Protocol):
 
         `others` are further clips of the same video, which need no answer but may be evidence.
         """
-
-
-def thirds(shot: Shot) -> list[bytes]:
-    """The JPEGs at the middles of the clip's thirds, in order; a video of few clips has further ones."""
-    return [shot.keyframes[name] for name in ("first", "middle", "last") if name in shot.keyframes]
 
 
 def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec) -> KeyframeMeasure:

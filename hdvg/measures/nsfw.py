@@ -22,8 +22,9 @@ import numpy as np
 
 from hdvg.captioners import Shot
 from hdvg.ids import digest, file_sha256
-from hdvg.measures.keyframed import thirds
-from hdvg.measures.networks import Network, shipped, short_hash
+from hdvg.networks.files import shipped, short_hash
+from hdvg.networks.onnx import Network
+from hdvg.networks.pictures import thirds
 
 VERSION = 1
 """Raise it when code changes the numbers."""

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from hdvg.captioners import Shot
 from hdvg.config import Measure
 from hdvg.ids import digest, file_sha256
-from hdvg.measures.keyframed import thirds
-from hdvg.measures.networks import short_hash
 from hdvg.measures.textboxes import Boxes, Detector, Picture, covered_share, weights
+from hdvg.networks.files import short_hash
+from hdvg.networks.pictures import decode, keyframes
 
 VERSION = 1
 """Raise it when code changes the numbers."""
@@ -72,13 +72,13 @@ class Text:
         return [self._measure(shot, witnesses) for shot in wanted]
 
     def _measure(self, shot: Shot, witnesses: _Witnesses) -> Row:
-        pictures = [picture for jpeg in thirds(shot) if (picture := decoded(jpeg)) is not None]
+        pictures = keyframes(shot)
         pictures = [picture for picture in pictures if picture.shape == pictures[0].shape]
         if not pictures:
             return dict.fromkeys(self.columns) | {"text_model": self.model}
         found = self._detector.find(pictures)
         size = pictures[0].shape[1], pictures[0].shape[0]
-        greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False) for picture in pictures]
+        greys = [_grey(picture) for picture in pictures]
         return {
             "text_area": max(covered_share(boxes, size=size) for boxes in found),
             "text_boxes": max(len(boxes) for boxes in found),
@@ -103,8 +103,8 @@ class _Witnesses:
 
     def _grey(self, clip_id: str) -> Grey | None:
         if clip_id not in self._greys:
-            picture = decoded(self._shots[clip_id].keyframes.get("middle", b""), flags=cv2.IMREAD_GRAYSCALE)
-            self._greys[clip_id] = picture
+            picture = decode(self._shots[clip_id].keyframes.get("middle", b""))
+            self._greys[clip_id] = None if picture is None else _grey(picture)
         return self._greys[clip_id]
 
 
@@ -173,7 +173,5 @@ def has_caption(boxes: Boxes, *, size: tuple[int, int]) -> bool:
     return False
 
 
-def decoded(jpeg: bytes, *, flags: int = cv2.IMREAD_COLOR) -> Picture | None:
-    """JPEG bytes as a picture, BGR or grey; None if they do not decode."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), flags) if jpeg else None
-    return None if picture is None else picture.astype(np.uint8, copy=False)
+def _grey(picture: Picture) -> Grey:
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.networks import Network, shipped
+from hdvg.networks.files import shipped
+from hdvg.networks.onnx import Network
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
 Boxes = npt.NDArray[np.float32]  # (boxes, 4 corners, xy), px of the picture

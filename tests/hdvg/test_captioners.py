@@ -20,11 +20,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from hdvg.captioners import CAPTIONERS, Shot, clean, fingerprint, load
-from hdvg.captioners.blip2 import SMALL_FILE, in_batches
-from hdvg.captioners.efficientnet import labels, load_network, probabilities
-from hdvg.captioners.tags import KINDS, Tags, _weights, colours, sentence, subject
+from hdvg.captioners.tags import KINDS, Tags, colours, sentence, subject
 from hdvg.config import Caption
 from hdvg.errors import ResourceError, UsageError
+from hdvg.networks.batches import in_batches
+from hdvg.networks.efficientnet import labels, load_network, probabilities
+from hdvg.networks.files import SMALL_FILE, efficientnet_weights
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 
@@ -153,7 +154,7 @@ def test_network_agrees_with_timm() -> None:
     """Truth: timm 1.0.31's tf_efficientnet_lite0 with the same weights, on a ramp of all pixels from -1 to 1."""
     ramp_BCHW = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
     with torch.inference_mode():
-        logits_K = load_network(_weights())(ramp_BCHW)[0]
+        logits_K = load_network(efficientnet_weights())(ramp_BCHW)[0]
     expected = [0.26600, 0.87711, -0.64874, 2.72425, 0.94748, -0.44484]
     assert logits_K[[0, 89, 258, 404, 916, 999]].tolist() == pytest.approx(expected, abs=1e-3)
     assert int(logits_K.argmax()) == 701
@@ -170,7 +171,7 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     [("cockatoo.mp4", 200, "a sulphur-crested cockatoo"), ("oa4_launch.webm", 190, "a space shuttle")],
 )
 def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name: str) -> None:
-    shares = probabilities(load_network(_weights()), [frame(video, index)])
+    shares = probabilities(load_network(efficientnet_weights()), [frame(video, index)])
     assert sum(shares) == pytest.approx(1, abs=1e-4)
     assert labels().index(name) in sorted(range(1000), key=lambda k: -shares[k])[:3]
 
@@ -362,9 +363,9 @@ def test_short_memory_halves_the_batch_and_loses_nothing() -> None:
             raise torch.OutOfMemoryError("as a GPU says it")
         return [str(item) for item in batch]
 
-    assert in_batches(work, items=range(7), size=8) == ([str(item) for item in range(7)], 1)
+    assert in_batches(work, items=range(7), size=8, short="short") == ([str(item) for item in range(7)], 1)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
-    assert in_batches(work, items=range(3), size=2) == (["0", "1", "2"], 2)
+    assert in_batches(work, items=range(3), size=2, short="short") == (["0", "1", "2"], 2)
 
 
 def test_picture_that_does_not_fit_alone_stops_the_run() -> None:
@@ -372,4 +373,4 @@ def test_picture_that_does_not_fit_alone_stops_the_run() -> None:
         raise torch.OutOfMemoryError("as a GPU says it")
 
     with pytest.raises(ResourceError, match="single picture"):
-        in_batches(work, items=range(4), size=4)
+        in_batches(work, items=range(4), size=4, short="no room for a single picture")

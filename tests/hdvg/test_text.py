@@ -14,9 +14,10 @@ import pytest
 from hdvg.captioners import Shot
 from hdvg.config import Measure
 from hdvg.errors import UsageError
-from hdvg.measures.networks import Network, shipped
 from hdvg.measures.text import Text, alike, has_caption
 from hdvg.measures.textboxes import GROWTH, Boxes, Detector, covered_share, network_input, weights
+from hdvg.networks.files import shipped
+from hdvg.networks.onnx import Network
 from schemas.measures import TEXT
 from tests.tools import need
 from tests.writing import Ink, Picture, Rect, clean_windows, jpeg, written

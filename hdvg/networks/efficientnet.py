@@ -39,7 +39,7 @@ STAGES = (
 
 def labels() -> list[str]:
     """The 1000 classes in order, as noun phrases: "a tench", "an abacus", "jeans"."""
-    return resources.files("hdvg.captioners").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
+    return resources.files("hdvg.networks").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
 
 
 class SameConv(nn.Conv2d):

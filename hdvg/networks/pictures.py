@@ -1,0 +1,43 @@
+"""Stored keyframes as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hdvg.captioners import Shot
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+    Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
+
+
+def decode(jpeg: bytes) -> Picture | None:
+    """JPEG bytes -> BGR picture; None if they do not decode."""
+    import cv2
+    import numpy as np
+
+    if not jpeg:
+        return None
+    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def thirds(shot: Shot) -> list[bytes]:
+    """The JPEGs at the middles of a shot's thirds, in time order; a video of few clips has further ones."""
+    return [shot.keyframes[position] for position in ("first", "middle", "last") if position in shot.keyframes]
+
+
+def keyframes(shot: Shot) -> list[Picture]:
+    """Those that decode."""
+    decoded = (decode(jpeg) for jpeg in thirds(shot))
+    return [picture for picture in decoded if picture is not None]
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """The same picture as Pillow's RGB image, which transformers' image processors take."""
+    from PIL import Image
+
+    return Image.fromarray(picture[:, :, ::-1].copy())
