@@ -13,7 +13,7 @@ Picture = npt.NDArray[np.uint8]
 Values = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
 """Frame indices (n,), increasing, and the value at each, (n, ...); a series without values has (0,) of both."""
 
-Sight = Literal["frame", "glance", "look", "stare"]
+Sight = Literal["frame", "hash", "glance", "look", "stare"]
 
 
 @dataclass(frozen=True)

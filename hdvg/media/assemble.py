@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -28,6 +28,9 @@ HELD_MOST = 32
 FEW_CLIPS, ENOUGH_PICTURES = 3, 12
 """A video of so few clips gets further keyframes, up to so many pictures in all: measures look at what stays put in them."""
 
+NOT_HASHED = (0, 0)
+"""As for a flat picture: nothing is told."""
+
 
 class Assembler:
     """Knows the clip that is open and what may still be needed for it.
@@ -45,7 +48,8 @@ class Assembler:
         self._detector = _detector(settings, time_base)
         self._series = {name: Series() for make in MEASURES.values() for name in make().series}
         self._looks: list[bytes] = []
-        self._hashes: list[bytes] = []
+        self._hashed: list[int] = []
+        self._hashes: list[tuple[int, int]] = []
         self._scores: list[float] = []
         self._samples = _Samples()
         self._spare: list[tuple[int, Sample]] = []
@@ -60,7 +64,8 @@ class Assembler:
         first = len(self.pts)
         self.pts += chunk.pts.tolist()
         self._looks += [look.tobytes() for look in chunk.looks]
-        self._hashes += [pair.tobytes() for pair in chunk.hashes]
+        self._hashed += [first + int(row) for row in chunk.hashes[:, 0]]
+        self._hashes += [(int(whole), int(inner)) for _, whole, inner in chunk.hashes]
         self._scores += chunk.scores["content"].tolist()
         self._samples.add(chunk.samples, first)
         for name, values in chunk.series.items():
@@ -188,9 +193,13 @@ class Assembler:
         }
 
     def _hashes_at(self, end: int) -> tuple[list[int], list[int]]:
+        """The hashes of the clip's moments: of the hashed frame before each, which may be the clip's first after it."""
         picks = moments(self.pts[self._start : end], self.pts[end], float(1 / self._time_base))
-        pairs = np.frombuffer(b"".join(self._hashes[self._start + pick] for pick in picks), np.uint64).reshape(-1, 2)
-        return pairs[:, 0].tolist(), pairs[:, 1].tolist()
+        low, high = bisect_left(self._hashed, self._start), bisect_left(self._hashed, end)
+        places = [max(bisect_right(self._hashed, self._start + pick) - 1, low) for pick in picks]
+        pairs = [self._hashes[place] if place < high else NOT_HASHED for place in places]
+        del self._hashed[:high], self._hashes[:high]
+        return [whole for whole, _ in pairs], [inner for _, inner in pairs]
 
     def _look_sample(self) -> Sample:
         """The keyframe of a clip too short for a sample of its own: the 8 x 8 levels of its first frame."""

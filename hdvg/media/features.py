@@ -26,7 +26,7 @@ THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
 SAMPLES_PER_S = 2
-PER_S: dict[Sight, float] = {"glance": 2, "look": 1, "stare": 0.5}
+PER_S: dict[Sight, float] = {"hash": 8, "glance": 2, "look": 1, "stare": 0.5}
 """How often measures look closer."""
 FRESH_LEVELS = 12.0
 LATELY = 3
@@ -68,7 +68,7 @@ class Chunk:
     thumbs: npt.NDArray[np.uint8]
     """(n, 27, 48, 3) RGB, not turned; none if neither the detector nor the stitching looks at them."""
     hashes: npt.NDArray[np.uint64]
-    """(n, 2): perceptual hashes of the frame upright, whole and inside; measures.phash.hash_pairs."""
+    """(m, 3): index of a frame and its two perceptual hashes, upright (measures.phash.hash_pairs); of about 8 frames a second."""
     scores: dict[str, npt.NDArray[np.float64]]
     series: dict[str, Values]
     samples: list[Sample] = field(default_factory=list)
@@ -100,6 +100,7 @@ class Features:
         self._pts: list[int] = []
         self._looks: list[Picture] = []
         self._thumbs: list[Picture] = []
+        self._hashed: list[int] = []
         self._smalls: list[Picture] = []
         self._rows: dict[str, list[float]] = {name: [] for name in self._scores}
         self._samples: list[Sample] = []
@@ -127,7 +128,9 @@ class Features:
                 measure.see(view)
         self._pts.append(frame.pts)
         self._looks.append(self._look(grey))
-        self._smalls.append(upright(small(grey), self._turn))  # type: ignore[arg-type]  # cv2 types no uint8
+        if "hash" in sights:
+            self._hashed.append(row)
+            self._smalls.append(upright(small(grey), self._turn))  # type: ignore[arg-type]  # cv2 types no uint8
         if self._with_thumbs:
             self._thumbs.append(_thumb(bgr))
         if fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
@@ -140,7 +143,12 @@ class Features:
             np.array(self._pts, np.int64),
             np.array(self._looks, np.uint8).reshape(-1, 64),
             np.array(self._thumbs, np.uint8).reshape(-1, THUMB[1], THUMB[0], 3),
-            hash_pairs(np.array(self._smalls, np.uint8).reshape(-1, SIDE_PX, SIDE_PX)),
+            np.column_stack(
+                [
+                    np.array(self._hashed, np.uint64),
+                    hash_pairs(np.array(self._smalls, np.uint8).reshape(-1, SIDE_PX, SIDE_PX)),
+                ]
+            ),
             {name: np.array(rows, np.float64) for name, rows in self._rows.items()},
             {name: series.take() for measure in self._measures for name, series in measure.series.items()},
             self._samples,

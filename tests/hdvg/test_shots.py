@@ -17,6 +17,7 @@ from scenedetect.detectors import HashDetector, HistogramDetector
 
 import pipelines.demo
 from hdvg.config import Split
+from hdvg.measures import MEASURES
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
@@ -49,6 +50,10 @@ def plain(*levels: int, frames: int = 40) -> np.ndarray:
     return np.concatenate([np.repeat((noise + level)[None].astype(np.uint8), frames, axis=0) for level in levels])
 
 
+SEEN = ("luma_mean", "static_share")
+SERIES = [name for make in MEASURES.values() for name in make().series]
+
+
 def chunks(pictures: np.ndarray, sizes: Sequence[int] | None = None, *, step: int = 1) -> Iterable[Chunk]:
     """The pictures as chunks of the given sizes (the last repeats), with all scores, `step` ticks a frame."""
     scores = {name: make() for name, make in SCORES.items()}
@@ -65,9 +70,14 @@ def chunks(pictures: np.ndarray, sizes: Sequence[int] | None = None, *, step: in
             np.arange(part.start, part.stop) * step,
             np.zeros((count, 64), np.uint8),
             np.array(thumbs[part]),
-            hash_pairs(np.array([small(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY)) for one in pictures[part]])),
+            np.column_stack(
+                [
+                    np.arange(count, dtype=np.uint64),
+                    hash_pairs(np.array([small(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY)) for one in pictures[part]])),
+                ]
+            ),
             {name: values[part] for name, values in rows.items()},
-            {name: (np.arange(count), np.zeros(count)) for name in ("luma_mean", "static_share")},
+            {name: (np.arange(count * (name in SEEN)), np.zeros(count * (name in SEEN))) for name in SERIES},
             [sample(0, part.start, pictures[part.start])],
         )
         start = part.stop
