@@ -1,0 +1,103 @@
+"""The clips nearest to a threshold: those a slightly other number would judge otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from hdvg.rules import Quantiles, Rule
+from hdvg.snapshot import SOURCE
+
+MOST = 20
+EQUALS = 2
+"""Most clips shown with the very same value of one rule: whole numbers such as heights stand on a threshold by millions."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A clip beside a rule's threshold; `distance` is in standard deviations of the measure over all clips."""
+
+    distance: float
+    place: int
+    rule: Rule
+    value: float
+    margin: float
+
+
+def nearest_clips(
+    connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], quantiles: Quantiles, *, before: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The 20 clips with the least margin to a bound of a rule, inside or outside, by the spread of the rule's measure.
+
+    `before` is the SQL of the rules that hold now. Of clips with the same value for the same rule two are shown.
+    """
+    found = _choose(_candidates(connection, rules, quantiles))
+    if not found:
+        return []
+    kept, was_kept = (
+        " and ".join(tests) or "true" for tests in ([rule.sql(quantiles) for rule in rules], list(before))
+    )
+    places = ", ".join(str(near.place) for near in found)
+    rows = connection.execute(
+        f"select place, clip_id, coalesce({kept}, false), coalesce({was_kept}, false) from {SOURCE} where place in ({places})"
+    ).fetchall()
+    clips = {place: said for place, *said in rows}
+    return [
+        {
+            "clip_id": clips[near.place][0],
+            "rule": near.rule.name,
+            "measure": near.rule.column,
+            "value": near.value,
+            "margin": near.margin,
+            "distance": near.distance,
+            "kept": clips[near.place][1],
+            "kept_before": clips[near.place][2],
+        }
+        for near in found
+    ]
+
+
+def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], quantiles: Quantiles) -> list[Near]:
+    """For every bound, the nearest clips on both of its sides; not of a measure that is the same for all clips."""
+    ranges = [rule for rule in rules if rule.bounds]
+    if not ranges:
+        return []
+    spreads = _spreads(connection, sorted({str(rule.column) for rule in ranges}))
+    searches, found = [], []
+    for number, rule in enumerate(ranges):
+        for bound in rule.bounds:
+            threshold = bound.sql(quantiles)
+            if spreads[str(rule.column)] and bound.value(quantiles) is not None:
+                for beside, order in ((">=", "asc"), ("<", "desc")):
+                    searches.append(
+                        f"(select {number} as rule, place, {rule.column}::double as value from {SOURCE} "
+                        f"where {rule.column} {beside} {threshold} order by {rule.column} {order}, place limit {MOST})"
+                    )
+    for number, place, value in connection.execute(" union ".join(searches)).fetchall() if searches else ():
+        rule = ranges[number]
+        margin = rule.margin(value, quantiles)
+        if margin is not None:
+            found.append(Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin))
+    return sorted(found, key=lambda near: (near.distance, near.place, near.rule.name))
+
+
+def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:
+    """Standard deviation of each column over all clips; 0 where none has it."""
+    asked = ", ".join(f"coalesce(stddev_pop({column}), 0.0)" for column in columns)
+    (values,) = connection.execute(f"select {asked} from {SOURCE}").fetchall()
+    return dict(zip(columns, values, strict=True))
+
+
+def _choose(found: Sequence[Near]) -> list[Near]:
+    """The first, without crowds of equal values."""
+    seen: Counter[tuple[str, float]] = Counter()
+    chosen = []
+    for near in found:
+        seen[near.rule.name, near.value] += 1
+        if seen[near.rule.name, near.value] <= EQUALS:
+            chosen.append(near)
+    return chosen[:MOST]
