@@ -14,7 +14,7 @@ from hdvg.snapshot import SOURCE
 
 MOST = 20
 EQUALS = 2
-"""Most clips shown with the very same value of one rule: whole numbers such as heights stand on a threshold by millions."""
+"""Clips with the very same value for one rule that are shown before others: heights stand on a threshold by millions."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,18 @@ class Near:
     value: float
     margin: float
 
+    def order(self) -> tuple[float, int, str]:
+        """The nearest first."""
+        return self.distance, self.place, self.rule.name
+
 
 def nearest_clips(
     connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], quantiles: Quantiles, *, before: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The 20 clips with the least margin to a bound of a rule, inside or outside, by the spread of the rule's measure.
 
-    `before` is the SQL of the rules that hold now. Of clips with the same value for the same rule two are shown.
+    `before` is the SQL of the rules that hold now. Of clips with the same value for the same rule
+    two are shown, and more only if there are too few others.
     """
     found = _choose(_candidates(connection, rules, quantiles))
     if not found:
@@ -82,7 +87,7 @@ def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], qu
         margin = rule.margin(value, quantiles)
         if margin is not None:
             found.append(Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin))
-    return sorted(found, key=lambda near: (near.distance, near.place, near.rule.name))
+    return sorted(found, key=Near.order)
 
 
 def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:
@@ -93,11 +98,10 @@ def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> d
 
 
 def _choose(found: Sequence[Near]) -> list[Near]:
-    """The first, without crowds of equal values."""
+    """The first; crowds of equal values only where nothing else is left."""
     seen: Counter[tuple[str, float]] = Counter()
-    chosen = []
+    chosen, crowd = [], []
     for near in found:
         seen[near.rule.name, near.value] += 1
-        if seen[near.rule.name, near.value] <= EQUALS:
-            chosen.append(near)
-    return chosen[:MOST]
+        (chosen if seen[near.rule.name, near.value] <= EQUALS else crowd).append(near)
+    return sorted([*chosen, *crowd][:MOST], key=Near.order)
