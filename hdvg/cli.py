@@ -131,6 +131,8 @@ def filter_(
     """Decide which clips are kept, by other rules if given. A query: no media is touched.
 
     Example: hdvg filter my-dataset --set 'keep.too_short=duration_s >= 3' --set keep.static=null
+
+    To look before: hdvg filter my-dataset --what-if 'duration_s>=3', or --target-keep 0.31 --tune 'sharpness,motion_px_s>='
     """
     from hdvg.dataset import Dataset
     from pipelines.run import decide

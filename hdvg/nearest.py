@@ -16,10 +16,13 @@ MOST = 20
 EQUALS = 2
 """Clips with the very same value for one rule that are shown before others: heights stand on a threshold by millions."""
 
+SAMPLE = 1_000_000
+"""Clips that a measure's spread is told from: the first in the order of ids, which are hashes."""
+
 
 @dataclass(frozen=True)
 class Near:
-    """A clip beside a rule's threshold; `distance` is in standard deviations of the measure over all clips."""
+    """A clip beside a rule's threshold; `distance` is in standard deviations of the measure."""
 
     distance: float
     place: int
@@ -72,7 +75,8 @@ def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], qu
     if not ranges:
         return []
     spreads = _spreads(connection, sorted({str(rule.column) for rule in ranges}))
-    searches, found = [], []
+    searches: list[str] = []
+    found: dict[tuple[int, int], Near] = {}
     for number, rule in enumerate(ranges):
         for bound in rule.bounds:
             threshold = bound.sql(quantiles)
@@ -82,25 +86,26 @@ def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], qu
                         f"(select {number} as rule, place, {rule.column}::double as value from {SOURCE} "
                         f"where {rule.column} {beside} {threshold} order by {rule.column} {order}, place limit {MOST})"
                     )
-    for number, place, value in connection.execute(" union ".join(searches)).fetchall() if searches else ():
+    for number, place, value in connection.execute(" union all ".join(searches)).fetchall() if searches else ():
         rule = ranges[number]
         margin = rule.margin(value, quantiles)
         if margin is not None:
-            found.append(Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin))
-    return sorted(found, key=Near.order)
+            found[number, place] = Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin)
+    return sorted(found.values(), key=Near.order)
 
 
 def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:
-    """Standard deviation of each column over all clips; 0 where none has it."""
+    """Standard deviation of each column over the clips, or `SAMPLE` of them; 0 where none has it."""
     asked = ", ".join(f"coalesce(stddev_pop({column}), 0.0)" for column in columns)
-    (values,) = connection.execute(f"select {asked} from {SOURCE}").fetchall()
+    (values,) = connection.execute(f"select {asked} from {SOURCE} where place < {SAMPLE}").fetchall()
     return dict(zip(columns, values, strict=True))
 
 
 def _choose(found: Sequence[Near]) -> list[Near]:
     """The first; crowds of equal values only where nothing else is left."""
     seen: Counter[tuple[str, float]] = Counter()
-    chosen, crowd = [], []
+    chosen: list[Near] = []
+    crowd: list[Near] = []
     for near in found:
         seen[near.rule.name, near.value] += 1
         (chosen if seen[near.rule.name, near.value] <= EQUALS else crowd).append(near)

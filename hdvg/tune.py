@@ -93,22 +93,24 @@ def tune(
             f"and {most} of these have all tuned measures; ask for at most {most / max(all_clips, 1):.4f}, or loosen other rules"
         )
     strictness = search.bisect(target)
-    found = []
-    for axis, stand in zip(axes, standings, strict=True):
-        threshold = _threshold(pool[axis.column], stand, strictness, axis.side)
-        keep = set_bound(keep, axis.column, axis.side, Bound(axis.column, closed=True, number=threshold))
-        known = stand >= 0
-        found.append(
-            {
-                "measure": axis.column,
-                "bound": ">=" if axis.side == "low" else "<=",
-                "threshold": threshold,
-                "drops_of_pool": float((known & (stand < strictness)).sum() / known.sum()),
-                "unmeasured": int((~known).sum()),
-            }
-        )
-    said = {"target": target_share, "target_clips": target, "kept": search.kept(strictness), "pool": len(standing)}
-    return Tuned(dict(keep), said | {"strictness": strictness, "bounds": found})
+    found = [_bound(axis, pool[axis.column], stand, strictness) for axis, stand in zip(axes, standings, strict=True)]
+    for axis, said in zip(axes, found, strict=True):
+        bound = Bound(axis.column, closed=True, number=said["threshold"])
+        keep = set_bound(keep, axis.column, axis.side, bound)
+    reached = {"target": target_share, "target_clips": target, "kept": search.kept(strictness), "pool": len(standing)}
+    return Tuned(dict(keep), reached | {"strictness": strictness, "bounds": found})
+
+
+def _bound(axis: Axis, values: Values, standing: Values, strictness: float) -> dict[str, Any]:
+    """What the bound comes to, and the share of the pool that it drops alone."""
+    known = standing >= 0
+    return {
+        "measure": axis.column,
+        "bound": ">=" if axis.side == "low" else "<=",
+        "threshold": _threshold(values, standing, strictness, axis.side),
+        "drops_of_pool": float((known & (standing < strictness)).sum() / known.sum()),
+        "unmeasured": int((~known).sum()),
+    }
 
 
 def _pool(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], tuned: Sequence[str]) -> dict[str, Values]:
