@@ -28,22 +28,22 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
 
     `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files.
     """
-    prefix = "" if root is None else f"{_no_glob(str(root))}/"
+    prefix = "" if root is None else f"{no_glob(str(root))}/"
 
     def files(stage: str) -> str:
         if root is None or unit is None or stage == POOL:
-            return _literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
+            return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
-        return "[" + ", ".join(_literal(_no_glob(str(path))) for path in (seed, *found)) + "]"
+        return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
     return template.substitute(
-        inputs=_literal(f"{prefix}inputs/*.parquet"),
-        unit_filter=f"where unit = {_literal(unit)}" if unit else "",
-        shard=_literal(f"{prefix}parts/shard/*.parquet"),
+        inputs=literal(f"{prefix}inputs/*.parquet"),
+        unit_filter=f"where unit = {literal(unit)}" if unit else "",
+        shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", "split", POOL, "cut", "caption")},
         **_keyframe_sql(plan, files),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
@@ -72,7 +72,7 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             columns += [f"{name}_rows.status as {name}_status", *(f"{name}_rows.{field.name}" for field in fields)]
             joins.append(f"left join {name}_rows using (video_id, clip_id)\n")
         else:
-            types = [(field.name, _sql_type(field.type)) for field in fields]
+            types = [(field.name, sql_type(field.type)) for field in fields]
             columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
     for name in plan.measures:
         passes = "true" if plan.recipe.measure.all else plan.verdicts.passes_before(name)
@@ -90,7 +90,8 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     }
 
 
-def _sql_type(kind: pa.DataType) -> str:
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type."""
     with duckdb.connect() as connection:
         connection.register("t", pa.table({"x": pa.array([], kind)}))
         return str(connection.sql("select x from t").types[0])
@@ -141,7 +142,7 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise UsageError('hdvg query takes one SELECT statement, such as "select * from dataset where keep"')
-            connection.execute(f"set allowed_directories = [{_literal(str(root))}]")
+            connection.execute(f"set allowed_directories = [{literal(str(root))}]")
             connection.execute("set enable_external_access = false; set lock_configuration = true")
             watchdog = threading.Timer(limit_s, connection.interrupt)
             watchdog.start()
@@ -162,10 +163,11 @@ def newest_generation(paths: Iterable[Path]) -> int:
     return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
 
 
-def _no_glob(path: str) -> str:
+def no_glob(path: str) -> str:
     """The path, with what DuckDB would take for a pattern taken as it stands."""
     return re.sub(r"[\[*?]", r"[\g<0>]", path)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """The text as a literal in SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -14,7 +16,7 @@ from hdvg.dataset import Dataset
 from hdvg.diversity import diverse_draw
 from hdvg.ids import digest
 from hdvg.manifest import Manifest, newest_generation
-from hdvg.rules import Verdicts
+from hdvg.rules import Rule, Verdicts
 from schemas.measures import POOL
 from schemas.parts import PARTS
 
@@ -32,22 +34,25 @@ def settle(dataset: Dataset) -> Dataset:
         with dataset.manifest() as manifest:
             _compare(dataset, manifest)
     with dataset.manifest() as manifest:
-        plan = replace(dataset.plan, quantiles=resolve_quantiles(manifest, dataset.plan.verdicts))
+        quantiles = resolve_quantiles(dataset.plan.recipe.rules, manifest.connection, "measured")
+    plan = replace(dataset.plan, quantiles=quantiles)
     settled = Dataset(dataset.root, plan, dataset.store)
     settled.prepare()
     return settled
 
 
-def resolve_quantiles(manifest: Manifest, verdicts: Verdicts) -> dict[str, float]:
-    """The values of the rules' quantiles over the clips that pass all rules without any."""
-    found = {}
-    for bound in (bound for rule in verdicts.rules for bound in rule.quantiles):
-        value = manifest.one(
-            f"select quantile_cont({bound.column}, {bound.share!r}) from measured where {verdicts.unique_in_pool()}"
-        )
-        if value is not None:
-            found[bound.key] = float(value)
-    return found
+def resolve_quantiles(rules: Sequence[Rule], connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, float]:
+    """The values of the rules' quantiles, by key, over the clips of `source`, a table of measures; no value over no clips.
+
+    Quantiles are over the clips that pass all other rules: these have every measure, in whatever order they were taken.
+    """
+    bounds = {bound.key: bound for rule in rules for bound in rule.quantiles}
+    if not bounds:
+        return {}
+    asked = ", ".join(f"quantile_cont({bound.column}, {bound.share!r})" for bound in bounds.values())
+    everyone_else = Verdicts(tuple(rules), (), {}).unique_in_pool()
+    (values,) = connection.execute(f"select {asked} from {source} where {everyone_else}").fetchall()
+    return {key: float(value) for key, value in zip(bounds, values, strict=True) if value is not None}
 
 
 def _compare(dataset: Dataset, manifest: Manifest) -> None:

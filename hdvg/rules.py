@@ -163,13 +163,15 @@ def _condition(name: str, text: str) -> Rule:
         froms = [node["from_table"]["type"] for node in nodes if "from_table" in node]
         if froms != ["EMPTY"] or len(tree["statements"]) != 1:
             raise ValueError("a rule is one condition on a clip's measures, without a query inside")
+        if any(node.get("class") == "WINDOW" for node in nodes):
+            raise ValueError("a rule looks at one clip, without a window over others; quantile(0.25) bounds by all")
         columns = [node["column_names"][-1] for node in nodes if node.get("class") == "COLUMN_REF"]
         _check_known(columns)
         if not columns:
             raise ValueError("no measure in it")
         connection.register("t", pa.table({column: pa.array([], kind) for column, kind in RULED.items()}))
         try:
-            kind = connection.sql(f"select ({text}) from t").types[0]
+            kind = connection.sql(f"select {columns[0]}, ({text}) from t").types[1]
         except duckdb.Error as error:
             raise ValueError(str(error).splitlines()[0]) from None
         if str(kind) != "BOOLEAN":

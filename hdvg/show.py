@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,6 +22,11 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, markup=False, emoji=False)  # links and folders are shown as they are
+
+
+def note(said: str) -> None:
+    """A word on standard error about how an answer was found."""
+    typer.echo(f"note: {said}", err=True)
 
 
 def status(dataset: Dataset, *, as_json: bool) -> None:
@@ -48,6 +54,62 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
+    """What verdicts would be by other rules, and how to make it so."""
+    if as_json:
+        return print_json(report)
+    name = os.path.relpath(report["dataset"])
+    typer.echo(f"{name} (recipe {report['recipe']}), what if; nothing is changed")
+    if "tuned" in report:
+        _tuned(report["tuned"])
+    rows = [("all clips", "all"), ("kept now", "before"), ("kept then", "after")]
+    rows += [("newly kept", "newly_kept"), ("newly dropped", "newly_dropped"), ("still to measure", "to_measure")]
+    totals = [(said, report[key]) for said, key in rows]
+    print_table(
+        ["", "clips", "share", "hours"],
+        ((said, total["clips"], f"{total['share']:.2%}", total["hours"]) for said, total in totals),
+    )
+    if report["to_measure"]["clips"]:
+        typer.echo(f"still to measure, by measure: {plain(report['to_measure']['measures'])}")
+    if report["rules"]:
+        _rules(report)
+    if report["nearest"]:
+        names = ["clip_id", "rule", "value", "margin", "distance", "kept", "kept_before"]
+        print_table(names, ([near[name] for name in names] for near in report["nearest"]))
+        typer.echo("distance: the margin in standard deviations of the measure")
+    for said in report["notes"]:
+        typer.echo(f"note: {said}")
+    if report["sets"]:
+        sets = (word for text in report["sets"] for word in ("--set", text))
+        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets]))
+
+
+def _tuned(tuned: Mapping[str, Any]) -> None:
+    typer.echo(
+        f"asked: {tuned['target']:.2%} of all clips, {tuned['target_clips']}; found: {tuned['kept']}, "
+        f"with bounds that drop about {tuned['strictness']:.2%} each of {tuned['pool']} clips that pass the other rules"
+    )
+    names = ["measure", "bound", "threshold", "drops_of_pool", "unmeasured"]
+    print_table(names, ([bound[name] for name in names] for bound in tuned["bounds"]))
+
+
+def _rules(report: Mapping[str, Any]) -> None:
+    """What each rule does, and which rules drop the same clips."""
+    names = ["rule", "asks", "threshold", "was", "breaks", "share", "alone", "alone_so_far", "unmeasured", "not_taken"]
+    rows = [{**rule, "share": f"{rule['share']:.2%}"} for rule in report["rules"]]
+    for row in rows:
+        row["was"] = "" if row["was"] == row["asks"] else row["was"] or "no such rule"
+        row["threshold"] = ", ".join(plain(value) for value in row["threshold"])
+    print_table([name.replace("_", " ") for name in names], ([row[name] for name in names] for row in rows))
+    print_table(
+        ["breaks both", *(str(number) for number, _ in enumerate(rows, 1))],
+        (
+            [f"{number} {row['rule']}", *both]
+            for number, (row, both) in enumerate(zip(rows, report["overlap"], strict=True), 1)
+        ),
+    )
 
 
 def stage_counts(dataset: Dataset, stage: str) -> None:

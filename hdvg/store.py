@@ -173,6 +173,20 @@ class Store:
         self.ops.remove_tree(self.root / "tmp" / self.run)
 
     @contextmanager
+    def aside(self) -> Iterator[Store]:
+        """A store for publishing derived files without the run lock, with a folder of its own in `tmp/` until the end.
+
+        A run that begins meanwhile takes that folder away, as it does a ghost's: publishing then raises ResourceError.
+        """
+        beside = Store(self.root, self.ops, run=f"aside-{uuid.uuid4().hex}")
+        with _refusals(self.root / "tmp"):
+            self._folder(f"tmp/{beside.run}")
+        try:
+            yield beside
+        finally:
+            beside.end()
+
+    @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run lock. Raises UsageError naming the holder if another run has it."""
         with (self.root / "run.lock").open("a+") as file:

@@ -92,3 +92,13 @@ def test_ssim_is_one_for_the_same_frames_and_less_for_others(tmp_path: Path) -> 
 
 def test_spread_names_median_least_and_largest() -> None:
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00–3.00)"
+
+
+def test_what_if_is_benched_as_users_run_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.bench import bench_whatif
+
+    assert bench_whatif.parser().parse_args([]).rows == 10_000_000
+    said = bench_whatif.bench_whatif(3000, part_rows=1500, repeats=1)
+    assert (said["rows"], said["part_rows"]) == (3000, 1500)
+    assert min(said["whatif_10m_s"], said["whatif_cpu_s"], said["whatif_peak_mb"], said["snapshot_s"]) > 0
+    assert "in 4 parts" in capsys.readouterr().out  # two units of 64 videos, fetched and split

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,56 @@ def test_filter_changes_verdicts_and_only_them(dataset):
     assert "keep.* only" in hdvg("filter", dataset, "--set", "cut.crf=30", code=2).stderr
     hdvg("filter", dataset, "--set", "keep.too_short=duration_s >= 0.7")
     assert ask(dataset, "select count(*) as n from verdicts where keep") == [{"n": 1}]
+
+
+def files(dataset: Path) -> dict[str, bytes]:
+    paths = [path for path in sorted(dataset.rglob("*")) if path.is_file() and path.parent.name != "cache"]
+    return {str(path.relative_to(dataset)): path.read_bytes() for path in paths}
+
+
+def test_what_if_reports_and_changes_nothing_and_its_command_makes_it_so(dataset):
+    before = files(dataset)
+    said = hdvg("filter", dataset, "--what-if", "duration_s>=0.6", "--json")
+    assert "measures read into cache/" in said.stderr
+    report = json.loads(said.stdout)
+    assert (report["before"]["clips"], report["after"]["clips"], report["newly_kept"]["clips"]) == (1, 2, 1)
+    assert report["sets"] == ["keep.too_short=duration_s >= 0.6"]
+    again = hdvg("filter", dataset, "--what-if", "duration_s>=0.6")
+    assert again.stderr == ""
+    (command,) = [line for line in again.stdout.splitlines() if line.startswith("to make it so: hdvg filter ")]
+    assert "too_short" in again.stdout
+    assert files(dataset) == before
+    assert json.loads(hdvg("verify", dataset, "--json").stdout) == []
+    hdvg("filter", dataset, *shlex.split(command)[7:])
+    assert ask(dataset, "select count(*) as n from verdicts where keep") == [{"n": 2}]
+    hdvg("filter", dataset, "--set", "keep.too_short=duration_s >= 0.7")
+
+
+def test_what_if_starts_from_other_rules_if_given(dataset):
+    sets = ["--set", "keep.too_short=null"]
+    report = json.loads(hdvg("filter", dataset, *sets, "--what-if", "duration_s <= 0.7", "--json").stdout)
+    assert "too_short" not in {rule["rule"] for rule in report["rules"]}
+    assert {rule["rule"]: rule["asks"] for rule in report["rules"]}["too_long"] == "duration_s <= 0.7"
+    assert (report["after"]["clips"], report["newly_dropped"]["clips"]) == (1, 1)
+    report = json.loads(hdvg("filter", dataset, "--recipe", "hd_vg_130m", "--what-if", "fps > 1", "--json").stdout)
+    assert [rule["rule"] for rule in report["rules"]] == ["fps"]
+
+
+def test_target_keep_finds_thresholds_and_changes_nothing(dataset):
+    before = files(dataset)
+    report = json.loads(hdvg("filter", dataset, "--target-keep", 1, "--tune", "duration_s>=", "--json").stdout)
+    assert (report["tuned"]["kept"], report["after"]["clips"]) == (2, 2)
+    assert report["sets"] == ["keep.too_short=duration_s >= 0.6"]  # the clips have 0.64 and 0.8 s
+    assert "found: 1" in hdvg("filter", dataset, "--target-keep", 0.5, "--tune", "duration_s>=").stdout
+    assert files(dataset) == before
+    for arguments, words in [
+        (["--target-keep", "0.5"], "go together"),
+        (["--tune", "fps>="], "go together"),
+        (["--target-keep", "0.5", "--tune", "duration_s"], "say which side"),
+        (["--target-keep", "1", "--tune", "fps>="], "loosen other rules"),
+        (["--what-if", "duration>=3"], "did you mean `duration_s`"),
+    ]:
+        assert words in hdvg("filter", dataset, *arguments, code=2).stderr
 
 
 def test_stage_command_shows_what_is_done(dataset):

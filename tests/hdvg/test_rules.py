@@ -95,6 +95,8 @@ def test_margins_are_to_the_nearer_bound():
         ("short", "duration_s > (select 1)", "without a query"),
         ("short", "true) from read_text('/etc/passwd') where (true", "without a query"),
         ("short", "duration_s > 1); drop table x; select (1", "Only SELECT"),
+        ("short", "avg(duration_s) > 3", "GROUP BY"),
+        ("short", "row_number() over (order by duration_s) > 3", "without a window"),
         ("short", "phash > 3 and nonsense(3)", "nonsense"),
     ],
 )
