@@ -1,0 +1,91 @@
+"""The pool: copies are dropped, the best of them stays, quantiles hold over what is left, and growth is seen."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from hdvg.config import Recipe, parse_recipe
+from hdvg.dataset import Dataset
+from hdvg.verify import verify
+from tests.footage import BUNDLED
+from tests.pipelines.test_run import ask, go
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+KEEP = {"too_short": "duration_s >= 0.5", "copy": "not duplicate"}
+
+
+def recipe(**changes) -> Recipe:
+    return parse_recipe({"name": "test", "caption": {"captioner": "none"}, "keep": KEEP} | changes)
+
+
+def make(target: Path, source: str, *options: str) -> None:
+    quiet = ("-v", "error", "-y", "-i", str(BUNDLED / source))
+    subprocess.run([FFMPEG, *quiet, "-an", *options, "-preset", "ultrafast", str(target)], check=True)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of real footage, the same smaller and coarser, and other footage."""
+    folder = tmp_path_factory.mktemp("videos")
+    make(folder / "large.mp4", "birds_720p.mp4", "-t", "3", "-vf", "scale=640:360", "-crf", "18")
+    make(folder / "small.mp4", "birds_720p.mp4", "-t", "3", "-vf", "scale=320:180", "-crf", "32")
+    make(folder / "other.mp4", "bigbuckbunny_720p.mp4", "-t", "2", "-vf", "scale=640:360")
+    return folder
+
+
+def kept(root: Path) -> dict[str, list[str]]:
+    """The reasons against the clips, by file."""
+    found: dict[str, list[str]] = {}
+    for name, reasons in ask(root, "select parse_filename(link), reasons from dataset join videos using (video_id)"):
+        found[name.removesuffix(".mp4")] = found.get(name.removesuffix(".mp4"), []) + reasons
+    return found
+
+
+def test_of_copies_the_best_stays_and_a_run_repeats_nothing(videos, tmp_path):
+    root = tmp_path / "d"
+    go(root, recipe(), links=[str(videos)])
+    assert kept(root) == {"large": [], "small": ["copy"], "other": []}
+    assert ask(
+        root,
+        "select other.width from dataset one join dataset other on one.duplicate_of = other.clip_id where one.duplicate",
+    ) == [(640,)]
+    parts = sorted((root / "parts/pool").iterdir())
+    assert go(root, recipe()) == []
+    assert sorted((root / "parts/pool").iterdir()) == parts
+    assert verify(Dataset.open(root)) == []
+
+
+def test_a_better_copy_that_comes_later_takes_the_place(videos, tmp_path):
+    root = tmp_path / "d"
+    go(root, recipe(), links=[str(videos / "small.mp4")])
+    assert kept(root) == {"small": []}
+    go(root, recipe(), links=[str(videos / "large.mp4")])
+    assert kept(root) == {"small": ["copy"], "large": []}
+    assert ask(root, "select sum(n_clips) from shards") == ask(root, "select count(*) from dataset where keep")
+    assert verify(Dataset.open(root)) == []
+
+
+def test_clips_of_an_earlier_dataset_are_copies_though_they_are_worse(videos, tmp_path):
+    index = {"duplicates": {"index": str(tmp_path / "index")}}
+    go(tmp_path / "first", recipe(**index), links=[str(videos / "small.mp4")])
+    go(tmp_path / "second", recipe(**index), links=[str(videos / "large.mp4"), str(videos / "other.mp4")])
+    assert kept(tmp_path / "second") == {"large": ["copy"], "other": []}
+    assert {row[0] for row in ask(tmp_path / "second", "select duplicate_in from dataset where duplicate")} == {"first"}
+    go(tmp_path / "second", recipe(**index))
+    assert kept(tmp_path / "first") == {"small": []}
+
+
+def test_quantiles_are_over_the_clips_that_all_other_rules_keep(videos, tmp_path):
+    root = tmp_path / "d"
+    rules = KEEP | {"dim": "luma_mean >= quantile(0.5)"}
+    go(root, recipe(keep=rules), links=[str(videos)])
+    luma = dict(ask(root, "select parse_filename(link), luma_mean from dataset join videos using (video_id)"))
+    middle = (luma["large.mp4"] + luma["other.mp4"]) / 2
+    assert Dataset.open(root).plan.quantiles == pytest.approx({"luma_mean:0.5": middle})
+    dim = min(("large", "other"), key=lambda name: luma[f"{name}.mp4"])
+    assert kept(root)[dim] == ["dim"]
+    assert "copy" in kept(root)["small"]
