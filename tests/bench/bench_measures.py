@@ -1,10 +1,12 @@
-"""What measures cost: those of the one decode pass, by measure, against the decode itself.
+"""What measures cost: those of the one decode pass against the decode itself, those of keyframes, and what-ifs.
 
-Run: python -m tests.bench.bench_measures [--repeats 3] [--videos cockatoo.mp4,slides_1080p.mp4]. Each video, repeated to
-`--seconds`, is scanned and bare decoded in turns, one decoder thread, in this process; all times are CPU. A measure's
-is that of its `see` over the pass and of its `of_clip`, less what the clock itself takes. The last line is one JSON object:
-`ms_per_clip` (by measure, mean over the videos' clips) and `cheap_share_of_decode` (all of them over the bare decode;
-median of the repeats, by video and their median), `spread` of the latter.
+Run: python -m tests.bench.bench_measures [--repeats 3] [--videos cockatoo.mp4,slides_1080p.mp4] [--rows 10000000].
+Each video, repeated to `--seconds`, is scanned and bare decoded in turns, one decoder thread, in this process; all times
+are CPU. A measure's is that of its `see` over the pass and of its `of_clip`, less what the clock itself takes; `phashes` are
+the hashes over time. Keyframe measures see the keyframes of all clips of a video, model loaded. Then tests/bench/bench_whatif.py.
+The last line is one JSON object: `ms_per_clip` (by measure, mean over the videos' clips), `cheap_share_of_decode` (those of
+the pass over the bare decode; median of the repeats, by video and their median), `spread` of the latter, `whatif_10m_s`,
+`whatif_peak_mb`.
 """
 
 from __future__ import annotations
@@ -20,12 +22,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hdvg.config import Split
+from hdvg.captioners import Shot
+from hdvg.config import Measure, Split
 from hdvg.measures import MEASURES
+from hdvg.measures.keyframed import KEYFRAME_MEASURES, load
+from hdvg.media import features
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.scan import scan
+from tests.bench.bench_whatif import bench_whatif
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, MULTISHOT, describe, long_video, spread
 
+NEED_A_MODEL = ("aesthetic", "classifier")
 VIDEOS = (MULTISHOT, "bigbuckbunny_720p.mp4", "cockatoo.mp4")
 
 
@@ -40,12 +47,15 @@ class Costs:
     def watched(self) -> Iterator[None]:
         """Put a clock around every measure, and take it away again."""
         held = {name: (measure.see, measure.of_clip) for name, measure in MEASURES.items()}
+        hashing = features.hash_pairs, features.small
+        features.hash_pairs, features.small = (self._clocked("phashes", call) for call in hashing)
         for name, measure in MEASURES.items():
             measure.see = self._clocked(name, measure.see)  # type: ignore[method-assign]  # put back below
             measure.of_clip = staticmethod(self._clocked(name, measure.of_clip))  # type: ignore[method-assign,assignment]
         try:
             yield
         finally:
+            features.hash_pairs, features.small = hashing
             for name, (see, of_clip) in held.items():
                 MEASURES[name].see = see  # type: ignore[method-assign]
                 MEASURES[name].of_clip = staticmethod(of_clip)  # type: ignore[method-assign,assignment]
@@ -87,7 +97,7 @@ def pass_costs(path: Path) -> tuple[dict[str, float], int]:
 
 def in_pass(videos: dict[str, Path], repeats: int) -> dict[str, Any]:
     """Print a table of the measures of the pass; what the last line says of them."""
-    ms: dict[str, list[float]] = {name: [] for name in MEASURES}
+    ms: dict[str, list[float]] = {name: [] for name in (*MEASURES, "phashes")}
     shares: dict[str, list[float]] = {}
     for file, path in videos.items():
         decode_s(path)
@@ -96,7 +106,7 @@ def in_pass(videos: dict[str, Path], repeats: int) -> dict[str, Any]:
             costs, clips = pass_costs(path)
             bare = (bare + decode_s(path)) / 2
             shares.setdefault(file, []).append(sum(costs.values()) / bare)
-            for name in MEASURES:
+            for name in ms:
                 ms[name].append(1000 * costs.get(name, 0.0) / clips)
         print(f"{file}: {clips} clips, decode {bare:.2f} s, measures over decode {spread(shares[file])}", flush=True)
     for name, some in ms.items():
@@ -109,10 +119,44 @@ def in_pass(videos: dict[str, Path], repeats: int) -> dict[str, Any]:
     return {"ms_per_clip": means, "cheap_share_of_decode": share, "spread": extremes, "by_video": medians}
 
 
+def shots_of(path: Path) -> list[Shot]:
+    """The clips of a video with their keyframes."""
+    with tempfile.TemporaryDirectory() as out:
+        clips = scan(str(path), out, Split(segment_s=1e6).model_dump(), 2, MAX_PIXELS)["clips"]
+        return [
+            Shot(
+                f"{number:04}",
+                {one["position"]: Path(out, one["file"]).read_bytes() for one in clip["keyframes"]},
+                {"start_pts": clip["start_pts"]},
+            )
+            for number, clip in enumerate(clips)
+        ]
+
+
+def of_keyframes(videos: dict[str, Path], repeats: int) -> dict[str, float]:
+    """Print a table of the keyframe measures that need no model of the user's; ms of CPU per clip of each."""
+    shots = {file: shots_of(path) for file, path in videos.items()}
+    clips = sum(map(len, shots.values()))
+    found: dict[str, float] = {}
+    for name in (name for name in KEYFRAME_MEASURES if name not in NEED_A_MODEL):
+        measure = load(name, Measure())
+        times = []
+        for turn in range(repeats + 1):
+            start = time.process_time()
+            for some in shots.values():
+                measure.measure(some, [])
+            if turn:
+                times.append(1000 * (time.process_time() - start) / clips)
+        print(f"  {name:12} {spread(times)} ms a clip of {clips}", flush=True)
+        found[name] = round(statistics.median(times), 3)
+    return found
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--videos", type=lambda text: text.split(","), default=VIDEOS, help="of tests.footage's tables")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="clips of the what-ifs; 0 leaves them out")
     parser.add_argument("--seconds", type=float, default=LONG_ENOUGH_S, help="repeat shorter videos to this length")
     return parser
 
@@ -125,6 +169,9 @@ def main() -> None:
         videos = {file: path for file, path in asked.items() if path is not None}
         print(f"videos: {', '.join(videos)}; not here: {', '.join(set(asked) - set(videos)) or 'none'}")
         summary = in_pass(videos, args.repeats)
+        summary["ms_per_clip"] |= of_keyframes(videos, args.repeats)
+    if args.rows:
+        summary |= bench_whatif(args.rows)
     print(describe())
     print(json.dumps(summary))
 
