@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.measures import MEASURES, phash
 from hdvg.measures.phash import SIDE_PX, hash_pairs, small
 from hdvg.measures.series import Picture, Sight, Values, View
 from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
+from hdvg.media.pixels import Analysis, Luminance, Scaler, upright
 from hdvg.shots import NETWORKS
 from hdvg.shots.scores import SCORES
 
@@ -31,13 +31,6 @@ PER_S: dict[Sight, float] = {"hash": 8, "glance": 2, "look": 1, "stare": 0.5}
 FRESH_LEVELS = 12.0
 LATELY = 3
 """A new shot may begin where a frame's score is over 12, and over twice that of so many before it."""
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
-"""Formats whose first plane is luminance, a byte a pixel."""
-
-FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-"""Levels 0-255 of levels 16-235."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +71,14 @@ class Features:
     """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
 
     def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._analysis = _Analysis(shape, settings)
+        self._analysis = Analysis(shape, settings)
         self._turn = shape["rotation"]
         width, height = (
             (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
         )
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
-        self._scaler, self._sampler = _Scaler(), _Scaler()
+        self._scaler, self._sampler = Scaler(), Scaler()
         names = {"content", settings["detector"]} & set(SCORES)
         self._scores = {name: SCORES[name]() for name in sorted(names)}
         self._measures = [make() for make in MEASURES.values()]
@@ -191,104 +184,8 @@ def _passes(before_s: float | None, seconds: float, per_s: float) -> bool:
     return before_s is None or int(before_s * per_s) != int(seconds * per_s)
 
 
-class Luminance:
-    """The luminance of one frame, made when it is asked for."""
-
-    def __init__(self, picture: av.VideoFrame, scaler: _Scaler) -> None:
-        self._picture = picture
-        self._scaler = scaler
-        self._is_plane = picture.format.name in LUMA_FIRST
-        self.span = 219.0 if self._is_plane and not _is_full_range(picture) else 255.0
-
-    def full(self) -> Picture:
-        """In full size; a view of the frame's memory where it can be."""
-        if self._is_plane:
-            return _plane(self._picture, 0)
-        return self._scaler(self._picture, (self._picture.width, self._picture.height), "gray", "POINT")
-
-    def at_width(self, width: int) -> Picture:
-        """Reduced to a width, at most its own; black is 0, white 255."""
-        width = min(width, self._picture.width)
-        height = max(round(self._picture.height * width / self._picture.width), 1)
-        small: Any = cv2.resize(self.full(), (width, height), interpolation=cv2.INTER_AREA)
-        return np.asarray(small if self.span == 255 else cv2.LUT(small, FULL_RANGE), dtype=np.uint8)
-
-
-def _is_full_range(picture: av.VideoFrame) -> bool:
-    return picture.format.name.startswith(("yuvj", "gray")) or picture.color_range == ColorRange.JPEG
-
-
-class _Analysis:
-    """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1."""
-
-    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
-        width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
-        self._size = width, max(round(shape["coded_height"] * width / shape["coded_width"] / 2) * 2, 2)
-        self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"
-        self._small, self._full = _Scaler(), _Scaler()
-        self._planar: av.VideoFrame | None = None
-
-    def __call__(self, picture: av.VideoFrame) -> tuple[Picture, Picture]:
-        is_planar = picture.format.name == "yuv420p" and min(picture.width, picture.height) > 1
-        small = self._reduced(picture) if is_planar else picture
-        bgr = self._small(small, self._size, "bgr24", "FAST_BILINEAR")
-        return bgr, (self._by_061(picture) if self._as_061 else bgr)
-
-    def _reduced(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The picture at analysis size, half as dear as by swscale.
-
-        Colours are left for swscale to mix: hues near grey depend on how it rounds, and so do the scores, and
-        PySceneDetect's thresholds were chosen on these.
-        """
-        if self._planar is None:
-            self._planar = av.VideoFrame(*self._size, "yuv420p")
-        for number in range(3):
-            target = _plane(self._planar, number)
-            cv2.resize(_plane(picture, number), target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
-        self._planar.colorspace, self._planar.color_range = picture.colorspace, picture.color_range
-        return self._planar
-
-    def _by_061(self, picture: av.VideoFrame) -> Picture:
-        """As SceneManager of 0.6.1 reduced it: by a whole factor to at least 256 px, linear, without anti-aliasing."""
-        full = self._full(picture, (picture.width, picture.height), "bgr24", "BILINEAR")
-        factor = full.shape[1] // 256
-        if factor < 2:
-            return full
-        size = round(full.shape[1] / factor), round(full.shape[0] / factor)
-        return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]  # cv2 types no uint8
-
-
-def _plane(picture: av.VideoFrame, number: int) -> Picture:
-    """Luma (0) or a chroma plane of a 4:2:0 picture, as it lies in memory."""
-    plane: Any = picture.planes[number]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-
-
-class _Scaler:
-    """Scales and converts pictures of one shape after another; one thread, for more cost more than they save on these."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, picture: av.VideoFrame, size: tuple[int, int], pixels: str, how: str) -> Picture:
-        width, height = size
-        return as_array(
-            self._reformatter.reformat(picture, width=width, height=height, format=pixels, interpolation=how, threads=1)
-        )
-
-
 def _thumb(bgr: Picture) -> Any:
     return cv2.cvtColor(cv2.resize(bgr, THUMB, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
-
-
-def upright(picture: Any, rotation: int) -> Any:
-    """The picture turned clockwise by so many degrees."""
-    return cv2.rotate(picture, TURNS[rotation]) if rotation else picture
-
-
-def as_array(picture: av.VideoFrame) -> Picture:
-    """The pixels of an 8-bit packed or grey picture, (H, W, 3) or (H, W)."""
-    return np.asarray(picture.to_ndarray(), dtype=np.uint8)
 
 
 def jpeg(picture: Picture | bytes, *, quality: int) -> bytes:
