@@ -16,6 +16,7 @@ import pyarrow as pa
 from hdvg.errors import UsageError
 from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
+from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
 from schemas.videos import FETCHED, SCANNED
 
@@ -72,7 +73,7 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             columns += [f"{name}_rows.status as {name}_status", *(f"{name}_rows.{field.name}" for field in fields)]
             joins.append(f"left join {name}_rows using (video_id, clip_id)\n")
         else:
-            types = [(field.name, sql_type(field.type)) for field in fields]
+            types = [(field.name, SQL_TYPES[field.type]) for field in fields]
             columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
     for name in plan.measures:
         passes = "true" if plan.recipe.measure.all else plan.verdicts.passes_before(name)
@@ -88,13 +89,6 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
         "keyframe_joins": "".join(joins),
         "keyframe_wanted": "".join(wanted),
     }
-
-
-def sql_type(kind: pa.DataType) -> str:
-    """DuckDB's name of an Arrow type."""
-    with duckdb.connect() as connection:
-        connection.register("t", pa.table({"x": pa.array([], kind)}))
-        return str(connection.sql("select x from t").types[0])
 
 
 class Manifest:

@@ -34,3 +34,13 @@ def stable_names(schema: pa.Schema) -> list[str]:
 
 
 STR, INT, REAL, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+SQL_TYPES = {
+    STR: "VARCHAR",
+    INT: "BIGINT",
+    REAL: "DOUBLE",
+    BOOL: "BOOLEAN",
+    pa.list_(pa.float32()): "FLOAT[]",
+    pa.list_(pa.uint64()): "UBIGINT[]",
+}
+"""DuckDB's names of the types of measures."""

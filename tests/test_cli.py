@@ -25,6 +25,8 @@ SMALL = [
     "keep.low_resolution=short_px >= 100",
     "--set",
     "keep.too_short=duration_s >= 0.7",
+    "--set",
+    "keep.watermark=null",
 ]
 
 

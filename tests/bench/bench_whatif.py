@@ -27,9 +27,9 @@ import duckdb
 
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
-from hdvg.manifest import sql_type
 from hdvg.settings import Plan, make_plan
 from hdvg.snapshot import COLUMNS, ROW_GROUP, snapshot_name
+from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED
 from schemas.parts import PARTS
 from tests.bench.machine import describe, spread
@@ -201,7 +201,7 @@ def _part(stage: str, unit: str) -> str:
 def _null(name: str, stage: str | None = None) -> str:
     """A null of the column's type."""
     fields = [*(PARTS[stage] if stage else ()), *ALL_MEASURED]
-    kind = next((sql_type(field.type) for field in fields if field.name == name), "varchar")
+    kind = next((SQL_TYPES[field.type] for field in fields if field.name == name), "varchar")
     return f"null::{kind}"
 
 

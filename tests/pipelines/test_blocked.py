@@ -117,11 +117,12 @@ def test_video_with_a_listed_picture_keeps_no_file(finished, folder, listing, tm
 
 
 def test_listed_picture_in_a_later_segment_of_a_long_video_is_found(listing, tmp_path):
-    work = {"stages": ("download", "split"), "shards": False}
     video = MEDIA / "wannaworktogether_30s.mp4"
-    go(tmp_path / "free", recipe(None, "split.segment_s=2"), video, **work)
+    for stage in ("download", "split"):
+        go(tmp_path / "free", recipe(None, "split.segment_s=2"), video, stage=stage)
     [(picture,)] = ask(tmp_path / "free", "select phash from clip_rows order by start_pts desc limit 1")
-    go(tmp_path / "d", recipe(listing(picture), "split.segment_s=2"), video, **work)
+    for stage in ("download", "split"):
+        go(tmp_path / "d", recipe(listing(picture), "split.segment_s=2"), video, stage=stage)
     assert outcomes(tmp_path / "d")[video.name][:3] == ("split", "failed", "blocked_content")
     assert stored(tmp_path / "d") == set()
 
