@@ -62,7 +62,7 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
 
 def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     """The parts of the views that depend on which keyframe measures there are; one never taken has columns of nulls."""
-    views, columns, joins, wanted = [], [], [], []
+    views, columns, joins, wanted, failures = [], [], [], [], []
     for name, fields in KEYFRAME_MEASURED.items():
         if name in plan.fingerprints:
             views.append(
@@ -83,11 +83,17 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             f"left join (select video_id, clip_id, status, reason, attempt from {name}_rows) r using (video_id, clip_id)\n"
             "union all by name\n"
         )
+        failures.append(
+            f"\nunion all by name\nselect r.clip_id as key, '{name}' as stage, r.status, r.reason, r.detail, r.attempt, "
+            f"v.source, video_id\nfrom {name}_rows r join videos v using (video_id) "
+            "where r.status <> 'ok' and v.status = 'ok'"
+        )
     return {
         "keyframe_views": "".join(views),
         "keyframe_columns": "".join(f"{column}, " for column in columns),
         "keyframe_joins": "".join(joins),
         "keyframe_wanted": "".join(wanted),
+        "keyframe_failures": "".join(failures),
     }
 
 

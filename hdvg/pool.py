@@ -63,7 +63,7 @@ def _compare(dataset: Dataset, manifest: Manifest) -> None:
     index = duplicates.Index(Path(settings.index).expanduser()) if settings.index else None
     label = settings.label or dataset.root.name
     earlier = {name: count for name, count in index.labels().items() if name != label} if index else {}
-    content = digest(clips.drop_columns("embedding").to_pylist(), earlier)
+    content = digest(_content(manifest, plan.verdicts, settings.score), plan.fingerprints.get("semantics"), earlier)
     if manifest.one("select content from pooled limit 1") != content:
         found = duplicates.find_duplicates(
             clips, earlier=index.parts(but=label) if index else (), score=settings.score, settings=_limits(settings)
@@ -74,6 +74,14 @@ def _compare(dataset: Dataset, manifest: Manifest) -> None:
             f"select {', '.join(duplicates.NEEDED)} from measured where not duplicate and {plan.verdicts.in_pool()}"
         )
         index.add(label, stays)
+
+
+def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
+    """What changes with the clips of the pool and with what decides which copy stays; the stages' fingerprints say the rest."""
+    text = f"concat_ws('|', clip_id, {', '.join(score)})"
+    halves = ", ".join(f"bit_xor(md5_number_{half}({text}))::varchar as {half}" for half in ("lower", "upper"))
+    (row,) = manifest.rows(f"select count(*) as clips, {halves} from measured where {verdicts.in_pool()}")
+    return list(row.values())
 
 
 def _limits(settings: Duplicates) -> duplicates.Settings:
@@ -93,15 +101,16 @@ def _places(clips: pa.Table) -> pa.Array:
 
 
 def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) -> None:
-    """Write the newest word on the pool; older ones go."""
+    """Write the newest word on the pool, of which `clips` and what is `told` have the same order; older ones go."""
     folder = dataset.root / "parts" / POOL
     prefix = f"{EVERYTHING}-{dataset.plan.fingerprints[POOL]}"
     before = sorted(folder.glob(f"{prefix}-*.parquet"))
     generation = newest_generation(before) + 1
-    videos = dict(zip(clips["clip_id"].to_pylist(), clips["video_id"].to_pylist(), strict=True))
-    common = {"status": "ok", "content": content, "generation": generation}
-    rows = [row | common | {"video_id": videos[row["clip_id"]]} for row in told.to_pylist()]
-    table = pa.Table.from_pylist(rows, schema=PARTS[POOL])
+    constant = {"status": "ok", "content": content, "generation": generation}
+    columns = {name: pa.repeat(pa.scalar(value), len(told)) for name, value in constant.items()}
+    columns |= {"video_id": clips["video_id"]} | {name: told[name] for name in told.column_names}
+    nothing = {field.name: pa.nulls(len(told), field.type) for field in PARTS[POOL]}
+    table = pa.table(nothing | columns, schema=PARTS[POOL])
     dataset.store.publish_table(f"parts/{POOL}/{prefix}-{generation}.parquet", table)
     for path in before:
         dataset.store.remove(f"parts/{POOL}/{path.name}")

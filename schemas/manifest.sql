@@ -100,7 +100,7 @@ select clip_id as key, 'cut' as stage, c.status, c.reason, c.detail, c.attempt, 
 from cuts c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'
 union all by name
 select clip_id as key, 'caption' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
-from captioned c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok';
+from captioned c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'${keyframe_failures};
 
 -- The join: one row a clip.
 create or replace view dataset as

@@ -131,3 +131,13 @@ def test_every_measure_has_a_stage_columns_and_a_typical_cost():
 
     assert set(KEYFRAME_MEASURES) == set(KEYFRAME_MEASURED) == set(TYPICAL_MS)
     assert set(KEYFRAME_MEASURES) <= set(STAGES)
+
+
+def test_a_measure_that_fails_is_a_failure_row_and_passes_nothing(finished, tmp_path):
+    root = Path(shutil.copytree(finished, tmp_path / "d"))
+    for (name,) in ask(root, "select distinct keyframes from clips"):
+        next((root / "media" / name[:2]).glob(f"{name}.*")).unlink()
+    go(root, recipe(keep=KEEP | {"watermark": "watermark < 0.5 or watermark is null"}), retry=("lost_source",))
+    found = ask(root, "select stage, reason, count(*) from failures group by all order by stage")
+    assert ("watermark", "lost_source", 2) in found
+    assert table(root)["clean"][:2] == (False, ["unmeasured:watermark"])
