@@ -112,6 +112,7 @@ class Measure(Settings):
         None,
         description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
     )
+    topics: str | None = Field(None, description="file with a topic a line: `semantics` tells the nearest and how near")
     aesthetic_path: str | None = Field(None, description="folder of a CLIP model, for the measure `aesthetic`")
     aesthetic_head: str | None = Field(
         None, description="file of the head, .safetensors or .pth: one linear layer, or LAION's MLP"

@@ -121,8 +121,11 @@ def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ())
 def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
     """The keyframe measures that the recipe's rules or `measure.also` ask for.
 
-    Raises UsageError for a name in `measure.also` that is none.
+    Raises UsageError for a name in `measure.also` that is none, or a rule on topics where there are none.
     """
+    columns = {column for rule in recipe.rules for column in rule.columns}
+    if {"topic", "topic_similarity"} & columns and recipe.measure.topics is None:
+        raise UsageError("a rule asks for topics: say which with --set measure.topics=topics.txt, a topic a line")
     unknown = set(recipe.measure.also) - {POOL, *KEYFRAME_MEASURES}
     if unknown:
         raise UsageError(

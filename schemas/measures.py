@@ -144,6 +144,8 @@ SEMANTICS = [
         REAL,
         "least cosine between embeddings of two keyframes, -1 to 1; low: a cut inside; null for one keyframe",
     ),
+    column("topic", STR, "the line of the file `measure.topics` that it is most like; null without such a file"),
+    column("topic_similarity", REAL, "cosine of the embeddings of clip and topic, -1 to 1"),
     column(
         "screen", REAL, "how much it looks like a screen recording, user interface or slide, mean of keyframes, 0-1"
     ),

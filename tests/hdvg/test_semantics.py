@@ -407,3 +407,19 @@ def test_ink_is_where_the_letters_are() -> None:
     ink = card_ink(picture)
     assert ink is not None
     assert np.array_equal(ink, picture.max(axis=2) > 40)
+
+
+def test_a_clip_is_of_the_topic_it_shows(bundled, tmp_path):
+    (tmp_path / "topics.txt").write_text(f"{CAPTIONS['cockatoo']}\n\n{CAPTIONS['launch']}\n")
+    settings = Measure(topics=str(tmp_path / "topics.txt"))
+    looks = {span.look: pictures for span, pictures in bundled.items()}
+    semantics = Semantics(settings)
+    rows = semantics.measure([shot(looks["cockatoo"]), shot(looks["launch"])], [])
+    assert [row["topic"] for row in rows] == [CAPTIONS["cockatoo"], CAPTIONS["launch"]]
+    for row in rows:
+        texts = semantics.embed_texts([row["topic"]])
+        assert row["topic_similarity"] == pytest.approx(similarity(row["embedding"], texts[0]), abs=1e-6)
+    assert Semantics.fingerprint(settings) != Semantics.fingerprint(Measure())
+    (tmp_path / "topics.txt").write_text("\n")
+    with pytest.raises(UsageError, match=r"measure.topics = .* is empty"):
+        Semantics.fingerprint(settings)
