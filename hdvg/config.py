@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
+from schemas.measures import HOMES, NUMBERS, POOL
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -133,13 +134,29 @@ class Duplicates(Settings):
     index: str | None = Field(
         None, description="folder of earlier datasets' clips to compare with; kept clips are added to it"
     )
-    label: str | None = Field(None, description="this dataset's name in the index; its folder's name if there is none")
+    label: str | None = Field(
+        None, description="this dataset's name in the index; by default drawn from its first links"
+    )
     bits: float = Field(9.0, gt=0, description="mean bits that two still clips may differ by")
     bits_moving: float = Field(
         0.6, ge=0, description="bits more for each that the stiller of the two changes by in half a second"
     )
     overlap: Share = Field(0.5, description="least share of the shorter clip that both show")
-    cosine: float = Field(0.8, ge=-1, le=1, description="least cosine of their embeddings, where both have one")
+    cosine: float = Field(
+        0.8, ge=-1, le=1, description="least cosine of their embeddings, where both have one; the index has none"
+    )
+
+    @field_validator("score")
+    @classmethod
+    def _are_numbers(cls, score: tuple[str, ...]) -> tuple[str, ...]:
+        for name in score:
+            if name not in NUMBERS or HOMES[name] == POOL:
+                near = difflib.get_close_matches(name, NUMBERS, n=1)
+                raise ValueError(
+                    f"duplicates.score: `{name}` is no number of a clip"
+                    + (f"; did you mean `{near[0]}`?" if near else "")
+                )
+        return score
 
 
 class Cut(Settings):

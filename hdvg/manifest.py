@@ -56,6 +56,7 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         derived_columns=", ".join(f"{sql} as {name}" for name, (_, sql) in DERIVED.items()),
         pool_columns=", ".join(f"pooled.{field.name}" for field in POOL_MEASURED),
         reasons=plan.verdicts.reasons(),
+        may_pass=plan.verdicts.may_pass(),
         captions_wanted="true" if plan.captions_wanted else "false",
     )
 
@@ -76,7 +77,8 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             types = [(field.name, SQL_TYPES[field.type]) for field in fields]
             columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
     for name in plan.measures:
-        passes = "true" if plan.recipe.measure.all else plan.verdicts.passes_before(name)
+        passes = f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"
+        passes = "true" if plan.recipe.measure.all else passes
         wanted.append(
             f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
             f"from (select video_id, clip_id from measured where {passes})\n"
@@ -87,6 +89,11 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             f"\nunion all by name\nselect r.clip_id as key, '{name}' as stage, r.status, r.reason, r.detail, r.attempt, "
             f"v.source, video_id\nfrom {name}_rows r join videos v using (video_id) "
             "where r.status <> 'ok' and v.status = 'ok'"
+        )
+    if plan.needs_pool:
+        wanted.append(
+            "select 'pool' as stage, clip_id as key, video_id, pool_status as old_status, null::varchar as old_reason, "
+            f"null::bigint as attempt\nfrom measured where {plan.verdicts.in_pool()}\nunion all by name\n"
         )
     return {
         "keyframe_views": "".join(views),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -24,20 +24,26 @@ EVERYTHING = "all"
 """What stands for a unit in the name of the pool's part."""
 
 
-def settle(dataset: Dataset) -> Dataset:
+def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
     """The dataset with its pool settled; part of a run, under its lock.
 
     Copies are looked for among the clips that pass every rule that does not look at the pool: these have all measures,
-    in whatever order they were taken. Quantiles are over those of them that are no copies, if a rule drops copies.
+    in whatever order they were taken. Quantiles are over the clips that pass all rules without any. With `to_index`, the
+    clips that are kept are added to the index of earlier datasets, if there is one.
     """
+    index = _Earlier.of(dataset)
     if dataset.plan.needs_pool:
         with dataset.manifest() as manifest:
-            _compare(dataset, manifest)
+            _compare(dataset, manifest, index)
     with dataset.manifest() as manifest:
         quantiles = resolve_quantiles(dataset.plan.recipe.rules, manifest.connection, "measured")
     plan = replace(dataset.plan, quantiles=quantiles)
     settled = Dataset(dataset.root, plan, dataset.store)
     settled.prepare()
+    if index is not None and to_index:
+        with settled.manifest() as manifest:
+            kept = f"select {', '.join(duplicates.NEEDED)} from clip_rows where len(reasons) = 0"
+            index.index.add(index.label, manifest.table(kept))
     return settled
 
 
@@ -55,30 +61,58 @@ def resolve_quantiles(rules: Sequence[Rule], connection: duckdb.DuckDBPyConnecti
     return {key: float(value) for key, value in zip(bounds, values, strict=True) if value is not None}
 
 
-def _compare(dataset: Dataset, manifest: Manifest) -> None:
+@dataclass(frozen=True)
+class _Earlier:
+    """The index of earlier datasets, and this one's name in it."""
+
+    index: duplicates.Index
+    label: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _Earlier | None:
+        """That of the recipe. Unnamed, a dataset is called by its first links: it may be moved and copied."""
+        settings = dataset.plan.recipe.duplicates
+        if settings.index is None:
+            return None
+        first = sorted(path.name for path in (dataset.root / "inputs").glob("*.parquet"))[:2]
+        return cls(duplicates.Index(Path(settings.index).expanduser()), settings.label or digest("dataset", first))
+
+    def decide(self, found: pa.Table) -> pa.Table:
+        """What is told of clips that the index holds already: our own stay, the very clips of others are copies."""
+        held = self.index.holders(found["clip_id"])
+        rows = found.to_pylist()
+        for row in rows:
+            labels = held.get(row["clip_id"], [])
+            if self.label in labels and row["duplicate_in"] is not None:
+                row |= dict.fromkeys(("duplicate_of", "duplicate_how", "duplicate_bits", "duplicate_in"))
+                row |= {"duplicate": False, "duplicate_group": row["clip_id"]}
+            elif labels and self.label not in labels:
+                row |= {"duplicate": True, "duplicate_how": "exact", "duplicate_bits": 0.0, "duplicate_in": labels[0]}
+                row |= dict.fromkeys(("duplicate_of", "duplicate_group"), row["clip_id"])
+        return pa.Table.from_pylist(rows, schema=found.schema)
+
+
+def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
     """Publish what is told of each clip of the pool, unless that stands there for the very same clips."""
     settings, plan = dataset.plan.recipe.duplicates, dataset.plan
     columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
     clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
-    index = duplicates.Index(Path(settings.index).expanduser()) if settings.index else None
-    label = settings.label or dataset.root.name
-    earlier = {name: count for name, count in index.labels().items() if name != label} if index else {}
-    content = digest(_content(manifest, plan.verdicts, settings.score), plan.fingerprints.get("semantics"), earlier)
-    if manifest.one("select content from pooled limit 1") != content:
-        found = duplicates.find_duplicates(
-            clips, earlier=index.parts(but=label) if index else (), score=settings.score, settings=_limits(settings)
-        )
-        _publish(dataset, clips, found.append_column("diverse_draw", _places(clips)), content)
-    if index is not None:
-        stays = manifest.table(
-            f"select {', '.join(duplicates.NEEDED)} from measured where not duplicate and {plan.verdicts.in_pool()}"
-        )
-        index.add(label, stays)
+    labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
+    content = digest(_content(manifest, plan.verdicts, settings.score), plan.fingerprints.get("semantics"), labels)
+    told = manifest.one("select content from pooled limit 1")
+    if told == content or (told is None and not len(clips)):
+        return
+    parts = earlier.index.parts(but=earlier.label) if earlier else ()
+    found = duplicates.find_duplicates(clips, earlier=parts, score=settings.score, settings=_limits(settings))
+    if earlier is not None:
+        found = earlier.decide(found)
+    _publish(dataset, clips, found.append_column("diverse_draw", _places(clips)), content)
 
 
 def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
     """What changes with the clips of the pool and with what decides which copy stays; the stages' fingerprints say the rest."""
-    text = f"concat_ws('|', clip_id, {', '.join(score)})"
+    told = ", ".join(f"coalesce({name}::varchar, '-')" for name in score)
+    text = f"concat_ws('|', clip_id, embedding is not null, {told})"
     halves = ", ".join(f"bit_xor(md5_number_{half}({text}))::varchar as {half}" for half in ("lower", "upper"))
     (row,) = manifest.rows(f"select count(*) as clips, {halves} from measured where {verdicts.in_pool()}")
     return list(row.values())
@@ -101,10 +135,13 @@ def _places(clips: pa.Table) -> pa.Array:
 
 
 def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) -> None:
-    """Write the newest word on the pool, of which `clips` and what is `told` have the same order; older ones go."""
+    """Write the newest word on the pool, of which `clips` and what is `told` have the same order.
+
+    The one before stays until the next, for those who read it now; older ones go.
+    """
     folder = dataset.root / "parts" / POOL
     prefix = f"{EVERYTHING}-{dataset.plan.fingerprints[POOL]}"
-    before = sorted(folder.glob(f"{prefix}-*.parquet"))
+    before = sorted(folder.glob(f"{prefix}-*.parquet"), key=lambda path: newest_generation([path]))
     generation = newest_generation(before) + 1
     constant = {"status": "ok", "content": content, "generation": generation}
     columns = {name: pa.repeat(pa.scalar(value), len(told)) for name, value in constant.items()}
@@ -112,5 +149,5 @@ def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) ->
     nothing = {field.name: pa.nulls(len(told), field.type) for field in PARTS[POOL]}
     table = pa.table(nothing | columns, schema=PARTS[POOL])
     dataset.store.publish_table(f"parts/{POOL}/{prefix}-{generation}.parquet", table)
-    for path in before:
+    for path in before[:-1]:
         dataset.store.remove(f"parts/{POOL}/{path.name}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.measures import HOMES, RULED, SPLIT
+from schemas.measures import HOMES, NUMBERS, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
@@ -125,7 +125,7 @@ def parse_rule(name: str, text: str) -> Rule:
 def _range(name: str, text: str, sides: Sequence[tuple[str | Any, ...]]) -> Rule:
     column = sides[0][0]
     _check_known([column])
-    if not (pa.types.is_floating(RULED[column]) or pa.types.is_integer(RULED[column])):
+    if column not in NUMBERS:
         raise ValueError(f"{column} is no number; write it as a condition, such as `not {column}`")
     ends: dict[str, Bound] = {}
     for _, operator, written in sides:
@@ -161,11 +161,13 @@ def _condition(name: str, text: str) -> Rule:
             raise ValueError(f"{tree['error_message']}; write such as `text_area <= 0.07` or `not watermark_found`")
         nodes = list(_walk(tree))
         froms = [node["from_table"]["type"] for node in nodes if "from_table" in node]
-        if froms != ["EMPTY"] or len(tree["statements"]) != 1:
+        lists = [len(node["select_list"]) for node in nodes if "select_list" in node]
+        if froms != ["EMPTY"] or lists != [1] or len(tree["statements"]) != 1:
             raise ValueError("a rule is one condition on a clip's measures, without a query inside")
         if any(node.get("class") == "WINDOW" for node in nodes):
             raise ValueError("a rule looks at one clip, without a window over others; quantile(0.25) bounds by all")
-        columns = [node["column_names"][-1] for node in nodes if node.get("class") == "COLUMN_REF"]
+        _check_functions(connection, {node["function_name"] for node in nodes if node.get("class") == "FUNCTION"})
+        columns = [".".join(node["column_names"]) for node in nodes if node.get("class") == "COLUMN_REF"]
         _check_known(columns)
         if not columns:
             raise ValueError("no measure in it")
@@ -177,6 +179,14 @@ def _condition(name: str, text: str) -> Rule:
         if str(kind) != "BOOLEAN":
             raise ValueError(f"gives {kind}, not true or false; compare it with something, such as `text_area <= 0.07`")
     return Rule(name, text, tuple(dict.fromkeys(columns)))
+
+
+def _check_functions(connection: Any, names: set[str]) -> None:
+    """Raise ValueError for functions that give another answer each time, or more rows than one."""
+    sql = "select function_name from duckdb_functions() where function_name = ? and stability is distinct from 'CONSISTENT'"
+    for name in sorted(names):
+        if name == "unnest" or connection.execute(f"{sql} and function_type = 'scalar'", [name]).fetchall():
+            raise ValueError(f"{name}() does not tell the same of the same clip each time")
 
 
 def _walk(tree: Any) -> Iterator[dict[str, Any]]:
@@ -204,6 +214,13 @@ class Verdicts:
         """Whether a clip passes every rule that can be told before this measure is taken; null if one is not known."""
         place = self.measures.index(measure)
         return self._all([rule for rule in self.rules if self.home(rule) < place])
+
+    def may_pass(self) -> str:
+        """Whether no rule is broken, nor can never be told: what is missing may still be measured."""
+        return (
+            " and ".join(f"coalesce({rule.sql(self.quantiles)}, {self._is_open(rule)})" for rule in self.rules)
+            or "true"
+        )
 
     def in_pool(self) -> str:
         """Whether a clip passes every rule that does not look at the whole pool of clips."""
@@ -235,4 +252,4 @@ class Verdicts:
         """SQL: whether a measure that the rule needs was not taken."""
         opens = [f"{home}_status is null" for home in sorted(rule.homes - {SPLIT})]
         opens += ["true" for bound in rule.quantiles if bound.value(self.quantiles) is None]
-        return " or ".join(opens) or "false"
+        return f"({' or '.join(opens) or 'false'})"

@@ -19,7 +19,7 @@ from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
 from schemas import SCHEMA_VERSION
-from schemas.measures import POOL
+from schemas.measures import HOMES, POOL
 
 BEFORE, AFTER = ("download", "split"), ("cut", "caption")
 """The stages around the keyframe measures, in order."""
@@ -27,7 +27,7 @@ BEFORE, AFTER = ("download", "split"), ("cut", "caption")
 MEASURES_STAGE = "measure"
 """What all keyframe measures are called together."""
 
-VERSIONS = {"download": 2, "split": 3, "measure": 1, "pool": 1, "cut": 2, "caption": 1}
+VERSIONS = {"download": 2, "split": 3, "pool": 1, "cut": 2, "caption": 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
 
 
@@ -114,7 +114,7 @@ def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ())
     fingerprints = dict(plan.fingerprints)
     for name in measures:
         told = measure_fingerprint(name, recipe.measure)
-        fingerprints[name] = settings_fingerprint(name, VERSIONS["measure"], plan.fingerprints["split"], told)
+        fingerprints[name] = settings_fingerprint(name, 0, plan.fingerprints["split"], told)
     return Plan(recipe, fingerprints, measures, plan.quantiles)
 
 
@@ -131,7 +131,11 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
         raise UsageError(
             f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join([*KEYFRAME_MEASURES, POOL])}"
         )
-    homes = {home for rule in recipe.rules for home in rule.homes} | set(recipe.measure.also)
+    homes = {HOMES[column] for column in columns} | set(recipe.measure.also)
+    if "diverse_draw" in columns:
+        homes.add(HOMES["embedding"])
+    if POOL in homes:
+        homes |= {HOMES[column] for column in recipe.duplicates.score}
     return tuple(name for name in KEYFRAME_MEASURES if name in homes)
 
 

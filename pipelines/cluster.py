@@ -119,7 +119,8 @@ class Cluster:
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
         self._where = where(address, cpus, gpus)
-        self._gpus = 0.0
+        self.gpus = 0.0
+        self._gpu_scale = 1.0
         self._idle: dict[str, list[Any]] = {}
         self._busy: dict[Any, tuple[str, Any]] = {}
         self._gates: dict[Any, RemoteGate] = {}
@@ -129,7 +130,7 @@ class Cluster:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         self.cpus = resources.get("CPU", 1.0)
-        self._gpus = resources.get("GPU", 0.0)
+        self.gpus = resources.get("GPU", 0.0)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         gate: Any = ray.remote(num_cpus=0)(GateActor)
         self._gate = gate.options(scheduling_strategy=here).remote(self._recipe)
@@ -141,12 +142,16 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         ray.shutdown()
 
+    def share_gpus(self, wanted: float) -> None:
+        """All processes with a model together want so many GPUs; they stay, so each gets less where there are fewer."""
+        self._gpu_scale = min(1.0, self.gpus / wanted) if wanted else 1.0
+
     def start(self, stage: Stage, job: Job) -> Any:
         """Start a job where there is room; returns its reference."""
         gate = RemoteGate(self._gate, next(self._holders))
         if stage.load is not None:
             idle = self._idle.setdefault(stage.name, [])
-            share = min(self._gpus, stage.gpus(self._recipe.run))
+            share = stage.gpus(self._recipe.run) * self._gpu_scale
             worker = idle.pop() if idle else self._worker.options(num_gpus=share).remote()
             ref = worker.perform.remote(job, gate)
             self._busy[ref] = stage.name, worker

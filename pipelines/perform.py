@@ -107,7 +107,7 @@ def _sources(dataset: Dataset, job: Job, rows: list[Row]) -> tuple[str, ...]:
     with dataset.manifest(unit=job.unit) as manifest:
         done = manifest.rows(
             "select distinct sha256 from videos where sha256 is not null "
-            "and video_id not in (select video_id from pending where stage in ('split', 'cut'))"
+            "and video_id not in (select video_id from needed)"
         )
     return tuple(row["sha256"] for row in done)
 

@@ -8,8 +8,6 @@ from hdvg.dataset import Dataset
 from pipelines.perform import Done
 from pipelines.runners import Order
 
-NEEDED = "select video_id from pending where stage in ('split', 'cut')"
-
 
 class Release:
     """Watches the jobs of a run: a source goes when the last unit of the run that holds its bytes is cut.
@@ -51,7 +49,7 @@ def drop_sources(dataset: Dataset) -> None:
     with dataset.manifest() as manifest:
         manifest.hold("videos")
         rows = manifest.rows(
-            f"select sha256 from videos where sha256 is not null group by sha256 having not bool_or(video_id in ({NEEDED}))"
+            "select sha256 from videos where sha256 is not null group by sha256 having not bool_or(video_id in (select video_id from needed))"
         )
     for row in rows:
         dataset.store.remove_media(row["sha256"])

@@ -15,7 +15,7 @@ from hdvg.dataset import Accepted, Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.measures.order import observe
 from hdvg.pool import settle
-from hdvg.settings import AFTER, MEASURES_STAGE, Plan, make_plan, with_rules
+from hdvg.settings import AFTER, BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
@@ -156,10 +156,10 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
     Returns the dataset with what it then knows of its pool, and whether no item ended in an unknown error.
     """
     stages = task.stages(dataset.plan)
-    if not dataset.plan.pool_wanted:
+    if not dataset.plan.pool_wanted or task.stage in BEFORE:
         return dataset, _pass(dataset, stages, task, console)
     fine = _pass(dataset, tuple(name for name in stages if name not in AFTER), task, console)
-    dataset = settle(dataset)
+    dataset = settle(dataset, to_index=True)
     return dataset, _pass(dataset, tuple(name for name in stages if name in AFTER), task, console) and fine
 
 
@@ -227,7 +227,7 @@ def _shard(dataset: Dataset, console: Console) -> bool:
 def decide(root: Path, recipe: Recipe) -> Dataset:
     """Give the dataset other rules: its verdicts change with them, no stage runs."""
     current = Dataset.open(root)
-    plan = with_rules(current.plan, recipe, observed=observe(current))
+    plan = with_rules(current.plan, recipe)
     dataset = Dataset(current.root, plan, Store(current.root, run=new_run()))
     with writing(dataset.store):
         dataset.prepare()

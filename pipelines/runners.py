@@ -114,7 +114,11 @@ class OnRay:
 
         stages = {stage.name: stage for stage in order.stages}
         with Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster:
-            queues = Queues(order, [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages])
+            slots = [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages]
+            cluster.share_gpus(
+                sum(count * stage.gpus(self._recipe.run) for count, stage in zip(slots, order.stages, strict=True))
+            )
+            queues = Queues(order, slots)
             crashes: Counter[Job] = Counter()
             running: dict[object, Job] = {}
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,6 +68,7 @@ class Work:
             rows = [_failed(item, error) for item in items]
         seconds = (time.monotonic() - start) / len(items)
         for row in rows:
+            row |= {name: None for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
             row.setdefault("status", "ok")
             row.setdefault("seconds", seconds)
         return rows

@@ -132,3 +132,10 @@ create or replace view pending as
 select w.stage, w.key, w.video_id, i.unit, coalesce(w.attempt, 0) as attempt
 from wanted w join (select distinct video_id, unit from inputs where status = 'new') i using (video_id)
 where w.old_status is null or w.old_status = 'retry';
+
+-- Videos whose source may still be asked for: to split them, or to cut a clip that no rule has dropped so far.
+create or replace view needed as
+select video_id from pending where stage = 'split'
+union
+select m.video_id from measured m left join cuts using (video_id, clip_id)
+where (cuts.status is null or cuts.status = 'retry') and ${may_pass};

@@ -219,3 +219,5 @@ ALL_MEASURED = [
 ]
 RULED = {field.name: field.type for field in ALL_MEASURED}
 """The measures that rules may name, and their types."""
+NUMBERS = [name for name, kind in RULED.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
+"""Those of them that are numbers."""

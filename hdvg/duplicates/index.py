@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.store import Store
 from schemas.columns import table
 from schemas.duplicates import INDEXED
 
+PATIENCE_S = 600
 FILE_CLIPS = 250_000
 """Clips of a file at most: what a search holds of the index at once."""
 
@@ -30,12 +34,12 @@ class Index:
     def add(self, label: str, clips: pa.Table) -> int:
         """Take the clips of the dataset `label` that it has not yet; returns how many. Adding the same again adds none.
 
-        Files are named by what they hold and written whole or not at all. Raises UsageError if another process is
-        adding, ResourceError if the disk refuses.
+        Files are named by what they hold and written whole or not at all. Waits for another process that is adding;
+        raises UsageError if that takes over ten minutes, ResourceError if the disk refuses.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         store = Store(self.root, run=uuid.uuid4().hex)
-        with store.lock():
+        with _waiting(store):
             store.begin()
             fresh = self._missing(label, clips)
             for start in range(0, len(fresh), FILE_CLIPS):
@@ -60,6 +64,20 @@ class Index:
             counts[names[0].as_py()] = counts.get(names[0].as_py(), 0) + len(names)
         return dict(sorted(counts.items()))
 
+    def holders(self, clip_ids: pa.Array) -> dict[str, list[str]]:
+        """The labels, sorted, under which the index holds each of these very clips."""
+        if not self._files():
+            return {}
+        with duckdb.connect() as connection:
+            connection.register("asked", pa.table({"clip_id": clip_ids}))
+            files = [str(path) for path in self._files()]
+            rows = connection.execute(
+                "select clip_id, list(distinct dataset order by dataset) from read_parquet(?) semi join asked using (clip_id) "
+                "group by clip_id",
+                [files],
+            ).fetchall()
+        return dict(rows)
+
     def _files(self) -> list[Path]:
         return sorted((self.root / "clips").glob("*.parquet"))
 
@@ -79,3 +97,19 @@ class Index:
                 "select * from offered anti join known using (clip_id, dataset) order by clip_id"
             ).to_arrow_table()
         return fresh.cast(SCHEMA)
+
+
+@contextmanager
+def _waiting(store: Store) -> Iterator[None]:
+    """Hold the lock of the index, once whoever has it lets it go."""
+    deadline = time.monotonic() + PATIENCE_S
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(store.lock())
+                break
+            except UsageError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield

@@ -70,13 +70,34 @@ def test_a_better_copy_that_comes_later_takes_the_place(videos, tmp_path):
 
 
 def test_clips_of_an_earlier_dataset_are_copies_though_they_are_worse(videos, tmp_path):
-    index = {"duplicates": {"index": str(tmp_path / "index")}}
+    index = {"duplicates": {"index": str(tmp_path / "index"), "label": "first"}}
     go(tmp_path / "first", recipe(**index), links=[str(videos / "small.mp4")])
+    index["duplicates"].pop("label")
     go(tmp_path / "second", recipe(**index), links=[str(videos / "large.mp4"), str(videos / "other.mp4")])
     assert kept(tmp_path / "second") == {"large": ["copy"], "other": []}
     assert {row[0] for row in ask(tmp_path / "second", "select duplicate_in from dataset where duplicate")} == {"first"}
-    go(tmp_path / "second", recipe(**index))
+    go(tmp_path / "first", recipe(**(index | {"duplicates": index["duplicates"] | {"label": "first"}})))
     assert kept(tmp_path / "first") == {"small": []}
+
+
+def test_a_moved_dataset_is_no_earlier_one_and_another_with_its_very_clips_is(videos, tmp_path):
+    index = {"duplicates": {"index": str(tmp_path / "index")}}
+    go(tmp_path / "a", recipe(**index), links=[str(videos / "large.mp4")])
+    (tmp_path / "a").rename(tmp_path / "b")
+    go(tmp_path / "b", recipe(**index), links=[str(videos / "other.mp4")])
+    assert kept(tmp_path / "b") == {"large": [], "other": []}
+    go(tmp_path / "c", recipe(**index), links=[str(videos / "other.mp4")])
+    assert kept(tmp_path / "c") == {"other": ["copy"]}
+
+
+def test_what_waits_for_the_pool_is_pending(videos, tmp_path):
+    root = tmp_path / "d"
+    for stage in ("download", "split"):
+        go(root, recipe(), links=[str(videos)] if stage == "download" else [], stage=stage)
+    assert ("pool", 3) in ask(root, "select stage, count(*) from pending group by all")
+    assert "unfinished" in {problem.check for problem in verify(Dataset.open(root))}
+    go(root, recipe())
+    assert verify(Dataset.open(root)) == []
 
 
 def test_quantiles_are_over_the_clips_that_all_other_rules_keep(videos, tmp_path):
