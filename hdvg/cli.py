@@ -191,7 +191,7 @@ def query(
     elif as_csv:
         import csv
 
-        writer = csv.writer(sys.stdout)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(answer.column_names)
         writer.writerows([show.plain(value) for value in row.values()] for row in answer.to_pylist())
     else:
