@@ -60,7 +60,7 @@ def verify(dataset: Dataset) -> list[Problem]:
             problems += _shards(dataset, manifest)
     except duckdb.Error as error:
         return [Problem("unreadable", str(dataset.root), str(error))]
-    return problems
+    return sorted(problems, key=lambda problem: (problem.check, problem.key, problem.detail))
 
 
 def _broken_tables(dataset: Dataset) -> Iterator[Problem]:

@@ -201,7 +201,7 @@ def _part(stage: str, unit: str) -> str:
 def _null(name: str, stage: str | None = None) -> str:
     """A null of the column's type."""
     fields = [*(PARTS[stage] if stage else ()), *ALL_MEASURED]
-    kind = next((SQL_TYPES[field.type] for field in fields if field.name == name), "varchar")
+    kind = next((SQL_TYPES.get(field.type, "varchar[]") for field in fields if field.name == name), "varchar")
     return f"null::{kind}"
 
 

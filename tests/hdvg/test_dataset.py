@@ -10,6 +10,7 @@ from hdvg.config import parse_recipe
 from hdvg.dataset import Accepted, Dataset
 from hdvg.errors import UsageError
 from hdvg.settings import make_plan
+from schemas import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -76,6 +77,6 @@ def test_a_folder_without_a_dataset_says_how_to_make_one(tmp_path):
 
 def test_a_dataset_of_a_later_version_is_not_misread(dataset):
     path = dataset.root / "dataset.toml"
-    path.write_text(path.read_text().replace("schema_version = 1", "schema_version = 99"))
+    path.write_text(path.read_text().replace(f"schema_version = {SCHEMA_VERSION}", "schema_version = 99"))
     with pytest.raises(UsageError, match="schema version 99"):
         Dataset.open(dataset.root)

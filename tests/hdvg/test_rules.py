@@ -19,8 +19,8 @@ def reasons(keep: dict[str, str], *, quantiles: dict[str, float] | None = None, 
     values = MEASURES | changes | {"pool_status": status}
     columns = ", ".join(f"? as {name}" for name in values)
     verdicts = Verdicts(parse_rules(keep), (), quantiles or {})
-    row = duckdb.execute(f"select {verdicts.reasons()} from (select {columns})", list(values.values())).fetchone()
-    return row[0]
+    row = duckdb.execute(f"select {verdicts.reasons()} from (select {columns})", list(values.values())).fetchall()
+    return row[0][0]
 
 
 @pytest.mark.parametrize(
