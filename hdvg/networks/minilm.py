@@ -24,7 +24,9 @@ class MiniLM:
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # 90 MB from the disk: over before it is read
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._network = AutoModel.from_pretrained(folder, local_files_only=True).float().to(device).eval()
