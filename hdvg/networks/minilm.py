@@ -26,7 +26,7 @@ class MiniLM:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # 90 MB from the disk: over before it is read
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # the load is over before a bar is read
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._network = AutoModel.from_pretrained(folder, local_files_only=True).float().to(device).eval()
