@@ -6,12 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from hdvg.config import parse_recipe
+from hdvg.dataset import Dataset
+from hdvg.settings import make_plan
+from tests.tools import stir
 from tests.truth import Sequence, make_suite
 
 SIDE_PX = 32
 """Of the tiny BLIP-2's pictures."""
 
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
+
+
+@pytest.fixture
+def new_dataset(tmp_path: Path) -> Dataset:
+    """A dataset without links, as a run that has begun has it."""
+    (tmp_path / "d").mkdir()
+    made = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
+    made.store.begin()
+    made.prepare()
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +69,8 @@ def tiny_blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(0)
     network = transformers.Blip2ForConditionalGeneration(config)
+    stir(network)
     with torch.no_grad():
-        for weight in network.parameters():
-            if weight.ndim > 1:
-                weight.copy_(torch.randn_like(weight) * 0.3)
         network.query_tokens.mul_(10)
         network.language_projection.weight.mul_(20)
     network.save_pretrained(folder)
@@ -91,10 +103,7 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vision = {**shape, "image_size": SIDE_PX, "patch_size": 8}
     torch.manual_seed(0)
     network = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.ndim > 1:
-                weight.copy_(torch.randn_like(weight) * 0.3)
+    stir(network)
     network.save_pretrained(folder)
     pixels = transformers.CLIPImageProcessor(
         size={"shortest_edge": SIDE_PX}, crop_size={"height": SIDE_PX, "width": SIDE_PX}

@@ -19,6 +19,7 @@ from hdvg.errors import UsageError
 from hdvg.measures.classifier import Classifier
 from schemas.measures import CLASSIFIER
 from tests.drawings import Interface, ground, keyframe, shot
+from tests.tools import stir
 
 LABELS = ["clean", "watermark", "logo"]
 PICTURES = [Interface(seed, kind="page").over(ground((0, 0, 0))) for seed in range(3)]
@@ -32,10 +33,7 @@ def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = transformers.ViTConfig(**shape, image_size=32, patch_size=8, id2label=dict(enumerate(LABELS)))
     torch.manual_seed(0)
     network = transformers.ViTForImageClassification(config)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.ndim > 1:
-                weight.copy_(torch.randn_like(weight) * 0.3)
+    stir(network)
     network.save_pretrained(folder)
     transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder

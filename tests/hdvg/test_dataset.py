@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from hdvg.config import parse_recipe
 from hdvg.dataset import Accepted, Dataset
 from hdvg.errors import UsageError
-from hdvg.settings import make_plan
 from schemas import SCHEMA_VERSION
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    (tmp_path / "d").mkdir()
-    made = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
-    made.store.begin()
-    made.prepare()
-    return made
+def dataset(new_dataset: Dataset) -> Dataset:
+    return new_dataset
 
 
 def accept(dataset: Dataset, *lines: str) -> Accepted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -33,13 +32,9 @@ def add_unit(dataset: Dataset, number: int, durations: list[float]) -> None:
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    (tmp_path / "d").mkdir()
-    made = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
-    made.store.begin()
-    made.prepare()
-    add_unit(made, 1, [1.0, 2.0])
-    return made
+def dataset(new_dataset: Dataset) -> Dataset:
+    add_unit(new_dataset, 1, [1.0, 2.0])
+    return new_dataset
 
 
 def durations(dataset: Dataset, said: list[str] | None = None, needed: tuple[str, ...] = ()) -> list[float]:
