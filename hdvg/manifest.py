@@ -77,8 +77,8 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
             types = [(field.name, SQL_TYPES[field.type]) for field in fields]
             columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
     for name in plan.measures:
-        passes = f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"
-        passes = "true" if plan.recipe.measure.all else passes
+        open_to_all = plan.recipe.measure.all
+        passes = "true" if open_to_all else f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"
         wanted.append(
             f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
             f"from (select video_id, clip_id from measured where {passes})\n"

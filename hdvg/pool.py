@@ -95,13 +95,14 @@ class _Earlier:
 def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
     """Publish what is told of each clip of the pool, unless that stands there for the very same clips."""
     settings, plan = dataset.plan.recipe.duplicates, dataset.plan
+    labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
+    count, *hashes = _content(manifest, plan.verdicts, settings.score)
+    content = digest([count, *hashes], plan.fingerprints.get("semantics"), labels)
+    told = manifest.one("select content from pooled limit 1")
+    if told == content or (told is None and not count):
+        return
     columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
     clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
-    labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
-    content = digest(_content(manifest, plan.verdicts, settings.score), plan.fingerprints.get("semantics"), labels)
-    told = manifest.one("select content from pooled limit 1")
-    if told == content or (told is None and not len(clips)):
-        return
     parts = earlier.index.parts(but=earlier.label) if earlier else ()
     found = duplicates.find_duplicates(clips, earlier=parts, score=settings.score, settings=_limits(settings))
     if earlier is not None:
@@ -110,7 +111,8 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> 
 
 
 def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
-    """What changes with the clips of the pool and with what decides which copy stays; the stages' fingerprints say the rest."""
+    """How many clips the pool has, then what changes with them and with what decides which copy stays; the stages'
+    fingerprints say the rest."""
     told = ", ".join(f"coalesce({name}::varchar, '-')" for name in score)
     text = f"concat_ws('|', clip_id, embedding is not null, {told})"
     halves = ", ".join(f"bit_xor(md5_number_{half}({text}))::varchar as {half}" for half in ("lower", "upper"))

@@ -19,7 +19,7 @@ BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
 ONE_SIDED = re.compile(rf"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*({BOUND})\s*")
 TWO_SIDED = re.compile(rf"\s*({BOUND})\s*(<=|<)\s*([a-z_][a-z0-9_]*)\s*(<=|<)\s*({BOUND})\s*")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-TURNED = {">": "<", ">=": "<="}
+TURNED = {"<": ">", "<=": ">="}
 
 Quantiles = Mapping[str, float]
 """Resolved quantile bounds: `Bound.key` -> value."""
@@ -116,7 +116,7 @@ def parse_rule(name: str, text: str) -> Rule:
             return _range(name, text, [found.groups()])
         if found := TWO_SIDED.fullmatch(text):
             low, first, column, second, high = found.groups()
-            return _range(name, text, [(column, {"<": ">", "<=": ">="}[first], low), (column, second, high)])
+            return _range(name, text, [(column, TURNED[first], low), (column, second, high)])
         return _condition(name, text)
     except ValueError as error:
         raise ValueError(f"rule {name} = {text!r}: {error}") from None
@@ -129,7 +129,7 @@ def _range(name: str, text: str, sides: Sequence[tuple[str | Any, ...]]) -> Rule
         raise ValueError(f"{column} is no number; write it as a condition, such as `not {column}`")
     ends: dict[str, Bound] = {}
     for _, operator, written in sides:
-        ends["low" if operator in TURNED else "high"] = _bound(column, written, closed="=" in operator)
+        ends["high" if operator in TURNED else "low"] = _bound(column, written, closed="=" in operator)
     return Rule(name, text, (column,), **ends)
 
 

@@ -30,7 +30,9 @@ class Observed:
 def observe(dataset: Dataset) -> list[Observed]:
     """The figures of every measure of the dataset's plan, in their order."""
     plan = dataset.plan
-    found = []
+    found: list[Observed] = []
+    if not plan.measures:
+        return found
     with dataset.manifest() as manifest:
         for place, name in enumerate(plan.measures):
             rules = [rule for rule in plan.recipe.rules if plan.verdicts.home(rule) == place]

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hdvg.networks.pictures import decode
+
 Gradients = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
 
@@ -70,7 +72,7 @@ class View:
 
 def look(jpeg: bytes, shape: tuple[int, int] | None = None) -> View | None:
     """A picture's view, of a given height and width if need be; None if it does not decode or is tiny."""
-    picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    picture: Any = decode(jpeg)
     if picture is None or min(picture.shape[:2]) < 4 * BLOCK_PX:
         return None
     height, width = shape or _reduced(picture.shape, LONG_PX)
