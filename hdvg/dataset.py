@@ -19,7 +19,7 @@ from hdvg.sources.links import Link, read_links
 from hdvg.store import Store
 from schemas.inputs import INPUTS
 from schemas.measures import POOL
-from schemas.parts import PARTS, SHARD_PART
+from schemas.parts import SHARD_PART, part_schema
 
 UNIT_MOST = 64
 """Most videos of a unit; lists under 64 x 64 videos get smaller units, so that every core has work."""
@@ -60,14 +60,14 @@ class Dataset:
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
         for stage in (*self.plan.stages, POOL):
             self.store.publish_table(
-                f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", PARTS[stage].empty_table()
+                f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", part_schema(stage).empty_table()
             )
         self.store.replace("dataset.toml", self.plan.to_toml())
         self.store.replace("manifest.sql", views_sql(self.plan))
 
-    def manifest(self, *, unit: str | None = None) -> Manifest:
-        """The dataset's views, or one unit's."""
-        return Manifest(self.root, self.plan, unit=unit)
+    def manifest(self, *, unit: str | None = None, stage: str | None = None) -> Manifest:
+        """The dataset's views, or one unit's; with a `stage`, also what its job has done of the unit so far."""
+        return Manifest(self.root, self.plan, unit=unit, stage=stage)
 
     def accept(self, links: str) -> Accepted:
         """Take a list of links: what was not seen before becomes one immutable input part with its units.

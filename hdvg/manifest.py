@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from hdvg.captionviews import caption_sql
 from hdvg.errors import UsageError
 from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
@@ -24,18 +25,22 @@ VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failu
 """The views whose names and columns users' scripts may rely on."""
 
 
-def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) -> str:
+def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, stage: str | None = None) -> str:
     """The statements that make the views.
 
-    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files.
+    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files, of which a
+    `stage` may have pieces.
     """
+    doing = stage
     prefix = "" if root is None else f"{no_glob(str(root))}/"
 
     def files(stage: str) -> str:
         if root is None or unit is None or stage == POOL:
             return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
-        found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
+        prefix_of_unit = f"{unit}-{plan.fingerprints[stage]}"
+        found = sorted((root / "parts" / stage).glob(f"{prefix_of_unit}-*.parquet"))
+        found += piece_paths(root / "parts" / stage, prefix_of_unit) if stage == doing else []
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
     template = string.Template(
@@ -45,7 +50,8 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         inputs=literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
-        **{stage: files(stage) for stage in ("download", "split", POOL, "cut", "caption")},
+        **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
+        **caption_sql(plan, files),
         **_keyframe_sql(plan, files),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
@@ -57,7 +63,7 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None) 
         pool_columns=", ".join(f"pooled.{field.name}" for field in POOL_MEASURED),
         reasons=plan.verdicts.reasons(),
         may_pass=plan.verdicts.may_pass(),
-        captions_wanted="true" if plan.captions_wanted else "false",
+        due=plan.verdicts.before_captions(),
     )
 
 
@@ -107,9 +113,9 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
 class Manifest:
     """A DuckDB connection with the dataset's views; use as a context manager."""
 
-    def __init__(self, root: Path, plan: Plan, *, unit: str | None = None) -> None:
+    def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
-        self.connection.execute(views_sql(plan, root=root, unit=unit))
+        self.connection.execute(views_sql(plan, root=root, unit=unit, stage=stage))
 
     def __enter__(self) -> Manifest:
         return self
@@ -168,6 +174,11 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
 def newest_generation(paths: Iterable[Path]) -> int:
     """The highest generation among a unit's part files, -1 if there is none."""
     return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
+
+
+def piece_paths(folder: Path, prefix: str) -> list[Path]:
+    """The pieces of a unit's part in a stage's folder: what its job has done so far."""
+    return sorted((folder / "pieces").glob(f"{prefix}-*.parquet"))
 
 
 def no_glob(path: str) -> str:

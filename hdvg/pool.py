@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from hdvg import duplicates
-from hdvg.config import Duplicates
 from hdvg.dataset import Dataset
 from hdvg.diversity import diverse_draw
 from hdvg.ids import digest
 from hdvg.manifest import Manifest, newest_generation
 from hdvg.rules import Rule, Verdicts
+from hdvg.sections import Duplicates
 from schemas.measures import POOL
 from schemas.parts import PARTS
 

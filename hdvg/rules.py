@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.measures import HOMES, NUMBERS, RULED, SPLIT
+from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
@@ -205,7 +205,10 @@ class Verdicts:
     quantiles: Quantiles
 
     def home(self, rule: Rule) -> int:
-        """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool."""
+        """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool, one
+        more for captions."""
+        if not rule.homes.isdisjoint(CAPTION_STAGES):
+            return len(self.measures) + 1
         if rule.quantiles or not rule.homes <= {SPLIT, *self.measures}:
             return len(self.measures)
         return max((self.measures.index(home) for home in rule.homes - {SPLIT}), default=-1)
@@ -228,7 +231,11 @@ class Verdicts:
 
     def unique_in_pool(self) -> str:
         """The same, and those on duplicates: the clips that quantiles are taken over."""
-        return self._all([rule for rule in self.rules if not rule.quantiles])
+        return self._all([rule for rule in self.rules if not rule.quantiles and self.home(rule) <= len(self.measures)])
+
+    def before_captions(self) -> str:
+        """Whether a clip passes every rule that does not look at captions: those that are cut and captioned."""
+        return self._all([rule for rule in self.rules if self.home(rule) <= len(self.measures)])
 
     def _all(self, rules: Sequence[Rule]) -> str:
         return " and ".join(rule.sql(self.quantiles) for rule in rules) or "true"

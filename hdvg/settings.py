@@ -11,6 +11,7 @@ import tomli_w
 
 from hdvg import shots
 from hdvg.captioners import fingerprint as captioner_fingerprint
+from hdvg.captioning import stage_of
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
 from hdvg.ids import settings_fingerprint
@@ -21,13 +22,15 @@ from hdvg.rules import Verdicts
 from schemas import SCHEMA_VERSION
 from schemas.measures import HOMES, POOL
 
-BEFORE, AFTER = ("download", "split"), ("cut", "caption")
-"""The stages around the keyframe measures, in order."""
+BEFORE = ("download", "split")
+"""The stages before the keyframe measures, in order."""
+
+CAPTION, MATCH = "caption", "match"
 
 MEASURES_STAGE = "measure"
 """What all keyframe measures are called together."""
 
-VERSIONS = {"download": 2, "split": 3, "pool": 1, "cut": 2, "caption": 1}
+VERSIONS = {"download": 2, "split": 3, "pool": 1, "cut": 2, CAPTION: 2, MATCH: 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
 
 
@@ -45,7 +48,23 @@ class Plan:
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that write parts, in order."""
-        return (*BEFORE, *self.measures, *AFTER)
+        return (*BEFORE, *self.measures, *self.after)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The stages behind the pool, in order."""
+        return ("cut", *self.writing)
+
+    @property
+    def writing(self) -> tuple[str, ...]:
+        """The stages that write captions, each followed by the one that matches them with pictures, if that is wanted."""
+        steps = (CAPTION, MATCH) if match_wanted(self.recipe) else (CAPTION,)
+        return tuple(stage_of(step, writer) for writer in self.recipe.caption.writers for step in steps)
+
+    @property
+    def for_captions(self) -> tuple[str, ...]:
+        """The keyframe measures that matching texts with pictures needs."""
+        return (HOMES["embedding"],) if match_wanted(self.recipe) else ()
 
     @property
     def pool_wanted(self) -> bool:
@@ -65,7 +84,7 @@ class Plan:
     @property
     def captions_wanted(self) -> bool:
         """Whether the recipe asks for captions at all."""
-        return self.recipe.caption.captioner != "none"
+        return bool(self.recipe.caption.writers)
 
     def to_toml(self) -> str:
         """The text of dataset.toml."""
@@ -90,16 +109,15 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
     split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump())
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
-    caption = recipe.caption
-    model = captioner_fingerprint(caption) if caption.captioner != "none" else ""
-    shaping = caption.model_dump(exclude={"batch"})
     fingerprints = {
         "download": download,
         "split": split,
         "pool": settings_fingerprint("pool", VERSIONS["pool"], split, recipe.duplicates.model_dump()),
         "cut": cut,
-        "caption": settings_fingerprint("caption", VERSIONS["caption"], split, shaping, model),
     }
+    for name, writer in recipe.caption.writers.items():
+        told = writer.shaping(), captioner_fingerprint(writer)
+        fingerprints[stage_of(CAPTION, name)] = settings_fingerprint(CAPTION, VERSIONS[CAPTION], split, *told)
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
     return with_rules(Plan(recipe, before, (), known.quantiles if known else {}), recipe, observed=observed)
@@ -115,6 +133,10 @@ def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ())
     for name in measures:
         told = measure_fingerprint(name, recipe.measure)
         fingerprints[name] = settings_fingerprint(name, 0, plan.fingerprints["split"], told)
+    if match_wanted(recipe):
+        for name in recipe.caption.writers:
+            both = fingerprints[stage_of(CAPTION, name)], fingerprints[HOMES["embedding"]]
+            fingerprints[stage_of(MATCH, name)] = settings_fingerprint(MATCH, VERSIONS[MATCH], *both)
     return Plan(recipe, fingerprints, measures, plan.quantiles)
 
 
@@ -123,20 +145,31 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
 
     Raises UsageError for a name in `measure.also` that is none, or a rule on topics where there are none.
     """
-    columns = {column for rule in recipe.rules for column in rule.columns}
+    columns = _named_columns(recipe)
     if {"topic", "topic_similarity"} & columns and recipe.measure.topics is None:
         raise UsageError("a rule asks for topics: say which with --set measure.topics=topics.txt, a topic a line")
-    unknown = set(recipe.measure.also) - {POOL, *KEYFRAME_MEASURES}
+    there_are = [*KEYFRAME_MEASURES, POOL, MATCH]
+    unknown = set(recipe.measure.also) - set(there_are)
     if unknown:
-        raise UsageError(
-            f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join([*KEYFRAME_MEASURES, POOL])}"
-        )
+        raise UsageError(f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join(there_are)}")
     homes = {HOMES[column] for column in columns} | set(recipe.measure.also)
-    if "diverse_draw" in columns:
+    if "diverse_draw" in columns or match_wanted(recipe):
         homes.add(HOMES["embedding"])
     if POOL in homes:
         homes |= {HOMES[column] for column in recipe.duplicates.score}
     return tuple(name for name in KEYFRAME_MEASURES if name in homes)
+
+
+def match_wanted(recipe: Recipe) -> bool:
+    """Whether texts are to be matched with pictures: a rule or a writer's `where` asks for it, or the recipe does."""
+    asked = {HOMES[column] for column in _named_columns(recipe)} | set(recipe.measure.also)
+    return MATCH in asked and bool(recipe.caption.writers)
+
+
+def _named_columns(recipe: Recipe) -> set[str]:
+    """The measures that rules and writers' conditions name."""
+    conditions = [writer.condition for writer in recipe.caption.writers.values()]
+    return {column for rule in (*recipe.rules, *filter(None, conditions)) for column in rule.columns}
 
 
 def read_plan(text: str, *, where: str) -> Plan:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import schemas.captions
 from hdvg import captioners
-from hdvg.config import Recipe, Run
+from hdvg.captioning import MAIN, step_and_writer
+from hdvg.captionviews import items_sql
+from hdvg.config import Recipe
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from pipelines import stages
+from hdvg.sections import Run
+from hdvg.settings import CAPTION, MATCH
+from pipelines import stages, writing
 from pipelines.work import Row, Work
 from schemas.measures import KEYFRAME_MEASURED
 from schemas.outcomes import OUTCOME
@@ -37,6 +42,8 @@ class Stage:
     """Loads the model that `run` works with, once per process: such a stage runs in processes that stay."""
     gpus: Callable[[Run], float] = lambda run: 0.0
     """What such a process takes of a GPU, where there is one."""
+    saves: bool = False
+    """Whether `run` saves batches as they are done: they are dear, and a killed worker must not lose many."""
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -53,6 +60,9 @@ MEASURES = _columns(
     "camera_px_s local_px_s shake_px_s svd_flow_px colourfulness under_share over_share active_width active_height "
     "active_share active_aspect detail_height_px interlace_share sharpness noise_levels blockiness phash phashes phashes_inner"
 )
+TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
+"""Told of keyframes, if they were looked at; a captioner may say it."""
+
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id "
     "webpage_url info_duration_s yt_dlp_version fetched_at"
@@ -111,17 +121,39 @@ GRAPH: tuple[Stage, ...] = (
         workers=lambda run, cpus: max(int(cpus), 1),
     ),
     Stage(
-        name="caption",
-        run=stages.caption,
-        items_from="select * from dataset",
-        needs=("clip_id", "keyframes", *GEOMETRY, *MEASURES),
-        adds=_columns("clip_id captioner model text"),
+        name=CAPTION,
+        run=writing.caption,
+        items_from=items_sql(CAPTION),
+        needs=("clip_id", "keyframes", "title", *GEOMETRY, *MEASURES, *TOLD),
+        adds=tuple(field.name for field in schemas.captions.CAPTION),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
         load=lambda recipe: captioners.load(recipe.caption),
         gpus=lambda run: run.caption_gpus,
+        saves=True,
+    ),
+    Stage(
+        name=MATCH,
+        run=writing.match,
+        items_from=items_sql(MATCH),
+        needs=("clip_id", "texts", "embedding"),
+        adds=tuple(field.name for field in schemas.captions.MATCH),
+        cpus=1,
+        workers=lambda run, cpus: run.caption_workers,
+        load=lambda recipe: keyframed.load("semantics", recipe.measure),
+        gpus=lambda run: run.measure_gpus,
     ),
 )
+
+
+def find_stage(name: str) -> Stage:
+    """The stage of that name; `caption-vlm` and `match-vlm` are those of a further writer."""
+    step, writer = step_and_writer(name)
+    stage = next(stage for stage in GRAPH if stage.name == step)
+    if writer == MAIN:
+        return stage
+    load = stage.load if step == MATCH else lambda recipe: captioners.load(recipe.caption.writers[writer])
+    return replace(stage, name=name, items_from=items_sql(step, writer), load=load)
 
 
 def check(graph: Iterable[Stage] = GRAPH) -> None:
@@ -129,7 +161,7 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    known = {"video_id", "source"}
+    known = {"video_id", "source", "texts"}  # `texts` are the last stage's, put together
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

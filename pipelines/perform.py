@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +21,10 @@ from hdvg.config import Recipe
 from hdvg.dataset import Dataset
 from hdvg.manifest import newest_generation
 from hdvg.sources.fetch import Gate
-from pipelines.graph import GRAPH, Stage
-from pipelines.work import Call, Row, Work
-from schemas.parts import PARTS
-
-STAGES = {stage.name: stage for stage in GRAPH}
+from pipelines.graph import Stage, find_stage
+from pipelines.pieces import Pieces
+from pipelines.work import Call, Meter, Row, Work
+from schemas.parts import part_schema
 
 Spread = Callable[[str, Sequence[Call]], list[Any]]
 """Runs calls of limited children, which find a detector loaded, side by side; gives their results or raises the first error."""
@@ -56,6 +56,10 @@ class Done:
     seconds: float
     sources: tuple[str, ...] = ()
     """sha256 of the source files that a download fetched, or that the unit needs no more after a cut."""
+    busy_s: float = 0.0
+    """How long the stage's model worked."""
+    ahead: float | None = None
+    """How many batches stood ready when the model took one, on average."""
 
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
@@ -74,8 +78,8 @@ def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]
 
 def pending_items(dataset: Dataset, job: Job) -> list[Row]:
     """The items of a job that are still to be done."""
-    with dataset.manifest(unit=job.unit) as manifest:
-        items = manifest.rows(*pending_sql(STAGES[job.stage], job.retry))
+    with dataset.manifest(unit=job.unit, stage=job.stage) as manifest:
+        items = manifest.rows(*pending_sql(find_stage(job.stage), job.retry))
     return items if job.keys is None else [item for item in items if item["key"] in job.keys]
 
 
@@ -85,18 +89,52 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     start = time.monotonic()
     items = pending_items(dataset, job)
     rows: list[Row] = []
+    stage, meter = find_stage(job.stage), Meter()
+    saves = stage.saves and job.keys is None  # the jobs of single items of a unit run side by side
+    save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else _keep
     if items:
-        stage = STAGES[job.stage]
         model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
         detector = dataset.plan.recipe.split.detector
         side = functools.partial(spread or side_by_side, detector)
-        rows = list(stage.run(Work(dataset, items, gate, airlock(detector), PARTS[job.stage], side, model)))
+        schema = part_schema(job.stage)
+        rows = list(
+            stage.run(Work(dataset, items, gate, airlock(detector), schema, side, model, job.stage, save, meter))
+        )
+    if saves:
+        gather(dataset, job)
+    elif items:
         commit(dataset, job, items, rows)
-    outcomes = [row for row in rows if job.stage != "split" or row.get("clip_id") is None]
+    outcomes = list(
+        {
+            (row["video_id"], row.get("clip_id")): row
+            for row in rows
+            if job.stage != "split" or row.get("clip_id") is None
+        }.values()
+    )
     statuses = Counter(row["status"] for row in outcomes)
     reasons = Counter(row["reason"] for row in outcomes if row["status"] != "ok")
     sources = _sources(dataset, job, rows)
-    return Done(job.stage, job.unit, dict(statuses), dict(reasons), time.monotonic() - start, sources)
+    ahead = fmean(meter.ahead) if meter.ahead else None
+    spent = time.monotonic() - start
+    return Done(job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, meter.busy_s, ahead)
+
+
+def _keep(rows: list[Row]) -> None:
+    """Save nothing: all is published at the unit's end."""
+
+
+def _save(items: list[Row], pieces: Pieces, rows: list[Row]) -> None:
+    _count_tries(items, rows)
+    pieces.save(rows)
+
+
+def gather(dataset: Dataset, job: Job) -> None:
+    """Publish what the unit's jobs have saved as its next generation; nothing is written if that is nothing."""
+    pieces = Pieces(dataset, job.stage, job.unit)
+    rows, paths = pieces.take()
+    if rows:
+        commit(dataset, job, [], rows)
+    pieces.drop(paths)
 
 
 def _sources(dataset: Dataset, job: Job, rows: list[Row]) -> tuple[str, ...]:
@@ -139,9 +177,7 @@ def cut_again(dataset: Dataset, lost: list[tuple[str, str, str]]) -> None:
 
 def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> None:
     """Publish the rows as the unit's next generation."""
-    attempts = {item["key"]: item["attempt"] + 1 for item in items}
-    for row in rows:
-        row.setdefault("attempt", attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]])
+    _count_tries(items, rows)
     prefix = f"{job.unit}-{dataset.plan.fingerprints[job.stage]}"
     generation = newest_generation((dataset.root / "parts" / job.stage).glob(f"{prefix}-*.parquet"))
     published = False
@@ -149,8 +185,16 @@ def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> Non
         generation += 1
         for row in rows:
             row["generation"] = generation
-        table = pa.Table.from_pylist(rows, schema=PARTS[job.stage])
+        table = pa.Table.from_pylist(rows, schema=part_schema(job.stage))
         published = dataset.store.publish_table(f"parts/{job.stage}/{prefix}-{generation}.parquet", table)
+
+
+def _count_tries(items: list[Row], rows: list[Row]) -> None:
+    """Say of each row how often its item was tried, unless it says so."""
+    attempts = {item["key"]: item["attempt"] + 1 for item in items}
+    for row in rows:
+        if "attempt" not in row:
+            row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
 
 
 def airlock(detector: str) -> Airlock:
@@ -178,7 +222,7 @@ _models: dict[str, tuple[Recipe, Any]] = {}
 
 def load_model(stage: str, recipe: Recipe) -> Any:
     """The model of a stage in this process; weights load once for one recipe."""
-    load = STAGES[stage].load
+    load = find_stage(stage).load
     assert load is not None, stage
     if stage not in _models or _models[stage][0] != recipe:
         _models[stage] = recipe, load(recipe)

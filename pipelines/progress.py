@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,12 +15,35 @@ from pipelines.perform import Done
 LINE_EVERY_S = 5.0
 
 
+@dataclass
+class Use:
+    """How well a stage's model was used, over its jobs so far."""
+
+    busy_s: float = 0.0
+    spent_s: float = 0.0
+    ahead: list[float] = field(default_factory=list)
+
+    def add(self, done: Done) -> None:
+        """One job more."""
+        self.busy_s += done.busy_s
+        self.spent_s += done.seconds
+        self.ahead += [] if done.ahead is None else [done.ahead]
+
+    @property
+    def said(self) -> str:
+        """The model's share of the time and the batches that stood ready for it; "" for a stage without such a model."""
+        if not self.busy_s or not self.ahead:
+            return ""
+        return f"model busy {self.busy_s / self.spent_s:.0%}, {fmean(self.ahead):.1f} batches ahead"
+
+
 class Reporter:
     """Counts the jobs of each stage; a context manager."""
 
     def __init__(self, totals: dict[str, int], console: Console) -> None:
         self.statuses: dict[str, Counter[str]] = {stage: Counter() for stage in totals}
         self.reasons: Counter[str] = Counter()
+        self._use: dict[str, Use] = {stage: Use() for stage in totals}
         self._totals = totals
         self._done: Counter[str] = Counter()
         self._console = console
@@ -54,7 +79,9 @@ class Reporter:
         note = ", ".join(
             f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True)
         )
-        self._bars.update(self._tasks[done.stage], advance=1, note=note)
+        use = self._use[done.stage]
+        use.add(done)
+        self._bars.update(self._tasks[done.stage], advance=1, note=", ".join(filter(None, (note, use.said))))
         self._unsaid = not self._console.is_terminal
         if self._unsaid and time.monotonic() - self._last > LINE_EVERY_S:
             self._say()
@@ -64,5 +91,9 @@ class Reporter:
         spent = time.monotonic() - self._start
         share = sum(self._done.values()) / max(sum(self._totals.values()), 1)
         left = f"ETA {spent / share - spent:.0f} s" if 0 < share < 1 else "done"
-        counts = " · ".join(f"{stage} {self._done[stage]}/{total}" for stage, total in self._totals.items())
+        counts = " · ".join(
+            f"{stage} {self._done[stage]}/{total}{said and f' ({said})'}"
+            for stage, total in self._totals.items()
+            for said in [self._use[stage].said]
+        )
         self._console.print(f"{spent:6.1f} s  {counts} units  {left}", highlight=False)

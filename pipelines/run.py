@@ -15,11 +15,11 @@ from hdvg.dataset import Accepted, Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.measures.order import observe
 from hdvg.pool import settle
-from hdvg.settings import AFTER, BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
+from hdvg.settings import BEFORE, CAPTION, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
-from pipelines.graph import GRAPH, check
+from pipelines.graph import check, find_stage
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release import Release, drop_sources
@@ -49,7 +49,7 @@ class Task:
 
     links: Sequence[str] = ()
     stage: str | None = None
-    """Run only this one; `measure` is all keyframe measures."""
+    """Run only this one; `measure` is all keyframe measures, `caption` what all writers need."""
     retry: tuple[str, ...] = ()
     new_work: bool = False
     where: Where = field(default_factory=Where)
@@ -57,7 +57,9 @@ class Task:
     def stages(self, plan: Plan) -> tuple[str, ...]:
         """The names of the stages to run, in order."""
         if self.stage is None:
-            return tuple(name for name in plan.stages if name != "caption" or plan.captions_wanted)
+            return plan.stages
+        if self.stage == CAPTION:
+            return (*plan.for_captions, *plan.writing)
         return plan.measures if self.stage == MEASURES_STAGE else (self.stage,)
 
 
@@ -158,9 +160,10 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
     stages = task.stages(dataset.plan)
     if not dataset.plan.pool_wanted or task.stage in BEFORE:
         return dataset, _pass(dataset, stages, task, console)
-    fine = _pass(dataset, tuple(name for name in stages if name not in AFTER), task, console)
+    after = dataset.plan.after
+    fine = _pass(dataset, tuple(name for name in stages if name not in after), task, console)
     dataset = settle(dataset, to_index=True)
-    return dataset, _pass(dataset, tuple(name for name in stages if name in AFTER), task, console) and fine
+    return dataset, _pass(dataset, tuple(name for name in stages if name in after), task, console) and fine
 
 
 def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Console) -> bool:
@@ -185,7 +188,6 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
 
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:
     """The units with pending work at these stages, each from its first such stage on."""
-    by_name = {stage.name: stage for stage in GRAPH}
     with dataset.manifest() as manifest:
         manifest.hold("videos")
         rows = manifest.rows(
@@ -199,7 +201,7 @@ def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...]
         if row["stage"] in names:
             index = names.index(row["stage"])
             units[row["unit"]] = min(units.get(row["unit"], index), index)
-    return Order(dataset.root, dataset.store.run, tuple(by_name[name] for name in names), units, retry)
+    return Order(dataset.root, dataset.store.run, tuple(find_stage(name) for name in names), units, retry)
 
 
 def shard(root: Path, console: Console) -> bool:

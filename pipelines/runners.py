@@ -12,7 +12,7 @@ from hdvg.config import Recipe
 from hdvg.dataset import Dataset
 from hdvg.sources.hosts import HostGate
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, pending_items, perform, poison
+from pipelines.perform import Done, Job, gather, pending_items, perform, poison
 
 CRASHES = 2
 """Workers that one job may kill before it is split into single items, and a single item before it is called poison."""
@@ -142,7 +142,9 @@ def after_crash(job: Job, crashes: int, queues: Queues) -> Done | None:
     if crashes < CRASHES:
         queues.add(job)
     elif job.keys is None:
-        for item in pending_items(Dataset.open(job.root), job):
+        dataset = Dataset.open(job.root, run=job.run)
+        gather(dataset, job)
+        for item in pending_items(dataset, job):
             queues.add(replace(job, keys=(item["key"],)))
     else:
         return poison(job)

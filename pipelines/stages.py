@@ -13,13 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.captioners import Shot, clean
 from hdvg.errors import ItemError
 from hdvg.ids import clip_id
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
-from hdvg.store import Store
-from pipelines.work import Call, Row, Work, batches, each, scratch_path
+from pipelines.packs import Packs
+from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
@@ -197,7 +196,7 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
 
 def measure(work: Work) -> Iterator[Row]:
     """Tell a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
-    packs = _Packs(work.dataset.store)
+    packs = Packs(work.dataset.store)
 
     def tell(items: list[Row]) -> list[Row]:
         asked = {item["clip_id"] for item in items}
@@ -211,55 +210,3 @@ def measure(work: Work) -> Iterator[Row]:
 
     for items in _by_video(work.items):
         yield from work.guarded_batch(tell, items)
-
-
-def caption(work: Work) -> Iterator[Row]:
-    """Write the text of each kept clip from its stored keyframes; media is not opened."""
-    settings = work.dataset.plan.recipe.caption
-    packs = _Packs(work.dataset.store)
-
-    def write(items: list[Row]) -> list[Row]:
-        texts = work.model.caption([Shot(item["clip_id"], packs.shot(item).keyframes, item) for item in items])
-        return [
-            _text(item, clean(text, lower_case=settings.lower_case))
-            | {"captioner": work.model.name, "model": work.model.model}
-            for item, text in zip(items, texts, strict=True)
-        ]
-
-    for items in batches(work.items, settings.batch):
-        yield from work.guarded_batch(write, items)
-
-
-def _text(item: Row, text: str) -> Row:
-    row: Row = {"video_id": item["video_id"], "clip_id": item["clip_id"]}
-    return row | ({"text": text} if text else {"status": "failed", "reason": "caption", "detail": "empty text"})
-
-
-class _Packs:
-    """Keyframes by clip; the pack of a video is read once, for its clips come one after the other."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._pack = ""
-        self._shots: dict[str, Shot] = {}
-
-    def shot(self, item: Row) -> Shot:
-        """A clip of which nothing is known but its keyframes and when it starts."""
-        return self.video(item).get(item["clip_id"], Shot(item["clip_id"], {}, {}))
-
-    def video(self, item: Row) -> dict[str, Shot]:
-        """All clips of a clip's video, in order."""
-        if item["keyframes"] != self._pack:
-            path = self._store.find_media(item["keyframes"])
-            if path is None:
-                raise ItemError(
-                    "lost_source", f"keyframe pack {item['keyframes']} is gone; `hdvg verify` tells what else is"
-                )
-            pictures: dict[str, dict[str, bytes]] = {}
-            starts: dict[str, int] = {}
-            for row in pq.read_table(path, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
-                pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
-                starts[row["clip_id"]] = min(starts.get(row["clip_id"], row["pts"]), row["pts"])
-            self._pack = item["keyframes"]
-            self._shots = {name: Shot(name, some, {"start_pts": starts[name]}) for name, some in pictures.items()}
-        return self._shots

@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,19 @@ TRIES = 5
 """Runs in which an item may end as `retry`; then it is `failed`."""
 
 
+@dataclass
+class Meter:
+    """How well a model was used: the time it worked, and the batches that stood ready when it took one."""
+
+    busy_s: float = 0.0
+    ahead: list[float] = field(default_factory=list)
+
+    def saw(self, *, busy_s: float = 0.0, ahead: float | None = None) -> None:
+        """Time more that the model worked; batches that stood ready."""
+        self.busy_s += busy_s
+        self.ahead += [] if ahead is None else [ahead]
+
+
 @dataclass(frozen=True)
 class Work:
     """One unit at one stage: its dataset, its pending items, and the shared services of the process."""
@@ -41,6 +54,11 @@ class Work:
     """Runs calls of limited children side by side; gives their results, or raises the first error."""
     model: Any = None
     """The stage's model, loaded, if it has one."""
+    stage: str = ""
+    """The stage's name."""
+    save: Callable[[list[Row]], None] = lambda rows: None
+    """Makes rows that are done durable before the unit is."""
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def limits(self) -> Limits:
@@ -65,7 +83,7 @@ class Work:
                 raise ResourceError(f"{short}; free some, then run again") from error
             if len(items) > 1 and (not isinstance(error, ItemError) or error.reason in GUILTY_ALONE):
                 return [row for item in items for row in self.guarded_batch(do, [item])]
-            rows = [_failed(item, error) for item in items]
+            rows = [failed_row(item, error) for item in items]
         seconds = (time.monotonic() - start) / len(items)
         for row in rows:
             row |= {name: None for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
@@ -85,7 +103,7 @@ class Work:
         pa.Table.from_pylist(rows, schema=self.schema)
 
 
-def _failed(item: Row, error: Exception) -> Row:
+def failed_row(item: Row, error: Exception) -> Row:
     """The row of an item without a result; an exception that is no ItemError is reported with its traceback."""
     if not isinstance(error, ItemError):
         error = ItemError("error", "".join(traceback.format_exception(error)))

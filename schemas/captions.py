@@ -1,10 +1,76 @@
-"""`captions`: the text of each clip and who wrote it."""
+"""`captions`: the texts of each clip, who wrote them, and what is told of each text."""
 
-from schemas.columns import STR, column
+import pyarrow as pa
+
+from schemas.columns import BOOL, INT, REAL, STR, column
+
+KINDS = ("short", "detailed", "title")
+"""What a text can be: a sentence, a paragraph, or the source's own title, cleaned."""
+
+WORDING = [
+    column("words", INT, "words of the text"),
+    column("repeated_words", REAL, "share of the words that stand in the text before, 0-1; common short words count"),
+    column("repeated_trigrams", REAL, "share of the runs of three words that stand in the text before, 0-1"),
+    column(
+        "odd_characters", REAL, "share of characters that are no letters of one script, digits, spaces or stops, 0-1"
+    ),
+    column(
+        "boilerplate",
+        BOOL,
+        "whether it says what no caption should: a refusal, talk of being a model, a platform's phrase",
+    ),
+]
+"""Told from the text alone."""
 
 CAPTION = [
     column("clip_id", STR, "the clip that was captioned"),
+    column("kind", STR, "`short`, `detailed` or `title`"),
+    column("text", STR, "the text: one line, NFC, no control characters"),
+    column("language", STR, "ISO 639 code of its language; null if that is not known"),
     column("captioner", STR, "which captioner wrote it"),
     column("model", STR, "its model and a hash of the weights"),
-    column("text", STR, "the caption"),
+    *WORDING,
+    column("prompt_tokens", INT, "tokens sent to a service for it, counted once a clip; null for a model of our own"),
+    column("output_tokens", INT, "tokens received, likewise"),
 ]
+
+MATCH = [
+    column("clip_id", STR, "the clip"),
+    column("kind", STR, "which of the writer's texts"),
+    column("similarity", REAL, "cosine of the embeddings of the text and of the clip (`embedding`), -1 to 1"),
+    column("text_embedding", pa.list_(pa.float32()), "unit vector of the text, in the space of `embedding`"),
+    column("match_model", STR, "model of the embeddings: numbers of others differ"),
+]
+"""Told of a text beside the clip's pictures and its other texts."""
+
+BEST_BY = (
+    "sound",
+    "similarity",
+    "agreement",
+    "words",
+    "place",
+    "repeated_words",
+    "repeated_trigrams",
+    "odd_characters",
+)
+"""What the best of several texts may be chosen by."""
+
+CAPTION_TOLD = {
+    "caption": [
+        column("caption_words", INT, "words of the caption"),
+        column("caption_repeated_words", REAL, "share of its words that stand in it before, 0-1"),
+        column("caption_repeated_trigrams", REAL, "share of its runs of three words that stand in it before, 0-1"),
+        column("caption_odd_characters", REAL, "share of characters no caption needs, 0-1"),
+        column("caption_boilerplate", BOOL, "whether it is a refusal, talk of being a model, or a platform's phrase"),
+        column("caption_copies", INT, "clips whose caption is the very same, this one included"),
+    ],
+    "match": [
+        column("caption_similarity", REAL, "cosine of the embeddings of caption and clip, -1 to 1"),
+        column(
+            "caption_agreement",
+            REAL,
+            "mean cosine of the embeddings of the caption and of other writers' texts, -1 to 1; null without such",
+        ),
+    ],
+}
+"""Columns of a clip, by stage: the checks of the text that stands for it."""

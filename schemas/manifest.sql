@@ -21,8 +21,10 @@ select * from read_parquet(${cut}, hive_partitioning = false)
 qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
 
 create or replace view captioned as
-select * from read_parquet(${caption}, hive_partitioning = false)
-qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
+${captioned};
+
+create or replace view matched as
+${matched};
 
 -- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
 create or replace view videos as
@@ -56,13 +58,50 @@ create or replace view pooled as
 select * from read_parquet(${pool}, hive_partitioning = false)
 qualify generation = max(generation) over ();
 
+-- The texts of every writer, with what is told of them; `best` is the best of its kind.
+create or replace view texts as
+with t as (
+    select t.*, m.similarity, m.text_embedding, m.match_model, m.status as match_status, ${sound} as sound,
+        ${kind_weight} as kind_weight
+    from (select * from captioned where status = 'ok') t
+    left join matched m using (writer, video_id, clip_id, kind)
+), agreed as (
+    select a.writer, a.video_id, a.clip_id, a.kind,
+        avg(list_cosine_similarity(a.text_embedding, b.text_embedding)) as agreement
+    from t a join t b on a.video_id = b.video_id and a.clip_id = b.clip_id and a.writer <> b.writer
+    where b.kind <> 'title' and a.match_status = 'ok' and b.match_status = 'ok' group by all
+), chosen as (
+    select t.*, agreed.agreement, row_number() over (partition by video_id, clip_id, kind order by ${best_order}) = 1 as best
+    from t left join agreed using (writer, video_id, clip_id, kind)
+)
+select *, case when best then kind_weight / nullif(sum(kind_weight) filter (best) over (partition by video_id, clip_id), 0)
+    else 0 end as weight
+from chosen;
+
+-- The text that stands for each clip, and its checks.
+create or replace view caption_rows as
+select *, count(*) over (partition by text) as copies from texts where best
+qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1;
+
+create or replace view told as
+select video_id, clip_id, 'ok' as caption_status, match_status, words as caption_words,
+    repeated_words as caption_repeated_words, repeated_trigrams as caption_repeated_trigrams,
+    odd_characters as caption_odd_characters, boilerplate as caption_boilerplate, copies as caption_copies,
+    similarity as caption_similarity, agreement as caption_agreement
+from caption_rows
+union all by name
+select distinct video_id, clip_id, 'failed' as caption_status, 'failed' as match_status
+from captioned c anti join caption_rows using (video_id, clip_id) where c.status = 'failed';
+
 -- The clips of the newest split of each good video, with all measures.
 create or replace view measured as
-select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns}
+select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns},
+    told.caption_status, told.match_status, ${caption_columns}
 from (select * from split_rows where clip_id is not null) c
 join (select video_id, split_generation as generation, licence_class, open_licence from videos where status = 'ok') v
     using (video_id, generation)
-${keyframe_joins}left join pooled using (clip_id);
+${keyframe_joins}left join pooled using (clip_id)
+left join told using (video_id, clip_id);
 
 -- The same, with the name of every rule that is broken.
 create or replace view clip_rows as
@@ -81,9 +120,9 @@ create or replace view verdicts as
 select clip_id, video_id, len(reasons) = 0 as keep, reasons from clip_rows;
 
 create or replace view captions as
-select c.clip_id, c.video_id, c.captioner, c.model, c.text
-from captioned c semi join clip_rows using (video_id, clip_id)
-where c.status = 'ok';
+select clip_id, video_id, writer, kind, text, language, captioner, model, best, weight, sound, words, repeated_words,
+    repeated_trigrams, odd_characters, boilerplate, similarity, agreement, match_model, prompt_tokens, output_tokens
+from texts semi join clip_rows using (video_id, clip_id);
 
 create or replace view shards as
 select * from read_parquet(${shard}, hive_partitioning = false) order by shard;
@@ -99,20 +138,26 @@ union all by name
 select clip_id as key, 'cut' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
 from cuts c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'
 union all by name
-select clip_id as key, 'caption' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
-from captioned c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'${keyframe_failures};
+select clip_id as key, c.stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
+from (from captioned union all by name from matched) c join videos v using (video_id)
+where c.status <> 'ok' and v.status = 'ok'${keyframe_failures};
 
 -- The join: one row a clip.
 create or replace view dataset as
 select ${span_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns},
     ${clip_measured_columns}, len(c.reasons) = 0 as keep, c.reasons,
-    t.captioner, t.model, t.text as caption,
+    t.captioner, t.model, t.text as caption, x.texts,
     v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
 from clip_rows c
 join videos v using (video_id)
 left join cuts using (video_id, clip_id)
-left join (select * from captioned where status = 'ok') t using (video_id, clip_id);
+left join caption_rows t using (video_id, clip_id)
+left join (
+    select video_id, clip_id, list({'kind': kind, 'text': text, 'language': language, 'weight': weight,
+        'captioner': captioner, 'model': model} order by weight desc, kind) as texts
+    from texts where best group by all
+) x using (video_id, clip_id);
 
 -- What is left to do. `old_*` is the last word on the item, if there is one.
 create or replace view wanted as
@@ -123,10 +168,7 @@ select 'split' as stage, video_id as key, video_id, s.status as old_status, s.re
 from videos v left join scanned s using (video_id) where v.stage = 'split'
 union all by name
 ${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
-from verdicts left join cuts c using (video_id, clip_id) where keep
-union all by name
-select 'caption' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
-from verdicts left join captioned c using (video_id, clip_id) where keep and ${captions_wanted};
+from (select video_id, clip_id from measured where ${due}) left join cuts c using (video_id, clip_id)${caption_wanted};
 
 create or replace view pending as
 select w.stage, w.key, w.video_id, i.unit, coalesce(w.attempt, 0) as attempt

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from schemas.captions import CAPTION_TOLD
 from schemas.columns import BOOL, INT, REAL, STR, column
 from schemas.videos import FETCHED
 
@@ -206,9 +207,13 @@ POOL_MEASURED = [
 
 SPLIT, POOL = "split", "pool"
 
+CAPTION_STAGES = tuple(CAPTION_TOLD)
+"""The stages behind the cut that fill measures."""
+
 HOMES = {field.name: SPLIT for field in MEASURED} | dict.fromkeys(DERIVED, SPLIT)
 HOMES |= {field.name: stage for stage, fields in KEYFRAME_MEASURED.items() for field in fields}
 HOMES |= {field.name: POOL for field in POOL_MEASURED}
+HOMES |= {field.name: stage for stage, fields in CAPTION_TOLD.items() for field in fields}
 """The stage that fills each measure."""
 
 ALL_MEASURED = [
@@ -216,6 +221,7 @@ ALL_MEASURED = [
     *(field for field, _ in DERIVED.values()),
     *(field for fields in KEYFRAME_MEASURED.values() for field in fields),
     *POOL_MEASURED,
+    *(field for fields in CAPTION_TOLD.values() for field in fields),
 ]
 RULED = {field.name: field.type for field in ALL_MEASURED}
 """The measures that rules may name, and their types."""

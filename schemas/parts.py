@@ -1,6 +1,8 @@
 """The part files: one schema per stage, put together from the tables' columns."""
 
-from schemas.captions import CAPTION
+import pyarrow as pa
+
+from schemas.captions import CAPTION, MATCH
 from schemas.clips import CUT, SPAN
 from schemas.columns import INT, STR, column, table
 from schemas.measures import KEYFRAME_MEASURED, MEASURED, POOL_MEASURED
@@ -17,7 +19,14 @@ PARTS = {
     "pool": table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")]),
     "cut": table(OUTCOME, CUT),
     "caption": table(OUTCOME, CAPTION),
+    "match": table(OUTCOME, MATCH),
 }
+
+
+def part_schema(stage: str) -> pa.Schema:
+    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first."""
+    return PARTS[stage.partition("-")[0]]
+
 
 SHARD_PART = table(
     [

@@ -4,12 +4,16 @@ import pyarrow as pa
 
 from schemas.captions import CAPTION
 from schemas.clips import CUT, SPAN
-from schemas.columns import INT, STR, column, table
+from schemas.columns import INT, REAL, STR, column, table
 from schemas.measures import ALL_MEASURED
 from schemas.videos import FETCHED
 
 _PROVENANCE = {"title", "licence", "uploader_id", "upload_date", "categories", "webpage_url"}
 _CAPTION = {"captioner", "model"}
+
+TEXTS = pa.list_(
+    pa.struct([("kind", STR), ("text", STR), ("language", STR), ("weight", REAL), ("captioner", STR), ("model", STR)])
+)
 
 SHARDS = table(
     [
@@ -20,6 +24,7 @@ SHARDS = table(
             "the clip, mp4: exactly the source's frames from cut_start_pts to cut_end_pts, the first at time 0",
         ),
         column("caption", STR, "the text"),
+        column("texts", TEXTS, "the best text of each kind; `weight` says how often to draw it, of 1 in all"),
     ],
     [field for field in CAPTION if field.name in _CAPTION],
     [

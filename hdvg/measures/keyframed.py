@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from hdvg.captioners import Shot
 from hdvg.catalogue import Find, find_class
-from hdvg.config import Measure
+from hdvg.sections import Measure
 
 # name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them

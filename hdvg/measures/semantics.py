@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.captioners import Shot
-from hdvg.config import Measure
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
+from hdvg.sections import Measure
 
 if TYPE_CHECKING:
     from hdvg.networks.clip import Clip

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.config import Fetch
 from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
+from hdvg.sections import Fetch
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 

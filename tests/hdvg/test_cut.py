@@ -14,7 +14,6 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from hdvg.config import Cut
 from hdvg.media.bars import find_box
 from hdvg.media.bitstream import open_syntax, units
 from hdvg.media.check import Expected, find_fault, small_grey
@@ -26,6 +25,7 @@ from hdvg.media.plan import plan_smart
 from hdvg.media.reading import Reading, stretches
 from hdvg.media.records import avcc, encoder_sets, hvcc
 from hdvg.media.source import look
+from hdvg.sections import Cut
 from tests.footage import BUNDLED
 from tests.videos import draw_frames, draw_scenes, read_number, read_numbers
 

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from hdvg.airlock import Airlock
-from hdvg.config import Fetch
 from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
+from hdvg.sections import Fetch
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import INFO_KEYS

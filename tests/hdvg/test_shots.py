@@ -16,11 +16,11 @@ from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 from scenedetect.detectors import HashDetector, HistogramDetector
 
 import pipelines.demo
-from hdvg.config import Split
 from hdvg.measures import MEASURES
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
+from hdvg.sections import Split
 from hdvg.shots.detectors import Transition, make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.scores import SCORES

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hdvg.captioners import Shot
-from hdvg.config import Split
 from hdvg.measures.watermark import Watermark
 from hdvg.media.scan import scan
+from hdvg.sections import Split
 from schemas.measures import WATERMARK
 from tests.footage import BUNDLED_SPANS, Footage
 from tests.overlays import Mark, box, draw

@@ -11,7 +11,8 @@ from ray.exceptions import ActorDiedError
 from hdvg.config import Recipe
 from hdvg.errors import ResourceError
 from pipelines.cluster import Cluster, RemoteGate, where
-from pipelines.perform import STAGES, Done, Job
+from pipelines.graph import find_stage
+from pipelines.perform import Done, Job
 
 
 def test_ray_address_is_a_cluster_too_and_else_the_session_is_our_own(monkeypatch):
@@ -68,5 +69,5 @@ def test_worker_with_a_model_is_not_used_again_after_an_unknown_error(monkeypatc
     monkeypatch.setattr(ray, "get", lambda _: Done("caption", "u", {}, reasons, 0.0))
     job = Job(Path(), "run", "caption", "u")
     for _ in range(2):
-        cluster.result(cluster.start(STAGES["caption"], job))
+        cluster.result(cluster.start(find_stage("caption"), job))
     assert len(started) == workers

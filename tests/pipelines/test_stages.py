@@ -5,11 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.captioners import Written
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.settings import make_plan
-from pipelines.stages import caption
 from pipelines.work import Work
+from pipelines.writing import caption
 from schemas.keyframes import KEYFRAMES
 from schemas.parts import PARTS
 
@@ -18,13 +19,17 @@ class Reader:
     """A captioner that writes down what it was shown."""
 
     name = model = "reader"
+    batch = 2
 
-    def caption(self, shots):
-        return [f"{shot.clip_id} {shot.keyframes['middle'].decode()}" for shot in shots]
+    def prepare(self, shot):
+        return f"{shot.clip_id} {shot.keyframes['middle'].decode()}"
+
+    def write(self, prepared):
+        return [Written({"short": text}) for text in prepared]
 
 
 def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
-    dataset = Dataset(tmp_path, make_plan(parse_recipe({"caption": {"captioner": "none", "batch": 2}})))
+    dataset = Dataset(tmp_path, make_plan(parse_recipe({})))
     dataset.store.begin()
     packs = {}
     for video in "ab":
@@ -43,6 +48,8 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
     read: list[str] = []
     table = pq.read_table
     monkeypatch.setattr(pq, "read_table", lambda path, **how: read.append(path.stem) or table(path, **how))
-    texts = [row["text"] for row in caption(Work(dataset, items, None, None, PARTS["caption"], list, Reader()))]
+    texts = [
+        row["text"] for row in caption(Work(dataset, items, None, None, PARTS["caption"], list, Reader(), "caption"))
+    ]
     assert texts == [f"{video}{number} {number}" for video in "ab" for number in range(5)]
     assert read == list(packs.values())

@@ -1,0 +1,91 @@
+"""The SQL of the caption views: texts of all writers, which of them is best, and what is still to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+
+from hdvg.captioning import MAIN, stage_of
+from hdvg.settings import CAPTION, MATCH, Plan
+from schemas.captions import CAPTION_TOLD, KINDS
+from schemas.columns import SQL_TYPES
+from schemas.parts import part_schema
+
+DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})
+"""Of what texts are chosen by, what is better the larger it is; of the others less is better."""
+
+
+def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that depend on the plan's writers; `files` tells a stage's parts."""
+    caption = plan.recipe.caption
+    sound = (
+        f"words >= {caption.min_words} and repeated_trigrams <= {caption.max_repeated_trigrams!r} "
+        f"and odd_characters <= {caption.max_odd_characters!r} and not boilerplate"
+    )
+    order = [f"{name} {'desc' if name in DESCENDING else 'asc'} nulls last" for name in caption.best]
+    weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in KINDS)
+    return {
+        "captioned": _rows(plan, CAPTION, files),
+        "matched": _rows(plan, MATCH, files),
+        "sound": sound,
+        "best_order": ", ".join((*order, "place")),
+        "kind_weight": f"case kind {weights} end::double",
+        "kind_place": f"list_position({list(KINDS)}, kind)",
+        "caption_columns": ", ".join(f"told.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
+        "caption_wanted": "".join(_wanted(plan)),
+    }
+
+
+def _rows(plan: Plan, step: str, files: Callable[[str], str]) -> str:
+    """SQL: the newest word of every writer on every clip, at a step."""
+    parts = []
+    for place, writer in enumerate(plan.recipe.caption.writers):
+        stage = stage_of(step, writer)
+        if stage in plan.writing:
+            parts.append(
+                f"select {place} as place, '{writer}' as writer, '{stage}' as stage, * "
+                f"from read_parquet({files(stage)}, hive_partitioning = false)\n"
+                "qualify generation = max(generation) over (partition by video_id, clip_id)"
+            )
+    return "\nunion all by name\n".join(parts) or f"select {', '.join(_nulls(part_schema(step)))} where false"
+
+
+def _nulls(schema: Iterable[pa.Field]) -> Iterable[str]:
+    yield from ("0 as place", "null::varchar as writer", "null::varchar as stage")
+    yield from (f"null::{SQL_TYPES[field.type]} as {field.name}" for field in schema)
+
+
+def _wanted(plan: Plan) -> Iterable[str]:
+    """SQL, for each writer: the clips it is to write for, then its texts that are to be matched."""
+    due = plan.verdicts.before_captions()
+    for writer, settings in plan.recipe.caption.writers.items():
+        where = f" and {settings.condition.sql({})}" if settings.condition else ""
+        yield _last_words(plan, CAPTION, writer, f"select video_id, clip_id from measured where {due}{where}")
+        if stage_of(MATCH, writer) in plan.writing:
+            written = f"select distinct video_id, clip_id from captioned where status = 'ok' and writer = '{writer}'"
+            ready = f"select video_id, clip_id from measured where {due} and semantics_status is not null"
+            yield _last_words(plan, MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
+
+
+def _last_words(plan: Plan, step: str, writer: str, clips: str) -> str:
+    """SQL: the last word of a writer's step on each of the `clips`."""
+    view = {CAPTION: "captioned", MATCH: "matched"}[step]
+    words = ", ".join(f"any_value({name}) as {name}" for name in ("status", "reason", "attempt"))
+    return (
+        f"\nunion all by name\nselect '{stage_of(step, writer)}' as stage, clip_id as key, video_id, "
+        f"r.status as old_status, r.reason as old_reason, r.attempt\nfrom ({clips})\n"
+        f"left join (select video_id, clip_id, {words} from {view} where writer = '{writer}' group by all) r "
+        "using (video_id, clip_id)"
+    )
+
+
+def items_sql(step: str, writer: str = MAIN) -> str:
+    """SQL: the items of a writer's stage, a row a clip."""
+    if step == CAPTION:
+        return "select d.*, v.title from measured d join videos v using (video_id)"
+    texts = "list({'kind': kind, 'text': text} order by kind) as texts"
+    return (
+        f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "
+        f"where status = 'ok' and writer = '{writer}' group by all) t join measured m using (video_id, clip_id)"
+    )

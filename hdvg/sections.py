@@ -1,0 +1,217 @@
+"""The sections of a recipe: frozen, typed settings of each stage, with their defaults and ranges."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A frozen table of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Fetch(Settings):
+    """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
+
+    min_height_px: int = Field(
+        720, ge=1, description="preferred least height; the best below it is taken if there is none"
+    )
+    codec: str = Field("avc1", description="preferred video codec, as yt-dlp names it")
+    max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
+    max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
+    wall_s: float = Field(3600, gt=0, description="longest time one try may take")
+    silence_s: float = Field(15, gt=0, description="longest time a server may say nothing")
+    tries: int = Field(3, ge=1, le=10, description="tries within a run for failures that may pass")
+    max_wait_s: float = Field(60, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
+    per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
+    host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
+    private_links: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
+        "redirects into private networks are always refused",
+    )
+    block_list: Annotated[str, AfterValidator(os.path.abspath)] | None = Field(
+        None, description="text file of hashes that must not be stored: sha256 of files, perceptual hashes of pictures"
+    )
+    block_distance: int = Field(
+        6, ge=0, le=16, description="most of the 64 bits in which a picture may differ from a blocked one"
+    )
+
+
+Detector = Literal["adaptive", "content", "histogram", "hash", "transnetv2", "cascade", "pyscenedetect-0.6.1"]
+
+
+class Split(Settings):
+    """How a video is decoded, split into shots and measured: the one pass."""
+
+    detector: Detector = Field(
+        "adaptive",
+        description="PySceneDetect's adaptive, content, histogram or hash; the TransNetV2 network; a cascade of both; "
+        "or adaptive as version 0.6.1 did it, which made HD-VG-130M",
+    )
+    adaptive_threshold: float = Field(3.0, gt=0, description="adaptive: score over the mean of its neighbours")
+    min_content_val: float = Field(15.0, ge=0, description="adaptive: least score of a cut")
+    window_frames: int = Field(2, ge=1, description="adaptive: neighbours on each side")
+    content_threshold: float = Field(27.0, gt=0, description="content: least score of a cut")
+    histogram_threshold: Share = Field(0.2, description="histogram: least difference of luma histograms")
+    hash_threshold: Share = Field(0.35, description="hash: least share of the perceptual hash's bits that differ")
+    network_threshold: Share = Field(0.5, description="transnetv2 and cascade: least probability of a transition")
+    min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts, for PySceneDetect's detectors")
+    guard_frames: int = Field(
+        1, ge=0, le=5, description="frames left out on both sides of a fade or dissolve, beside its own"
+    )
+    stitch_levels: float = Field(
+        0.0, ge=0, description="shots are joined again if pictures around their cut differ less, 0-255; 0 is never"
+    )
+    stitch_s: float = Field(
+        0.4, ge=0, description="how far behind a cut a picture may match the one before it, seconds"
+    )
+    max_clip_s: float | None = Field(
+        None, gt=0, description="longer shots are divided into clips of at most this length"
+    )
+    divide: Literal["even", "still"] = Field(
+        "even", description="long shots are divided evenly, or where the picture moves least"
+    )
+    segment_s: float = Field(
+        300, gt=0, description="videos over twice this length are decoded in segments, side by side where there is room"
+    )
+    analysis_width_px: int = Field(
+        256, ge=64, le=1024, description="width of the frames that detectors and measures see"
+    )
+    keyframe_px: int = Field(768, ge=64, description="long side of the stored keyframes")
+    keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
+
+
+class Measure(Settings):
+    """What is told of clips from their stored keyframes: what rules need, and what stands here."""
+
+    also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
+    all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
+    text_side_px: int = Field(640, ge=64, le=2048, description="long side at which the text detector sees keyframes")
+    text_min_score: Share = Field(0.7, description="least mean probability of a line of text, 0-1")
+    text_max_softness_px: float = Field(
+        2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
+    )
+    semantics_path: str | None = Field(
+        None,
+        description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
+    )
+    topics: str | None = Field(None, description="file with a topic a line: `semantics` tells the nearest and how near")
+    aesthetic_path: str | None = Field(None, description="folder of a CLIP model, for the measure `aesthetic`")
+    aesthetic_head: str | None = Field(
+        None, description="file of the head, .safetensors or .pth: one linear layer, or LAION's MLP"
+    )
+    classifier_path: str | None = Field(
+        None, description="folder of an image classifier in transformers' layout, for the measure `classifier`"
+    )
+    classifier_label: str | None = Field(None, description="the label whose probability is wanted")
+
+
+class Duplicates(Settings):
+    """When two clips are copies of each other, and which of them stays. Bits are of a picture's 64-bit hash."""
+
+    score: tuple[str, ...] = Field(
+        ("short_px", "sharpness", "duration_s"),
+        description="measures by which the best copy is chosen: the largest first, of equals by the next",
+    )
+    index: str | None = Field(
+        None, description="folder of earlier datasets' clips to compare with; kept clips are added to it"
+    )
+    label: str | None = Field(
+        None, description="this dataset's name in the index; by default drawn from its first links"
+    )
+    bits: float = Field(9.0, gt=0, description="mean bits that two still clips may differ by")
+    bits_moving: float = Field(
+        0.6, ge=0, description="bits more for each that the stiller of the two changes by in half a second"
+    )
+    overlap: Share = Field(0.5, description="least share of the shorter clip that both show")
+    cosine: float = Field(
+        0.8, ge=-1, le=1, description="least cosine of their embeddings, where both have one; the index has none"
+    )
+
+    @field_validator("score")
+    @classmethod
+    def _are_numbers(cls, score: tuple[str, ...]) -> tuple[str, ...]:
+        for name in score:
+            if name not in NUMBERS or HOMES[name] in (POOL, *CAPTION_STAGES):
+                near = difflib.get_close_matches(name, NUMBERS, n=1)
+                raise ValueError(
+                    f"duplicates.score: `{name}` is no number of a clip"
+                    + (f"; did you mean `{near[0]}`?" if near else "")
+                )
+        return score
+
+
+class Cut(Settings):
+    """How kept clips become files; every mode but `copy` gives exactly the frames of the span."""
+
+    mode: Literal["smart", "encode", "copy", "virtual"] = Field(
+        "smart",
+        description="smart: copy the coded frames, encode only the edges, where the codec allows, else encode; "
+        "encode: all frames; copy: shrink the span to what can be copied; virtual: cut only while shards are written",
+    )
+    codec: Literal["h264", "av1"] = Field("h264", description="of `encode`: x264 or SVT-AV1")
+    crf: int = Field(18, ge=0, le=63, description="quality of what is encoded: lower is better and larger")
+    preset: str = Field("veryfast", description="speed preset: x264's names, or 0 to 13 for SVT-AV1")
+    threads: int = Field(2, ge=1, description="encoder threads; more changes the bytes, so it is part of the settings")
+    max_height_px: int | None = Field(
+        None, ge=16, description="larger pictures are scaled down to it; encodes all frames"
+    )
+    crop_black: bool = Field(False, description="crop black bars; encodes all frames where there are any")
+    audio: Literal["drop", "keep"] = Field("drop", description="whether the source's sound goes with the clip")
+    hdr: Literal["tonemap", "keep"] = Field(
+        "tonemap", description="HDR sources: mapped to SDR, or only flagged in `videos.hdr` and encoded as they are"
+    )
+    verify_share: Share = Field(1.0, description="share of the cut clips that are opened again and compared")
+
+
+class Shard(Settings):
+    """How the product is packed."""
+
+    split: str = Field("train", pattern=r"^[a-z0-9_]+$", description="name of the split, in the file names")
+    max_mb: float = Field(512, gt=0, description="largest sum of clip bytes in a shard")
+    row_group_mb: float = Field(32, gt=0, le=64, description="largest sum of clip bytes in a row group")
+    seed: int = Field(0, description="shuffles clips within each accepted list")
+
+
+class Storage(Settings):
+    """What stays on disk."""
+
+    keep_sources: bool = Field(
+        True, description="keep source videos after the cut; else they are fetched again when needed"
+    )
+
+
+class Limits(Settings):
+    """What one decode, cut or probe child may use."""
+
+    wall_s: float = Field(3600, gt=0)
+    memory_mb: int = Field(4096, ge=512)
+    file_mb: float = Field(8192, gt=0)
+    max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
+
+
+class Run(Settings):
+    """Resources of the stages; no effect on results."""
+
+    runner: Literal["ray", "serial"] = "ray"
+    download_workers: int = Field(2, ge=1, description="units downloaded at once")
+    decode_threads: int = Field(
+        4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
+    )
+    measure_workers: int = Field(
+        0, ge=0, description="most processes of one keyframe measure; 0 is one for every two cores"
+    )
+    caption_workers: int = Field(1, ge=1, description="most captioner processes")
+    caption_gpus: float = Field(0.5, ge=0, description="GPUs of one captioner process, if the cluster has any")
+    measure_gpus: float = Field(0.1, ge=0, description="GPUs of one process of a keyframe measure with a network")

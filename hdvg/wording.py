@@ -1,0 +1,64 @@
+"""What a caption's text tells of itself: length, repetition, odd characters, and phrases that no caption should hold."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+WORD = re.compile(r"\w+(?:['’-]\w+)*")
+
+PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/0123456789")
+"""Characters that any caption may hold, beside letters."""
+
+BOILERPLATE = re.compile(
+    r"\b(?:"
+    r"as an ai|i am an ai|i'm an ai|language model|i (?:can ?not|can't|am unable|am not able|'m unable)|i(?:'m| am) sorry|"
+    r"unable to (?:view|see|access|provide|determine)|no image (?:was|is)? ?(?:provided|attached)|"
+    r"(?:please )?(?:provide|upload|share) (?:the|an|more) (?:image|picture|video|frames?)|"
+    r"please subscribe|(?:like and|don't forget to) subscribe|click (?:the )?link|link in (?:bio|the description)|"
+    r"all rights reserved|stock (?:photo|footage|video)|royalty[- ]free|video not available|"
+    r"here(?:'s| is) (?:a|the) (?:caption|description)"
+    r")\b",
+    re.IGNORECASE,
+)
+"""Refusals, talk of being a model, phrases of platforms and of stock sellers."""
+
+
+def wording(text: str) -> dict[str, Any]:
+    """The columns schemas.captions.WORDING of a text.
+
+    A word is a run of letters or digits, in lower case; a text of two words has no trigram, and none that is repeated.
+    """
+    words = [word.lower() for word in WORD.findall(text)]
+    return {
+        "words": len(words),
+        "repeated_words": _repeated(words),
+        "repeated_trigrams": _repeated(zip(words, words[1:], words[2:], strict=False)),
+        "odd_characters": odd_characters(text),
+        "boilerplate": BOILERPLATE.search(text) is not None,
+    }
+
+
+def odd_characters(text: str) -> float:
+    """Share of the characters that are neither plain nor letters of the script that most of its letters have, 0-1."""
+    letters = [_script(letter) for letter in text if unicodedata.category(letter)[0] in "LM"]
+    scripts = Counter(script for script in letters if script)
+    most = max(scripts.values(), default=0) + letters.count("")
+    plain = sum(letter in PLAIN for letter in text)
+    return 1 - (most + plain) / len(text) if text else 0.0
+
+
+def _script(letter: str) -> str:
+    """A letter's script, by the first word of its name; "" for marks that belong to the letter before."""
+    if unicodedata.category(letter)[0] == "M":
+        return ""
+    script = unicodedata.name(letter, "NONE").split()[0]
+    return "JAPANESE OR CHINESE" if script in {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"} else script
+
+
+def _repeated(things: Iterable[Hashable]) -> float:
+    every = list(things)
+    return 1 - len(set(every)) / len(every) if every else 0.0

@@ -1,0 +1,52 @@
+"""Pieces of a unit's part: batches that a slow stage saves as they are done, so that a killed worker loses one at most.
+
+Only the unit's own jobs read them; once the unit is done they become one part and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.dataset import Dataset
+from hdvg.manifest import newest_generation, piece_paths
+from pipelines.work import Row
+from schemas.parts import part_schema
+
+
+class Pieces:
+    """The pieces of one unit at one stage, as the next generation of its part."""
+
+    def __init__(self, dataset: Dataset, stage: str, unit: str) -> None:
+        self._dataset, self._stage = dataset, stage
+        self._prefix = f"{unit}-{dataset.plan.fingerprints[stage]}"
+        self._unit = unit
+        self._count = 0
+        folder = dataset.root / "parts" / stage
+        self._generation = newest_generation(folder.glob(f"{self._prefix}-*.parquet")) + 1
+
+    def save(self, rows: list[Row]) -> None:
+        """Publish rows that are done; they must say how often their items were tried."""
+        for row in rows:
+            row["generation"] = self._generation
+        table = pa.Table.from_pylist(rows, schema=part_schema(self._stage))
+        self._count += 1
+        name = f"{self._prefix}-{self._dataset.store.run}-{self._count}.parquet"
+        self._dataset.store.publish_table(f"parts/{self._stage}/pieces/{name}", table)
+
+    def take(self) -> tuple[list[Row], list[Path]]:
+        """The rows of all pieces that no part holds yet, and the files to drop once one does."""
+        paths = self._paths()
+        rows = [row for path in paths for row in pq.read_table(path).to_pylist()]
+        return [row for row in rows if row["generation"] >= self._generation], paths
+
+    def drop(self, paths: Iterable[Path]) -> None:
+        """Take files away."""
+        for path in paths:
+            self._dataset.store.remove(str(path.relative_to(self._dataset.root)))
+
+    def _paths(self) -> list[Path]:
+        return piece_paths(self._dataset.root / "parts" / self._stage, self._prefix)
