@@ -32,7 +32,7 @@ def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
         "best_order": ", ".join((*order, "place")),
         "kind_weight": f"case kind {weights} end::double",
         "kind_place": f"list_position({list(KINDS)}, kind)",
-        "caption_columns": ", ".join(f"told.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
+        "caption_columns": ", ".join(f"checked.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
         "caption_wanted": "".join(_wanted(plan)),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -147,7 +148,37 @@ def filter_(
 
 
 _stage_command("cut", "Only cut the kept clips (hdvg cut my-dataset --set cut.mode=encode)")
-_stage_command("caption", "Only caption the kept clips (hdvg caption my-dataset --set caption.captioner=blip2)")
+
+
+@app.command()
+def caption(
+    target: Target, out: Out = None, sets: Sets = None, runner: RunnerName = None,
+    cpus: Cpus = None, gpus: Gpus = None, address: Address = None,
+    captioner: Annotated[str | None, typer.Option("--captioner", help="write beside the captions there are, with this one")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="its model: an id or a folder")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="what to call this writer; by default as its captioner")] = None,
+    where: Annotated[
+        str | None, typer.Option("--recaption-where", metavar="CONDITION", help="only clips of which this holds")
+    ] = None,
+) -> None:  # fmt: skip
+    """Only caption the kept clips, and check what was written. Both texts of a clip stay; `captions` tells the best.
+
+    Example: hdvg caption my-dataset --set caption.captioner=blip2
+
+    To redo the doubtful ones: hdvg caption my-dataset --captioner vlm --recaption-where 'caption_similarity < 0.2'
+    """
+    if captioner is None and (model or name or where):
+        raise UsageError(
+            "--model, --name and --recaption-where go with --captioner: say who is to write, such as --captioner vlm"
+        )
+    if captioner is not None:
+        writer = f"caption.also.{name or captioner}"
+        told = {"captioner": captioner, "model": model, "where": where}
+        sets = [
+            *(f"{writer}.{key}={json.dumps(value)}" for key, value in told.items() if value is not None),
+            *(sets or []),
+        ]
+    _work(target, out, sets, where=(runner, address, cpus, gpus), stage="caption")
 
 
 @app.command()
@@ -249,6 +280,8 @@ def explain(
         typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
     for section in ("measures", "span", "caption", "clip", "video"):
         show.print_table([section, ""], said[section].items())
+    if len(said["captions"]) > 1:
+        show.print_table(said["captions"][0], (row.values() for row in said["captions"]))
     if said["failures"]:
         show.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
 
@@ -395,7 +428,7 @@ def _work(
     if stage is None:
         show.status(dataset, as_json=False)
     else:
-        show.stage_counts(dataset, stage)
+        show.stage_counts(dataset, task.stages(dataset.plan))
     if not fine:
         typer.echo(
             "some items failed in a way hdvg does not know: hdvg query … \"from failures where reason = 'error'\"",

@@ -33,6 +33,11 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
             for rule in rules
         ]
         video = manifest.rows("select * from videos where video_id = ?", [row["video_id"]])[0]
+        texts = manifest.rows(
+            "select writer, kind, text, captioner, model, best, sound, similarity, agreement from captions "
+            "where clip_id = ? order by best desc, kind, writer",
+            [row["clip_id"]],
+        )
         trouble = manifest.rows("select stage, status, reason, detail from failures where key = ?", [row["clip_id"]])
     span = ("time_base", "start_pts", "end_pts", "start_frame", "end_frame", "n_frames", "start_s", "end_s")
     return {
@@ -47,6 +52,7 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         },
         "span": {name: row[name] for name in span},
         "caption": {name: row[name] for name in ("caption", "captioner", "model")},
+        "captions": texts,
         "clip": {name: row[name] for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height")},
         "failures": trouble,
         "video": {

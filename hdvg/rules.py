@@ -233,6 +233,11 @@ class Verdicts:
         """The same, and those on duplicates: the clips that quantiles are taken over."""
         return self._all([rule for rule in self.rules if not rule.quantiles and self.home(rule) <= len(self.measures)])
 
+    @property
+    def caption_quantiles(self) -> bool:
+        """Whether a quantile is taken over what is told of captions."""
+        return any(rule.quantiles and self.home(rule) > len(self.measures) for rule in self.rules)
+
     def before_captions(self) -> str:
         """Whether a clip passes every rule that does not look at captions: those that are cut and captioned."""
         return self._all([rule for rule in self.rules if self.home(rule) <= len(self.measures)])

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -47,6 +47,8 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
     if said["decode_passes"]["mean"] is not None:
         mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
+    if said["captions"] is not None:
+        _captions(said["captions"])
     if said["running"]:
         speed, eta = said["videos_per_min"], said["eta_s"]
         typer.echo(
@@ -54,6 +56,25 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def _captions(said: Mapping[str, Any]) -> None:
+    """What captions are like beside HD-VG-130M's, and who wrote them."""
+    rows = [
+        [row["words"], *(_percent(row[name]) for name in ("share", "hd_vg_figure", "hd_vg_sample"))]
+        for row in said["words"]
+    ]
+    published = said["hd_vg_sample"]
+    rows.append(["starts with `a`", _percent(said["starts_with_a"]), "", _percent(published["starts_with_a"])])
+    rows += [[name.replace("_", " "), said[name], "", published[name]] for name in ("mean_words", "median_words")]
+    rows.append(["distinct", f"{said['distinct_captions']} of {said['captions']}", "", ""])
+    print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
+    told = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
+    print_table(told, ([row[name] for name in told] for row in said["writers"]))
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
@@ -112,15 +133,16 @@ def _rules(report: Mapping[str, Any]) -> None:
     )
 
 
-def stage_counts(dataset: Dataset, stage: str) -> None:
-    """What of one stage is done, failed and pending."""
+def stage_counts(dataset: Dataset, stages: Sequence[str]) -> None:
+    """What of these stages is done, failed and pending."""
     with dataset.manifest() as manifest:
         counts = manifest.rows(
-            "select coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
-            "from wanted where stage = ? group by all order by items desc, status",
-            [stage],
+            "select stage, coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
+            "from wanted where list_contains(?, stage) group by all order by items desc, status",
+            [list(stages)],
         )
-    print_table([stage, "reason", "items"], (row.values() for row in counts))
+    counts.sort(key=lambda row: stages.index(row["stage"]))
+    print_table(["stage", "status", "reason", "items"], (row.values() for row in counts))
 
 
 def print_json(value: object) -> None:

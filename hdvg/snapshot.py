@@ -14,21 +14,22 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from hdvg.captionviews import caption_sql
 from hdvg.dataset import Dataset
 from hdvg.errors import ResourceError
 from hdvg.ids import digest
 from hdvg.manifest import literal, no_glob
 from schemas import SCHEMA_VERSION
-from schemas.measures import DERIVED, KEYFRAME_MEASURED, POOL, RULED
+from schemas.measures import CAPTION_STAGES, DERIVED, KEYFRAME_MEASURED, POOL, RULED
 
 FOLDER = "cache"
-VERSION = 1
+VERSION = 2
 """Raise it when the view `measured` comes to tell of the same parts something else."""
 
 ROW_GROUP = 122_880
 """Rows: what DuckDB gives one thread at a time."""
 
-STATUSES = tuple(f"{home}_status" for home in (*KEYFRAME_MEASURED, POOL))
+STATUSES = tuple(f"{home}_status" for home in (*KEYFRAME_MEASURED, POOL, *CAPTION_STAGES))
 COLUMNS = (
     "clip_id",
     "video_id",
@@ -66,12 +67,12 @@ def snapshot_name(dataset: Dataset) -> str:
     """Where the snapshot of the dataset as it now stands lies, in its folder: told by all that the view `measured` reads."""
     plan = dataset.plan
     parts = sorted(str(path.relative_to(dataset.root)) for path in dataset.root.glob("inputs/*.parquet"))
-    for stage in ("download", "split", *KEYFRAME_MEASURED, POOL):
+    for stage in ("download", "split", *KEYFRAME_MEASURED, POOL, *plan.writing):
         if stage in plan.fingerprints:
             found = (dataset.root / "parts" / stage).glob(f"*-{plan.fingerprints[stage]}-*.parquet")
             parts += sorted(f"{stage}/{path.name}" for path in found)
-    derived = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()]
-    return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, derived, parts)[:16]}.parquet"
+    told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan, str)
+    return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, told, parts)[:16]}.parquet"
 
 
 def build_snapshot(dataset: Dataset, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from hdvg.captionstats import caption_stats
 from hdvg.dataset import Dataset
 from hdvg.manifest import Manifest
 
@@ -61,6 +62,7 @@ def status(dataset: Dataset) -> dict[str, Any]:
             ),
             "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
             "decode_passes": manifest.rows(DECODE_PASSES)[0],
+            "captions": caption_stats(manifest, dataset.plan),
             **_speed(dataset, manifest),
         }
 

@@ -153,7 +153,8 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
 
 
 def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Dataset, bool]:
-    """Run the task's stages; where verdicts look at the whole pool of clips, it is settled before the cut.
+    """Run the task's stages; where verdicts look at the whole pool of clips, it is settled before the cut, and again
+    behind the captions if quantiles are taken over these.
 
     Returns the dataset with what it then knows of its pool, and whether no item ended in an unknown error.
     """
@@ -163,7 +164,8 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
     after = dataset.plan.after
     fine = _pass(dataset, tuple(name for name in stages if name not in after), task, console)
     dataset = settle(dataset, to_index=True)
-    return dataset, _pass(dataset, tuple(name for name in stages if name in after), task, console) and fine
+    fine &= _pass(dataset, tuple(name for name in stages if name in after), task, console)
+    return (settle(dataset) if dataset.plan.verdicts.caption_quantiles else dataset), fine
 
 
 def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Console) -> bool:

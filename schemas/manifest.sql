@@ -83,7 +83,7 @@ create or replace view caption_rows as
 select *, count(*) over (partition by text) as copies from texts where best
 qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1;
 
-create or replace view told as
+create or replace view checked as
 select video_id, clip_id, 'ok' as caption_status, match_status, words as caption_words,
     repeated_words as caption_repeated_words, repeated_trigrams as caption_repeated_trigrams,
     odd_characters as caption_odd_characters, boilerplate as caption_boilerplate, copies as caption_copies,
@@ -96,12 +96,12 @@ from captioned c anti join caption_rows using (video_id, clip_id) where c.status
 -- The clips of the newest split of each good video, with all measures.
 create or replace view measured as
 select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns},
-    told.caption_status, told.match_status, ${caption_columns}
+    checked.caption_status, checked.match_status, ${caption_columns}
 from (select * from split_rows where clip_id is not null) c
 join (select video_id, split_generation as generation, licence_class, open_licence from videos where status = 'ok') v
     using (video_id, generation)
 ${keyframe_joins}left join pooled using (clip_id)
-left join told using (video_id, clip_id);
+left join checked using (video_id, clip_id);
 
 -- The same, with the name of every rule that is broken.
 create or replace view clip_rows as
