@@ -46,7 +46,9 @@ class Lavis:
     needs: ClassVar[Mapping[str, str]] = {}  # but an environment, which `fingerprint` looks for
 
     def __init__(self, settings: Writer) -> None:
-        self.model = f"lavis {settings.model or DEFAULT_MODEL} {self.fingerprint(settings)[:8]}"
+        name, checkpoint = _model(settings)
+        spoken = f"{name}@{checkpoint.name}" if checkpoint else name  # of a path only the end: rows are published
+        self.model = f"lavis {spoken} {self.fingerprint(settings)[:8]}"
         self.picture_s = 900.0  # longest time that a batch may take, for each of its pictures
         self._settings = settings
         self._worker: _Worker | None = None

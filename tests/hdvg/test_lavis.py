@@ -337,6 +337,7 @@ def test_built_environment_captions_as_plain_lavis_does(tmp_path: Path, monkeypa
         (1, f"blip2_opt/tiny@{folder / 'other.pth'}", other),
     ):
         captioner = Lavis(Writer(captioner="lavis", model=model, beams=beams, max_tokens=12))
+        assert str(folder) not in captioner.model
         print(f"beams {beams}, {captioner.model}: {wanted}")
         assert texts(captioner, pictures) == wanted
         assert [texts(captioner, [picture])[0] for picture in pictures] == wanted
