@@ -15,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import HdvgError
+from hdvg.captioners import lavis_env
+from hdvg.errors import HdvgError, UsageError
 
 BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
 EXTRAS = {
@@ -38,7 +39,15 @@ class Finding:
 
 def examine(folder: Path) -> list[Finding]:
     """All findings, in the order a reader wants them."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_versions, _ffmpegs, _walls, lambda: _disk(folder), _ports, _gpu]
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _versions,
+        _ffmpegs,
+        _walls,
+        lambda: _disk(folder),
+        _ports,
+        _gpu,
+        _lavis,
+    ]
     return [finding for check in checks for finding in check()]
 
 
@@ -137,3 +146,12 @@ def _gpu() -> Iterator[Finding]:
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     yield Finding("GPU", "ok" if names else "note", ", ".join(names) or "none; captioners run on the CPU")
+
+
+def _lavis() -> Iterator[Finding]:
+    try:
+        yield Finding("environment of lavis", "ok", str(lavis_env.find()))
+    except UsageError:
+        yield Finding(
+            "environment of lavis", "note", "none (only captioner `lavis` needs it): hdvg doctor --build-lavis"
+        )

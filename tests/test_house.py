@@ -21,6 +21,7 @@ BUNDLE_MB = 10
 
 CATCHES_ALL = {
     ("pipelines/work.py", "Exception"): "the runner: an unknown failure becomes a row with its traceback",
+    ("hdvg/captioners/lavis_worker.py", "Exception"): "a worker's boundary: what LAVIS raises must cross it as data",
     ("hdvg/airlock.py", "Exception"): "the child's boundary: what a library raises must cross it as data",
     (
         "hdvg/airlock.py",
