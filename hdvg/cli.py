@@ -341,13 +341,24 @@ def recipe_validate(
 
 @app.command()
 def doctor(
-    as_json: Json = False, folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path()
+    as_json: Json = False,
+    folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path(),
+    build_lavis: Annotated[
+        bool,
+        typer.Option(
+            "--build-lavis", help="first build captioner lavis's environment: minutes, 2.3 GB; $HDVG_LAVIS says where"
+        ),
+    ] = False,
 ) -> None:
     """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, ports, GPU, models."""
     from dataclasses import asdict
 
     from hdvg.doctor import examine
 
+    if build_lavis:
+        from hdvg.captioners import lavis_env
+
+        lavis_env.build(say=show.note)
     findings = examine(folder)
     if as_json:
         show.print_json([asdict(finding) for finding in findings])

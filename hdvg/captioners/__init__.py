@@ -23,6 +23,7 @@ from hdvg.errors import ItemError, UsageError
 CAPTIONERS: dict[str, str] = {
     "tags": "hdvg.captioners.tags:Tags",
     "blip2": "hdvg.captioners.blip2:Blip2",
+    "lavis": "hdvg.captioners.lavis:Lavis",
 }
 
 MAX_CHARACTERS = 1000

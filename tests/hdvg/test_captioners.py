@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import in_batches
 from hdvg.networks.efficientnet import labels, load_network, probabilities
 from hdvg.networks.files import SMALL_FILE, efficientnet_weights
+from tests.lavis_models import environment
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 
@@ -60,14 +61,18 @@ def say(captioner: Captioner, shots: Sequence[Shot]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def settings_of(tiny_blip2: Path) -> Callable[..., Writer]:
+def settings_of(tiny_blip2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Writer]]:
     """Settings of a captioner by name, with a model that is here."""
+    models = {"blip2": str(tiny_blip2), "lavis": "standin/plain"}
+    of_lavis = environment(tmp_path_factory.mktemp("lavis"), python=Path(sys.executable), function="stand_in")
 
     def settings(name: str, **values: object) -> Writer:
-        model = str(tiny_blip2) if name == "blip2" else None
-        return Writer.model_validate({"captioner": name, "model": model, "beams": 1, "max_tokens": 8, **values})
+        told = {"captioner": name, "model": models.get(name), "beams": 1, "max_tokens": 8, **values}
+        return Writer.model_validate(told)
 
-    return settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HDVG_LAVIS", str(of_lavis))
+        yield settings
 
 
 # --- the contract, for every captioner
@@ -107,7 +112,7 @@ def test_model_names_the_content_and_texts_are_clean(name: str, settings_of: Cal
 
 
 def test_unknown_captioner_is_refused_with_the_near_one_and_all() -> None:
-    with pytest.raises(UsageError, match=r"'blip' .*did you mean `blip2`.*known: tags, blip2, none"):
+    with pytest.raises(UsageError, match=r"'blip' .*did you mean `blip2`.*known: tags, blip2, .*none"):
         load(Writer(captioner="blip"))
 
 
