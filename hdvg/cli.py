@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg import __version__, show
+from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ app = typer.Typer(
 )
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a whole run.")
 app.add_typer(recipes, name="recipe")
+app.add_typer(asking)
 
 Target = Annotated[
     str,
     typer.Argument(metavar="RECIPE|DATASET", help="a recipe with --out; or a dataset, to go on with its own settings"),
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
 Links = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,7 +67,6 @@ Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")
 ]
 NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 
 
 @app.callback(invoke_without_command=True)
@@ -193,100 +193,6 @@ def shard(dataset: Folder) -> None:
 
 
 @app.command()
-def query(
-    dataset: Folder,
-    sql: Annotated[
-        str,
-        typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset"),
-    ],
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header")] = False,
-    parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="write a Parquet file")] = None,
-    limit_s: Annotated[float, typer.Option("--limit-s", help="stop a query after this many seconds")] = 300.0,
-) -> None:
-    """Ask DuckDB about the dataset.
-
-    Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
-    """
-    from hdvg.dataset import Dataset
-    from hdvg.manifest import ask
-
-    opened = Dataset.open(dataset)
-    answer = ask(opened.root, opened.plan, sql, limit_s=limit_s)
-    if parquet is not None:
-        import pyarrow.parquet as pq
-
-        pq.write_table(answer, parquet)
-    elif as_json:
-        show.print_json(answer.to_pylist())
-    elif as_csv:
-        import csv
-
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(answer.column_names)
-        writer.writerows([show.plain(value) for value in row.values()] for row in answer.to_pylist())
-    else:
-        show.print_table(answer.column_names, (row.values() for row in answer.slice(0, 1000).to_pylist()))
-        if answer.num_rows > 1000:
-            show.console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
-
-
-@app.command()
-def status(dataset: Folder, as_json: Json = False) -> None:
-    """Show the funnel: items and hours per stage, why clips were dropped and items failed, speed and ETA of a run."""
-    from hdvg.dataset import Dataset
-
-    show.status(Dataset.open(dataset), as_json=as_json)
-
-
-@app.command()
-def verify(dataset: Folder, as_json: Json = False) -> None:
-    """Check that nothing is lost, nothing stands twice, and every file has its hash; exit 0, or 1 with the list."""
-    from dataclasses import asdict
-
-    from hdvg.dataset import Dataset
-    from hdvg.verify import verify as find
-
-    problems = find(Dataset.open(dataset))
-    if as_json:
-        show.print_json([asdict(problem) for problem in problems])
-    elif problems:
-        show.print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
-    else:
-        typer.echo("whole: nothing lost, nothing twice, every file as it was written")
-    raise typer.Exit(1 if problems else 0)
-
-
-@app.command()
-def explain(
-    dataset: Folder,
-    clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")],
-    as_json: Json = False,
-) -> None:
-    """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
-    from hdvg.dataset import Dataset
-    from hdvg.explain import explain as find
-
-    said = find(Dataset.open(dataset), clip_id)
-    if as_json:
-        return show.print_json(said)
-    typer.echo(
-        f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
-    )
-    if said["rules"]:
-        names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        show.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
-    else:
-        typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
-    for section in ("measures", "span", "caption", "clip", "video"):
-        show.print_table([section, ""], said[section].items())
-    if len(said["captions"]) > 1:
-        show.print_table(said["captions"][0], (row.values() for row in said["captions"]))
-    if said["failures"]:
-        show.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
-
-
-@app.command()
 def retry(
     dataset: Folder,
     reason: Annotated[list[str], typer.Option("--reason", help="a failure's reason, such as throttled; may be repeated")],
@@ -337,34 +243,6 @@ def recipe_validate(
     from pipelines.recipes import find_recipe
 
     typer.echo(f"{find_recipe(recipe, sets or ()).name}: fine")
-
-
-@app.command()
-def doctor(
-    as_json: Json = False,
-    folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path(),
-    build_lavis: Annotated[
-        bool,
-        typer.Option(
-            "--build-lavis", help="first build captioner lavis's environment: minutes, 2.3 GB; $HDVG_LAVIS says where"
-        ),
-    ] = False,
-) -> None:
-    """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, ports, GPU, models."""
-    from dataclasses import asdict
-
-    from hdvg.doctor import examine
-
-    if build_lavis:
-        from hdvg.captioners import lavis_env
-
-        lavis_env.build(say=show.note)
-    findings = examine(folder)
-    if as_json:
-        show.print_json([asdict(finding) for finding in findings])
-    else:
-        show.print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
-    raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
 
 
 def _other_rules(current: Recipe, recipe: str | None, sets: list[str]) -> Recipe:
