@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hdvg.rules import Rule, parse_rule
 from hdvg.sections import Settings, Share
 from schemas.captions import BEST_BY, KINDS
+from schemas.measures import CAPTION_STAGES
 
 MAIN = "main"
 """The writer that the section `caption` itself is; others go by their names in `caption.also`."""
@@ -78,7 +79,11 @@ class Writer(Settings):
     @classmethod
     def _is_condition(cls, where: str | None) -> str | None:
         if where is not None:
-            parse_rule("where", where)
+            rule = parse_rule("where", where)
+            if rule.quantiles:
+                raise ValueError(f"where = {where!r}: a writer's condition takes numbers, not quantiles")
+            if "caption_copies" in rule.columns:
+                raise ValueError(f"where = {where!r}: caption_copies is known only once all captions are written")
         return where
 
     @property
@@ -130,6 +135,14 @@ class Caption(Writer):
                     f"caption.weights.{kind} = {weight}: kinds are {', '.join(KINDS)}, weights not negative"
                 )
         return weights
+
+    @model_validator(mode="after")
+    def _comes_first(self) -> Self:
+        if self.condition is not None and not self.condition.homes.isdisjoint(CAPTION_STAGES):
+            raise ValueError(
+                f"caption.where = {self.where!r}: the main writer is the first; say this of one in caption.also"
+            )
+        return self
 
     @field_validator("best")
     @classmethod

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from hdvg.captioning import Caption
+from hdvg.captioning import Caption, Writer
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
 from hdvg.sections import Cut, Duplicates, Fetch, Limits, Measure, Run, Settings, Shard, Split, Storage
@@ -108,10 +108,10 @@ def _say(problem: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
-    section: type[BaseModel] = Recipe
+    section: Any = Recipe()
     for part in problem["loc"][:-1]:
-        section = type(getattr(section(), str(part)))
-    known = list(section.model_fields)
+        section = Writer() if isinstance(section, dict) else getattr(section, str(part))
+    known = list(type(section).model_fields)
     near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)
     return f"`{path}` is no setting; {hint}"

@@ -73,8 +73,8 @@ class Plan:
 
     @property
     def needs_pool(self) -> bool:
-        """Whether a rule, or the recipe, asks for what is told of a clip only beside all others."""
-        return POOL in self.recipe.measure.also or any(POOL in rule.homes for rule in self.recipe.rules)
+        """Whether a rule, a writer's condition, or the recipe asks for what is told of a clip only beside all others."""
+        return POOL in self.recipe.measure.also or POOL in {HOMES[column] for column in _named_columns(self.recipe)}
 
     @property
     def verdicts(self) -> Verdicts:

@@ -38,6 +38,27 @@ def test_malformed_set_is_a_usage_error(override):
         parse_recipe({"name": "x"}, [override])
 
 
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [
+        ({"also": {"second": {"modle": "x"}}}, "`caption.also.second.modle` is no setting; did you mean `model`"),
+        ({"also": {"main": {}}}, "caption.also.main: a name has small letters"),
+        ({"also": {"a-b": {}}}, "caption.also.a-b: a name has small letters"),
+        ({"also": {"b": {"where": "caption_wrods < 3"}}}, "no measure; did you mean `caption_words`"),
+        ({"also": {"b": {"where": "caption_words < quantile(0.1)"}}}, "numbers, not quantiles"),
+        ({"also": {"b": {"where": "caption_copies > 3"}}}, "only once all captions are written"),
+        ({"where": "caption_words < 3"}, "the main writer is the first"),
+        ({"best": ["simliarity"]}, "did you mean `similarity`"),
+        ({"weights": {"long": 1.0}}, "kinds are short, detailed, title"),
+        ({"weights": {"short": -1.0}}, "weights not negative"),
+    ],
+)
+def test_bad_writer_is_an_error_that_says_what_would_be_fine(caption, said):
+    with pytest.raises(UsageError) as error:
+        parse_recipe({"caption": caption})
+    assert said in str(error.value)
+
+
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         Recipe().name = "other"
