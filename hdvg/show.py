@@ -47,6 +47,10 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
     if said["decode_passes"]["mean"] is not None:
         mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
+    if said["last_run"]:
+        names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
+        rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())
+        print_table(["last run", *names], rows)
     if said["captions"] is not None:
         _captions(said["captions"])
     if said["running"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 from hdvg.captionstats import caption_stats
@@ -45,6 +47,17 @@ select avg(passes) as mean, max(passes) as max from passes
 """How often a source's frames were decoded, split and cut together, over the videos."""
 
 
+REPORT = "last-run.json"
+"""What the stages of the last run that did something did: units, items by status, and how well models were used."""
+
+
+def read_report(root: Path) -> dict[str, Any] | None:
+    """The last run's report, or None if there is none."""
+    path = root / REPORT
+    said: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return said
+
+
 def status(dataset: Dataset) -> dict[str, Any]:
     """The figures of `hdvg status`, ready for JSON."""
     with dataset.manifest() as manifest:
@@ -62,6 +75,7 @@ def status(dataset: Dataset) -> dict[str, Any]:
             ),
             "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
             "decode_passes": manifest.rows(DECODE_PASSES)[0],
+            "last_run": read_report(dataset.root),
             "captions": caption_stats(manifest, dataset.plan),
             **_speed(dataset, manifest),
         }

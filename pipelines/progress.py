@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,22 +20,34 @@ LINE_EVERY_S = 5.0
 class Use:
     """How well a stage's model was used, over its jobs so far."""
 
+    units: int = 0
     busy_s: float = 0.0
     spent_s: float = 0.0
     ahead: list[float] = field(default_factory=list)
 
     def add(self, done: Done) -> None:
         """One job more."""
+        self.units += 1
         self.busy_s += done.busy_s
         self.spent_s += done.seconds
         self.ahead += [] if done.ahead is None else [done.ahead]
 
     @property
+    def busy_share(self) -> float | None:
+        """The share of its jobs' time that the model worked; None for a stage whose model does not tell."""
+        return self.busy_s / self.spent_s if self.busy_s else None
+
+    @property
+    def batches_ahead(self) -> float | None:
+        """How many batches stood ready when the model took one, on average."""
+        return fmean(self.ahead) if self.ahead else None
+
+    @property
     def said(self) -> str:
-        """The model's share of the time and the batches that stood ready for it; "" for a stage without such a model."""
-        if not self.busy_s or not self.ahead:
+        """Both in words; "" if there is nothing to tell."""
+        if self.busy_share is None or self.batches_ahead is None:
             return ""
-        return f"model busy {self.busy_s / self.spent_s:.0%}, {fmean(self.ahead):.1f} batches ahead"
+        return f"model busy {self.busy_share:.0%}, {self.batches_ahead:.1f} batches ahead"
 
 
 class Reporter:
@@ -45,7 +58,6 @@ class Reporter:
         self.reasons: Counter[str] = Counter()
         self._use: dict[str, Use] = {stage: Use() for stage in totals}
         self._totals = totals
-        self._done: Counter[str] = Counter()
         self._console = console
         self._start = self._last = time.monotonic()
         self._unsaid = False
@@ -71,9 +83,17 @@ class Reporter:
         if self._unsaid:
             self._say()
 
+    def report(self) -> dict[str, Any]:
+        """What each stage did so far, ready for JSON."""
+        return {
+            stage: {"units": use.units, **self.statuses[stage], "spent_s": round(use.spent_s, 3)}
+            | {"model_busy_share": use.busy_share, "batches_ahead": use.batches_ahead}
+            for stage, use in self._use.items()
+            if use.units
+        }
+
     def __call__(self, done: Done) -> None:
         """One job is over."""
-        self._done[done.stage] += 1
         self.statuses[done.stage].update(done.statuses)
         self.reasons.update(done.reasons)
         note = ", ".join(
@@ -89,10 +109,10 @@ class Reporter:
     def _say(self) -> None:
         self._last, self._unsaid = time.monotonic(), False
         spent = time.monotonic() - self._start
-        share = sum(self._done.values()) / max(sum(self._totals.values()), 1)
+        share = sum(use.units for use in self._use.values()) / max(sum(self._totals.values()), 1)
         left = f"ETA {spent / share - spent:.0f} s" if 0 < share < 1 else "done"
         counts = " · ".join(
-            f"{stage} {self._done[stage]}/{total}{said and f' ({said})'}"
+            f"{stage} {self._use[stage].units}/{total}{said and f' ({said})'}"
             for stage, total in self._totals.items()
             for said in [self._use[stage].said]
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,6 +20,7 @@ from hdvg.measures.order import observe
 from hdvg.pool import settle
 from hdvg.settings import BEFORE, CAPTION, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
+from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
 from pipelines.graph import check, find_stage
@@ -185,7 +189,20 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
             release(done)
 
         task.where.make(dataset.plan.recipe)(order, report)
+    note_report(dataset, reporter.report())
     return reporter.reasons["error"] == 0
+
+
+def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
+    """Keep what the run's stages did, for `hdvg status`; of an earlier run nothing stays."""
+    last = read_report(dataset.root)
+    before = last["stages"] if last and last["run"] == dataset.store.run else {}
+    said = {
+        "run": dataset.store.run,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": before | stages,
+    }
+    dataset.store.replace(REPORT, json.dumps(said, indent=1))
 
 
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:
