@@ -23,6 +23,7 @@ from hdvg.errors import ItemError, UsageError
 CAPTIONERS: dict[str, str] = {
     "tags": "hdvg.captioners.tags:Tags",
     "blip2": "hdvg.captioners.blip2:Blip2",
+    "title": "hdvg.captioners.title:Title",
 }
 
 MAX_CHARACTERS = 1000
