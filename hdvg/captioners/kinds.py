@@ -8,8 +8,9 @@ scikit-image; temperature 1 stayed: 0.8 fits the pictures of known classes bette
 Checked on 114 other ones, cut-out animals of Tux Paint. How often what `subject` says is true there:
   plainly            fitted 92 % of 171   checked 94 % of  98
   "what looks like"  fitted 85 % of  39   checked    all 10
-That is little, single pictures instead of shots, and mostly animals, buildings and tools in plain view; footage is full of
-people and places, where the classifier mostly stays below both thresholds, and rightly so.
+That is little (the thresholds were chosen with both in sight), single pictures instead of shots, and mostly animals,
+buildings and tools in plain view; footage is full of people and places, where the classifier mostly stays below both
+thresholds, and rightly so.
 """
 
 from __future__ import annotations

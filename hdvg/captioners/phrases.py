@@ -42,7 +42,8 @@ STILL, SLOW, FAST = 2, 15, 60  # px/s at 256 px width
 STATIC, SLIDES = 0.9, 0.5  # shares of frames
 STEADY, MOVING = 4, 5  # px/s of the camera
 PLAIN = 2  # the camera's motion over the rest, or the rest over the camera's: one of them alone explains the picture
-JERKY, JERKY_SHARE = 20, 0.5  # px/s of shake; and over the camera's motion
+JERKY = 20  # px/s of shake
+JERKY_SHARE, SMOOTH_SHARE = 0.5, 0.2  # of the camera's motion: as shake, from the one on and up to the other
 
 
 def colours(picture: Picture) -> list[str]:
@@ -122,7 +123,8 @@ def _motion(measures: Measures) -> tuple[str, bool]:
     """What moves, in words, and whether it stands out; "" if it was not measured.
 
     The camera is said to move, or to be steady, only where one motion explains the picture and the rest is small beside it,
-    or the other way round; what fills the picture could be either. Pan, tilt and zoom are one number, so it only "moves".
+    or the other way round; it moves smoothly, as what fills the picture (a bird before the lens) counts as the camera's too.
+    Pan, tilt and zoom are one number, so it only "moves".
     """
     motion = _number(measures, "motion_px_s")
     if _at_least(measures, "slideshow_share", SLIDES):
@@ -142,10 +144,10 @@ def _motion(measures: Measures) -> tuple[str, bool]:
 
 def _camera(measures: Measures) -> str:
     """That the camera moves, or something before it; "" where that is not clear."""
-    camera, local = _number(measures, "camera_px_s"), _number(measures, "local_px_s")
-    if camera is None or local is None:
+    camera, local, shake = (_number(measures, f"{name}_px_s") for name in ("camera", "local", "shake"))
+    if camera is None or local is None or shake is None:
         return ""
-    if camera >= MOVING and camera >= PLAIN * local:
+    if camera >= MOVING and camera >= PLAIN * local and shake <= SMOOTH_SHARE * camera:
         return f"as the camera moves{_pace(camera)}"
     if camera <= STEADY and local >= SLOW and local >= PLAIN * camera:
         return f"as something moves{_pace(local)} before a steady camera"

@@ -230,6 +230,7 @@ def test_sentence_says_what_was_measured(thing: str, measures: dict[str, float],
         ({**BEFORE_CAMERA, "local_px_s": 30.0}, "as something moves before a steady camera"),
         # what fills the picture may be camera or subject: neither is named
         ({"motion_px_s": 87.0, "camera_px_s": 81.0, "local_px_s": 31.0, "shake_px_s": 59.0}, "with fast, jerky motion"),
+        ({"motion_px_s": 99.0, "camera_px_s": 94.0, "local_px_s": 30.0, "shake_px_s": 36.0}, "with fast motion"),
         ({"motion_px_s": 20.0, "camera_px_s": 12.0, "local_px_s": 10.0, "shake_px_s": 1.0}, "with moderate motion"),
         ({"motion_px_s": float("nan"), "camera_px_s": 9.0, "local_px_s": 1.0}, ""),
         ({"motion_px_s": None, "luma_mean": None, "text_area": None, "subtitle": None, "screen": None}, ""),
