@@ -1,8 +1,7 @@
-"""Every captioner keeps the contract; tags names what is there, and BLIP-2 says what plain transformers would."""
+"""Every captioner keeps the contract, and BLIP-2 says what plain transformers would."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import subprocess
@@ -20,15 +19,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from hdvg.captioners import CAPTIONERS, Captioner, Shot, Written, clean, fingerprint, load
-from hdvg.captioners.tags import KINDS, Tags, colours, sentence, subject
 from hdvg.captioning import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import in_batches
-from hdvg.networks.efficientnet import labels, load_network, probabilities
-from hdvg.networks.files import SMALL_FILE, efficientnet_weights
+from hdvg.networks.files import SMALL_FILE
 from tests.lavis_models import environment
-
-MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -41,23 +36,16 @@ def noise(seed: int) -> bytes:
     return jpeg(cv2.resize(blocks, (64, 48), interpolation=cv2.INTER_NEAREST))
 
 
-def shot(picture: bytes, *, clip_id: str = "clip", **measures: float) -> Shot:
-    return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, measures)
-
-
-def frame(name: str, index: int) -> np.ndarray:
-    """One frame (H, W, 3; BGR) of a video of the demo."""
-    video = cv2.VideoCapture(str(MEDIA / name))
-    for _ in range(index):
-        assert video.grab()
-    return video.read()[1]
+def shot(picture: bytes, *, clip_id: str = "clip", titled: bool = True, **measures: float) -> Shot:
+    title = {"title": f"The film about {clip_id}"} if titled else {}
+    return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, {**measures, **title})
 
 
 def say(captioner: Captioner, shots: Sequence[Shot]) -> list[str]:
-    """The short text of each shot, "" where there is none."""
+    """The first text of each shot, "" where there is none."""
     written = captioner.write([captioner.prepare(one) for one in shots])
     assert all(isinstance(one, Written) for one in written)
-    return [one.texts.get("short", "") for one in written]
+    return [next(iter(one.texts.values()), "") for one in written]
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +84,8 @@ def test_unreadable_keyframe_gives_no_text_and_leaves_the_others_alone(
 ) -> None:
     good = shot(noise(1))
     captioner = load(settings_of(name))
-    broken = [shot(b"no picture"), shot(b""), shot(jpeg(np.zeros((8, 8, 3), np.uint8))[:60]), Shot("none", {}, {})]
+    cut = jpeg(np.zeros((8, 8, 3), np.uint8))[:60]
+    broken = [*(shot(picture, titled=False) for picture in (b"no picture", b"", cut)), Shot("none", {}, {})]
     alone = say(captioner, [good])[0]
     assert say(captioner, [broken[0], good, *broken[1:], good]) == ["", alone, "", "", "", alone]
     assert alone
@@ -157,124 +146,6 @@ def test_clean_writes_one_plain_line(text: str, lower_case: bool, expected: str)
     assert clean(text, lower_case=lower_case) == expected
     assert clean(expected, lower_case=lower_case) == expected
     expected.encode()
-
-
-# --- tags
-
-
-def test_network_agrees_with_timm() -> None:
-    """Truth: timm 1.0.31's tf_efficientnet_lite0 with the same weights, on a ramp of all pixels from -1 to 1."""
-    ramp_BCHW = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
-    with torch.inference_mode():
-        logits_K = load_network(efficientnet_weights())(ramp_BCHW)[0]
-    expected = [0.26600, 0.87711, -0.64874, 2.72425, 0.94748, -0.44484]
-    assert logits_K[[0, 89, 258, 404, 916, 999]].tolist() == pytest.approx(expected, abs=1e-3)
-    assert int(logits_K.argmax()) == 701
-
-
-def test_other_weights_are_refused(tmp_path: Path) -> None:
-    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="no EfficientNet-Lite0"):
-        load_network(tmp_path / "other.pth")
-
-
-@pytest.mark.parametrize(
-    ("video", "index", "name"),
-    [("cockatoo.mp4", 200, "a sulphur-crested cockatoo"), ("oa4_launch.webm", 190, "a space shuttle")],
-)
-def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name: str) -> None:
-    shares = probabilities(load_network(efficientnet_weights()), [frame(video, index)])
-    assert sum(shares) == pytest.approx(1, abs=1e-4)
-    assert labels().index(name) in sorted(range(1000), key=lambda k: -shares[k])[:3]
-
-
-def test_cockatoo_is_named_in_the_sentence() -> None:
-    picture = jpeg(frame("cockatoo.mp4", 200))
-    text = say(load(Writer(lower_case=False)), [shot(picture, luma_mean=110.0, motion_px_s=90.0)])[0]
-    assert text.startswith("A sulphur-crested cockatoo in a scene of ")
-    assert text.endswith(" tones with fast motion.")
-
-
-def test_labels_are_a_thousand_noun_phrases_with_the_right_article() -> None:
-    names = labels()
-    assert len(names) == len(set(names)) == 1000
-    odd = {"an hourglass", "a unicycle", "a European fire salamander", "a European gallinule", "a one-piece swimsuit"}
-    assert odd <= set(names)
-    for name in {*names, *KINDS} - odd:
-        article, _, noun = name.partition(" ")
-        assert name == name.strip()
-        assert article not in {"a", "an"} or (article == "an") == (noun[0].lower() in "aeiou"), name
-    picked = [names[index] for index in (0, 89, 207, 258, 281, 404, 517, 967, 999)]
-    assert picked == [
-        *("a tench", "a sulphur-crested cockatoo", "a golden retriever", "a Samoyed dog", "a tabby cat", "an airliner"),
-        *("a construction crane", "espresso", "toilet paper"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("likely", "expected"),
-    [
-        ({258: 0.5}, "a Samoyed dog"),
-        ({258: 0.3, 259: 0.2}, "a dog"),
-        ({258: 0.3, 300: 0.2, 100: 0.15}, "an animal"),
-        ({89: 0.2, 87: 0.2, 258: 0.3}, "an animal that looks like a bird"),
-        ({967: 0.3}, "what looks like espresso"),
-        ({967: 0.3, 504: 0.2}, "what looks like espresso or a coffee mug"),
-        ({967: 0.2, 504: 0.2}, ""),
-    ],
-)
-def test_subject_says_no_more_than_the_classifier(likely: dict[int, float], expected: str) -> None:
-    """The share that is left lies evenly on objects that belong to no kind."""
-    spread = list(range(840, 860))
-    rest = (1 - sum(likely.values())) / len(spread)
-    shares = [likely.get(index, rest if index in spread else 0.0) for index in range(1000)]
-    assert subject(shares, labels=labels()) == expected
-
-
-@pytest.mark.parametrize(
-    ("bgr", "name"),
-    [
-        *(((0, 0, 0), "black"), ((255, 255, 255), "white"), ((128, 128, 128), "grey"), ((0, 0, 230), "red")),
-        *(((0, 200, 0), "green"), ((220, 60, 0), "blue"), ((0, 230, 230), "yellow"), ((0, 130, 255), "orange")),
-        *(((20, 70, 120), "brown"), ((180, 200, 230), "beige"), ((200, 0, 120), "purple"), ((160, 80, 255), "pink")),
-        ((170, 170, 0), "teal"),
-    ],
-)
-def test_plain_picture_has_the_colour_it_was_painted_in(bgr: tuple[int, int, int], name: str) -> None:
-    assert colours(np.full((90, 160, 3), bgr, np.uint8)) == [name]
-
-
-def test_second_colour_needs_a_fifth_of_the_picture() -> None:
-    picture = np.zeros((90, 160, 3), np.uint8)
-    picture[:, :16] = (0, 0, 255)
-    assert colours(picture) == ["black"]
-    picture[:, :48] = (0, 0, 255)
-    assert colours(picture) == ["black", "red"]
-
-
-def test_sentences_read_as_english_and_say_what_was_measured() -> None:
-    assert sentence("", tones=["grey"], measures={}) == "A scene of mostly grey tones."
-    dark = {"luma_mean": 20.0, "aspect": 0.56, "motion_px_s": 1.0}
-    assert sentence("an ox", tones=["black", "red"], measures=dark) == (
-        "An ox in a dark vertical scene of black and red tones with almost no motion."
-    )
-    said = {px: sentence("", tones=["grey"], measures={"motion_px_s": px}).split("with ")[1] for px in (1.0, 9, 30, 80)}
-    assert list(said.values()) == ["almost no motion.", "little motion.", "moderate motion.", "fast motion."]
-    for thing, tones in itertools.product(["", *labels()], (["grey"], ["blue", "beige"])):
-        text = sentence(thing, tones=tones, measures={"luma_mean": 200.0, "motion_px_s": 20.0})
-        assert 6 <= len(text.split()) <= 18
-        assert text == f"{text[0].upper()}{text[1:]}"
-        assert "  " not in text
-
-
-def test_absent_and_undefined_measures_are_left_out() -> None:
-    empty = {"luma_mean": None, "motion_px_s": float("nan"), "aspect": None}
-    assert sentence("a dog", tones=["grey"], measures=empty) == "A dog in a scene of mostly grey tones."
-
-
-def test_tags_has_no_other_model() -> None:
-    with pytest.raises(UsageError, match="one model of its own"):
-        Tags(Writer(model="some/thing"))
 
 
 # --- BLIP-2

@@ -1,0 +1,319 @@
+"""Tags says what the classifier and the measures bear, in one English sentence, and no more."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hdvg.captioners import Shot, Written, fingerprint, load
+from hdvg.captioners.kinds import CLASS_FIT, GROUPS, KIND_FIT, KINDS, LIKELY, SURE, calibrated, subject
+from hdvg.captioners.phrases import colours, sentence
+from hdvg.captioners.tags import Tags
+from hdvg.captioning import Writer
+from hdvg.errors import UsageError
+from hdvg.media.scan import scan
+from hdvg.networks.efficientnet import folded, labels, load_network, probabilities
+from hdvg.networks.files import efficientnet_weights
+from hdvg.sections import Split
+
+MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
+MOVING = {"motion_px_s": 20.0, "camera_px_s": 18.0, "local_px_s": 4.0, "shake_px_s": 1.0}
+BEFORE_CAMERA = {"motion_px_s": 70.0, "camera_px_s": 1.0, "local_px_s": 70.0, "shake_px_s": 0.5}
+
+
+def frame(name: str, index: int) -> np.ndarray:
+    """One frame (H, W, 3; BGR) of a video of the demo."""
+    video = cv2.VideoCapture(str(MEDIA / name))
+    for _ in range(index):
+        assert video.grab()
+    return video.read()[1]
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+def shares_of(likely: dict[int, float]) -> list[float]:
+    """Class probabilities; what is left lies evenly on twenty objects that belong to no kind, 0.05 each at most."""
+    spread = [k for k in range(398, 1000) if not any(k in members for members in (*KINDS.values(), *GROUPS.values()))]
+    rest = (1 - sum(likely.values())) / 20
+    return [likely.get(index, rest if index in spread[:20] else 0.0) for index in range(1000)]
+
+
+# --- the classifier
+
+
+def test_network_agrees_with_timm() -> None:
+    """Truth: timm 1.0.31's tf_efficientnet_lite0 with the same weights, on a ramp of all pixels from -1 to 1."""
+    ramp_BCHW = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
+    with torch.inference_mode():
+        logits_K = load_network(efficientnet_weights())(ramp_BCHW)[0]
+    expected = [0.26600, 0.87711, -0.64874, 2.72425, 0.94748, -0.44484]
+    assert logits_K[[0, 89, 258, 404, 916, 999]].tolist() == pytest.approx(expected, abs=1e-3)
+    assert int(logits_K.argmax()) == 701
+
+
+def test_folded_network_says_the_same_without_batch_norms() -> None:
+    pictures_BCHW = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plain, fast = load_network(efficientnet_weights()), folded(load_network(efficientnet_weights()))
+    with torch.inference_mode():
+        assert torch.allclose(plain(pictures_BCHW), fast(pictures_BCHW), atol=1e-4)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fast.modules())
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="no EfficientNet-Lite0"):
+        load_network(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize(
+    ("video", "index", "name"),
+    [("cockatoo.mp4", 200, "a sulphur-crested cockatoo"), ("oa4_launch.webm", 190, "a space shuttle")],
+)
+def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name: str) -> None:
+    shares = probabilities(load_network(efficientnet_weights()), [frame(video, index)])
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert labels().index(name) in sorted(range(1000), key=lambda k: -shares[k])[:3]
+
+
+def test_labels_are_a_thousand_noun_phrases_with_the_right_article() -> None:
+    names = labels()
+    assert len(names) == len(set(names)) == 1000
+    odd = {"an hourglass", "a unicycle", "a European fire salamander", "a European gallinule", "a one-piece swimsuit"}
+    assert odd <= set(names)
+    for name in {*names, *KINDS, *GROUPS} - odd:
+        article, _, noun = name.partition(" ")
+        assert name == name.strip()
+        assert article not in {"a", "an"} or (article == "an") == (noun[0].lower() in "aeiou"), name
+    picked = [names[index] for index in (0, 89, 207, 258, 281, 404, 517, 967, 999)]
+    assert picked == [
+        *("a tench", "a sulphur-crested cockatoo", "a golden retriever", "a Samoyed dog", "a tabby cat", "an airliner"),
+        *("a construction crane", "espresso", "toilet paper"),
+    ]
+
+
+# --- the subject
+
+
+@pytest.mark.parametrize(
+    ("likely", "expected"),
+    [
+        ({258: 0.9}, "a Samoyed dog"),
+        ({258: 0.5, 259: 0.4}, "a dog"),
+        ({258: 0.5, 270: 0.4}, "a dog or wolf"),
+        ({258: 0.4, 300: 0.25, 100: 0.2}, "an animal"),
+        ({258: 0.5, 300: 0.1}, "what looks like a dog"),
+        ({258: 0.25, 300: 0.2, 100: 0.15}, "what looks like an animal"),
+        ({248: 0.35, 249: 0.2, 250: 0.25, 258: 0.15}, "a husky"),
+        ({89: 0.3, 87: 0.3, 258: 0.3}, "a parrot"),
+        ({967: 0.9}, "espresso"),
+        ({967: 0.4, 504: 0.35}, "a drink"),
+        ({751: 0.4, 717: 0.4}, "a vehicle"),
+        ({497: 0.4, 821: 0.4}, "a building or other structure"),
+        ({979: 0.9}, "a view of a valley"),
+        ({979: 0.4, 970: 0.4}, "a view of a mountain landscape"),
+        ({916: 0.95}, "a screen"),
+        ({967: 0.2, 404: 0.2}, ""),
+        ({}, ""),
+    ],
+)
+def test_subject_is_the_finest_word_that_the_probabilities_bear(likely: dict[int, float], expected: str) -> None:
+    assert subject(shares_of(likely), labels=labels()) == expected
+
+
+def test_subject_grows_coarser_as_the_classifier_grows_less_sure() -> None:
+    """A Samoyed, less and less: what is taken from it goes half to other dogs and half to other animals, then all away."""
+    said = []
+    for share in np.linspace(1, 0, 41):
+        other = min(1 - share, 0.45)
+        said.append(subject(shares_of({258: share * 0.99, 259: other / 2, 300: other / 2}), labels=labels()))
+    order = list(dict.fromkeys(said))
+    assert order[0] == "a Samoyed dog"
+    assert order.index("a dog") < order.index("an animal") < order.index("what looks like an animal") < order.index("")
+    assert len(order) == len([name for name, _ in itertools.groupby(said)])
+
+
+def test_calibration_keeps_order_and_ends_and_trusts_kinds_more_than_classes() -> None:
+    shares = np.linspace(0, 1, 101)
+    for fit in (CLASS_FIT, KIND_FIT):
+        told = [calibrated(share, fit) for share in shares]
+        assert told == sorted(told)
+        assert 0 <= told[0] < 0.01 < 0.99 < told[-1] <= 1
+    assert all(calibrated(share, KIND_FIT) > calibrated(share, CLASS_FIT) for share in shares[10:91])
+    assert calibrated(0.5, (1, 0)) == 0.5
+    assert LIKELY < SURE
+
+
+def test_kinds_hold_classes_and_no_two_are_the_same_set() -> None:
+    sets = [frozenset(members) for members in (*KINDS.values(), *GROUPS.values())]
+    assert len(sets) == len(set(sets))
+    assert all(len(members) >= 2 and members <= set(range(1000)) for members in sets)
+    names = labels()
+    dogs = {index for index in range(1000) if index in KINDS["a dog"]}
+    assert {index for index, name in enumerate(names) if name.endswith((" terrier", " spaniel", " dog"))} <= dogs | {
+        275,
+        934,
+    }
+    assert {index for index, name in enumerate(names) if "guitar" in name} - {714} == set(KINDS["a guitar"])
+
+
+# --- colours
+
+
+@pytest.mark.parametrize(
+    ("bgr", "name"),
+    [
+        *(((0, 0, 0), "black"), ((255, 255, 255), "white"), ((128, 128, 128), "grey"), ((0, 0, 230), "red")),
+        *(((0, 200, 0), "green"), ((220, 60, 0), "blue"), ((0, 230, 230), "yellow"), ((0, 130, 255), "orange")),
+        *(((20, 70, 120), "brown"), ((180, 200, 230), "beige"), ((200, 0, 120), "purple"), ((160, 80, 255), "pink")),
+        ((170, 170, 0), "teal"),
+    ],
+)
+def test_plain_picture_has_the_colour_it_was_painted_in(bgr: tuple[int, int, int], name: str) -> None:
+    assert colours(np.full((90, 160, 3), bgr, np.uint8)) == [name]
+
+
+def test_second_colour_needs_a_fifth_of_the_picture() -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[:, :16] = (0, 0, 255)
+    assert colours(picture) == ["black"]
+    picture[:, :48] = (0, 0, 255)
+    assert colours(picture) == ["black", "red"]
+
+
+# --- the sentence
+
+
+@pytest.mark.parametrize(
+    ("thing", "measures", "expected"),
+    [
+        ("", {}, "A scene of blue and grey tones."),
+        ("a dog", {}, "A dog in a scene of blue and grey tones."),
+        ("a dog", {"luma_mean": 20.0, "aspect": 0.56}, "A dog in a dark vertical scene of blue and grey tones."),
+        ("a dog", {"luma_mean": 200.0, **MOVING}, "A dog in a bright scene as the camera moves."),
+        ("a dog", {"text_area": 0.02, **MOVING}, "A dog with text in the picture as the camera moves."),
+        ("a dog", {"subtitle": True, "text_area": 0.02, "luma_mean": 9.0}, "A dog in a dark scene with subtitles."),
+        ("", {"text_area": 0.2}, "A scene of blue and grey tones with much text in the picture."),
+        ("", {"title_card": True, "text_area": 0.2}, "A title card in a scene of blue and grey tones."),
+        ("", {"screen": 0.9}, "What looks like a screen or a slide in a scene of mostly blue tones."),
+        ("", {"black_share": 1.0, "luma_mean": 0.0}, "A black picture."),
+        ("", {"black_share": 0.6, "luma_mean": 9.0}, "A dark scene of blue and grey tones."),
+        (
+            "a dog",
+            BEFORE_CAMERA,
+            "A dog in a scene of blue and grey tones as something moves quickly before a steady camera.",
+        ),
+    ],
+)
+def test_sentence_says_what_was_measured(thing: str, measures: dict[str, float], expected: str) -> None:
+    assert sentence(thing, tones=["blue", "grey"], measures=measures) == expected
+
+
+@pytest.mark.parametrize(
+    ("measures", "expected"),
+    [
+        ({"motion_px_s": 0.4}, "with almost no motion"),
+        ({"motion_px_s": 9.0, "static_share": 0.95}, "with almost no motion"),
+        ({"motion_px_s": 9.0}, "with little motion"),
+        ({"motion_px_s": 30.0}, "with moderate motion"),
+        ({"motion_px_s": 80.0}, "with fast motion"),
+        ({"motion_px_s": 30.0, "slideshow_share": 0.8}, "in a slideshow of still pictures"),
+        ({**MOVING, "camera_px_s": 9.0}, "as the camera moves slowly"),
+        ({**MOVING, "camera_px_s": 90.0}, "as the camera moves quickly"),
+        ({**BEFORE_CAMERA, "local_px_s": 30.0}, "as something moves before a steady camera"),
+        # what fills the picture may be camera or subject: neither is named
+        ({"motion_px_s": 87.0, "camera_px_s": 81.0, "local_px_s": 31.0, "shake_px_s": 59.0}, "with fast, jerky motion"),
+        ({"motion_px_s": 99.0, "camera_px_s": 94.0, "local_px_s": 30.0, "shake_px_s": 36.0}, "with fast motion"),
+        ({"motion_px_s": 20.0, "camera_px_s": 12.0, "local_px_s": 10.0, "shake_px_s": 1.0}, "with moderate motion"),
+        ({"motion_px_s": float("nan"), "camera_px_s": 9.0, "local_px_s": 1.0}, ""),
+        ({"motion_px_s": None, "luma_mean": None, "text_area": None, "subtitle": None, "screen": None}, ""),
+    ],
+)
+def test_motion_is_the_cameras_or_the_subjects_only_where_that_is_clear(
+    measures: dict[str, float], expected: str
+) -> None:
+    assert sentence("", tones=["grey"], measures=measures) == f"A scene of mostly grey tones {expected}".rstrip() + "."
+
+
+def test_sentences_have_a_captions_length_and_two_optional_parts_at_most() -> None:
+    everything = {"subtitle": True, "luma_mean": 20.0, "aspect": 0.5, "text_area": 0.3, **BEFORE_CAMERA}
+    lengths = []
+    for thing, tones, measures in itertools.product(
+        ["", *labels(), *KINDS, *GROUPS, "what looks like a building or other structure"],
+        (["grey"], ["blue", "beige"]),
+        ({}, {"luma_mean": 200.0, **MOVING}, {"luma_mean": 9.0, "motion_px_s": 20.0}, everything),
+    ):
+        text = sentence(thing, tones=tones, measures=measures)
+        lengths.append(len(text.split()))
+        assert 6 <= lengths[-1] <= 20, text
+        assert text[0].isupper()
+        assert text.endswith(".")
+        assert "  " not in text
+    assert 8 <= np.mean(lengths) <= 14
+
+
+# --- the whole of it
+
+
+def say(settings: Writer, shot: Shot) -> str:
+    captioner = load(settings)
+    (written,) = captioner.write([captioner.prepare(shot)])
+    assert isinstance(written, Written)
+    return written.texts["short"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shot]:
+    """The demo's videos as shots, keyframes and measures as the pipeline makes them; each is one clip."""
+    shots = {}
+    for path in sorted([*MEDIA.glob("*.mp4"), *MEDIA.glob("*.webm")]):
+        out = tmp_path_factory.mktemp(path.stem)
+        (clip,) = scan(str(path), str(out), Split(min_scene_frames=1000).model_dump(), 2, 36_000_000)["clips"]
+        pictures = {one["position"]: (out / one["file"]).read_bytes() for one in clip["keyframes"]}
+        shots[path.stem] = Shot(path.stem, pictures, clip)
+    return shots
+
+
+def test_videos_of_the_demo_get_sentences_of_their_own_and_no_false_subject(demo: dict[str, Shot]) -> None:
+    """What is in them: pipelines/demo/media/README.md, and looking."""
+    texts = {name: say(Writer(), shot) for name, shot in demo.items()}
+    assert len(set(texts.values())) == len(texts) == 5
+    true = {
+        "bigbuckbunny_720p": ("an animal", "a rabbit"),
+        "birds_720p": ("a bird", "an animal"),
+        "cockatoo": ("an animal", "a bird", "a parrot", "a sulphur-crested cockatoo"),
+        "oa4_launch": ("a building or other structure", "a missile", "a vehicle", "a space shuttle"),
+        "wannaworktogether_30s": (),
+    }
+    for name, text in texts.items():
+        thing = text.partition(" in a ")[0].removeprefix("what looks like ")
+        assert thing in true[name] or text.startswith(("a scene of", "a dark scene", "a bright scene")), (name, text)
+        assert "steady camera" not in text or name == "oa4_launch"
+    assert not texts["cockatoo"].startswith("a scene")
+
+
+def test_cockatoo_is_named_in_the_sentence() -> None:
+    keyframes = {position: jpeg(frame("cockatoo.mp4", 200)) for position in ("first", "middle", "last")}
+    text = say(Writer(lower_case=False), Shot("c", keyframes, {"luma_mean": 110.0, "motion_px_s": 90.0}))
+    assert text.startswith("A sulphur-crested cockatoo in a scene of ")
+    assert text.endswith(" tones with fast motion.")
+
+
+def test_only_the_keyframes_of_the_thirds_count(demo: dict[str, Shot]) -> None:
+    shot = demo["cockatoo"]
+    three = {position: shot.keyframes[position] for position in ("first", "middle", "last")}
+    more = Shot("more", {**three, "extra-9": jpeg(np.full((90, 160, 3), 250, np.uint8))}, shot.measures)
+    assert say(Writer(), more) == say(Writer(), shot)
+
+
+def test_tags_has_no_other_model() -> None:
+    with pytest.raises(UsageError, match="one model of its own"):
+        Tags(Writer(model="some/thing"))
+    assert len(fingerprint(Writer())) == 16
