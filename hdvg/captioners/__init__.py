@@ -24,6 +24,7 @@ CAPTIONERS: dict[str, str] = {
     "tags": "hdvg.captioners.tags:Tags",
     "blip2": "hdvg.captioners.blip2:Blip2",
     "lavis": "hdvg.captioners.lavis:Lavis",
+    "vlm": "hdvg.captioners.vlm:Vlm",
 }
 
 MAX_CHARACTERS = 1000
