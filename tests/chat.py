@@ -20,17 +20,18 @@ class ChatServer:
     """`with ChatServer() as server:` says of every picture what `captions` (JPEG -> text) holds, else its size in bytes.
 
     `plans` (JPEG -> answer) go first. `most` is how many requests were in work at once, `tries` counts them by picture
-    and `asked` holds them; `wait_for` requests must come together before any is answered, 5 s at most.
+    and `asked` holds them; `wait_for` requests must come together before any is answered, 5 s at most,
+    and each is held for `hold_s` seconds.
     """
 
-    def __init__(self, *, key: str = "", wait_for: int = 1) -> None:
+    def __init__(self, *, key: str = "", wait_for: int = 1, hold_s: float = 0) -> None:
         self.captions: dict[bytes, str] = {}
         self.plans: dict[bytes, Answer] = {}
         self.tries: Counter[bytes] = Counter()
         self.times: dict[bytes, list[float]] = {}
         self.asked: list[dict[str, Any]] = []
         self.most = 0
-        self._key, self._wait_for = key, wait_for
+        self._key, self._wait_for, self._hold_s = key, wait_for, hold_s
         self._working = 0
         self._change = threading.Condition()
         self._http = HostileServer()
@@ -59,11 +60,10 @@ class ChatServer:
             self.most = max(self.most, self._working)
             self._change.notify_all()
             self._change.wait_for(lambda: self.most >= self._wait_for, timeout=5)
-        try:
-            self._say(handler)
-        finally:
-            with self._change:
-                self._working -= 1
+        time.sleep(self._hold_s)
+        with self._change:
+            self._working -= 1  # before the client can know of the answer, and ask again
+        self._say(handler)
 
     def _say(self, handler: Any) -> None:
         if self._key and handler.headers["Authorization"] != f"Bearer {self._key}":

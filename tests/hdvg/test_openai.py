@@ -116,8 +116,8 @@ def test_refusals_say_nothing_and_texts_are_clean(server: ChatServer, answer: An
 
 @pytest.mark.parametrize("concurrency", [1, 6])
 def test_concurrency_is_reached_and_never_exceeded(concurrency: int) -> None:
-    """The server answers nobody before as many have come as may."""
-    with ChatServer(wait_for=concurrency) as server:
+    """The server answers nobody before as many have come as may, and takes its time."""
+    with ChatServer(wait_for=concurrency, hold_s=0.03) as server:
         for seed in range(0, 24, 5):
             server.plan(jpeg(seed), status(500), says("again"))
         start = time.monotonic()

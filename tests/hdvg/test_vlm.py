@@ -95,6 +95,19 @@ def test_batched_text_is_what_plain_generate_says_of_each_clip(family: str, tiny
     assert len({str(one) for one in expected}) > 3
 
 
+def test_padding_adds_no_word_that_the_question_lacks(tiny: Callable[[str], Path]) -> None:
+    """A penalty on repetition looks at padding too, and would tell a batch from a clip alone."""
+    captioner = Vlm(settings(tiny("qwen2_vl"), keyframe="all"))
+    alone = [inputs for shot in shots() if (inputs := captioner.prepare(shot)) is not None]
+    batch = chat.merged(alone)
+    lengths = [one["input_ids"].shape[1] for one in alone]
+    assert len(set(lengths)) > 1
+    assert batch["attention_mask"].sum(1).tolist() == lengths
+    for row, one, length in zip(batch["input_ids"], alone, lengths, strict=True):
+        assert row[-length:].tolist() == one["input_ids"][0].tolist()
+        assert set(row.tolist()) == set(one["input_ids"][0].tolist())
+
+
 def test_keyframe_and_layout_choose_what_is_seen(tiny: Callable[[str], Path]) -> None:
     shot = shots(2)[0]
     first, middle, last = (Image.open(BytesIO(shot.keyframes[name])) for name in ("first", "middle", "last"))
