@@ -173,17 +173,22 @@ FAILURES = {name: (answer, "protocol") for name, answer in GARBLED.items()}
 FAILURES |= {name: (answer, "network") for name, answer in BROKEN.items()} | OTHERS
 
 
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_bad_answer_is_tried_again_and_then_costs_only_its_clip(server: ChatServer, name: str) -> None:
-    answer, reason = FAILURES[name]
-    server.plan(jpeg(0), answer, says("at last"))
-    server.plan(jpeg(1), answer)
-    answers = write(make(server, timeout_s=1), [shot(0), shot(1), shot(2)])
-    assert texts(answers) == ["at last", reason, f"a picture of {len(jpeg(2))} bytes"]
-    assert isinstance(answers[1], TransientError)
-    assert server.tries[jpeg(2)] == 1
-    if name != "a loop":  # which is followed some way within each try
-        assert (server.tries[jpeg(0)], server.tries[jpeg(1)]) == (2, 2)
+def test_bad_answers_are_tried_again_and_then_cost_only_their_clip(server: ChatServer) -> None:
+    """Of each kind of failure one that passes, one that stays, and a good answer, all in one batch."""
+    shots = list(map(shot, range(3 * len(FAILURES))))
+    expected = []
+    for number, (answer, reason) in enumerate(FAILURES.values()):
+        server.plan(jpeg(3 * number), answer, says("at last"))
+        server.plan(jpeg(3 * number + 1), answer)
+        expected += ["at last", reason, f"a picture of {len(jpeg(3 * number + 2))} bytes"]
+    answers = write(make(server, timeout_s=2), shots)
+    assert texts(answers) == expected
+    assert all(isinstance(answer, TransientError) for answer in answers[1::3])
+    tries = {
+        name: [server.tries[jpeg(3 * number + place)] for place in range(3)] for number, name in enumerate(FAILURES)
+    }
+    assert tries.pop("a loop")[2] == 1  # which is followed some way within each try
+    assert tries == dict.fromkeys(tries, [2, 2, 1])
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
