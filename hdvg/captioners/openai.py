@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hdvg.captioners import Shot, Written, asking, clean
+from hdvg.captioners import Shot, Written, clean, prompting
 from hdvg.captioners.endpoint import Reply, Request, Service
 from hdvg.captioning import Writer
 from hdvg.errors import ItemError, UsageError
@@ -35,12 +35,12 @@ class OpenAi:
     @staticmethod
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`: of address, model name and our own question; nothing is asked of the server."""
-        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{asking.PROMPT}"
+        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{prompting.PROMPT}"
         return hashlib.sha256(named.encode()).hexdigest()[:16]
 
     def prepare(self, shot: Shot) -> Request | None:
         """See `Captioner.prepare`: the request, with the keyframes as they are stored."""
-        asked = asking.ask(shot, self._settings)
+        asked = prompting.ask(shot, self._settings)
         if asked is None:
             return None
         addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in asked.jpegs()]
@@ -61,7 +61,7 @@ class OpenAi:
     def _written(self, reply: Reply | ItemError) -> Written | ItemError:
         if isinstance(reply, ItemError):
             return reply
-        texts = asking.read(reply.text)
+        texts = prompting.read(reply.text)
         cleaned = {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in texts.items()}
         return Written(cleaned, reply.prompt_tokens, reply.output_tokens)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from hdvg.captioners import Shot, Written, asking, clean
+from hdvg.captioners import Shot, Written, clean, prompting
 from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import chat, files
@@ -50,11 +50,11 @@ class Vlm:
         """See `hdvg.captioners.fingerprint`; our own question counts too, and a hub id stands for itself."""
         where = settings.model or DEFAULT_MODEL
         content = files.digest(Path(where)) if Path(where).is_dir() else where
-        return hashlib.sha256(f"{content}\0{asking.PROMPT}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{content}\0{prompting.PROMPT}".encode()).hexdigest()[:16]
 
     def prepare(self, shot: Shot) -> chat.Inputs | None:
         """See `Captioner.prepare`: the pictures, and all that the model's processor makes of them."""
-        asked = asking.ask(shot, self._settings)
+        asked = prompting.ask(shot, self._settings)
         return None if asked is None else chat.inputs(self._processor, pictures=asked.pictures, question=asked.question)
 
     def write(self, prepared: Sequence[chat.Inputs | None]) -> list[Written]:
@@ -88,6 +88,6 @@ class Vlm:
         asked = 0 if self._network.config.is_encoder_decoder else batch["input_ids"].shape[1]
         answers = self._processor.batch_decode(tokens_BT[:, asked:], skip_special_tokens=True)
         return [
-            {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in asking.read(answer).items()}
+            {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in prompting.read(answer).items()}
             for answer in answers
         ]

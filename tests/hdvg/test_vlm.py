@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hdvg.captioners import Shot, Written, asking, clean, fingerprint
+from hdvg.captioners import Shot, Written, clean, fingerprint, prompting
 from hdvg.captioners.vlm import Vlm
 from hdvg.captioning import Writer
 from hdvg.errors import UsageError
@@ -87,7 +87,7 @@ def test_batched_text_is_what_plain_generate_says_of_each_clip(family: str, tiny
     expected = []
     for shot in some:
         frames = [shot.keyframes[name] for name in ("first", "middle", "last") if name in shot.keyframes]
-        texts = asking.read(plain(tiny(family), frames, "what is this?"))
+        texts = prompting.read(plain(tiny(family), frames, "what is this?"))
         expected.append({kind: clean(text, lower_case=True) for kind, text in texts.items()})
     assert answers(captioner, some) == expected
     assert [answers(captioner, [shot])[0] for shot in some] == expected
@@ -124,14 +124,14 @@ def test_keyframe_and_layout_choose_what_is_seen(tiny: Callable[[str], Path]) ->
     ]
     folder = tiny("qwen2_vl")
     for values, pictures in wanted:
-        texts = asking.read(plain(folder, pictures, "what?"))
+        texts = prompting.read(plain(folder, pictures, "what?"))
         expected = {kind: clean(text, lower_case=True) for kind, text in texts.items()}
         assert answers(Vlm(settings(folder, prompt="what?", **values)), [shot]) == [expected]
 
 
 def test_upright_frames_stand_in_a_row() -> None:
     frames = [Image.new("RGB", (20, 30), colour) for colour in ("red", "green", "blue")]
-    row = asking.grid([*frames[:2], frames[2].resize((40, 60))])
+    row = prompting.grid([*frames[:2], frames[2].resize((40, 60))])
     assert row.size == (60, 30)
     assert [row.getpixel((x, 15)) for x in (10, 30, 50)] == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
 
@@ -201,7 +201,7 @@ def test_fingerprint_follows_the_weights(tiny: Callable[[str], Path], tmp_path: 
 
 def asked(frames: int, **values: object) -> str:
     shown = {name: noise(0) for name in ("first", "middle", "last")[:frames]}
-    told = asking.ask(Shot("a", shown, {}), Writer.model_validate({"keyframe": "all", **values}))
+    told = prompting.ask(Shot("a", shown, {}), Writer.model_validate({"keyframe": "all", **values}))
     assert told is not None
     return told.question
 
@@ -248,4 +248,4 @@ LONG = " ".join(["word"] * 30)
     ],
 )  # fmt: skip
 def test_answer_is_read_into_texts(answer: str, expected: dict[str, str]) -> None:
-    assert asking.read(answer) == expected
+    assert prompting.read(answer) == expected
