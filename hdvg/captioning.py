@@ -34,7 +34,11 @@ def step_and_writer(stage: str) -> tuple[str, str]:
 class Endpoint(Settings):
     """A service that speaks OpenAI's chat completions, for captioner `openai`."""
 
-    url: str = Field("http://127.0.0.1:8000/v1", description="base URL; vLLM and SGLang serve at such a one")
+    url: str = Field(
+        "http://127.0.0.1:8000/v1",
+        pattern=r"^https?://[^\s/]+",
+        description="base URL; vLLM and SGLang serve at such a one",
+    )
     key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
     concurrency: int = Field(16, ge=1, description="requests at once")
     timeout_s: float = Field(120, gt=0, description="longest time for one answer")
@@ -56,7 +60,7 @@ class Writer(Settings):
         description="one text of several keyframes': the one most like the others, or those that differ, joined",
     )
     layout: Literal["sequence", "grid"] = Field(
-        "sequence", description="several keyframes go to `vlm` and `openai` one by one or side by side in one picture"
+        "sequence", description="several keyframes go to `vlm` and `openai` one by one or together in one picture"
     )
     prompt: str | None = Field(None, description="text the captioner continues, or what it is asked")
     beams: int | None = Field(None, ge=1, description="beam search width; None is the captioner's own default")

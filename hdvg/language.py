@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier  # type: ignore[import-untyped]  # it has no types
+    from py3langid.langid import LanguageIdentifier
 
 NEEDS = {"py3langid": "py3langid"}
 """Module -> what people call it."""

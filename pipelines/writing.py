@@ -13,6 +13,7 @@ from typing import Any
 from hdvg.captioners import Shot, Written, clean
 from hdvg.captioning import Writer, step_and_writer
 from hdvg.errors import ItemError
+from hdvg.language import language
 from hdvg.measures.semantics import similarity
 from hdvg.wording import wording
 from pipelines.packs import Packs
@@ -96,7 +97,8 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
         return [failed_row(item, ItemError("caption", "empty text"))]
     rows = [
         {"video_id": item["video_id"], "clip_id": item["clip_id"], "kind": kind, "text": text}
-        | {"language": settings.language, "captioner": model.name, "model": model.model}
+        | {"language": language(text) if kind == "title" else settings.language}
+        | {"captioner": model.name, "model": model.model}
         | wording(text)
         for kind, text in texts.items()
     ]

@@ -89,6 +89,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
+    posted = b""
 
     def do_GET(self) -> None:
         owner = self.server.owner
@@ -101,6 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        self.posted = self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def head(self, code: int, headers: dict[str, str]) -> None:
         """Send the head; a body without a length ends with the connection."""

@@ -25,6 +25,8 @@ CAPTIONERS: dict[str, str] = {
     "blip2": "hdvg.captioners.blip2:Blip2",
     "lavis": "hdvg.captioners.lavis:Lavis",
     "title": "hdvg.captioners.title:Title",
+    "vlm": "hdvg.captioners.vlm:Vlm",
+    "openai": "hdvg.captioners.openai:OpenAi",
 }
 
 MAX_CHARACTERS = 1000

@@ -18,7 +18,7 @@ from hdvg.captioners import Shot, Written, clean
 from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.language import words
+from hdvg.language import NEEDS, words
 
 VERSION = 1
 """Raise it when code changes the texts."""
@@ -89,10 +89,10 @@ RULES: Sequence[Callable[[str], str]] = (
 
 
 class Title:
-    """No model: `needs` nothing, and no keyframe is looked at."""
+    """No model, and no keyframe is looked at."""
 
     name = "title"
-    needs: ClassVar[Mapping[str, str]] = {}
+    needs: ClassVar[Mapping[str, str]] = NEEDS
 
     def __init__(self, settings: Writer) -> None:
         self.model = f"title-cleaner-{VERSION} {self.fingerprint(settings)[:8]}"

@@ -23,7 +23,9 @@ from hdvg.captioning import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import in_batches
 from hdvg.networks.files import SMALL_FILE
+from tests.chat import ChatServer
 from tests.lavis_models import environment
+from tests.vlms import make
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -51,15 +53,18 @@ def say(captioner: Captioner, shots: Sequence[Shot]) -> list[str]:
 @pytest.fixture(scope="session")
 def settings_of(tiny_blip2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Writer]]:
     """Settings of a captioner by name, with a model that is here."""
-    models = {"blip2": str(tiny_blip2), "lavis": "standin/plain"}
+    llava = tmp_path_factory.mktemp("llava")
+    make("llava", llava)
+    models = {"blip2": str(tiny_blip2), "lavis": "standin/plain", "vlm": str(llava), "openai": "tiny"}
     of_lavis = environment(tmp_path_factory.mktemp("lavis"), python=Path(sys.executable), function="stand_in")
 
-    def settings(name: str, **values: object) -> Writer:
-        told = {"captioner": name, "model": models.get(name), "beams": 1, "max_tokens": 8, **values}
-        return Writer.model_validate(told)
-
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ChatServer() as server:
         patch.setenv("HDVG_LAVIS", str(of_lavis))
+
+        def settings(name: str, **values: object) -> Writer:
+            told = {"captioner": name, "model": models.get(name), "endpoint": {"url": server.url}}
+            return Writer.model_validate({**told, "beams": 1, "max_tokens": 8, **values})
+
         yield settings
 
 

@@ -1,0 +1,160 @@
+"""What vision-language models are shown and asked about a clip, and what is read out of their answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from hdvg.captioners import Shot
+from hdvg.captioning import Writer
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PROMPT = """{shown} Describe what the clip shows: who or what is there, what happens, and where. \
+Say only what can be seen, and speak of the clip's content, not of frames, pictures or a video.{language}
+Answer in exactly two lines:
+SHORT: one sentence of about 10 words
+DETAILED: three to five sentences"""
+"""What is asked if the recipe asks nothing else."""
+
+SHORT_WORDS, SHORT_CHARACTERS = 25, 200
+"""An answer without labels is a short caption up to here."""
+
+POSITIONS = ("first", "middle", "last")
+
+# a label opens a line, whatever list or bold marks surround it; in capitals, as asked for, it may stand anywhere
+_LABEL = re.compile(
+    r"(?:^[\W\d_]*(?P<any>short|detailed)(?:[ \t]+(?:caption|description|version))?[\W_]*?[:：]|\b(?P<capitals>SHORT|DETAILED)[*_ ]*[:：])[*_ \t]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARKS = " \t\n\"'*_“”"
+_THOUGHT = re.compile(r"^.*?</think(?:ing)?>|^\s*<think(?:ing)?>.*", re.DOTALL)
+_FENCE = re.compile(r"^\s*```\w*\s*\n|\n?```\s*$")
+_SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?=\s|$)|\s*(.+?[。！？])")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model is shown (RGB, in order of time) and asked; `stored`: the pictures' JPEGs, none if a grid was made."""
+
+    pictures: list[Image.Image]
+    stored: list[bytes]
+    question: str
+
+    def jpegs(self) -> list[bytes]:
+        """The pictures as JPEGs: as they are stored, if they are."""
+        return self.stored or [encode(picture) for picture in self.pictures]
+
+
+def ask(shot: Shot, settings: Writer) -> Asked | None:
+    """What is shown and asked about a shot; None if no keyframe of those that the settings name decodes."""
+    wanted = POSITIONS if settings.keyframe == "all" else (settings.keyframe,)
+    stored = [shot.keyframes[position] for position in wanted if position in shot.keyframes]
+    decoded = [(jpeg, picture) for jpeg in stored if (picture := decode(jpeg)) is not None]
+    if not decoded:
+        return None
+    jpegs, pictures = [jpeg for jpeg, _ in decoded], [picture for _, picture in decoded]
+    together = settings.layout == "grid" and len(pictures) > 1
+    question = PROMPT.format(shown=_shown(len(pictures), together=together), language=_language(settings))
+    asked = settings.prompt or question
+    return Asked([grid(pictures)], [], asked) if together else Asked(pictures, jpegs, asked)
+
+
+def decode(jpeg: bytes) -> Image.Image | None:
+    """JPEG bytes -> RGB picture; None if they do not decode."""
+    from PIL import Image
+
+    try:
+        return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
+def grid(several: Sequence[Image.Image]) -> Image.Image:
+    """Pictures as one: upright ones in a row, others in a column, all as large as the first."""
+    from PIL import Image
+
+    width, height = several[0].size
+    right, down = (width, 0) if height > width else (0, height)
+    last = len(several) - 1
+    whole = Image.new("RGB", (width + last * right, height + last * down))
+    for number, picture in enumerate(several):
+        whole.paste(picture.resize((width, height)), (number * right, number * down))
+    return whole
+
+
+def encode(picture: Image.Image) -> bytes:
+    """A picture as JPEG bytes."""
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def read(answer: str) -> dict[str, str]:
+    """The texts of an answer by kind, `short` and `detailed`; none if it says nothing.
+
+    Labels are found in the lines asked for, in lists, in bold type and in JSON. An answer without labels is one text: a
+    short one up to `SHORT_WORDS`, else a detailed one, whose first sentence is the short one if it is short enough.
+    What a model thinks aloud before it answers is no caption.
+    """
+    said = _FENCE.sub("", _THOUGHT.sub("", answer)).strip()
+    texts = _from_json(said) or _from_labels(said) or _unlabelled(said)
+    return {kind: text for kind, text in texts.items() if any(letter.isalnum() for letter in text)}
+
+
+def _shown(frames: int, *, together: bool) -> str:
+    """The question's first sentence: what is shown."""
+    if frames == 1:
+        return "This is a frame of a video clip."
+    if together:
+        return f"This picture holds {frames} frames of one video clip, in order of time."
+    return f"These are {frames} frames of one video clip, in order of time."
+
+
+def _language(settings: Writer) -> str:
+    """The question's sentence on the language, none for English."""
+    return "" if settings.language == "en" else f" Write in the language with the ISO 639 code {settings.language}."
+
+
+def _from_json(said: str) -> dict[str, str]:
+    """Texts of an answer that is a JSON object with both kinds, or one of them."""
+    try:
+        told = json.loads(said)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(told, Mapping):
+        return {}
+    lower = {str(key).lower(): value for key, value in told.items()}
+    return {kind: lower[kind] for kind in ("short", "detailed") if isinstance(lower.get(kind), str)}
+
+
+def _from_labels(said: str) -> dict[str, str]:
+    """Texts that follow labels: a short one to its line's end, a detailed one to the next label; the first of each."""
+    found = [mark for mark in _LABEL.finditer(said) if mark["any"] or mark["capitals"].isupper()]
+    texts: dict[str, str] = {}
+    for mark, following in zip_longest(found, found[1:]):
+        kind = (mark["any"] or mark["capitals"]).lower()
+        text = said[mark.end() : following.start() if following else None].strip(_MARKS)
+        texts.setdefault(kind, text.partition("\n")[0].strip(_MARKS) if kind == "short" else text)
+    return texts
+
+
+def _unlabelled(said: str) -> dict[str, str]:
+    """One text of the kind that its length tells; a first line that only announces it is left out."""
+    opening, _, rest = said.partition("\n")
+    text = rest.strip() if opening.rstrip().endswith(":") and rest.strip() else said
+    if _is_short(text):
+        return {"short": text}
+    first = _SENTENCE.match(text)
+    sentence = "" if first is None else first[1] or first[2]
+    return {"short": sentence, "detailed": text} if _is_short(sentence) else {"detailed": text}
+
+
+def _is_short(text: str) -> bool:
+    return len(text.split()) <= SHORT_WORDS and len(text) <= SHORT_CHARACTERS
