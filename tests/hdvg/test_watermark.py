@@ -10,6 +10,8 @@ import pytest
 
 from hdvg.captioners import Shot
 from hdvg.config import Split
+from hdvg.measures.coincidence import coincidences
+from hdvg.measures.persistence import look
 from hdvg.measures.watermark import Watermark
 from hdvg.media.scan import scan
 from schemas.measures import WATERMARK
@@ -78,13 +80,17 @@ def test_square_over_two_or_three_scenes_is_found_where_it_was_drawn(count: int)
         assert shared(told, (560 / 640, 40 / 360, 48 / 640, 32 / 360)) > 0.5
 
 
-def test_what_lies_along_a_line_is_chance_even_in_two_scenes():
+@pytest.mark.parametrize("mark", [False, True])
+def test_straight_lines_are_no_mark_in_two_scenes_and_hide_none(mark: bool):
     made = []
-    for shot in noise(2, False):
+    for shot in noise(2, mark):
         picture = cv2.imdecode(np.frombuffer(shot.keyframes["middle"], np.uint8), cv2.IMREAD_COLOR)
-        picture[:50], picture[-50:], picture[:, :40] = 0, 0, 0
+        picture[100:102], picture[-50:-48] = 255, 255
         made.append(Shot(shot.clip_id, {"middle": cv2.imencode(".png", picture)[1].tobytes()}, {}))
-    assert values(made) == [None] * 2, "black bars are no mark"
+    views = [look(shot.keyframes["middle"]) for shot in made]
+    ratios = [ratio for _, ratio in coincidences([[0], [1]], [view for view in views if view])]
+    assert (max(ratios) > 1.5) == mark
+    assert all(value > 0.95 for value in values(made)) if mark else values(made) == [None] * 2
 
 
 def test_still_scenes_in_turn_are_judged_by_what_they_share(bundled):
