@@ -94,7 +94,7 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     texts = {kind: clean(text, lower_case=settings.lower_case) for kind, text in answer.texts.items()}
     texts = {kind: text for kind, text in texts.items() if text}
     if not texts:
-        return [failed_row(item, ItemError("caption", "empty text"))]
+        return [failed_row(item, ItemError("caption", "the captioner had nothing to say"))]
     rows = [
         {"video_id": item["video_id"], "clip_id": item["clip_id"], "kind": kind, "text": text}
         | {"language": language(text) if kind == "title" else settings.language}

@@ -110,7 +110,7 @@ WATERMARK = [
         "watermark",
         REAL,
         "how surely a mark that stays put over the video (logo, watermark, burnt-in text, clock) is in the clip, 0-1; from 0.5 it "
-        "is taken for one; null where the video has too few unlike pictures to tell, as in one still scene",
+        "is taken for one; null where the video has too few unlike pictures to tell, as in one still scene, or two without a mark",
     ),
     column("watermark_area", REAL, "share of the picture that such marks cover, 0-1; 0 without one"),
     column(

@@ -27,7 +27,7 @@ KEYFRAME_MEASURES: dict[str, str] = {
 }
 
 TYPICAL_MS: dict[str, float] = {
-    "watermark": 16,
+    "watermark": 18,
     "nsfw": 41,
     "text": 128,
     "semantics": 270,

@@ -222,7 +222,7 @@ def _persistent(total: Any, energy: Any, *, plane: int, members: tuple[int, ...]
     squared: Any = sum(channel * channel for channel in wide)
     least = min(max(1 - CHANCE ** (1 / (count - 1)), AGREEMENT[0]), AGREEMENT[1])
     agrees = (squared > least * count * energy) & (squared > (LEVELS_LEAST[plane] * PER_LEVEL * count) ** 2)
-    mask = _without_lines(agrees.astype(np.uint8))
+    mask = without_lines(agrees.astype(np.uint8))
     places = np.flatnonzero(mask)
     agreement = squared.ravel()[places] / (count * energy.ravel()[places])
     surprise = -(count - 1) * np.log(np.maximum(1 - agreement, 1e-3))
@@ -273,7 +273,7 @@ def _regions(mask: Any, places: Any, surprise: Any) -> Iterator[_Region]:
         yield _Region(left, top, width, height, area, own)
 
 
-def _without_lines(mask: Any) -> Any:
+def without_lines(mask: Any) -> Any:
     """The mask without straight lines right across a good part of the picture: the edges of black bars, panes, windows."""
     length = max(round(LINE_SHARE * max(mask.shape)), 8)
     out = mask

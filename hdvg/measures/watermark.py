@@ -5,8 +5,10 @@ common in their gradients is the mark. The pictures are the keyframes of a video
 clip alike; those that share their scenery count once, so a standing camera is no evidence. Where the mean of the clipped
 gradients is longer than those of unlike pictures can be by chance, there may be a mark; it is one if the mean of the
 *other* pictures is found again in each picture just there and not some pixels beside, which chance and long lines fail.
+Two or three scenes, each of one clip, are too few for such means; there a mark is what coincides as nothing does when
+the same pictures are shifted against one another (`coincidence`).
 
-What it cannot tell: one still scene or two have no evidence, three none against a mark (null); what is fixed to the
+What it cannot tell: one still scene has no evidence, two have none against a mark (null); what is fixed to the
 camera (a bonnet, a helmet's rim, the panes of a screen recording) stays put as a logo does; a mark in less than half of a
 video's clips is missed if these are few, in less than a quarter if they are many.
 """
@@ -21,18 +23,28 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from hdvg.captioners import Shot
+from hdvg.measures.coincidence import coincidences
 from hdvg.measures.persistence import Mark, View, candidates, leaders, look
 
-MODEL = "persistence-1"
+MODEL = "persistence-2"
 
 EVIDENCE_MOST = 36
 """Pictures of a video that are evidence; evenly spread if it has more."""
 
-VIEWS_LEAST = 3
-"""With fewer unlike pictures nothing can be told."""
+VIEWS_LEAST, SCENES_LEAST = 3, 2
+"""With fewer unlike pictures, and of fewer clips, nothing can be told."""
 
-DENIED_VIEWS = 4
-"""With fewer unlike pictures a mark may be told, but not that there is none: too many stay under what chance can do."""
+DENIED_VIEWS, DENIED_SCENES = 4, 3
+"""With fewer unlike pictures, and of fewer clips, a mark may be told, but not that there is none: too many are missed."""
+
+SCENES_MOST = 3
+"""Of so many clips at most the scenes are shifted against one another."""
+
+MARGIN_WORTH, MARGIN_MOST = 1.5, 0.4
+"""What a margin, so large at most, counts for beside how many times better a mark coincides than chance."""
+
+EVEN_SCENES, STEEP_SCENES = 1.4, 0.08
+"""As EVEN and STEEP, for marks in few scenes."""
 
 EVEN, STEEP, FEW_VIEWS = 0.03, 0.012, 0.34
 """The strength at which a mark is as likely as not, with many views; the scale on which that tips; what fewer views add."""
@@ -68,7 +80,7 @@ class Watermark:
     def measure(self, wanted: Sequence[Shot], others: Sequence[Shot] = ()) -> list[dict[str, Any]]:
         """The columns of each wanted clip, in order. All clips are of one video; `others` are the rest of it."""
         evidence = _Evidence((*wanted, *others))
-        if len(evidence.views) < VIEWS_LEAST:
+        if len(evidence.views) < VIEWS_LEAST and len(evidence.scenes) < SCENES_LEAST:
             return [_row(None) for _ in wanted]
         marks = _marks(evidence)
         return [_in_clip(shot, marks, evidence) for shot in wanted]
@@ -93,6 +105,10 @@ class _Evidence:
         self._member = {key: numbers[leader] for key, leader in zip(self._looks, found, strict=True)}
         self.views = [list(self._looks.values())[leader] for leader in numbers]
         self.clips = [list(self._looks)[leader][0] for leader in numbers]
+        by_clip: dict[str, list[int]] = {}
+        for number, clip in enumerate(self.clips):
+            by_clip.setdefault(clip, []).append(number)
+        self.scenes = list(by_clip.values())
 
     def pictures(self, shot: Shot) -> list[tuple[View, int | None]]:
         """A clip's pictures, each with the number of the view that stands for it, if it is evidence."""
@@ -121,28 +137,42 @@ def _in_time(position: str) -> tuple[int, int]:
     return {"first": 0, "middle": 1, "last": 2}.get(name, 3), int(number) if number.isdigit() else 0
 
 
-def strength(margins: Sequence[float], clips: Sequence[str]) -> float:
+def strength(margins: Sequence[float], clips: Sequence[str], *, most: float = CAPPED) -> float:
     """What the views say of a candidate together: the mean of their capped margins, first over each clip's, for what
     stands still in one clip only is no mark of the others."""
     by_clip: dict[str, list[float]] = {}
     for margin, clip in zip(margins, clips, strict=True):
-        by_clip.setdefault(clip, []).append(min(max(margin, -CAPPED), CAPPED))
+        by_clip.setdefault(clip, []).append(min(max(margin, -most), most))
     return fmean(fmean(some) for some in by_clip.values())
 
 
 def confidence(strong: float, count: int) -> float:
     """How surely a candidate of a `strength` in so many views is a mark, 0-1."""
-    return 1 / (1 + math.exp(min((EVEN + FEW_VIEWS / count - strong) / STEEP, 50)))
+    return _sure(strong, EVEN + FEW_VIEWS / count, STEEP)
+
+
+def _sure(value: float, even: float, steep: float) -> float:
+    return 1 / (1 + math.exp(min((even - value) / steep, 50)))
 
 
 def _marks(evidence: _Evidence) -> list[_Judged]:
     """The marks of a video, the surest first."""
     judged = []
-    for mark in candidates(evidence.views):
-        views = [(evidence.views[number], evidence.clips[number]) for number in mark.members]
-        strong = strength([mark.margin(view, without=view) for view, _ in views], [clip for _, clip in views])
-        judged.append(_Judged(mark, confidence(strong, len(views))))
+    is_few = SCENES_LEAST <= len(evidence.scenes) <= SCENES_MOST
+    if not is_few or len(evidence.views) >= DENIED_VIEWS:
+        for mark in candidates(evidence.views):
+            judged.append(_Judged(mark, confidence(_strength(mark, evidence, CAPPED), len(mark.members))))
+    if is_few:
+        for mark, ratio in coincidences(evidence.scenes, evidence.views):
+            score = ratio + MARGIN_WORTH * _strength(mark, evidence, MARGIN_MOST)
+            judged.append(_Judged(mark, _sure(score, EVEN_SCENES, STEEP_SCENES)))
     return sorted((one for one in judged if one.confidence >= 0.05), key=lambda one: -one.confidence)
+
+
+def _strength(mark: Mark, evidence: _Evidence, most: float) -> float:
+    views = [evidence.views[number] for number in mark.members]
+    clips = [evidence.clips[number] for number in mark.members]
+    return strength([mark.margin(view, without=view) for view in views], clips, most=most)
 
 
 def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str, Any]:
@@ -157,7 +187,8 @@ def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str,
         if here > 0:
             found.append(_Judged(one.mark, here))
     surest = max((one.confidence for one in found), default=0.0)
-    is_told = surest >= 0.5 or len(evidence.views) >= DENIED_VIEWS
+    is_deniable = len(evidence.views) >= DENIED_VIEWS or len(evidence.scenes) >= DENIED_SCENES
+    is_told = surest >= 0.5 or is_deniable
     return _row(surest, found) if is_told else _row(None)
 
 

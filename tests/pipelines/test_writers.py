@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from hdvg.config import Recipe, parse_recipe
@@ -12,6 +13,7 @@ from hdvg.dataset import Dataset
 from hdvg.settings import make_plan
 from hdvg.status import status
 from hdvg.store import Store
+from hdvg.verify import verify
 from hdvg.wording import wording
 from pipelines.perform import Job, commit
 from pipelines.run import decide, new_run
@@ -204,3 +206,13 @@ def test_status_sets_captions_beside_the_published_ones(clips):
     (writer,) = found["writers"]
     assert (writer["prompt_tokens"], writer["output_tokens"]) == (4000, 200)
     assert writer["cost"] == pytest.approx((4000 * 2 + 200 * 8) / 1e6)
+
+
+def test_two_real_writers_coexist_and_the_shards_hold_both_kinds(clips, capsys):
+    both = recipe({"captioner": "tags", "also": {"title": {"captioner": "title"}}})
+    go(clips, both)
+    assert verify(Dataset.open(clips)) == []
+    table = pq.read_table(next((clips / "shards").glob("*.parquet")), columns=["caption", "texts"]).to_pylist()
+    assert len(table) == 4
+    assert all(row["caption"] == row["texts"][0]["text"] for row in table)
+    assert go(clips, both) == []
