@@ -176,7 +176,7 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
     order = plan_order(dataset, stages, retry=task.retry)
     if not order.units:
         if stages:
-            console.print("nothing to do at " + ", ".join(stages) + ": all is done")
+            console.print(f"nothing to do at {', '.join(stages)}: {_why_nothing(dataset)}", highlight=False)
         return True
     totals = {
         stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)
@@ -191,6 +191,16 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
         task.where.make(dataset.plan.recipe)(order, report)
     note_report(dataset, reporter.report())
     return reporter.reasons["error"] == 0
+
+
+def _why_nothing(dataset: Dataset) -> str:
+    """Whether all is done, or items still wait at other stages."""
+    with dataset.manifest() as manifest:
+        waiting = manifest.rows("select stage, count(*) as items from pending group by stage order by stage")
+    if not waiting:
+        return "all is done"
+    listed = ", ".join(f"{row['items']} at {row['stage']}" for row in waiting)
+    return f"items wait at other stages first ({listed}); `hdvg run` does them all"
 
 
 def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
