@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
-from hdvg.captioning import MAIN, stage_of
+from hdvg.captioning import MAIN, Writer, stage_of
 from hdvg.settings import CAPTION, MATCH, Plan
 from schemas.captions import CAPTION_TOLD, KINDS
 from schemas.columns import SQL_TYPES
@@ -60,12 +60,19 @@ def _wanted(plan: Plan) -> Iterable[str]:
     """SQL, for each writer: the clips it is to write for, then its texts that are to be matched."""
     due = plan.verdicts.before_captions()
     for writer, settings in plan.recipe.caption.writers.items():
-        where = f" and {settings.condition.sql({})}" if settings.condition else ""
-        yield _last_words(plan, CAPTION, writer, f"select video_id, clip_id from measured where {due}{where}")
+        where = _condition(writer, settings)
+        yield _last_words(plan, CAPTION, writer, f"select video_id, clip_id from measured where {due} and {where}")
         if stage_of(MATCH, writer) in plan.writing:
             written = f"select distinct video_id, clip_id from captioned where status = 'ok' and writer = '{writer}'"
             ready = f"select video_id, clip_id from measured where {due} and semantics_status is not null"
             yield _last_words(plan, MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
+
+
+def _condition(writer: str, settings: Writer) -> str:
+    """SQL: whether a clip is one for the writer; once it has written for it, that stays so, whatever the text made better."""
+    if settings.condition is None:
+        return "true"
+    return f"({settings.condition.sql({})} or clip_id in (select clip_id from captioned where writer = '{writer}'))"
 
 
 def _last_words(plan: Plan, step: str, writer: str, clips: str) -> str:

@@ -103,9 +103,12 @@ def test_second_writer_is_asked_for_the_clips_of_its_condition_only(written):
     )
     assert wanted == [("caption-second", 2, 1), ("match-second", 1, 0)]
     told(written, TWO, "match-second", [match(1, 0.8, [0.6, 0.8])])
-    assert ask(written, "select stage, count(*) from pending where stage like 'caption%' group by all") == [
-        ("caption-second", 1)
-    ]
+    (fits,) = ask(written, "select count(*) from measures where caption_similarity >= 0.5")
+    assert fits == (3,)
+    wanted = (
+        "select stage, count(*), count(old_status) from wanted where stage like '%second' group by all order by all"
+    )
+    assert ask(written, wanted) == [("caption-second", 2, 1), ("match-second", 1, 1)]
 
 
 def test_both_texts_stay_and_the_better_stands_for_the_clip(written):
