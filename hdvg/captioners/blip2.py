@@ -53,12 +53,15 @@ class Blip2:
     name = "blip2"
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "transformers": "transformers", "PIL": "Pillow"}
 
-    def __init__(self, settings: Writer) -> None:
+    def __init__(self, settings: Writer, loaded: tuple[Any, Any] | None = None) -> None:
+        """`loaded`: a processor and a network in memory, instead of the model that `settings` names."""
         self._settings = settings
         self._device = device()
         self._form = number_format(settings.dtype, setting="caption.dtype")
         where = settings.model or DEFAULT_MODEL
-        self._processor, network = pretrained(where, kinds=KINDS, form=self._form, setting="caption.model", hint=HINT)
+        self._processor, network = loaded or pretrained(
+            where, kinds=KINDS, form=self._form, setting="caption.model", hint=HINT
+        )
         if network.config.image_token_index is None:
             raise UsageError(f"caption.model = {where!r}: no BLIP-2, config.json has no image_token_index; {HINT}")
         if self._processor.num_query_tokens is None:  # older checkpoints; a prompt then has no room for the picture
