@@ -126,7 +126,12 @@ def waiting_unit(root: Path, caption: dict[str, Any], videos: Sequence[Sequence[
         base = {"video_id": name, "status": "ok", "generation": 0, "attempt": 1}
         clips = [(f"{name}-{place:04}", shot) for place, shot in enumerate(shots)]
         pack = _pack(dataset.store, clips)
-        fetched.append({**base, "sha256": f"{len(fetched):064}", })
+        fetched.append(
+            {
+                **base,
+                "sha256": f"{len(fetched):064}",
+            }
+        )
         split.append(base)
         split += [
             {**base, **KEPT, "clip_id": clip, "start_pts": place, "end_pts": place + 1, "keyframes": pack}

@@ -1,6 +1,6 @@
 """What the caption stage costs around its model: clips/s of the stage over clips/s of a bare batched generate loop.
 
-Run: python -m tests.bench.bench_caption [--sizes tiny,small] [--clips 256] [--repeats 5] [--batch 0] [--gpu].
+Run: python -m tests.bench.bench_caption [--sizes tiny,small] [--repeats 5] [--clips N] [--batch N] [--gpu].
 Both caption the middle keyframes of the bundled real videos, repeated under other ids, with the same BLIP-2 of random
 weights, in this process and in turns: the stage as a run does it (pending clips asked for, keyframe packs read, batches
 saved, the unit's part published), the loop as one would write it by hand (decode the JPEGs, processor, generate, decode
@@ -23,6 +23,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from hdvg.captioners import Shot, clean
 from hdvg.captioners.blip2 import BEAMS, MAX_TOKENS, Blip2
 from hdvg.dataset import Dataset
@@ -35,6 +37,8 @@ from tests.captioned import OPT_2_7B, SMALL, TINY, random_blip2, waiting_unit, w
 from tests.footage import find
 
 SIZES = {"tiny": TINY, "small": SMALL, "opt-2.7b": OPT_2_7B}
+CLIPS = {"tiny": 1024, "small": 96, "opt-2.7b": 2048}
+BATCH = {"tiny": 0, "small": 8, "opt-2.7b": 0}
 CLIPS_A_VIDEO = 32
 MIB = 2**20
 
@@ -74,7 +78,7 @@ class Bench:
         done = perform.perform(job, make_gate(recipe), dataset)
         spent = time.perf_counter() - start, time.process_time() - cpu
         print(f"  stage {spent[0]:.2f} s, model {done.busy_s / done.seconds:.1%} of it, {done.ahead:.1f} batches ahead")
-        return *spent, texts_of(dataset, unit, sum(map(len, self._videos)))
+        return *spent, texts_of(dataset, unit)
 
     def bare(self, _: Path | None = None) -> tuple[float, float, list[str]]:
         """The same of a loop around `generate`."""
@@ -100,12 +104,11 @@ class Bench:
         return [clean(text, lower_case=True) for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]
 
 
-def texts_of(dataset: Dataset, unit: str, clips: int) -> list[str]:
-    """What a unit's clips are called, by video and clip; every one of them is."""
-    with dataset.manifest(unit=unit) as manifest:
-        rows = manifest.rows("select clip_id, text from captions order by video_id, clip_id")
-    assert len(rows) == clips, f"{len(rows)} of {clips} clips have a text"
-    return [row["text"] for row in rows]
+def texts_of(dataset: Dataset, unit: str) -> list[str]:
+    """What a unit's clips are called, by video and clip; "" where there is no text."""
+    (part,) = (dataset.root / "parts" / "caption").glob(f"{unit}-*.parquet")
+    rows = sorted(pq.read_table(part).to_pylist(), key=lambda row: (row["video_id"], row["clip_id"]))
+    return [row["text"] or "" for row in rows]
 
 
 def real_videos(clips: int) -> list[list[Shot]]:
@@ -171,9 +174,11 @@ def measure(bench: Bench, *, rounds: int, folder: Path, device: str) -> dict[str
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=lambda text: text.split(","), default=["tiny", "small"], help=", ".join(SIZES))
-    parser.add_argument("--clips", type=int, default=0, help="0 is 256 on the CPU, 2048 on the GPU")
+    parser.add_argument("--clips", type=int, default=None, help=f"of a unit; else {CLIPS}")
     parser.add_argument("--repeats", type=int, default=5, help="rounds")
-    parser.add_argument("--batch", type=int, default=0, help="clips per forward pass; 0 finds it in a first round")
+    parser.add_argument(
+        "--batch", type=int, default=None, help=f"clips per forward pass; 0 finds it in a first round; else {BATCH}"
+    )
     parser.add_argument("--beams", type=int, default=None)
     parser.add_argument("--max-tokens", type=int, default=None)
     parser.add_argument("--gpu", action="store_true", help="only BLIP-2-opt-2.7b's size, in bfloat16 on the GPU")
@@ -183,14 +188,15 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     sizes, device = (["opt-2.7b"], "cuda") if args.gpu else (args.sizes, "cpu")
-    videos = real_videos(args.clips or (2048 if args.gpu else 256))
-    asked = {"batch": args.batch, "beams": args.beams, "max_tokens": args.max_tokens}
+    asked = {"beams": args.beams, "max_tokens": args.max_tokens}
     print(describe())
-    print(f"{sum(map(len, videos))} clips in {len(videos)} videos, keyframes of {', '.join(BUNDLED_720P)}; on {device}")
     found: dict[str, dict[str, Any]] = {}
     for size in sizes:
-        bench = Bench(size, device=device, videos=videos, asked=asked)
-        print(f"{size}: {bench.weights / 1e6:.1f} million weights")
+        videos = real_videos(args.clips or CLIPS[size])
+        batch = BATCH[size] if args.batch is None else args.batch
+        bench = Bench(size, device=device, videos=videos, asked={**asked, "batch": batch})
+        clips = f"{sum(map(len, videos))} clips in {len(videos)} videos, keyframes of {', '.join(BUNDLED_720P)}"
+        print(f"{size}: {bench.weights / 1e6:.1f} million weights on {device}; {clips}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             found[size] = measure(bench, rounds=args.repeats, folder=Path(folder), device=device)
     print(describe())
