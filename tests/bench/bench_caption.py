@@ -37,7 +37,7 @@ from tests.captioned import OPT_2_7B, SMALL, TINY, random_blip2, waiting_unit, w
 from tests.footage import find
 
 SIZES = {"tiny": TINY, "small": SMALL, "opt-2.7b": OPT_2_7B}
-CLIPS = {"tiny": 1024, "small": 96, "opt-2.7b": 2048}
+CLIPS = {"tiny": 1024, "small": 64, "opt-2.7b": 2048}
 BATCH = {"tiny": 0, "small": 8, "opt-2.7b": 0}
 CLIPS_A_VIDEO = 32
 MIB = 2**20
