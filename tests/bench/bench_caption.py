@@ -1,6 +1,7 @@
 """What the caption stage costs around its model: clips/s of the stage over clips/s of a bare batched generate loop.
 
-Run: python -m tests.bench.bench_caption [--sizes tiny,small] [--repeats 5] [--clips N] [--batch N] [--gpu].
+Run: python -m tests.bench.bench_caption [--sizes tiny,small] [--repeats 5] [--clips N] [--batch N] [--threads 1]
+[--gpu].
 Both caption the middle keyframes of the bundled real videos, repeated under other ids, with the same BLIP-2 of random
 weights, in this process and in turns: the stage as a run does it (pending clips asked for, keyframe packs read, batches
 saved, the unit's part published), the loop as one would write it by hand (decode the JPEGs, processor, generate, decode
@@ -181,13 +182,19 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--beams", type=int, default=None)
     parser.add_argument("--max-tokens", type=int, default=None)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch on the CPU; on a busy machine more wait for each other"
+    )
     parser.add_argument("--gpu", action="store_true", help="only BLIP-2-opt-2.7b's size, in bfloat16 on the GPU")
     return parser
 
 
 def main() -> None:
+    import torch
+
     args = parser().parse_args()
     sizes, device = (["opt-2.7b"], "cuda") if args.gpu else (args.sizes, "cpu")
+    torch.set_num_threads(args.threads)
     asked = {"beams": args.beams, "max_tokens": args.max_tokens}
     print(describe())
     found: dict[str, dict[str, Any]] = {}
