@@ -6,7 +6,7 @@ Both caption the middle keyframes of the bundled real videos, repeated under oth
 weights, in this process and in turns: the stage as a run does it (pending clips asked for, keyframe packs read, batches
 saved, the unit's part published), the loop as one would write it by hand (decode the JPEGs, processor, generate, decode
 the tokens), both in batches of what the stage settled on. Random weights rarely end a text, so nearly every one has all
-its tokens; trained ones end theirs after a third and are quicker. `--gpu` adds BLIP-2-opt-2.7b's size in bfloat16, made on the GPU.
+its tokens; trained ones mostly stop sooner. `--gpu`: BLIP-2-opt-2.7b's size alone, in bfloat16, made on the GPU.
 The last line is one JSON object: `stage_over_bare` (median of the rounds' ratios, the least of the sizes; by size in
 `by_size`, with its spread), `clips_per_s` and `peak_mb` (of the largest size), `hours_per_million`, `batch`, `gpu_peak_mb`.
 """
