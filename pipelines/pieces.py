@@ -33,15 +33,27 @@ class Pieces:
         for row in rows:
             row["generation"] = self._generation
         table = pa.Table.from_pylist(rows, schema=part_schema(self._stage))
-        self._count += 1
-        name = f"{self._prefix}-{self._dataset.store.run}-{self._count}.parquet"
-        self._dataset.store.publish_table(f"parts/{self._stage}/pieces/{name}", table)
+        published = False
+        while not published:  # jobs of this run that were killed left pieces under the first numbers
+            self._count += 1
+            name = f"{self._prefix}-{self._dataset.store.run}-{self._count:06}.parquet"
+            published = self._dataset.store.publish_table(f"parts/{self._stage}/pieces/{name}", table)
 
     def take(self) -> tuple[list[Row], list[Path]]:
-        """The rows of all pieces that no part holds yet, and the files to drop once one does."""
+        """The rows of all pieces that no part holds yet, and the files to drop once one does.
+
+        A clip that a worker saved after it was given up for dead, and its successor too, counts once.
+        """
         paths = self._paths()
-        rows = [row for path in paths for row in pq.read_table(path).to_pylist()]
-        return [row for row in rows if row["generation"] >= self._generation], paths
+        taken: dict[str, list[Row]] = {}
+        for path in paths:
+            mine: dict[str, list[Row]] = {}
+            for row in pq.read_table(path).to_pylist():
+                if row["generation"] >= self._generation:
+                    mine.setdefault(row["clip_id"], []).append(row)
+            for clip, rows in mine.items():
+                taken.setdefault(clip, rows)
+        return [row for rows in taken.values() for row in rows], paths
 
     def drop(self, paths: Iterable[Path]) -> None:
         """Take files away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.settings import make_plan
+from tests.captioned import TINY, random_blip2
 from tests.tools import stir
 from tests.truth import Sequence, make_suite
 
@@ -50,32 +52,13 @@ def tiny_blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=bpe, bos_token="</s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
     )
-    pad, end, image = tokenizer.convert_tokens_to_ids(special)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    vision = transformers.Blip2VisionConfig(**shape, intermediate_size=64, image_size=SIDE_PX, patch_size=8)
-    qformer = transformers.Blip2QFormerConfig(
-        **shape, vocab_size=len(tokenizer), intermediate_size=64, encoder_hidden_size=32, cross_attention_frequency=2
-    )
-    opt = transformers.OPTConfig(
-        **shape, vocab_size=len(tokenizer), ffn_dim=64, word_embed_proj_dim=32, pad_token_id=pad, bos_token_id=end
-    )
-    opt.eos_token_id = end
-    config = transformers.Blip2Config(
-        vision_config=vision.to_dict(),
-        qformer_config=qformer.to_dict(),
-        text_config=opt.to_dict(),
-        num_query_tokens=4,
-        image_token_index=image,
-    )
-    torch.manual_seed(0)
-    network = transformers.Blip2ForConditionalGeneration(config)
+    processor, network = random_blip2(replace(TINY, words=len(tokenizer)), tokenizer)
     stir(network)
     with torch.no_grad():
         network.query_tokens.mul_(10)
         network.language_projection.weight.mul_(20)
     network.save_pretrained(folder)
-    pixels = transformers.BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
-    transformers.Blip2Processor(pixels, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
 
 

@@ -1,51 +1,75 @@
-"""BLIP-2, the captioner of HD-VG-130M: one keyframe in, the text a language model continues from it out.
+"""BLIP-2, the captioner of HD-VG-130M: a keyframe in, the text a language model continues from it out.
 
 Paper: Li et al., BLIP-2 (arXiv:2301.12597), by transformers' implementation; any checkpoint in its layout.
+Shapes: S shots, P pictures of all of them, C H W one picture, T tokens.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners.merging import IN_TIME, merged
 from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
-from hdvg.networks.batches import in_batches
+from hdvg.networks.batches import Batches
+from hdvg.networks.loading import device, number_format, pretrained
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
 DEFAULT_MODEL = "Salesforce/blip2-opt-2.7b"
-BATCH, BEAMS, MAX_TOKENS = 8, 5, 30
-SHORT = "captioner `blip2`: GPU memory ran short on a single picture; try caption.beams=1, caption.dtype=bfloat16 or a smaller model"
+BEAMS, MAX_TOKENS = 5, 30
+KINDS = ("Blip2Processor", "Blip2ForConditionalGeneration")
+HINT = (
+    f"it takes a folder written by save_pretrained, or a hub id such as {DEFAULT_MODEL} (cached, or the hub in reach)"
+)
+SHORT = "captioner `blip2`: GPU memory ran short on a single clip; try caption.beams=1, caption.dtype=bfloat16 or a smaller model"
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The keyframes of a shot that decode, as the network takes them; at least one."""
+
+    positions: tuple[str, ...]
+    pixels_PCHW: torch.Tensor
 
 
 class Blip2:
-    """BLIP-2 on the GPU if there is one; at most `settings.batch` pictures at once, fewer once memory ran short.
+    """BLIP-2 on the GPU if there is one; batches of `settings.batch` shots, or of as many as fit; see `Batches`.
 
-    In float32 a text does not depend on its batch. In 16 bits rounding may differ with the batch and now and then tip
-    the choice between two near-equal words.
+    In float32 a text does not depend on its batch. In fewer bits rounding may differ with the batch and now and then
+    tip the choice between two near-equal words.
     """
 
     name = "blip2"
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "transformers": "transformers", "PIL": "Pillow"}
 
-    def __init__(self, settings: Writer) -> None:
-        import torch
-
+    def __init__(self, settings: Writer, loaded: tuple[Any, Any] | None = None) -> None:
+        """`loaded`: a processor and a network in memory, instead of the model that `settings` names."""
         self._settings = settings
-        self.batch = settings.batch or BATCH
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        auto = "bfloat16" if self._device == "cuda" else "float32"
-        self._dtype = getattr(torch, auto if settings.dtype == "auto" else settings.dtype)
+        self._device = device()
+        self._form = number_format(settings.dtype, setting="caption.dtype")
         where = settings.model or DEFAULT_MODEL
-        self._processor, network = _load(where, dtype=self._dtype)
-        self._network = network.to(self._device).eval()
+        self._processor, network = loaded or pretrained(
+            where, kinds=KINDS, form=self._form, setting="caption.model", hint=HINT
+        )
+        if network.config.image_token_index is None:
+            raise UsageError(f"caption.model = {where!r}: no BLIP-2, config.json has no image_token_index; {HINT}")
+        if self._processor.num_query_tokens is None:  # older checkpoints; a prompt then has no room for the picture
+            self._processor.num_query_tokens = network.config.num_query_tokens
+        self._network = network.to(self._device)
+        self._prompt = _prompt_tokens(self._processor, settings.prompt)
+        self._batches = Batches(fixed=settings.batch, device=self._device, memory_gb=settings.memory_gb, short=SHORT)
+        self.batch = self._batches.size
         # the hub's commit is the content's hash; a folder has none, so its own fingerprint stands in
         revision = getattr(network.config, "_commit_hash", None) or self.fingerprint(settings)
         self.model = f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
@@ -60,78 +84,60 @@ class Blip2:
         digits = files.digest(Path(where)) if Path(where).is_dir() else hashlib.sha256(where.encode()).hexdigest()
         return digits[:16]
 
-    def prepare(self, shot: Shot) -> Image.Image | None:
+    def prepare(self, shot: Shot) -> Pixels | None:
         """See `Captioner.prepare`."""
-        return _decode(shot.keyframes.get(self._settings.keyframe, b""))
+        wanted = IN_TIME if self._settings.keyframe == "all" else (self._settings.keyframe,)
+        decoded = {position: _decode(shot.keyframes.get(position, b"")) for position in wanted}
+        pictures = {position: picture for position, picture in decoded.items() if picture is not None}
+        if not pictures:
+            return None
+        inputs = self._processor(images=list(pictures.values()), return_tensors="pt")
+        return Pixels(tuple(pictures), inputs["pixel_values"].to(self._form.compute))
 
-    def write(self, prepared: Sequence[Image.Image | None]) -> list[Written]:
-        """See `Captioner.write`. Raises ResourceError if not even one picture fits into memory."""
-        pictures = [picture for picture in prepared if picture is not None]
-        written, self.batch = in_batches(self._write, items=pictures, size=self.batch, short=SHORT)
-        texts = iter(written)
-        return [Written({} if picture is None else {"short": next(texts)}) for picture in prepared]
+    def write(self, prepared: Sequence[Pixels | None]) -> list[Written]:
+        """See `Captioner.write`. Raises ResourceError if not even one shot fits into memory."""
+        texts = iter(self._batches.over([pixels for pixels in prepared if pixels is not None], self._texts))
+        self.batch = self._batches.size
+        return [Written({} if pixels is None else {"short": next(texts)}) for pixels in prepared]
 
-    def _write(self, pictures: Sequence[Image.Image]) -> list[str]:
-        """One forward pass: a text a picture."""
+    def _texts(self, shots: Sequence[Pixels]) -> list[str]:
+        """One forward pass: a text a shot."""
+        said = iter(self._say(shots))
+        by_position = [dict(zip(shot.positions, islice(said, len(shot.positions)), strict=True)) for shot in shots]
+        return [merged(texts, rule=self._settings.merge) for texts in by_position]
+
+    def _say(self, shots: Sequence[Pixels]) -> list[str]:
+        """A text a picture."""
         import torch
 
-        prompts = None if self._settings.prompt is None else [self._settings.prompt] * len(pictures)
-        inputs = self._processor(images=list(pictures), text=prompts, return_tensors="pt")
-        inputs = inputs.to(self._device, self._dtype)
+        pixels_PCHW = torch.cat([shot.pixels_PCHW for shot in shots])
+        if self._device == "cuda":
+            pixels_PCHW = pixels_PCHW.pin_memory().to(self._device, non_blocking=True)
+        prompt = {name: ids_1T.repeat(len(pixels_PCHW), 1) for name, ids_1T in self._prompt.items()}
         with torch.inference_mode():
-            tokens_BT = self._network.generate(
-                **inputs,
+            tokens_PT = self._network.generate(
+                pixel_values=pixels_PCHW,
+                **{name: ids_PT.to(self._device) for name, ids_PT in prompt.items()},
                 do_sample=False,
                 num_beams=self._settings.beams or BEAMS,
                 max_new_tokens=self._settings.max_tokens or MAX_TOKENS,
-            )
-        if prompts:  # a decoder-only language model repeats what it continues
-            length = inputs["input_ids"].shape[1]
-            if torch.equal(tokens_BT[:, :length], inputs["input_ids"]):
-                tokens_BT = tokens_BT[:, length:]
-        texts = self._processor.batch_decode(tokens_BT, skip_special_tokens=True)
+            ).cpu()
+        if prompt:  # a decoder-only language model repeats what it continues
+            length = prompt["input_ids"].shape[1]
+            if torch.equal(tokens_PT[:, :length], prompt["input_ids"]):
+                tokens_PT = tokens_PT[:, length:]
+        texts = self._processor.batch_decode(tokens_PT, skip_special_tokens=True)
         return [clean(text, lower_case=self._settings.lower_case) for text in texts]
 
 
-def _load(where: str, *, dtype: Any) -> tuple[Any, Any]:  # Any: a torch.dtype; see `_read`
-    """Processor and network from a hub id or a local folder. Raises UsageError if they are not a complete BLIP-2."""
-    from huggingface_hub import hf_hub_download
-    from safetensors import SafetensorError
+def _prompt_tokens(processor: Any, prompt: str | None) -> dict[str, torch.Tensor]:
+    """The prompt's ids and mask, (1, T), behind room for what is seen of a picture; nothing if there is no prompt."""
+    from PIL import Image
 
-    hint = f"it takes a folder written by save_pretrained, or a hub id such as {DEFAULT_MODEL} (cached, or the hub in reach)"
-    if where.startswith(("/", ".", "~")) and not Path(where).is_dir():
-        raise UsageError(f"caption.model = {where!r}: no such folder; {hint}")
-    try:
-        try:
-            processor, network, missing = _read(where, dtype=dtype, local=True)
-        except OSError:
-            if Path(where).is_dir():
-                raise
-            hf_hub_download(
-                where, "config.json"
-            )  # one small file first: without a network each try takes half a minute
-            processor, network, missing = _read(where, dtype=dtype, local=False)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"caption.model = {where!r}: cannot be loaded ({first}); {hint}") from error
-    if missing or network.config.image_token_index is None:
-        lack = next(iter(sorted(missing)), "image_token_index in config.json")
-        raise UsageError(f"caption.model = {where!r}: no complete BLIP-2, {lack} is missing; {hint}")
-    if processor.num_query_tokens is None:  # older checkpoints; without it a prompt has no room for the picture
-        processor.num_query_tokens = network.config.num_query_tokens
-    return processor, network
-
-
-def _read(where: str, *, dtype: Any, local: bool) -> tuple[Any, Any, set[str]]:  # Any: transformers hardly types them
-    """Processor, network, and names of weights that the files lack; `local`: from folder or cache, the hub unasked."""
-    from transformers import Blip2ForConditionalGeneration, Blip2Processor
-
-    processor = Blip2Processor.from_pretrained(where, local_files_only=local)
-    loaded: Any = Blip2ForConditionalGeneration.from_pretrained(
-        where, dtype=dtype, local_files_only=local, output_loading_info=True
-    )
-    network, report = loaded  # typed as the network alone, but with loading info it is this pair
-    return processor, network, set(report["missing_keys"])
+    if prompt is None:
+        return {}
+    inputs = processor(images=Image.new("RGB", (32, 32)), text=prompt, return_tensors="pt")
+    return {name: inputs[name] for name in ("input_ids", "attention_mask")}
 
 
 def _decode(jpeg: bytes) -> Image.Image | None:

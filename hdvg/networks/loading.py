@@ -1,0 +1,97 @@
+"""Networks of transformers from a hub id or a local folder, in the number format that was asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hdvg.errors import UsageError
+
+LOCAL = ("/", ".", "~")
+"""What a path begins with and a hub id does not."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How numbers are held: `compute`, a torch.dtype, for all that moves, and weights of 8 bits if `int8`."""
+
+    compute: Any
+    int8: bool
+
+
+def device() -> str:
+    """`cuda` if there is a GPU, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def number_format(dtype: str, *, setting: str) -> Format:
+    """What `auto`, `int8` or the name of a torch.dtype stands for here. Raises UsageError if int8 lacks its package."""
+    import torch
+
+    auto = torch.bfloat16 if device() == "cuda" else torch.float32
+    if dtype == "int8" and importlib.util.find_spec("torchao") is None:
+        raise UsageError(f"{setting} = 'int8' needs torchao: pip install torchao; or set {setting} = 'auto'")
+    return Format(auto if dtype in {"auto", "int8"} else getattr(torch, dtype), dtype == "int8")
+
+
+def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str, hint: str) -> tuple[Any, Any]:
+    """Processor and network, on the CPU, in evaluation mode; `kinds`: their classes in transformers.
+
+    A folder or what is cached is taken as it is; only a hub id that is not cached asks the hub. Raises UsageError,
+    which names `setting` and ends in `hint`, if they cannot be loaded or lack weights (which would be random ones).
+    """
+    from safetensors import SafetensorError
+
+    if where.startswith(LOCAL) and not Path(where).is_dir():
+        raise UsageError(f"{setting} = {where!r}: no such folder; {hint}")
+    try:
+        processor, network, missing = _read(where, kinds=kinds, form=form)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{setting} = {where!r}: cannot be loaded ({first}); {hint}") from error
+    if missing:
+        raise UsageError(f"{setting} = {where!r}: not complete, {min(missing)} is missing; {hint}")
+    return processor, network.eval()
+
+
+def _read(where: str, *, kinds: tuple[str, str], form: Format) -> tuple[Any, Any, set[str]]:
+    """From the folder or the cache, else from the hub."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return _from(where, kinds=kinds, form=form, local=True)
+    except OSError:
+        if Path(where).is_dir():
+            raise
+    hf_hub_download(where, "config.json")  # one small file first: without a network each try takes half a minute
+    return _from(where, kinds=kinds, form=form, local=False)
+
+
+def _from(where: str, *, kinds: tuple[str, str], form: Format, local: bool) -> tuple[Any, Any, set[str]]:
+    """Processor, network, and names of weights that the files lack; `local`: the hub unasked."""
+    import transformers
+
+    processor_kind, network_kind = (getattr(transformers, kind) for kind in kinds)
+    processor = processor_kind.from_pretrained(where, local_files_only=local)
+    network, report = network_kind.from_pretrained(
+        where,
+        dtype=form.compute,
+        local_files_only=local,
+        output_loading_info=True,
+        quantization_config=_eight_bits() if form.int8 else None,
+    )
+    return processor, network, set(report["missing_keys"])
+
+
+def _eight_bits() -> Any:  # Any: transformers hardly types it
+    """Weights of linear layers as 8-bit integers with a scale a row; what is multiplied with them stays as it is."""
+    from transformers import TorchAoConfig
+
+    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of kernels for other GPUs
+    return TorchAoConfig(importlib.import_module("torchao.quantization").Int8WeightOnlyConfig())
