@@ -20,7 +20,7 @@ from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.batches import Batches
-from hdvg.networks.loading import device, number_format, pretrained
+from hdvg.networks.loading import device, named, number_format, pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +70,7 @@ class Blip2:
         self._prompt = _prompt_tokens(self._processor, settings.prompt)
         self._batches = Batches(fixed=settings.batch, device=self._device, memory_gb=settings.memory_gb, short=SHORT)
         self.batch = self._batches.size
-        # the hub's commit is the content's hash; a folder has none, so its own fingerprint stands in
-        revision = getattr(network.config, "_commit_hash", None) or self.fingerprint(settings)
-        self.model = f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
+        self.model = named(where, network, digits=self.fingerprint(settings))
 
     @staticmethod
     def fingerprint(settings: Writer) -> str:

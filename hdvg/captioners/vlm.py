@@ -10,40 +10,34 @@ from typing import ClassVar
 
 from hdvg.captioners import Shot, Written, clean, prompting
 from hdvg.captioning import Writer
-from hdvg.errors import UsageError
 from hdvg.networks import chat, files
-from hdvg.networks.batches import in_batches
+from hdvg.networks.batches import Batches
+from hdvg.networks.loading import device, named, number_format
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
-BATCH, BEAMS, MAX_TOKENS = 8, 1, 200
+BEAMS, MAX_TOKENS = 1, 200
 SHORT = "captioner `vlm`: GPU memory ran short on a single clip; try caption.keyframe, caption.dtype or a smaller model"
 
 
 class Vlm:
-    """A vision-language model on the GPU if there is one; at most `settings.batch` clips at once, fewer once memory ran short.
+    """A vision-language model on the GPU if there is one; batches of `settings.batch` clips, or of as many as fit; see `Batches`.
 
-    In float32 a text does not depend on its batch; in 16 bits rounding may now and then tip the choice of a word.
+    In float32 a text does not depend on its batch; in fewer bits rounding may now and then tip the choice of a word.
     """
 
     name = "vlm"
     needs: ClassVar[Mapping[str, str]] = {"torch": "PyTorch", "transformers": "transformers", "PIL": "Pillow"}
 
     def __init__(self, settings: Writer) -> None:
-        import torch
-
-        if settings.dtype == "int8":
-            raise UsageError("caption.dtype = 'int8': captioner `vlm` takes auto, float32, bfloat16, float16")
         self._settings = settings
-        self.batch = settings.batch or BATCH
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        auto = "bfloat16" if self._device == "cuda" else "float32"
-        self._dtype = getattr(torch, auto if settings.dtype == "auto" else settings.dtype)
+        self._device = device()
+        self._form = number_format(settings.dtype, setting="caption.dtype")
         where = settings.model or DEFAULT_MODEL
-        self._processor, network = chat.load(where, dtype=self._dtype)
-        self._network = network.to(self._device).eval()
-        # the hub's commit is the content's hash; a folder has none, so its own fingerprint stands in
-        revision = getattr(network.config, "_commit_hash", None) or self.fingerprint(settings)
-        self.model = f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
+        self._processor, network = chat.load(where, form=self._form)
+        self._network = network.to(self._device)
+        self._batches = Batches(fixed=settings.batch, device=self._device, memory_gb=settings.memory_gb, short=SHORT)
+        self.batch = self._batches.size
+        self.model = named(where, network, digits=self.fingerprint(settings))
 
     @staticmethod
     def fingerprint(settings: Writer) -> str:
@@ -66,8 +60,8 @@ class Vlm:
         texts: dict[int, dict[str, str]] = {}
         for places in groups.values():
             alike = [inputs for place in places if (inputs := prepared[place]) is not None]
-            written, self.batch = in_batches(self._write, items=alike, size=self.batch, short=SHORT)
-            texts |= zip(places, written, strict=True)
+            texts |= zip(places, self._batches.over(alike, self._write), strict=True)
+        self.batch = self._batches.size
         return [Written(texts.get(place, {})) for place in range(len(prepared))]
 
     def _write(self, several: Sequence[chat.Inputs]) -> list[dict[str, str]]:
@@ -76,7 +70,8 @@ class Vlm:
 
         batch = {name: tensor.to(self._device) for name, tensor in chat.merged(several).items()}
         batch = {
-            name: tensor.to(self._dtype) if tensor.is_floating_point() else tensor for name, tensor in batch.items()
+            name: tensor.to(self._form.compute) if tensor.is_floating_point() else tensor
+            for name, tensor in batch.items()
         }
         with torch.inference_mode():
             tokens_BT = self._network.generate(

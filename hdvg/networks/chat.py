@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hdvg.errors import UsageError
+from hdvg.networks.loading import Format, pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -15,35 +15,13 @@ if TYPE_CHECKING:
 Inputs = Mapping[str, "torch.Tensor"]
 """What a processor made of one clip's pictures and the question about them; `input_ids` (1, tokens) among it."""
 
+KINDS = ("AutoProcessor", "AutoModelForImageTextToText")
 HINT = "it takes a folder written by save_pretrained, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct (cached, or the hub in reach)"
 
 
-def load(where: str, *, dtype: Any) -> tuple[Any, Any]:  # Any: a torch.dtype; transformers hardly types the others
-    """Processor and network from a hub id or a local folder, on the CPU; code that comes with a model never runs.
-
-    Raises UsageError if they cannot be loaded, lack weights, or were not made to be asked in a chat.
-    """
-    from huggingface_hub import hf_hub_download
-    from safetensors import SafetensorError
-
-    here = Path(where).is_dir()
-    if where.startswith(("/", ".", "~")) and not here:
-        raise UsageError(f"caption.model = {where!r}: no such folder; {HINT}")
-    try:
-        try:
-            processor, network, missing = _read(where, dtype=dtype, local=True)
-        except OSError:
-            if here:
-                raise
-            hf_hub_download(where, "config.json")  # a small file first: without a network each try takes long
-            processor, network, missing = _read(where, dtype=dtype, local=False)
-    except (
-        *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError, SafetensorError),
-    ) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"caption.model = {where!r}: cannot be loaded ({first}); {HINT}") from error
-    if missing:
-        raise UsageError(f"caption.model = {where!r}: incomplete, {min(missing)} is missing; {HINT}")
+def load(where: str, *, form: Format) -> tuple[Any, Any]:  # Any: transformers hardly types them
+    """Processor and network of `pretrained`. Raises UsageError as it does, or if they were not made to be asked in a chat."""
+    processor, network = pretrained(where, kinds=KINDS, form=form, setting="caption.model", hint=HINT)
     _check(processor, where)
     return processor, network
 
@@ -101,40 +79,3 @@ def _check(processor: Any, where: str) -> None:
         raise UsageError(f"caption.model = {where!r}: cannot be asked about a picture ({error}); {HINT}") from error
     if all(tensor.shape == made["input_ids"].shape for tensor in made.values()):
         raise UsageError(f"caption.model = {where!r}: its chat template has no place for pictures; {HINT}")
-
-
-def _read(where: str, *, dtype: Any, local: bool) -> tuple[Any, Any, set[str]]:
-    """Processor, network, and names of weights that the files lack; `local`: from folder or cache, the hub unasked."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-    from transformers.utils.import_utils import is_torchvision_available
-
-    read: Any = AutoProcessor.from_pretrained  # untyped there
-    kind: Any = PROCESSOR_MAPPING.get(type(AutoConfig.from_pretrained(where, local_files_only=local)), None)
-    if kind is not None and "video_processor" in kind.get_attributes() and not is_torchvision_available():
-        processor = _for_pictures(kind, where, local=local)
-    else:
-        processor = read(where, local_files_only=local)
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        where, dtype=dtype, local_files_only=local, output_loading_info=True
-    )
-    network, report = loaded  # typed as the network alone, but with loading info it is this pair
-    return processor, network, set(report["missing_keys"])
-
-
-def _for_pictures(kind: Any, where: str, *, local: bool) -> Any:
-    """A processor of class `kind` without its part for videos, which needs torchvision: we show pictures only."""
-    from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
-
-    loaders: dict[str, Any] = {
-        "tokenizer": AutoTokenizer,
-        "image_processor": AutoImageProcessor,
-        "feature_extractor": AutoFeatureExtractor,
-    }
-    still: Any = type(kind.__name__, (kind,), {"check_argument_for_proper_class": lambda self, name, part: None})
-    parts = [
-        None if name == "video_processor" else loaders[name].from_pretrained(where, local_files_only=local)
-        for name in still.get_attributes()
-    ]
-    values, _ = still.get_processor_dict(where, local_files_only=local)
-    return still.from_args_and_dict(parts, values)

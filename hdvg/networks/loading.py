@@ -14,6 +14,9 @@ from hdvg.errors import UsageError
 LOCAL = ("/", ".", "~")
 """What a path begins with and a hub id does not."""
 
+UNFIT = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
+"""What transformers raises where files are no model, or need a package that is absent."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -40,11 +43,18 @@ def number_format(dtype: str, *, setting: str) -> Format:
     return Format(auto if dtype in {"auto", "int8"} else getattr(torch, dtype), dtype == "int8")
 
 
+def named(where: str, network: Any, *, digits: str) -> str:
+    """How a model stands in a row: its folder or hub id, and 8 digits of the hub's commit, or of `digits` if it has none."""
+    revision = getattr(network.config, "_commit_hash", None) or digits
+    return f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
+
+
 def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str, hint: str) -> tuple[Any, Any]:
     """Processor and network, on the CPU, in evaluation mode; `kinds`: their classes in transformers.
 
-    A folder or what is cached is taken as it is; only a hub id that is not cached asks the hub. Raises UsageError,
-    which names `setting` and ends in `hint`, if they cannot be loaded or lack weights (which would be random ones).
+    Code that comes with a model never runs. A folder or what is cached is taken as it is; only a hub id that is not
+    cached asks the hub. Raises UsageError, which names `setting` and ends in `hint`, if they cannot be loaded or lack
+    weights (which would be random ones).
     """
     from safetensors import SafetensorError
 
@@ -52,7 +62,7 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
         raise UsageError(f"{setting} = {where!r}: no such folder; {hint}")
     try:
         processor, network, missing = _read(where, kinds=kinds, form=form)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (*UNFIT, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{setting} = {where!r}: cannot be loaded ({first}); {hint}") from error
     if missing:
@@ -77,9 +87,8 @@ def _from(where: str, *, kinds: tuple[str, str], form: Format, local: bool) -> t
     """Processor, network, and names of weights that the files lack; `local`: the hub unasked."""
     import transformers
 
-    processor_kind, network_kind = (getattr(transformers, kind) for kind in kinds)
-    processor = processor_kind.from_pretrained(where, local_files_only=local)
-    network, report = network_kind.from_pretrained(
+    processor = _processor(where, kind=kinds[0], local=local)
+    network, report = getattr(transformers, kinds[1]).from_pretrained(
         where,
         dtype=form.compute,
         local_files_only=local,
@@ -87,6 +96,29 @@ def _from(where: str, *, kinds: tuple[str, str], form: Format, local: bool) -> t
         quantization_config=_eight_bits() if form.int8 else None,
     )
     return processor, network, set(report["missing_keys"])
+
+
+def _processor(where: str, *, kind: str, local: bool) -> Any:
+    """Without torchvision, which a part for videos needs, one without that part: we show pictures only."""
+    import transformers
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+    from transformers.utils.import_utils import is_torchvision_available
+
+    own: Any = PROCESSOR_MAPPING.get(type(transformers.AutoConfig.from_pretrained(where, local_files_only=local)), None)
+    if own is None or "video_processor" not in own.get_attributes() or is_torchvision_available():
+        return getattr(transformers, kind).from_pretrained(where, local_files_only=local)
+    loaders: dict[str, Any] = {
+        "tokenizer": transformers.AutoTokenizer,
+        "image_processor": transformers.AutoImageProcessor,
+        "feature_extractor": transformers.AutoFeatureExtractor,
+    }
+    still: Any = type(own.__name__, (own,), {"check_argument_for_proper_class": lambda self, name, part: None})
+    parts = [
+        None if name == "video_processor" else loaders[name].from_pretrained(where, local_files_only=local)
+        for name in still.get_attributes()
+    ]
+    values, _ = still.get_processor_dict(where, local_files_only=local)
+    return still.from_args_and_dict(parts, values)
 
 
 def _eight_bits() -> Any:  # Any: transformers hardly types it

@@ -21,7 +21,7 @@ from hdvg.captioning import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import CAP, FREE_SHARE, LONGEST_S, Batches
 from hdvg.networks.memory import ProcessMemory, memory_of
-from tests.tools import need
+from tests.tools import eight_bits, need
 
 MB = 10**6
 
@@ -108,14 +108,6 @@ def test_merging_follows_its_rule(first: str, middle: str, last: str, central: s
 
 
 # --- numbers
-
-
-def eight_bits(network: torch.nn.Module) -> None:
-    """Every linear layer's weights rounded to 255 steps a row; what transformers leaves alone is left alone."""
-    for name, layer in network.named_modules():
-        if isinstance(layer, torch.nn.Linear) and not name.startswith("qformer") and not name.endswith("lm_head"):
-            step_K1 = layer.weight.data.abs().amax(1, keepdim=True) / 127.5
-            layer.weight.data = (layer.weight.data / step_K1).round().clamp(-128, 127) * step_K1
 
 
 def test_weights_of_8_bits_say_what_rounded_weights_say(tiny_blip2: Path) -> None:

@@ -21,6 +21,9 @@ from hdvg.captioners.vlm import Vlm
 from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import chat
+from hdvg.networks.loading import Format
+from hdvg.networks.memory import memory_of
+from tests.tools import eight_bits, need
 from tests.vlms import MAKERS, make
 
 TOKENS = 8
@@ -59,10 +62,16 @@ def shots(count: int = 6) -> list[Shot]:
     return made
 
 
-def plain(folder: Path, pictures: Sequence[bytes | Image.Image], question: str) -> str:
-    """The slow reference: transformers on one clip; the text after the question."""
-    processor, network = chat.load(str(folder), dtype=torch.float32)
-    network.eval()
+def plain(
+    folder: Path,
+    pictures: Sequence[bytes | Image.Image],
+    question: str,
+    *,
+    change: Callable[[torch.nn.Module], None] = lambda _: None,
+) -> str:
+    """The slow reference: transformers on one clip; the text after the question. `change` is done to the network before."""
+    processor, network = chat.load(str(folder), form=Format(torch.float32, int8=False))
+    change(network)
     opened = [one if isinstance(one, Image.Image) else Image.open(BytesIO(one)).convert("RGB") for one in pictures]
     mark = "<|vision_start|><|image_pad|><|vision_end|>" if "qwen" in folder.name else "<image>"
     inputs = processor(text=[f"{mark * len(opened)}{question} Answer:"], images=[opened], return_tensors="pt")
@@ -184,8 +193,29 @@ def test_models_that_cannot_be_asked_are_refused(tiny: Callable[[str], Path], tm
     (silent / "chat_template.jinja").unlink()
     with pytest.raises(UsageError, match="has no chat template"):
         Vlm(Writer(captioner="vlm", model=str(silent)))
-    with pytest.raises(UsageError, match="int8"):
-        Vlm(settings(tiny("llava"), dtype="int8"))
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_weights_of_8_bits_say_what_rounded_weights_say(family: str, tiny: Callable[[str], Path]) -> None:
+    need("torchao")
+    some, folder = shots(), tiny(family)
+
+    def expected(change: Callable[[torch.nn.Module], None]) -> list[dict[str, str]]:
+        said = [prompting.read(plain(folder, [shot.keyframes["middle"]], "what?", change=change)) for shot in some]
+        return [{kind: clean(text, lower_case=True) for kind, text in texts.items()} for texts in said]
+
+    rounded = expected(eight_bits)
+    assert answers(Vlm(settings(folder, prompt="what?", dtype="int8", batch=3)), some) == rounded
+    assert rounded != expected(lambda _: None)
+
+
+@pytest.mark.skipif(memory_of("cpu") is None, reason="needs Linux's /proc/self/clear_refs")
+def test_batch_grows_by_itself_and_changes_no_text(tiny: Callable[[str], Path]) -> None:
+    found, some = Vlm(settings(tiny("llava"), memory_gb=4.0)), shots(20)
+    assert found.batch == 1
+    texts = [text for start in range(0, 20, 10) for text in answers(found, some[start : start + 10])]
+    assert texts == answers(Vlm(settings(tiny("llava"), batch=1)), some)
+    assert found.batch > 2
 
 
 def test_fingerprint_follows_the_weights(tiny: Callable[[str], Path], tmp_path: Path) -> None:
