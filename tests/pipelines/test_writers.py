@@ -139,6 +139,22 @@ def test_copies_are_counted_over_clips(written):
     assert ask(written, "select caption_copies, count(*) from measures group by all order by all") == [(1, 2), (2, 2)]
 
 
+def test_copies_are_of_the_texts_that_stand_for_clips(written):
+    titled = recipe({"captioner": "tags", "also": {"title": {"captioner": "title"}}})
+    told(written, titled, "caption-title", [text(0, TEXTS[0], "title"), text(2, TEXTS[1], "title")])
+    assert ask(written, "select caption_copies, count(*) from measures group by all order by all") == [(1, 2), (2, 2)]
+
+
+def test_clip_that_breaks_a_rule_on_captions_is_still_cut_and_measured(clips):
+    short = recipe({"captioner": "tags"}, {"long": "caption_words >= 50"})
+    told(clips, short, "caption", [text(clip, said) for clip, said in enumerate(TEXTS)])
+    assert ask(clips, "select count(*) from pending where stage = 'cut'") == [(4,)]
+    assert ask(clips, "select count(*) from needed") == [(4,)]
+    told(clips, recipe(TWO.caption.model_dump(), short.keep), "cut", [])
+    waiting = ask(clips, "select stage, count(*) from pending group by all order by all")
+    assert waiting == [("cut", 4), ("semantics", 4)]
+
+
 def test_rule_on_captions_is_open_until_they_are_written_and_holds_nothing_back_before(clips):
     rules = {"fits": "caption_similarity >= 0.5", "long": "caption_words >= 5"}
     made = recipe({"captioner": "tags"}, rules)
