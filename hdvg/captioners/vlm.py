@@ -13,6 +13,7 @@ from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import chat, files
 from hdvg.networks.batches import in_batches
+from hdvg.networks.loading import check_there
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 BATCH, BEAMS, MAX_TOKENS = 8, 1, 200
@@ -49,6 +50,7 @@ class Vlm:
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`; our own question counts too, and a hub id stands for itself."""
         where = settings.model or DEFAULT_MODEL
+        check_there(where, setting="caption.model", hint=chat.HINT)
         content = files.digest(Path(where)) if Path(where).is_dir() else where
         return hashlib.sha256(f"{content}\0{prompting.PROMPT}".encode()).hexdigest()[:16]
 

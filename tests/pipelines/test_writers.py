@@ -10,6 +10,7 @@ import pytest
 
 from hdvg.config import Recipe, parse_recipe
 from hdvg.dataset import Dataset
+from hdvg.errors import UsageError
 from hdvg.settings import make_plan
 from hdvg.status import status
 from hdvg.store import Store
@@ -153,6 +154,17 @@ def test_clip_that_breaks_a_rule_on_captions_is_still_cut_and_measured(clips):
     told(clips, recipe(TWO.caption.model_dump(), short.keep), "cut", [])
     waiting = ask(clips, "select stage, count(*) from pending group by all order by all")
     assert waiting == [("cut", 4), ("semantics", 4)]
+
+
+@pytest.mark.parametrize(("model", "said"), [("absent", "no such folder"), ("", "holds no config.json")])
+def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, tmp_path, model, said):
+    need("transformers", "PIL")
+    (tmp_path / "empty").mkdir()
+    before = (written / "dataset.toml").read_bytes()
+    odd = {"captioner": "blip2", "model": str(tmp_path / "empty" / model)}
+    with pytest.raises(UsageError, match=f"caption.also.odd: caption.model = .*{said}.*--set caption.also.odd=null"):
+        go(written, recipe({"captioner": "tags", "also": {"odd": odd}}))
+    assert (written / "dataset.toml").read_bytes() == before
 
 
 def test_rule_on_captions_is_open_until_they_are_written_and_holds_nothing_back_before(clips):
