@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hdvg.errors import UsageError
+from hdvg.errors import ResourceError, UsageError
 from hdvg.rules import Rule, parse_rule
 from hdvg.sections import Settings, Share
 from schemas.captions import BEST_BY, KINDS
@@ -36,14 +36,14 @@ def step_and_writer(stage: str) -> tuple[str, str]:
 
 @contextmanager
 def told_of(writer: str) -> Iterator[None]:
-    """What is wrong with a further writer's settings is told with its name, and how to do without it."""
+    """What stops a further writer, of its settings or its server, is told with its name, and how to do without it."""
     try:
         yield
-    except UsageError as error:
+    except (UsageError, ResourceError) as error:
         if writer == MAIN:
             raise
         also = f"caption.also.{writer}"
-        raise UsageError(f"{also}: {error}; `--set {also}=null` takes this writer away") from error
+        raise type(error)(f"{also}: {error}; `--set {also}=null` takes this writer away") from error
 
 
 class Endpoint(Settings):

@@ -219,7 +219,7 @@ def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:
     """The units with pending work at these stages, each from its first such stage on."""
     with dataset.manifest() as manifest:
-        manifest.hold("videos")
+        manifest.hold("videos", "checked")  # every stage asks for both
         rows = manifest.rows(
             "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
             "where w.old_status is null or w.old_status = 'retry' "

@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvg.captioning import told_of
 from hdvg.config import Recipe, parse_recipe
 from hdvg.dataset import Dataset
-from hdvg.errors import UsageError
+from hdvg.errors import ResourceError, UsageError
 from hdvg.settings import make_plan
 from hdvg.status import status
 from hdvg.store import Store
@@ -165,6 +166,17 @@ def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, t
     with pytest.raises(UsageError, match=f"caption.also.odd: caption.model = .*{said}.*--set caption.also.odd=null"):
         go(written, recipe({"captioner": "tags", "also": {"odd": odd}}))
     assert (written / "dataset.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", [UsageError, ResourceError])
+def test_what_stops_a_writer_names_it_and_stays_of_its_kind(kind):
+    with (
+        pytest.raises(kind, match="^caption.also.deaf: no answer; `--set caption.also.deaf=null` takes"),
+        told_of("deaf"),
+    ):
+        raise kind("no answer")
+    with pytest.raises(kind, match="^no answer$"), told_of("main"):
+        raise kind("no answer")
 
 
 def test_rule_on_captions_is_open_until_they_are_written_and_holds_nothing_back_before(clips):
