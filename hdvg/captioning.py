@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hdvg.errors import ResourceError, UsageError
 from hdvg.rules import Rule, parse_rule
 from hdvg.sections import Settings, Share
 from schemas.captions import BEST_BY, KINDS
@@ -29,6 +32,18 @@ def step_and_writer(stage: str) -> tuple[str, str]:
     """What `stage_of` made a stage's name of."""
     step, _, writer = stage.partition("-")
     return step, writer or MAIN
+
+
+@contextmanager
+def told_of(writer: str) -> Iterator[None]:
+    """What stops a further writer, of its settings or its server, is told with its name, and how to do without it."""
+    try:
+        yield
+    except (UsageError, ResourceError) as error:
+        if writer == MAIN:
+            raise
+        also = f"caption.also.{writer}"
+        raise type(error)(f"{also}: {error}; `--set {also}=null` takes this writer away") from error
 
 
 class Endpoint(Settings):

@@ -16,8 +16,11 @@ DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})
 """Of what texts are chosen by, what is better the larger it is; of the others less is better."""
 
 
-def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
-    """The parts of schemas/manifest.sql that depend on the plan's writers; `files` tells a stage's parts."""
+def caption_sql(plan: Plan, files: Callable[[str], str], *, only: str | None = None) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that depend on the plan's writers; `files` tells a stage's parts.
+
+    With `only`, no other stage's items are wanted.
+    """
     caption = plan.recipe.caption
     sound = (
         f"words >= {caption.min_words} and repeated_trigrams <= {caption.max_repeated_trigrams!r} "
@@ -33,7 +36,7 @@ def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
         "kind_weight": f"case kind {weights} end::double",
         "kind_place": f"list_position({list(KINDS)}, kind)",
         "caption_columns": ", ".join(f"checked.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
-        "caption_wanted": "".join(_wanted(plan)),
+        "caption_wanted": "".join(sql for stage, sql in _wanted(plan) if only in {None, stage}),
     }
 
 
@@ -56,16 +59,16 @@ def _nulls(schema: Iterable[pa.Field]) -> Iterable[str]:
     yield from (f"null::{SQL_TYPES[field.type]} as {field.name}" for field in schema)
 
 
-def _wanted(plan: Plan) -> Iterable[str]:
-    """SQL, for each writer: the clips it is to write for, then its texts that are to be matched."""
+def _wanted(plan: Plan) -> Iterable[tuple[str, str]]:
+    """Stage and SQL, for each writer: the clips it is to write for, then its texts that are to be matched."""
     due = plan.verdicts.before_captions()
     for writer, settings in plan.recipe.caption.writers.items():
         where = _condition(writer, settings)
-        yield _last_words(plan, CAPTION, writer, f"select video_id, clip_id from measured where {due} and {where}")
+        yield _last_words(CAPTION, writer, f"select video_id, clip_id from measured where {due} and {where}")
         if stage_of(MATCH, writer) in plan.writing:
             written = f"select distinct video_id, clip_id from captioned where status = 'ok' and writer = '{writer}'"
             ready = f"select video_id, clip_id from measured where {due} and semantics_status is not null"
-            yield _last_words(plan, MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
+            yield _last_words(MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
 
 
 def _condition(writer: str, settings: Writer) -> str:
@@ -75,12 +78,13 @@ def _condition(writer: str, settings: Writer) -> str:
     return f"({settings.condition.sql({})} or clip_id in (select clip_id from captioned where writer = '{writer}'))"
 
 
-def _last_words(plan: Plan, step: str, writer: str, clips: str) -> str:
-    """SQL: the last word of a writer's step on each of the `clips`."""
+def _last_words(step: str, writer: str, clips: str) -> tuple[str, str]:
+    """Stage and SQL: the last word of a writer's step on each of the `clips`."""
     view = {CAPTION: "captioned", MATCH: "matched"}[step]
     words = ", ".join(f"any_value({name}) as {name}" for name in ("status", "reason", "attempt"))
-    return (
-        f"\nunion all by name\nselect '{stage_of(step, writer)}' as stage, clip_id as key, video_id, "
+    stage = stage_of(step, writer)
+    return stage, (
+        f"\nunion all by name\nselect '{stage}' as stage, clip_id as key, video_id, "
         f"r.status as old_status, r.reason as old_reason, r.attempt\nfrom ({clips})\n"
         f"left join (select video_id, clip_id, {words} from {view} where writer = '{writer}' group by all) r "
         "using (video_id, clip_id)"

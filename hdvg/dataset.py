@@ -66,7 +66,7 @@ class Dataset:
         self.store.replace("manifest.sql", views_sql(self.plan))
 
     def manifest(self, *, unit: str | None = None, stage: str | None = None) -> Manifest:
-        """The dataset's views, or one unit's; with a `stage`, also what its job has done of the unit so far."""
+        """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
         return Manifest(self.root, self.plan, unit=unit, stage=stage)
 
     def accept(self, links: str) -> Accepted:

@@ -28,19 +28,16 @@ VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failu
 def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, stage: str | None = None) -> str:
     """The statements that make the views.
 
-    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files, of which a
-    `stage` may have pieces.
+    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files; `stage`
+    narrows `wanted` to it: DuckDB plans what is joined to the views, and that takes longer than a unit's rows.
     """
-    doing = stage
     prefix = "" if root is None else f"{no_glob(str(root))}/"
 
     def files(stage: str) -> str:
         if root is None or unit is None or stage == POOL:
             return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
-        prefix_of_unit = f"{unit}-{plan.fingerprints[stage]}"
-        found = sorted((root / "parts" / stage).glob(f"{prefix_of_unit}-*.parquet"))
-        found += piece_paths(root / "parts" / stage, prefix_of_unit) if stage == doing else []
+        found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
     template = string.Template(
@@ -51,8 +48,8 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
-        **caption_sql(plan, files),
-        **_keyframe_sql(plan, files),
+        **caption_sql(plan, files, only=stage),
+        **_keyframe_sql(plan, files, only=stage),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
@@ -67,8 +64,11 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
     )
 
 
-def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
-    """The parts of the views that depend on which keyframe measures there are; one never taken has columns of nulls."""
+def _keyframe_sql(plan: Plan, files: Callable[[str], str], *, only: str | None) -> dict[str, str]:
+    """The parts of the views that depend on which keyframe measures there are; one never taken has columns of nulls.
+
+    With `only`, no other stage's items are wanted.
+    """
     views, columns, joins, wanted, failures = [], [], [], [], []
     for name, fields in KEYFRAME_MEASURED.items():
         if name in plan.fingerprints:
@@ -85,18 +85,18 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     for name in plan.measures:
         open_to_all = plan.recipe.measure.all
         passes = "true" if open_to_all else f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"
-        wanted.append(
+        wanted += [
             f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
             f"from (select video_id, clip_id from measured where {passes})\n"
             f"left join (select video_id, clip_id, status, reason, attempt from {name}_rows) r using (video_id, clip_id)\n"
             "union all by name\n"
-        )
+        ] * (only in {None, name})
         failures.append(
             f"\nunion all by name\nselect r.clip_id as key, '{name}' as stage, r.status, r.reason, r.detail, r.attempt, "
             f"v.source, video_id\nfrom {name}_rows r join videos v using (video_id) "
             "where r.status <> 'ok' and v.status = 'ok'"
         )
-    if plan.needs_pool:
+    if plan.needs_pool and only is None:
         wanted.append(
             "select 'pool' as stage, clip_id as key, video_id, pool_status as old_status, null::varchar as old_reason, "
             f"null::bigint as attempt\nfrom measured where {plan.verdicts.in_pool()}\nunion all by name\n"
@@ -174,11 +174,6 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
 def newest_generation(paths: Iterable[Path]) -> int:
     """The highest generation among a unit's part files, -1 if there is none."""
     return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
-
-
-def piece_paths(folder: Path, prefix: str) -> list[Path]:
-    """The pieces of a unit's part in a stage's folder: what its job has done so far."""
-    return sorted((folder / "pieces").glob(f"{prefix}-*.parquet"))
 
 
 def no_glob(path: str) -> str:

@@ -207,7 +207,7 @@ class Verdicts:
     def home(self, rule: Rule) -> int:
         """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool, one
         more for captions."""
-        if not rule.homes.isdisjoint(CAPTION_STAGES):
+        if self._is_on_captions(rule):
             return len(self.measures) + 1
         if rule.quantiles or not rule.homes <= {SPLIT, *self.measures}:
             return len(self.measures)
@@ -219,11 +219,13 @@ class Verdicts:
         return self._all([rule for rule in self.rules if self.home(rule) < place])
 
     def may_pass(self) -> str:
-        """Whether no rule is broken, nor can never be told: what is missing may still be measured."""
-        return (
-            " and ".join(f"coalesce({rule.sql(self.quantiles)}, {self._is_open(rule)})" for rule in self.rules)
-            or "true"
-        )
+        """Whether no rule is broken, nor can never be told: what is missing may still be measured.
+
+        Rules on captions do not count: a clip that breaks one is cut and captioned all the same, and another writer's
+        text may stand for it later.
+        """
+        rules = [rule for rule in self.rules if not self._is_on_captions(rule)]
+        return " and ".join(f"coalesce({rule.sql(self.quantiles)}, {self._is_open(rule)})" for rule in rules) or "true"
 
     def in_pool(self) -> str:
         """Whether a clip passes every rule that does not look at the whole pool of clips."""
@@ -234,13 +236,17 @@ class Verdicts:
         return self._all([rule for rule in self.rules if not rule.quantiles and self.home(rule) <= len(self.measures)])
 
     @property
-    def caption_quantiles(self) -> bool:
-        """Whether a quantile is taken over what is told of captions."""
-        return any(rule.quantiles and self.home(rule) > len(self.measures) for rule in self.rules)
+    def on_captions(self) -> bool:
+        """Whether a rule looks at what is told of captions: which clips are kept is known behind these."""
+        return any(self._is_on_captions(rule) for rule in self.rules)
 
     def before_captions(self) -> str:
         """Whether a clip passes every rule that does not look at captions: those that are cut and captioned."""
-        return self._all([rule for rule in self.rules if self.home(rule) <= len(self.measures)])
+        return self._all([rule for rule in self.rules if not self._is_on_captions(rule)])
+
+    @staticmethod
+    def _is_on_captions(rule: Rule) -> bool:
+        return not rule.homes.isdisjoint(CAPTION_STAGES)
 
     def _all(self, rules: Sequence[Rule]) -> str:
         return " and ".join(rule.sql(self.quantiles) for rule in rules) or "true"

@@ -11,7 +11,7 @@ import tomli_w
 
 from hdvg import shots
 from hdvg.captioners import fingerprint as captioner_fingerprint
-from hdvg.captioning import stage_of
+from hdvg.captioning import stage_of, told_of
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
 from hdvg.ids import settings_fingerprint
@@ -116,7 +116,8 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
         "cut": cut,
     }
     for name, writer in recipe.caption.writers.items():
-        told = writer.shaping(), captioner_fingerprint(writer)
+        with told_of(name):
+            told = writer.shaping(), captioner_fingerprint(writer)
         fingerprints[stage_of(CAPTION, name)] = settings_fingerprint(CAPTION, VERSIONS[CAPTION], split, *told)
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints

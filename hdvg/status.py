@@ -61,7 +61,7 @@ def read_report(root: Path) -> dict[str, Any] | None:
 def status(dataset: Dataset) -> dict[str, Any]:
     """The figures of `hdvg status`, ready for JSON."""
     with dataset.manifest() as manifest:
-        manifest.hold("videos", "verdicts")
+        manifest.hold("videos", "checked", "verdicts")
         return {
             "dataset": str(dataset.root),
             "recipe": dataset.plan.recipe.name,

@@ -15,7 +15,7 @@ PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/0123456789")
 
 BOILERPLATE = re.compile(
     r"\b(?:"
-    r"as an ai|i am an ai|i'm an ai|language model|i (?:can ?not|can't|am unable|am not able|'m unable)|i(?:'m| am) sorry|"
+    r"as an ai|i am an ai|i'm an ai|language model|i (?:can ?not|can't)|i(?:'m| am) (?:unable|not able|sorry)|"
     r"unable to (?:view|see|access|provide|determine)|no image (?:was|is)? ?(?:provided|attached)|"
     r"(?:please )?(?:provide|upload|share) (?:the|an|more) (?:image|picture|video|frames?)|"
     r"please subscribe|(?:like and|don't forget to) subscribe|click (?:the )?link|link in (?:bio|the description)|"
@@ -38,7 +38,7 @@ def wording(text: str) -> dict[str, Any]:
         "repeated_words": _repeated(words),
         "repeated_trigrams": _repeated(zip(words, words[1:], words[2:], strict=False)),
         "odd_characters": odd_characters(text),
-        "boilerplate": BOILERPLATE.search(text) is not None,
+        "boilerplate": BOILERPLATE.search(text.replace("’", "'")) is not None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import schemas.captions
 from hdvg import captioners
-from hdvg.captioning import MAIN, step_and_writer
+from hdvg.captioning import MAIN, step_and_writer, told_of
 from hdvg.captionviews import items_sql
 from hdvg.config import Recipe
 from hdvg.errors import UsageError
@@ -152,8 +152,13 @@ def find_stage(name: str) -> Stage:
     stage = next(stage for stage in GRAPH if stage.name == step)
     if writer == MAIN:
         return stage
-    load = stage.load if step == MATCH else lambda recipe: captioners.load(recipe.caption.writers[writer])
+    load = stage.load if step == MATCH else lambda recipe: _load_writer(recipe, writer)
     return replace(stage, name=name, items_from=items_sql(step, writer), load=load)
+
+
+def _load_writer(recipe: Recipe, writer: str) -> Any:
+    with told_of(writer):
+        return captioners.load(recipe.caption.writers[writer])
 
 
 def check(graph: Iterable[Stage] = GRAPH) -> None:

@@ -87,10 +87,12 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     """Do the job and publish its part; nothing is written if nothing is pending. `spread` runs children side by side."""
     dataset = dataset or Dataset.open(job.root, run=job.run)
     start = time.monotonic()
-    items = pending_items(dataset, job)
     rows: list[Row] = []
     stage, meter = find_stage(job.stage), Meter()
     saves = stage.saves and job.keys is None  # the jobs of single items of a unit run side by side
+    if saves:
+        gather(dataset, job)
+    items = pending_items(dataset, job)
     save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else _keep
     if items:
         model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
@@ -129,7 +131,10 @@ def _save(items: list[Row], pieces: Pieces, rows: list[Row]) -> None:
 
 
 def gather(dataset: Dataset, job: Job) -> None:
-    """Publish what the unit's jobs have saved as its next generation; nothing is written if that is nothing."""
+    """Publish what the unit's jobs have saved as its next generation; nothing is written if that is nothing.
+
+    A job does so before it begins: what it says of an item counts over what a killed one had saved of it.
+    """
     pieces = Pieces(dataset, job.stage, job.unit)
     rows, paths = pieces.take()
     if rows:

@@ -1,6 +1,6 @@
 """Pieces of a unit's part: batches that a slow stage saves as they are done, so that a killed worker loses one at most.
 
-Only the unit's own jobs read them; once the unit is done they become one part and go.
+They become one part and go once the unit is done, or before its next job asks what is still to be done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
-from hdvg.manifest import newest_generation, piece_paths
+from hdvg.manifest import newest_generation
 from pipelines.work import Row
 from schemas.parts import part_schema
 
@@ -61,4 +61,4 @@ class Pieces:
             self._dataset.store.remove(str(path.relative_to(self._dataset.root)))
 
     def _paths(self) -> list[Path]:
-        return piece_paths(self._dataset.root / "parts" / self._stage, self._prefix)
+        return sorted((self._dataset.root / "parts" / self._stage / "pieces").glob(f"{self._prefix}-*.parquet"))

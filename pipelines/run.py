@@ -158,7 +158,7 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
 
 def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Dataset, bool]:
     """Run the task's stages; where verdicts look at the whole pool of clips, it is settled before the cut, and again
-    behind the captions if quantiles are taken over these.
+    behind the captions if rules look at these.
 
     Returns the dataset with what it then knows of its pool, and whether no item ended in an unknown error.
     """
@@ -167,9 +167,10 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
         return dataset, _pass(dataset, stages, task, console)
     after = dataset.plan.after
     fine = _pass(dataset, tuple(name for name in stages if name not in after), task, console)
-    dataset = settle(dataset, to_index=True)
+    on_captions = dataset.plan.verdicts.on_captions
+    dataset = settle(dataset, to_index=not on_captions)
     fine &= _pass(dataset, tuple(name for name in stages if name in after), task, console)
-    return (settle(dataset) if dataset.plan.verdicts.caption_quantiles else dataset), fine
+    return (settle(dataset, to_index=True) if on_captions else dataset), fine
 
 
 def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Console) -> bool:
@@ -218,7 +219,7 @@ def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:
     """The units with pending work at these stages, each from its first such stage on."""
     with dataset.manifest() as manifest:
-        manifest.hold("videos")
+        manifest.hold("videos", "checked")  # every stage asks for both
         rows = manifest.rows(
             "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
             "where w.old_status is null or w.old_status = 'retry' "

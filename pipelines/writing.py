@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from hdvg.captioners import Shot, Written, clean
-from hdvg.captioning import Writer, step_and_writer
+from hdvg.captioning import Writer, step_and_writer, told_of
 from hdvg.errors import ItemError
 from hdvg.language import language
 from hdvg.measures.semantics import similarity
@@ -28,7 +28,8 @@ MATCH_BATCH = 256
 
 def caption(work: Work) -> Iterator[Row]:
     """Write the texts of each kept clip from its stored keyframes, batch by batch; each batch is saved when it is done."""
-    settings = work.dataset.plan.recipe.caption.writers[step_and_writer(work.stage)[1]]
+    writer = step_and_writer(work.stage)[1]
+    settings = work.dataset.plan.recipe.caption.writers[writer]
     ready = _Ready(work)
 
     def write(items: list[Row]) -> list[Row]:
@@ -37,7 +38,8 @@ def caption(work: Work) -> Iterator[Row]:
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
         for items in ready.batches(reader, pool):
-            rows = work.guarded_batch(write, items)
+            with told_of(writer):
+                rows = work.guarded_batch(write, items)
             work.save(rows)
             yield from rows
 

@@ -80,8 +80,10 @@ from chosen;
 
 -- The text that stands for each clip, and its checks.
 create or replace view caption_rows as
-select *, count(*) over (partition by text) as copies from texts where best
-qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1;
+select *, count(*) over (partition by text) as copies from (
+    from texts where best
+    qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1
+);
 
 create or replace view checked as
 select video_id, clip_id, 'ok' as caption_status, match_status, words as caption_words,

@@ -20,7 +20,7 @@ from hdvg.captioning import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.batches import Batches
-from hdvg.networks.loading import device, named, number_format, pretrained
+from hdvg.networks.loading import check_there, device, named, number_format, pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -76,9 +76,10 @@ class Blip2:
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`; of a folder see `files.digest`.
 
-        A hub id stands for itself: nothing is asked of the hub.
+        A hub id stands for itself: nothing is asked of the hub. Raises UsageError for a folder without a model.
         """
         where = settings.model or DEFAULT_MODEL
+        check_there(where, setting="caption.model", hint=HINT)
         digits = files.digest(Path(where)) if Path(where).is_dir() else hashlib.sha256(where.encode()).hexdigest()
         return digits[:16]
 

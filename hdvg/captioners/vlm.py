@@ -12,7 +12,7 @@ from hdvg.captioners import Shot, Written, clean, prompting
 from hdvg.captioning import Writer
 from hdvg.networks import chat, files
 from hdvg.networks.batches import Batches
-from hdvg.networks.loading import device, named, number_format
+from hdvg.networks.loading import check_there, device, named, number_format
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 BEAMS, MAX_TOKENS = 1, 200
@@ -43,6 +43,7 @@ class Vlm:
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`; our own question counts too, and a hub id stands for itself."""
         where = settings.model or DEFAULT_MODEL
+        check_there(where, setting="caption.model", hint=chat.HINT)
         content = files.digest(Path(where)) if Path(where).is_dir() else where
         return hashlib.sha256(f"{content}\0{prompting.PROMPT}".encode()).hexdigest()[:16]
 

@@ -18,6 +18,18 @@ UNFIT = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError,
 """What transformers raises where files are no model, or need a package that is absent."""
 
 
+def check_there(where: str, *, setting: str, hint: str) -> None:
+    """Raise UsageError, which names `setting` and ends in `hint`, if a path is no folder, or a folder holds no model.
+
+    A hub id may be anything; it is asked for when the model is loaded.
+    """
+    folder = Path(where)
+    if where.startswith(LOCAL) and not folder.is_dir():
+        raise UsageError(f"{setting} = {where!r}: no such folder; {hint}")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UsageError(f"{setting} = {where!r}: the folder holds no config.json; {hint}")
+
+
 @dataclass(frozen=True)
 class Format:
     """How numbers are held: `compute`, a torch.dtype, for all that moves, and weights of 8 bits if `int8`."""

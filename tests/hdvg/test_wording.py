@@ -48,6 +48,10 @@ def test_odd_characters_are_those_of_no_caption_or_of_a_second_script(text, odd)
     ("text", "is_boilerplate"),
     [
         ("I'm sorry, but I can't help with that", True),
+        ("I’m sorry, I can’t make this out", True),
+        ("I can’t tell what this is", True),
+        ("I'm unable to tell what this is", True),
+        ("I am not able to tell", True),
         ("As an AI language model I see a dog", True),
         ("there is no image provided", True),
         ("Here is a caption: a dog runs", True),

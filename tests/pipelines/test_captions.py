@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +24,7 @@ from hdvg.errors import ResourceError
 from pipelines.graph import find_stage
 from pipelines.perform import Done, Job, perform
 from pipelines.runners import CRASHES, Order, Queues, after_crash, make_gate
+from schemas.parts import part_schema
 from tests.captioned import waiting_unit
 from tests.counting import LOG, PAUSE, REGISTERED, Counting, counted
 from tests.tools import need
@@ -165,6 +167,27 @@ def test_clips_saved_by_a_ghost_too_count_once(
     do(unit)
     assert texts(unit) == undisturbed
     assert pieces(unit) == []
+
+
+@pytest.mark.parametrize("name", ["0", "z"])
+def test_word_saved_before_a_kill_is_older_than_that_of_the_next_job(
+    unit: Unit, undisturbed: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stopped(unit, monkeypatch)
+    first = pieces(unit)[0]  # under a name before or behind those to come: runs have random ones
+    rows = pq.read_table(first).to_pylist()
+    nothing = dict.fromkeys(("kind", "text")) | {"status": "retry", "reason": "throttled", "attempt": 1}
+    late = pa.Table.from_pylist([row | nothing for row in rows], schema=part_schema("caption"))
+    first.unlink()
+    pq.write_table(late, first.with_name(first.name.replace("waiting", name)))
+    do(unit)
+    dataset, _ = unit
+    with dataset.manifest() as manifest:
+        said = {row["clip_id"]: row["text"] for row in manifest.rows("select clip_id, text from captions")}
+        tried = manifest.rows("select attempt, count(*) as clips from captioned group by all order by all")
+        assert manifest.rows("from pending where stage = 'caption'") == []
+    assert said == undisturbed
+    assert tried == [{"attempt": 1, "clips": CLIPS - BATCH}, {"attempt": 2, "clips": BATCH}]
 
 
 def test_job_split_into_single_clips_keeps_what_was_saved(

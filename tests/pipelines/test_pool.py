@@ -80,6 +80,16 @@ def test_clips_of_an_earlier_dataset_are_copies_though_they_are_worse(videos, tm
     assert kept(tmp_path / "first") == {"small": []}
 
 
+def test_earlier_datasets_know_the_clips_that_are_kept_for_their_captions(videos, tmp_path):
+    index = {"duplicates": {"index": str(tmp_path / "index"), "label": "first"}}
+    wordy = {"caption": {"captioner": "tags"}, "keep": KEEP | {"wordy": "caption_words >= 1"}}
+    go(tmp_path / "first", recipe(**index, **wordy), links=[str(videos / "small.mp4")])
+    assert kept(tmp_path / "first") == {"small": []}
+    index["duplicates"].pop("label")
+    go(tmp_path / "second", recipe(**index), links=[str(videos / "large.mp4")])
+    assert kept(tmp_path / "second") == {"large": ["copy"]}
+
+
 def test_a_moved_dataset_is_no_earlier_one_and_another_with_its_very_clips_is(videos, tmp_path):
     index = {"duplicates": {"index": str(tmp_path / "index")}}
     go(tmp_path / "a", recipe(**index), links=[str(videos / "large.mp4")])

@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvg.captioning import told_of
 from hdvg.config import Recipe, parse_recipe
 from hdvg.dataset import Dataset
+from hdvg.errors import ResourceError, UsageError
 from hdvg.settings import make_plan
 from hdvg.status import status
 from hdvg.store import Store
@@ -137,6 +139,44 @@ def test_unsound_text_loses_to_a_sound_one_even_if_it_fits(written):
 
 def test_copies_are_counted_over_clips(written):
     assert ask(written, "select caption_copies, count(*) from measures group by all order by all") == [(1, 2), (2, 2)]
+
+
+def test_copies_are_of_the_texts_that_stand_for_clips(written):
+    titled = recipe({"captioner": "tags", "also": {"title": {"captioner": "title"}}})
+    told(written, titled, "caption-title", [text(0, TEXTS[0], "title"), text(2, TEXTS[1], "title")])
+    assert ask(written, "select caption_copies, count(*) from measures group by all order by all") == [(1, 2), (2, 2)]
+
+
+def test_clip_that_breaks_a_rule_on_captions_is_still_cut_and_measured(clips):
+    short = recipe({"captioner": "tags"}, {"long": "caption_words >= 50"})
+    told(clips, short, "caption", [text(clip, said) for clip, said in enumerate(TEXTS)])
+    assert ask(clips, "select count(*) from pending where stage = 'cut'") == [(4,)]
+    assert ask(clips, "select count(*) from needed") == [(4,)]
+    told(clips, recipe(TWO.caption.model_dump(), short.keep), "cut", [])
+    waiting = ask(clips, "select stage, count(*) from pending group by all order by all")
+    assert waiting == [("cut", 4), ("semantics", 4)]
+
+
+@pytest.mark.parametrize(("model", "said"), [("absent", "no such folder"), ("", "holds no config.json")])
+def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, tmp_path, model, said):
+    need("transformers", "PIL")
+    (tmp_path / "empty").mkdir()
+    before = (written / "dataset.toml").read_bytes()
+    odd = {"captioner": "blip2", "model": str(tmp_path / "empty" / model)}
+    with pytest.raises(UsageError, match=f"caption.also.odd: caption.model = .*{said}.*--set caption.also.odd=null"):
+        go(written, recipe({"captioner": "tags", "also": {"odd": odd}}))
+    assert (written / "dataset.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", [UsageError, ResourceError])
+def test_what_stops_a_writer_names_it_and_stays_of_its_kind(kind):
+    with (
+        pytest.raises(kind, match=r"^caption\.also\.deaf: no answer; `--set caption\.also\.deaf=null` takes"),
+        told_of("deaf"),
+    ):
+        raise kind("no answer")
+    with pytest.raises(kind, match=r"^no answer$"), told_of("main"):
+        raise kind("no answer")
 
 
 def test_rule_on_captions_is_open_until_they_are_written_and_holds_nothing_back_before(clips):
