@@ -163,7 +163,9 @@ def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, t
     (tmp_path / "empty").mkdir()
     before = (written / "dataset.toml").read_bytes()
     odd = {"captioner": "blip2", "model": str(tmp_path / "empty" / model)}
-    with pytest.raises(UsageError, match=f"caption.also.odd: caption.model = .*{said}.*--set caption.also.odd=null"):
+    with pytest.raises(
+        UsageError, match=rf"caption\.also\.odd: caption\.model = .*{said}.*--set caption\.also\.odd=null"
+    ):
         go(written, recipe({"captioner": "tags", "also": {"odd": odd}}))
     assert (written / "dataset.toml").read_bytes() == before
 
@@ -171,11 +173,11 @@ def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, t
 @pytest.mark.parametrize("kind", [UsageError, ResourceError])
 def test_what_stops_a_writer_names_it_and_stays_of_its_kind(kind):
     with (
-        pytest.raises(kind, match="^caption.also.deaf: no answer; `--set caption.also.deaf=null` takes"),
+        pytest.raises(kind, match=r"^caption\.also\.deaf: no answer; `--set caption\.also\.deaf=null` takes"),
         told_of("deaf"),
     ):
         raise kind("no answer")
-    with pytest.raises(kind, match="^no answer$"), told_of("main"):
+    with pytest.raises(kind, match=r"^no answer$"), told_of("main"):
         raise kind("no answer")
 
 
