@@ -163,7 +163,9 @@ def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, t
     (tmp_path / "empty").mkdir()
     before = (written / "dataset.toml").read_bytes()
     odd = {"captioner": "blip2", "model": str(tmp_path / "empty" / model)}
-    with pytest.raises(UsageError, match=f"caption.also.odd: caption.model = .*{said}.*--set caption.also.odd=null"):
+    with pytest.raises(
+        UsageError, match=rf"caption\.also\.odd: caption\.model = .*{said}.*--set caption\.also\.odd=null"
+    ):
         go(written, recipe({"captioner": "tags", "also": {"odd": odd}}))
     assert (written / "dataset.toml").read_bytes() == before
 
