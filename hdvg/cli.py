@@ -171,6 +171,8 @@ def caption(
         raise UsageError(
             "--model, --name and --recaption-where go with --captioner: say who is to write, such as --captioner vlm"
         )
+    if captioner == "none":
+        raise UsageError("--captioner none writes nothing; --set caption.also.NAME=null takes a writer away")
     if captioner is not None:
         writer = f"caption.also.{name or captioner}"
         told = {"captioner": captioner, "model": model, "where": where}

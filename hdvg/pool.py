@@ -17,7 +17,7 @@ from hdvg.ids import digest
 from hdvg.manifest import Manifest, newest_generation
 from hdvg.rules import Rule, Verdicts
 from hdvg.sections import Duplicates
-from schemas.measures import POOL
+from schemas.measures import CAPTION_STAGES, HOMES, POOL
 from schemas.parts import PARTS
 
 EVERYTHING = "all"
@@ -52,13 +52,17 @@ def resolve_quantiles(rules: Sequence[Rule], connection: duckdb.DuckDBPyConnecti
 
     Quantiles are over the clips that pass all other rules: these have every measure, in whatever order they were taken.
     """
-    bounds = {bound.key: bound for rule in rules for bound in rule.quantiles}
-    if not bounds:
-        return {}
-    asked = ", ".join(f"quantile_cont({bound.column}, {bound.share!r})" for bound in bounds.values())
-    everyone_else = Verdicts(tuple(rules), (), {}).unique_in_pool()
-    (values,) = connection.execute(f"select {asked} from {source} where {everyone_else}").fetchall()
-    return {key: float(value) for key, value in zip(bounds, values, strict=True) if value is not None}
+    verdicts = Verdicts(tuple(rules), (), {})
+    found: dict[str, float] = {}
+    for captioned in (False, True):
+        every = [bound for rule in rules for bound in rule.quantiles]
+        bounds = {bound.key: bound for bound in every if (HOMES[bound.column] in CAPTION_STAGES) == captioned}
+        if bounds:
+            asked = ", ".join(f"quantile_cont({bound.column}, {bound.share!r})" for bound in bounds.values())
+            everyone_else = verdicts.unique_in_pool(captioned=captioned)
+            (values,) = connection.execute(f"select {asked} from {source} where {everyone_else}").fetchall()
+            found |= {key: float(value) for key, value in zip(bounds, values, strict=True) if value is not None}
+    return found
 
 
 @dataclass(frozen=True)

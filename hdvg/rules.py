@@ -231,9 +231,11 @@ class Verdicts:
         """Whether a clip passes every rule that does not look at the whole pool of clips."""
         return self._all([rule for rule in self.rules if self.home(rule) < len(self.measures)])
 
-    def unique_in_pool(self) -> str:
-        """The same, and those on duplicates: the clips that quantiles are taken over."""
-        return self._all([rule for rule in self.rules if not rule.quantiles and self.home(rule) <= len(self.measures)])
+    def unique_in_pool(self, *, captioned: bool = False) -> str:
+        """The same, and those on duplicates: the clips that quantiles are taken over; `captioned`: those over captions."""
+        return self._all(
+            [rule for rule in self.rules if not rule.quantiles and (captioned or not self._is_on_captions(rule))]
+        )
 
     @property
     def on_captions(self) -> bool:

@@ -74,8 +74,9 @@ with t as (
     select t.*, agreed.agreement, row_number() over (partition by video_id, clip_id, kind order by ${best_order}) = 1 as best
     from t left join agreed using (writer, video_id, clip_id, kind)
 )
-select *, case when best then kind_weight / nullif(sum(kind_weight) filter (best) over (partition by video_id, clip_id), 0)
-    else 0 end as weight
+select *, coalesce(
+    case when best then kind_weight / nullif(sum(kind_weight) filter (best) over (partition by video_id, clip_id), 0) end, 0
+) as weight
 from chosen;
 
 -- The text that stands for each clip, and its checks.

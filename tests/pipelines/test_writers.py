@@ -203,6 +203,11 @@ def test_quantile_of_captions_is_over_those_there_are(written):
     dataset = decide(written, half)
     assert dataset.plan.quantiles == {"caption_similarity:0.5": pytest.approx(0.7)}  # of .9 .8 .2 .6
     assert ask(written, "select count(*) from verdicts where keep") == [(2,)]
+    rules = {"better_half": "caption_similarity >= quantile(0.5)", "long": "caption_words >= 5"}
+    dataset = decide(written, recipe(TWO.caption.model_dump(), rules))
+    assert dataset.plan.quantiles == {"caption_similarity:0.5": pytest.approx(0.7)}  # all four texts are long
+    decide(written, recipe(TWO.caption.model_dump(), rules | {"long": "caption_words = 5"}))
+    assert Dataset.open(written).plan.quantiles == {"caption_similarity:0.5": pytest.approx(0.75)}  # of .9 .6
 
 
 def test_kinds_are_weighed_over_those_a_clip_has(written):
