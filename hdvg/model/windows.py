@@ -119,11 +119,11 @@ def mask(plan: Plan, device: torch.device) -> Tensor | None:
 
 
 @lru_cache(maxsize=64)
-def rotation(window: Size, head_width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines (N, head_width) of rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes.
+def rotation(window: Size, head_width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes: complex, (N, 1, head_width / 2).
 
-    Frames get the head's first third of channel pairs, height and width the rest in halves; an axis of one gets none of
-    a rotation since its only position is 0. Frequencies fall from 1 to 1/100: windows are small. [ours]
+    Frames turn the first third of a head's channel pairs, height and width the rest in halves. Frequencies fall from 1
+    to 1/100, not to RoFormer's 1/10000: windows are small. [ours]
     """
     pairs = head_width // 2
     height = (pairs - pairs // 3 + 1) // 2
@@ -134,11 +134,7 @@ def rotation(window: Size, head_width: int, device: torch.device) -> tuple[Tenso
         for place, share in zip(places, shares, strict=True)
     ]
     angle_NP = torch.cat(angles, dim=1)
-    cosine, sine = angle_NP.cos(), angle_NP.sin()
-    return (
-        torch.cat((cosine, cosine), dim=1).float().to(device),
-        torch.cat((-sine, sine), dim=1).float().to(device),
-    )
+    return torch.polar(torch.ones_like(angle_NP), angle_NP)[:, None].to(device, dtype.to_complex())
 
 
 def _sized(sides: Iterable[int]) -> Size:

@@ -83,7 +83,7 @@ def normed(x_C: Tensor, weight_C: Tensor, bias_C: Tensor) -> Tensor:
 
 
 def rotated_product(query_D: Tensor, key_D: Tensor, away: Place) -> float:
-    """Re Σ q k* e^(iθ·away): the pairs (j, j + D/2) as complex numbers, a third of them for each axis (height rounds up)."""
+    """Re Σ q k* e^(iθ·away): neighbours in a head as complex numbers, a third of them for each axis (height rounds up)."""
     pairs = len(query_D) // 2
     frames = pairs // 3
     height = math.ceil((pairs - frames) / 2)
@@ -93,7 +93,7 @@ def rotated_product(query_D: Tensor, key_D: Tensor, away: Place) -> float:
         if pair >= frames + height:
             axis, number, share = 2, pair - frames - height, pairs - frames - height
         angle = away[axis] * 100.0 ** (-number / share)
-        query = complex(query_D[pair], query_D[pair + pairs])
-        key = complex(key_D[pair], key_D[pair + pairs])
+        query = complex(query_D[2 * pair], query_D[2 * pair + 1])
+        key = complex(key_D[2 * pair], key_D[2 * pair + 1])
         total += (query * key.conjugate() * cmath.exp(1j * angle)).real
     return total
