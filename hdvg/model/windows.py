@@ -119,7 +119,7 @@ def mask(plan: Plan, device: torch.device) -> Tensor | None:
 
 
 @lru_cache(maxsize=64)
-def rotation(window: Size, head_width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def rotation(window: Size, head_width: int, device: torch.device) -> Tensor:
     """Rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes: complex, (N, 1, head_width / 2).
 
     Frames turn the first third of a head's channel pairs, height and width the rest in halves. Frequencies fall from 1
@@ -134,7 +134,7 @@ def rotation(window: Size, head_width: int, device: torch.device, dtype: torch.d
         for place, share in zip(places, shares, strict=True)
     ]
     angle_NP = torch.cat(angles, dim=1)
-    return torch.polar(torch.ones_like(angle_NP), angle_NP)[:, None].to(device, dtype.to_complex())
+    return torch.polar(torch.ones_like(angle_NP), angle_NP)[:, None].to(device, torch.complex64)
 
 
 def _sized(sides: Iterable[int]) -> Size:
