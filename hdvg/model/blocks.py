@@ -277,8 +277,9 @@ class SwapCA(nn.Module):
     def _laid_out(self, grid: windows.Size, device: torch.device) -> tuple[windows.Plan, Tensor | None, Tensor | None]:
         """The plan for a grid, its mask and its rotation; None where there is nothing to mask or to turn."""
         plan, rope = self.plan(grid), self.swap.positions == "rope"
-        turn_N1P = windows.rotation(plan.window, self.head_width, device) if rope else None
-        return plan, windows.mask(plan, device), turn_N1P
+        heads = self.to_out.in_features // self.head_width
+        turn_NP = windows.rotation(plan.window, self.head_width, heads, device) if rope else None
+        return plan, windows.mask(plan, device), turn_NP
 
     def forward(self, s_BTHWC: Tensor, t_BTHWC: Tensor) -> Tensor:
         """Both (B, T, H, W, C) -> the same shape."""
@@ -287,34 +288,34 @@ class SwapCA(nn.Module):
         else:
             q_BTHWC, c_BTHWC = (s_BTHWC, t_BTHWC) if self.query == "space" else (t_BTHWC, s_BTHWC)
         _, T, H, W, _ = s_BTHWC.shape
-        plan, allowed, turn_N1P = self._laid_out((T, H, W), s_BTHWC.device)
+        plan, allowed, turn_NP = self._laid_out((T, H, W), s_BTHWC.device)
         q_MNC = self.norm_q(windows.partition(q_BTHWC, plan))
         c_MNC = self.norm_c(windows.partition(c_BTHWC, plan))
-        out_BTHWC = windows.merge(self.to_out(self._attend(q_MNC, c_MNC, allowed, turn_N1P)), plan)
+        out_BTHWC = windows.merge(self.to_out(self._attend(q_MNC, c_MNC, allowed, turn_NP)), plan)
         carried = q_BTHWC if self.swap.residual == "query" and self.query != "sum" else t_BTHWC
         z_BTHWC = carried + out_BTHWC
         if self.feed_forward is not None and self.norm_last is not None:
             z_BTHWC = z_BTHWC + self.feed_forward(self.norm_last(z_BTHWC))
         return z_BTHWC
 
-    def _attend(self, q_MNC: Tensor, c_MNC: Tensor, allowed: Tensor | None, turn_N1P: Tensor | None) -> Tensor:
+    def _attend(self, q_MNC: Tensor, c_MNC: Tensor, allowed: Tensor | None, turn_NP: Tensor | None) -> Tensor:
         """MCA of the equation, before W_o: (M, N, C)."""
         M, N, C = q_MNC.shape
-        q = self.to_q(q_MNC).view(M, N, -1, self.head_width)
-        k, v = self.to_kv(c_MNC).view(M, N, 2, -1, self.head_width).unbind(2)
-        if turn_N1P is not None:
-            q, k = turned(q, turn_N1P), turned(k, turn_N1P)
+        q_MNC, (k_MNC, v_MNC) = self.to_q(q_MNC), self.to_kv(c_MNC).chunk(2, dim=-1)
+        if turn_NP is not None:
+            q_MNC, k_MNC = turned(q_MNC, turn_NP), turned(k_MNC, turn_NP)
+        q, k, v = (x.view(M, N, -1, self.head_width).transpose(1, 2) for x in (q_MNC, k_MNC, v_MNC))
         if allowed is not None:
             allowed = allowed.repeat(M // allowed.shape[0], 1, 1, 1)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=allowed)
-        return y.transpose(1, 2).reshape(M, N, C)
+        y_MKND = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        return y_MKND.transpose(1, 2).reshape(M, N, C)
 
 
-def turned(x_MNKD: Tensor, turn_N1P: Tensor) -> Tensor:
+def turned(x_MNC: Tensor, turn_NP: Tensor) -> Tensor:
     """Rotary positions: scores then depend on where tokens of a window stand to each other, not on where they are."""
-    wide = x_MNKD if x_MNKD.dtype in (torch.float32, torch.float64) else x_MNKD.float()
+    wide = x_MNC if x_MNC.dtype in (torch.float32, torch.float64) else x_MNC.float()
     pairs = torch.view_as_complex(wide.reshape(*wide.shape[:-1], -1, 2))  # one product forward and one back, not seven
-    return torch.view_as_real(pairs * turn_N1P.to(pairs.dtype)).flatten(-2).to(x_MNKD.dtype)
+    return torch.view_as_real(pairs * turn_NP.to(pairs.dtype)).flatten(-2).to(x_MNC.dtype)
 
 
 def _zero(module: nn.Module) -> None:

@@ -119,8 +119,8 @@ def mask(plan: Plan, device: torch.device) -> Tensor | None:
 
 
 @lru_cache(maxsize=64)
-def rotation(window: Size, head_width: int, device: torch.device) -> Tensor:
-    """Rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes: complex, (N, 1, head_width / 2).
+def rotation(window: Size, head_width: int, heads: int, device: torch.device) -> Tensor:
+    """Rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes: complex, (N, C / 2), heads alike.
 
     Frames turn the first third of a head's channel pairs, height and width the rest in halves. Frequencies fall from 1
     to 1/100, not to RoFormer's 1/10000: windows are small. [ours]
@@ -134,7 +134,7 @@ def rotation(window: Size, head_width: int, device: torch.device) -> Tensor:
         for place, share in zip(places, shares, strict=True)
     ]
     angle_NP = torch.cat(angles, dim=1)
-    return torch.polar(torch.ones_like(angle_NP), angle_NP)[:, None].to(device, torch.complex64)
+    return torch.polar(torch.ones_like(angle_NP), angle_NP).repeat(1, heads).to(device, torch.complex64)
 
 
 def _sized(sides: Iterable[int]) -> Size:

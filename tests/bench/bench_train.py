@@ -1,8 +1,10 @@
 """A training step of ours beside diffusers', what Swap-CA costs, and windows beside full 3D attention.
 
-Single precision, forward and backward, evaluation mode (diffusers' dropout would count against it). Every round runs all
+Last line is JSON. Single precision, forward and backward, evaluation mode (diffusers' dropout would count against it). Every round runs all
 contestants one after the other and ratios are medians of the rounds' own ratios, so that what else the machine does at
 the time hits both sides. On a CPU it counts the process's CPU time on `--threads` threads; on a GPU, wall time.
+
+    python -m tests.bench.bench_train [--size small] [--repeats 9] [--threads 1] [--clips 1]
 """
 
 from __future__ import annotations
@@ -140,19 +142,24 @@ def levels(size: str, *, rounds: int, device: str) -> list[dict[str, Any]]:
     return told
 
 
+def parser() -> argparse.ArgumentParser:
+    """What may be asked of it."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--size", choices=list(GRID), default="small")
+    made.add_argument("--repeats", type=int, default=9)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--clips", type=int, default=1)
+    return made
+
+
 def main() -> None:
     """Tables, then one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=list(GRID), default="small")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clips", type=int, default=1)
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(asked.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    whole = steps(asked.size, rounds=asked.rounds, device=device, clips=asked.clips)
-    table = levels(asked.size, rounds=asked.rounds, device=device)
+    whole = steps(asked.size, rounds=asked.repeats, device=device, clips=asked.clips)
+    table = levels(asked.size, rounds=asked.repeats, device=device)
     print(f"{asked.size} on {device}, {asked.clips} clip(s) of {GRID[asked.size]}: ms a step {whole['ms']}")
     for row in table:
         print(f"  one exchange at {row['grid']} × {row['width']}: ms {row['ms']}, MB of scores {row['score_mb']}")
