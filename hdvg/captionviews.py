@@ -15,6 +15,9 @@ from schemas.parts import part_schema
 DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})
 """Of what texts are chosen by, what is better the larger it is; of the others less is better."""
 
+SAID = "status = 'ok' and text is not null"
+"""SQL: whether a row of `captioned` is a text; of some kinds there may be nothing to say, which is no failure."""
+
 
 def caption_sql(plan: Plan, files: Callable[[str], str], *, only: str | None = None) -> dict[str, str]:
     """The parts of schemas/manifest.sql that depend on the plan's writers; `files` tells a stage's parts.
@@ -66,7 +69,7 @@ def _wanted(plan: Plan) -> Iterable[tuple[str, str]]:
         where = _condition(writer, settings)
         yield _last_words(CAPTION, writer, f"select video_id, clip_id from measured where {due} and {where}")
         if stage_of(MATCH, writer) in plan.writing:
-            written = f"select distinct video_id, clip_id from captioned where status = 'ok' and writer = '{writer}'"
+            written = f"select distinct video_id, clip_id from captioned where {SAID} and writer = '{writer}'"
             ready = f"select video_id, clip_id from measured where {due} and semantics_status is not null"
             yield _last_words(MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
 
@@ -98,5 +101,5 @@ def items_sql(step: str, writer: str = MAIN) -> str:
     texts = "list({'kind': kind, 'text': text} order by kind) as texts"
     return (
         f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "
-        f"where status = 'ok' and writer = '{writer}' group by all) t join measured m using (video_id, clip_id)"
+        f"where {SAID} and writer = '{writer}' group by all) t join measured m using (video_id, clip_id)"
     )

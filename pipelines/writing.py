@@ -22,6 +22,9 @@ from pipelines.work import Row, Work, batches, failed_row
 AHEAD = 2
 """Batches that are prepared while one is written."""
 
+TITLE = "title"
+"""The kind of text that a clip may well have none of."""
+
 MATCH_BATCH = 256
 """Clips whose texts are embedded at once."""
 
@@ -93,17 +96,15 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     """The rows of one clip: one a kind of text, or why there is none."""
     if isinstance(answer, ItemError):
         return [failed_row(item, answer)]
-    texts = {kind: clean(text, lower_case=settings.lower_case) for kind, text in answer.texts.items()}
-    texts = {kind: text for kind, text in texts.items() if text}
-    if not texts:
-        return [failed_row(item, ItemError("caption", "the captioner had nothing to say"))]
-    rows = [
-        {"video_id": item["video_id"], "clip_id": item["clip_id"], "kind": kind, "text": text}
-        | {"language": language(text) if kind == "title" else settings.language}
-        | {"captioner": model.name, "model": model.model}
-        | wording(text)
-        for kind, text in texts.items()
-    ]
+    who = {"video_id": item["video_id"], "clip_id": item["clip_id"], "captioner": model.name, "model": model.model}
+    rows: list[Row] = []
+    for kind, told in answer.texts.items():
+        if text := clean(told, lower_case=settings.lower_case):
+            spoken = language(text) if kind == TITLE else settings.language
+            rows.append(who | {"kind": kind, "text": text, "language": spoken} | wording(text))
+    if not rows and set(answer.texts) != {TITLE}:
+        return [failed_row(item, ItemError("caption", "no keyframe to be seen, or no usable answer"))]
+    rows = rows or [who | {"kind": TITLE, "text": None}]
     rows[0] |= {"prompt_tokens": answer.prompt_tokens, "output_tokens": answer.output_tokens}
     return rows
 

@@ -25,7 +25,11 @@ WORDING = [
 CAPTION = [
     column("clip_id", STR, "the clip that was captioned"),
     column("kind", STR, "`short`, `detailed` or `title`"),
-    column("text", STR, "the text: one line, NFC, no control characters"),
+    column(
+        "text",
+        STR,
+        "the text: one line, NFC, no control characters; null if there is nothing of its kind to say, such as no title",
+    ),
     column("language", STR, "ISO 639 code of its language; null if that is not known"),
     column("captioner", STR, "which captioner wrote it"),
     column("model", STR, "its model and a hash of the weights"),

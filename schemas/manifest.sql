@@ -63,7 +63,7 @@ create or replace view texts as
 with t as (
     select t.*, m.similarity, m.text_embedding, m.match_model, m.status as match_status, ${sound} as sound,
         ${kind_weight} as kind_weight
-    from (select * from captioned where status = 'ok') t
+    from (select * from captioned where status = 'ok' and text is not null) t
     left join matched m using (writer, video_id, clip_id, kind)
 ), agreed as (
     select a.writer, a.video_id, a.clip_id, a.kind,

@@ -48,7 +48,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Written:
-    """What a captioner wrote for one shot: kind -> text, none if there is nothing to say; the tokens a service counted."""
+    """What a captioner wrote for one shot, kind -> text, and the tokens a service counted.
+
+    No usable text is a failure; but {"title": ""} says that there is no title, which is none.
+    """
 
     texts: Mapping[str, str]
     prompt_tokens: int | None = None

@@ -113,7 +113,7 @@ class Title:
 
     def write(self, prepared: Sequence[str]) -> list[Written]:
         """See `Captioner.write`."""
-        return [Written({"title": text} if text else {}) for text in prepared]
+        return [Written({"title": text}) for text in prepared]
 
 
 def clean_title(title: str) -> str:

@@ -167,8 +167,8 @@ def test_captioner_writes_the_title_as_a_text_of_its_own_kind() -> None:
     shots = [Shot("a", {}, {"title": "A dog in Rome (4K)."}), Shot("b", {}, {"title": None}), Shot("c", {}, {})]
     assert captioner.write([captioner.prepare(shot) for shot in shots]) == [
         Written({"title": "a dog in rome"}),
-        Written({}),
-        Written({}),
+        Written({"title": ""}),
+        Written({"title": ""}),
     ]
     cased = load(Writer(captioner="title", lower_case=False))
     assert cased.write([cased.prepare(shots[0])]) == [Written({"title": "A dog in Rome."})]

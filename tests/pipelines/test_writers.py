@@ -262,6 +262,9 @@ def test_two_real_writers_coexist_and_the_shards_hold_both_kinds(clips, capsys):
     both = recipe({"captioner": "tags", "also": {"title": {"captioner": "title"}}})
     go(clips, both)
     assert verify(Dataset.open(clips)) == []
+    assert ask(clips, "select count(*) from failures") == [(0,)]  # `60` is no title, and that is no failure
+    assert ask(clips, "select writer, count(*) from captions group by all") == [("main", 4)]
+    assert ask(clips, "select count(*) from wanted where stage = 'caption-title' and old_status = 'ok'") == [(4,)]
     table = pq.read_table(next((clips / "shards").glob("*.parquet")), columns=["caption", "texts"]).to_pylist()
     assert len(table) == 4
     assert all(row["caption"] == row["texts"][0]["text"] for row in table)
