@@ -30,6 +30,10 @@ def check_there(where: str, *, setting: str, hint: str) -> None:
         raise UsageError(f"{setting} = {where!r}: the folder holds no config.json; {hint}")
 
 
+CHATTY = ("torchao", "torch.utils._pytree")
+"""Loggers that warn of other people's machines whenever transformers looks at torchao, asked for or not."""
+
+
 @dataclass(frozen=True)
 class Format:
     """How numbers are held: `compute`, a torch.dtype, for all that moves, and weights of 8 bits if `int8`."""
@@ -70,8 +74,9 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
     """
     from safetensors import SafetensorError
 
-    if where.startswith(LOCAL) and not Path(where).is_dir():
-        raise UsageError(f"{setting} = {where!r}: no such folder; {hint}")
+    check_there(where, setting=setting, hint=hint)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         processor, network, missing = _read(where, kinds=kinds, form=form)
     except (*UNFIT, SafetensorError) as error:

@@ -182,7 +182,7 @@ def test_memory_that_runs_short_halves_the_batch(tiny: Callable[[str], Path]) ->
 
 
 def test_models_that_cannot_be_asked_are_refused(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    for model, said in ((str(tmp_path / "none"), "no such folder"), (str(tmp_path), "cannot be loaded")):
+    for model, said in ((str(tmp_path / "none"), "no such folder"), (str(tmp_path), "holds no config.json")):
         with pytest.raises(UsageError, match=said):
             Vlm(Writer(captioner="vlm", model=model))
     silent = tmp_path / "silent"
