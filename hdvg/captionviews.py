@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 
 from hdvg.captioning import MAIN, Writer, stage_of
-from hdvg.settings import CAPTION, MATCH, Plan
+from hdvg.settings import Plan
 from schemas.captions import CAPTION_TOLD, KINDS
 from schemas.columns import SQL_TYPES
+from schemas.measures import CAPTION, MATCH
 from schemas.parts import part_schema
 
 DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})

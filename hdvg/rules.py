@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, RULED, SPLIT
+from schemas.measures import CAPTION, CAPTION_STAGES, HOMES, NUMBERS, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
@@ -86,7 +86,7 @@ class Rule:
             sides.append(f"{self.column} {'>=' if self.low.closed else '>'} {self.low.sql(quantiles)}")
         if self.high:
             sides.append(f"{self.column} {'<=' if self.high.closed else '<'} {self.high.sql(quantiles)}")
-        told = " and ".join(f"{home}_status = 'ok'" for home in sorted(self.homes - {SPLIT}))
+        told = " and ".join(_told(home) for home in sorted(self.homes - {SPLIT}))
         passes = f"({' and '.join(sides) or self.text})"
         return f"(case when {told} then {passes} end)" if told else passes
 
@@ -96,6 +96,11 @@ class Rule:
         if value is None or not ends or any(end is None for end, _ in ends):
             return None
         return min(sign * (value - end) for end, sign in ends if end is not None)
+
+
+def _told(home: str) -> str:
+    """SQL: whether a stage has told of a clip. A caption that failed is told of too: `caption_words is null` finds it."""
+    return f"{home}_status is not null" if home == CAPTION else f"{home}_status = 'ok'"
 
 
 def parse_rules(keep: Mapping[str, str]) -> tuple[Rule, ...]:

@@ -20,12 +20,10 @@ from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
 from schemas import SCHEMA_VERSION
-from schemas.measures import HOMES, POOL
+from schemas.measures import CAPTION, HOMES, MATCH, POOL
 
 BEFORE = ("download", "split")
 """The stages before the keyframe measures, in order."""
-
-CAPTION, MATCH = "caption", "match"
 
 MEASURES_STAGE = "measure"
 """What all keyframe measures are called together."""

@@ -15,10 +15,9 @@ from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.sections import Run
-from hdvg.settings import CAPTION, MATCH
 from pipelines import stages, writing
 from pipelines.work import Row, Work
-from schemas.measures import KEYFRAME_MEASURED
+from schemas.measures import CAPTION, KEYFRAME_MEASURED, MATCH
 from schemas.outcomes import OUTCOME
 from schemas.parts import PARTS
 

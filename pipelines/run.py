@@ -18,7 +18,7 @@ from hdvg.dataset import Accepted, Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.measures.order import observe
 from hdvg.pool import settle
-from hdvg.settings import BEFORE, CAPTION, MEASURES_STAGE, Plan, make_plan, with_rules
+from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import lost_clips, write_shards
 from hdvg.status import REPORT, read_report
 from hdvg.store import Store
@@ -29,6 +29,7 @@ from pipelines.progress import Reporter
 from pipelines.release import Release, drop_sources
 from pipelines.runners import OnRay, Order, Runner, Serial
 from pipelines.virtual import VirtualClips, note_failures
+from schemas.measures import CAPTION
 
 
 @dataclass(frozen=True)

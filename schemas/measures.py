@@ -207,7 +207,7 @@ POOL_MEASURED = [
 
 SPLIT, POOL = "split", "pool"
 
-CAPTION_STAGES = tuple(CAPTION_TOLD)
+CAPTION, MATCH = CAPTION_STAGES = tuple(CAPTION_TOLD)
 """The stages behind the cut that fill measures."""
 
 HOMES = {field.name: SPLIT for field in MEASURED} | dict.fromkeys(DERIVED, SPLIT)

@@ -240,6 +240,10 @@ def test_failed_text_is_a_failure_that_no_rule_passes(clips):
     assert ask(clips, "select reasons from verdicts order by clip_id")[:2] == [(["unmeasured:long"],), ([],)]
     assert ask(clips, "select stage, reason from failures") == [("caption", "caption")]
     assert ask(clips, "select count(*) from pending where stage = 'caption'") == [(2,)]
+    redone = recipe({"captioner": "tags", "also": {"second": {"captioner": "tags", "where": "caption_words is null"}}})
+    told(clips, redone, "caption", [])
+    first = ask(clips, "select clip_id from clips order by 1")[0]
+    assert ask(clips, "select key from wanted where stage = 'caption-second'") == [first]
 
 
 def test_status_sets_captions_beside_the_published_ones(clips):
