@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,10 +20,10 @@ from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format, pretrained
+from hdvg.networks.pictures import decode_rgb
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
 DEFAULT_MODEL = "Salesforce/blip2-opt-2.7b"
 BEAMS, MAX_TOKENS = 5, 30
@@ -86,7 +85,7 @@ class Blip2:
     def prepare(self, shot: Shot) -> Pixels | None:
         """See `Captioner.prepare`."""
         wanted = IN_TIME if self._settings.keyframe == "all" else (self._settings.keyframe,)
-        decoded = {position: _decode(shot.keyframes.get(position, b"")) for position in wanted}
+        decoded = {position: decode_rgb(shot.keyframes.get(position, b"")) for position in wanted}
         pictures = {position: picture for position, picture in decoded.items() if picture is not None}
         if not pictures:
             return None
@@ -137,13 +136,3 @@ def _prompt_tokens(processor: Any, prompt: str | None) -> dict[str, torch.Tensor
         return {}
     inputs = processor(images=Image.new("RGB", (32, 32)), text=prompt, return_tensors="pt")
     return {name: inputs[name] for name in ("input_ids", "attention_mask")}
-
-
-def _decode(jpeg: bytes) -> Image.Image | None:
-    """JPEG bytes -> RGB picture; None if they do not decode."""
-    from PIL import Image
-
-    try:
-        return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
-    except (OSError, Image.DecompressionBombError):
-        return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hdvg.captioners import Shot
 from hdvg.captioning import Writer
+from hdvg.networks.pictures import decode_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +57,7 @@ def ask(shot: Shot, settings: Writer) -> Asked | None:
     """What is shown and asked about a shot; None if no keyframe of those that the settings name decodes."""
     wanted = POSITIONS if settings.keyframe == "all" else (settings.keyframe,)
     stored = [shot.keyframes[position] for position in wanted if position in shot.keyframes]
-    decoded = [(jpeg, picture) for jpeg in stored if (picture := decode(jpeg)) is not None]
+    decoded = [(jpeg, picture) for jpeg in stored if (picture := decode_rgb(jpeg)) is not None]
     if not decoded:
         return None
     jpegs, pictures = [jpeg for jpeg, _ in decoded], [picture for _, picture in decoded]
@@ -64,16 +65,6 @@ def ask(shot: Shot, settings: Writer) -> Asked | None:
     question = PROMPT.format(shown=_shown(len(pictures), together=together), language=_language(settings))
     asked = settings.prompt or question
     return Asked([grid(pictures)], [], asked) if together else Asked(pictures, jpegs, asked)
-
-
-def decode(jpeg: bytes) -> Image.Image | None:
-    """JPEG bytes -> RGB picture; None if they do not decode."""
-    from PIL import Image
-
-    try:
-        return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
-    except (OSError, Image.DecompressionBombError):
-        return None
 
 
 def grid(several: Sequence[Image.Image]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from hdvg.captioners import Shot
@@ -23,6 +24,16 @@ def decode(jpeg: bytes) -> Picture | None:
         return None
     picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def decode_rgb(jpeg: bytes) -> Image.Image | None:
+    """JPEG bytes -> RGB picture; None if they do not decode."""
+    from PIL import Image
+
+    try:
+        return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
+    except (OSError, Image.DecompressionBombError):
+        return None
 
 
 def thirds(shot: Shot) -> list[bytes]:

@@ -1,0 +1,104 @@
+"""The stateless order is a permutation every epoch, mixes by weight to one sample, and tells the same of a position always."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hdvg.order import BLOCK, Order, Place, Source, chance, permuted
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 16, 17, 64, 65, 1000, 4097])
+def test_permutation_hits_every_index_once(count):
+    for key in (b"a", b"b"):
+        assert sorted(permuted(index, count=count, key=key) for index in range(count)) == list(range(count))
+
+
+def test_permutation_of_a_set_too_large_to_list_stays_in_it_and_is_no_shift():
+    count = 130_000_000
+    seen = [permuted(index, count=count, key=b"k") for index in range(2000)]
+    assert max(seen) < count
+    assert len(set(seen)) == 2000
+    assert len({(after - before) % count for before, after in pairwise(seen)}) > 1990
+
+
+def test_permutations_of_three_are_equally_likely():
+    """Six orders, 6000 keys: each is expected 1000 times, with a standard deviation of 29."""
+    orders = Counter(
+        tuple(permuted(index, count=3, key=number.to_bytes(2, "little")) for index in range(3))
+        for number in range(6000)
+    )
+    assert len(orders) == 6
+    assert all(abs(times - 1000) < 150 for times in orders.values())
+
+
+def test_every_epoch_sees_each_sample_once_in_another_order():
+    order = Order(7, (Source(1000),))
+    epochs = [[order.at(epoch * 1000 + place) for place in range(1000)] for epoch in range(3)]
+    for epoch, places in enumerate(epochs):
+        assert {place.epoch for place in places} == {epoch}
+        assert sorted(place.sample for place in places) == list(range(1000))
+    assert len({tuple(place.sample for place in places) for places in epochs}) == 3
+
+
+def test_an_epoch_begins_when_the_one_before_is_through_whatever_the_blocks():
+    for sources in ((Source(300),), (Source(300, 2), Source(70))):
+        places = [Order(7, sources).at(position) for position in range(BLOCK * 3)]
+        mine = [place for place in places if place.source == 0]
+        assert [place.epoch for place in mine] == [number // 300 for number in range(len(mine))]
+        assert sorted(place.sample for place in mine[300:600]) == list(range(300))
+
+
+def test_sources_are_mixed_by_weight_to_one_sample():
+    order = Order(1, (Source(50, 3), Source(7, 1), Source(1000, 2)))
+    counts = Counter()
+    for block in range(12):
+        counts.update(order.at(block * BLOCK + place).source for place in range(BLOCK))
+        total = (block + 1) * BLOCK
+        for source, share in enumerate((3 / 6, 1 / 6, 2 / 6)):
+            assert abs(counts[source] - total * share) < 2
+    small = Counter((place.epoch, place.sample) for place in map(order.at, range(2000)) if place.source == 1)
+    assert set(small.values()) == {1}
+
+
+def test_a_position_leads_to_the_same_place_whoever_asks():
+    """The same batches for any split of the positions among workers."""
+    positions = range(5000, 5128)
+    alone = [Order(3, (Source(40), Source(90, 0.5))).at(position) for position in positions]
+    split = {
+        position: Order(3, (Source(40), Source(90, 0.5))).at(position)
+        for worker in range(4)
+        for position in positions[worker::4]
+    }
+    assert [split[position] for position in positions] == alone
+    assert alone != [Order(4, (Source(40), Source(90, 0.5))).at(position) for position in positions]
+
+
+def test_order_is_the_same_on_every_machine():
+    """Written down once: a run must find its order again with a later version."""
+    order = Order(0, (Source(10), Source(1000, 0.25)))
+    assert [order.at(position) for position in (0, 1, 999, 123_456_789)] == WRITTEN
+
+
+WRITTEN = [Place(0, 8, 0), Place(0, 0, 0), Place(0, 5, 79), Place(1, 212, 24691)]
+
+
+def test_chance_is_of_seed_sample_epoch_and_purpose():
+    def draw(*, seed=1, sample="a", epoch=0, purpose="noise"):
+        return chance(seed, sample, epoch=epoch, purpose=purpose).standard_normal(4).tolist()
+
+    others = [draw(seed=2), draw(sample="b"), draw(epoch=1), draw(purpose="crop")]
+    assert draw() == draw()
+    assert all(other != draw() for other in others)
+    many = np.array([chance(1, str(number), epoch=0, purpose="time").random() for number in range(4000)])
+    assert abs(many.mean() - 0.5) < 0.02
+    assert abs(np.corrcoef(many[1:], many[:-1])[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize("sources", [(), (Source(0),), (Source(3, 0),), (Source(3, float("nan")),)])
+def test_an_order_over_nothing_is_refused(sources):
+    with pytest.raises(ValueError, match="positive weight"):
+        Order(0, sources)
