@@ -20,11 +20,8 @@ SAID = "status = 'ok' and text is not null"
 """SQL: whether a row of `captioned` is a text; of some kinds there may be nothing to say, which is no failure."""
 
 
-def caption_sql(plan: Plan, files: Callable[[str], str], *, only: str | None = None) -> dict[str, str]:
-    """The parts of schemas/manifest.sql that depend on the plan's writers; `files` tells a stage's parts.
-
-    With `only`, no other stage's items are wanted.
-    """
+def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that tell of the writers' texts; `files` tells a stage's parts."""
     caption = plan.recipe.caption
     sound = (
         f"words >= {caption.min_words} and repeated_trigrams <= {caption.max_repeated_trigrams!r} "
@@ -40,8 +37,12 @@ def caption_sql(plan: Plan, files: Callable[[str], str], *, only: str | None = N
         "kind_weight": f"case kind {weights} end::double",
         "kind_place": f"list_position({list(KINDS)}, kind)",
         "caption_columns": ", ".join(f"checked.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
-        "caption_wanted": "".join(sql for stage, sql in _wanted(plan) if only in {None, stage}),
     }
+
+
+def caption_wanted(plan: Plan, *, only: str | None = None) -> str:
+    """SQL: what the writers have still to do; with `only`, at that stage alone."""
+    return "".join(sql for stage, sql in _wanted(plan) if only in {None, stage})
 
 
 def _rows(plan: Plan, step: str, files: Callable[[str], str]) -> str:

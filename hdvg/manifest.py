@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from hdvg.captionviews import caption_sql
+from hdvg.captionviews import caption_sql, caption_wanted
 from hdvg.errors import UsageError
 from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
@@ -48,7 +48,8 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
-        **caption_sql(plan, files, only=stage),
+        **caption_sql(plan, files),
+        caption_wanted=caption_wanted(plan, only=stage),
         **_keyframe_sql(plan, files, only=stage),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),

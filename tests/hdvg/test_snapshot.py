@@ -82,6 +82,14 @@ def test_rules_do_not_make_it_anew_and_a_new_split_does(dataset):
     assert snapshot_name(Dataset(dataset.root, anew)) != name
 
 
+def test_rules_do_not_make_it_anew_where_captions_are_written_either(dataset):
+    names = {
+        snapshot_name(Dataset(dataset.root, make_plan(parse_recipe({"keep": keep}))))
+        for keep in ({}, {"short": "duration_s >= 2"}, {"long": "duration_s <= 9"})
+    }
+    assert len(names) == 1
+
+
 def test_it_may_be_deleted_and_verify_does_not_look_at_it(dataset):
     before = verify(dataset)
     durations(dataset)
