@@ -23,7 +23,7 @@ from hdvg.manifest import newest_generation
 from hdvg.sources.fetch import Gate
 from pipelines.graph import Stage, find_stage
 from pipelines.pieces import Pieces
-from pipelines.work import Call, Meter, Row, Work
+from pipelines.work import Call, Meter, Row, Work, save_nothing
 from schemas.parts import part_schema
 
 Spread = Callable[[str, Sequence[Call]], list[Any]]
@@ -93,7 +93,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     if saves:
         gather(dataset, job)
     items = pending_items(dataset, job)
-    save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else _keep
+    save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else save_nothing
     if items:
         model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
         detector = dataset.plan.recipe.split.detector
@@ -119,10 +119,6 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     ahead = fmean(meter.ahead) if meter.ahead else None
     spent = time.monotonic() - start
     return Done(job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, meter.busy_s, ahead)
-
-
-def _keep(rows: list[Row]) -> None:
-    """Save nothing: all is published at the unit's end."""
 
 
 def _save(items: list[Row], pieces: Pieces, rows: list[Row]) -> None:

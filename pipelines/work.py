@@ -41,6 +41,10 @@ class Meter:
         self.ahead += [] if ahead is None else [ahead]
 
 
+def save_nothing(rows: list[Row]) -> None:
+    """What `Work.save` does where all is published at the unit's end."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One unit at one stage: its dataset, its pending items, and the shared services of the process."""
@@ -56,7 +60,7 @@ class Work:
     """The stage's model, loaded, if it has one."""
     stage: str = ""
     """The stage's name."""
-    save: Callable[[list[Row]], None] = lambda rows: None
+    save: Callable[[list[Row]], None] = save_nothing
     """Makes rows that are done durable before the unit is."""
     meter: Meter = field(default_factory=Meter)
 
