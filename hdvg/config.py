@@ -7,7 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 from pydantic import Field, ValidationError, field_validator
@@ -16,6 +16,9 @@ from hdvg.captioning import Caption, Writer
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
 from hdvg.sections import Cut, Duplicates, Fetch, Limits, Measure, Run, Settings, Shard, Split, Storage
+
+Kind = TypeVar("Kind", bound=Settings)
+EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
 
 
 class Recipe(Settings):
@@ -58,20 +61,29 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
     Raises UsageError on unreadable TOML, an unknown key or a value out of range.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {path}: {error}") from error
-    return parse_recipe(table, overrides, where=str(path))
+    return parse(Recipe, read_toml(path), overrides, where=str(path))
 
 
 def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str = "recipe") -> Recipe:
     """Validate a table of settings; see `load_recipe`."""
+    return parse(Recipe, table, overrides, where=where)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file. Raises UsageError if it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"recipe {path}: {error}") from error
+
+
+def parse(kind: type[Kind], table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str) -> Kind:
+    """The settings of that kind in a table, with `section.key=value` overrides. Raises UsageError; see `load_recipe`."""
     merged: dict[str, Any] = copy.deepcopy(dict(table))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise UsageError(f"--set {override}: write section.key=value, such as --set split.max_clip_s=20")
+            raise UsageError(f"--set {override}: write section.key=value, such as --set {EXAMPLES[kind.__name__]}")
         *path, last = key.strip().split(".")
         target = merged
         for part in path:
@@ -86,9 +98,9 @@ def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, whe
         else:
             target[last] = value
     try:
-        return Recipe.model_validate(merged)
+        return kind.model_validate(merged)
     except ValidationError as error:
-        raise UsageError(f"{where}: " + "; ".join(_say(problem) for problem in error.errors())) from error
+        raise UsageError(f"{where}: " + "; ".join(_say(kind(), problem) for problem in error.errors())) from error
 
 
 def _toml_value(text: str) -> Any:
@@ -101,14 +113,13 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _say(problem: Any) -> str:
-    """One validation problem in words a user can act on."""
+def _say(section: Any, problem: Any) -> str:
+    """One validation problem, of what such settings are by default, in words a user can act on."""
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
-    section: Any = Recipe()
     for part in problem["loc"][:-1]:
         section = Writer() if isinstance(section, dict) else getattr(section, str(part))
     known = list(type(section).model_fields)

@@ -1,4 +1,4 @@
-"""The recipes that ship: the settings of whole runs, as TOML that users copy and change."""
+"""The recipes that ship, of datasets and of trainings: the settings of whole runs, as TOML that users copy and change."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from hdvg.config import Recipe, load_recipe
+from hdvg.config import Recipe, load_recipe, parse, read_toml
 from hdvg.errors import UsageError
+from hdvg.training.settings import TrainRecipe
 
 FOLDER = Path(__file__).parent
 
 
-def shipped() -> list[str]:
-    """Names of the recipes that ship."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+def shipped(folder: str = ".") -> list[str]:
+    """Names of the recipes that ship; those of trainings lie in the folder `train`."""
+    return sorted(path.stem for path in (FOLDER / folder).glob("*.toml"))
 
 
 def find_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe of that name or file, with `section.key=value` overrides. Raises UsageError if there is none."""
-    path = FOLDER / f"{name}.toml"
+    return load_recipe(_find(name, "."), overrides)
+
+
+def find_train_recipe(name: str, overrides: Iterable[str] = ()) -> TrainRecipe:
+    """The training recipe of that name or file, likewise."""
+    path = _find(name, "train")
+    return parse(TrainRecipe, read_toml(path), overrides, where=str(path))
+
+
+def _find(name: str, folder: str) -> Path:
+    path = FOLDER / folder / f"{name}.toml"
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
-        near = difflib.get_close_matches(name, shipped(), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(shipped())}; or the path of a TOML file"
+        names = shipped(folder)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(names)}; or the path of a TOML file"
         raise UsageError(f"no recipe `{name}`; {hint}")
-    return load_recipe(path, overrides)
+    return path

@@ -1,0 +1,42 @@
+"""How clips become latents and texts become states; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hdvg.sections import Settings
+
+Count = Annotated[int, Field(ge=1)]
+Bucket = tuple[Count, Count, Count]
+"""(frames, height, width) in pixels; one frame: clips become images."""
+
+
+class Encoding(Settings):
+    """What is encoded, and by which encoders: section `data` of a training recipe."""
+
+    codec: Literal["patches", "taef2", "vae"] = Field(
+        "patches",
+        description="pictures to latents, 8 times smaller: patches: linear, fitted on the dataset itself; taef2: the tiny "
+        "autoencoder, from a folder; vae: Stable Diffusion's, from a folder",
+    )
+    codec_folder: str | None = Field(None, description="folder with the codec's weights; `patches` has none")
+    codec_channels: int = Field(8, ge=1, le=192, description="of a latent of `patches`")
+    text: Literal["minilm", "clip"] = Field(
+        "minilm", description="minilm: token states of the embedded MiniLM; clip: a CLIP text tower, from a folder"
+    )
+    text_folder: str | None = Field(None, description="folder with the text encoder; `minilm` needs none")
+    text_tokens: int = Field(
+        32, ge=2, description="states of a text: longer ones are cut, shorter ones padded; CLIP has 77"
+    )
+    buckets: tuple[Bucket, ...] = Field(
+        ((16, 64, 112),),
+        min_length=1,
+        description="(frames, height, width); a clip goes where its aspect fits best, never to a larger picture",
+    )
+    fps: float = Field(8.0, gt=0, description="frames a second of a sample, by pts")
+    windows: int = Field(4, ge=1, description="most runs of frames of one clip, spread over it")
+    keeps: Literal["mean", "draw", "both"] = Field(
+        "mean", description="of a codec with a posterior: its mean, one draw, or mean and log variance"
+    )
