@@ -20,6 +20,14 @@ SIDE_PX = 32
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests run in one process, for they share what is dear to make; all that start Ray run in the same one."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def new_dataset(tmp_path: Path) -> Dataset:
     """A dataset without links, as a run that has begun has it."""
