@@ -292,7 +292,7 @@ class SwapCA(nn.Module):
         plan, allowed, turn_NP = self._laid_out((T, H, W), s_BTHWC.device)
         q_MNC = self.norm_q(windows.partition(q_BTHWC, plan))
         c_MNC = self.norm_c(windows.partition(c_BTHWC, plan))
-        out_BTHWC = self.to_out(windows.merge(self._attend(q_MNC, c_MNC, allowed, turn_NP), plan))
+        out_BTHWC: Tensor = self.to_out(windows.merge(self._attend(q_MNC, c_MNC, allowed, turn_NP), plan))
         carried = q_BTHWC if self.swap.residual == "query" and self.query != "sum" else t_BTHWC
         z_BTHWC = carried + out_BTHWC
         if self.feed_forward is not None and self.norm_last is not None:
@@ -308,7 +308,8 @@ class SwapCA(nn.Module):
         q, k, v = (x.view(M, N, -1, self.head_width).transpose(1, 2) for x in (q_MNC, k_MNC, v_MNC))
         if allowed is not None:
             allowed = allowed.repeat(M // allowed.shape[0], 1, 1, 1)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2)
+        y_MKND = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        return y_MKND.transpose(1, 2)
 
 
 def turned(x_MNC: Tensor, turn_NP: Tensor) -> Tensor:
