@@ -22,7 +22,7 @@ from hdvg.order import Order, Place, Source, chance, uniform
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
-from hdvg.training.sources import Clip, Member, agree, hold_out
+from hdvg.training.sources import Clip, Member, agree, hold_out, names
 
 Shape = tuple[int, int, int, int]
 EMPTY = -1
@@ -110,15 +110,15 @@ class DataFeed:
         """Which clips this run trains on and which it holds out."""
         sources = []
         for place, member in enumerate(self.members):
-            latents, held = member.latents, self.held_out.clips[place]
+            latents, ids = member.latents, names(member.latents, "clip_id")
             sources.append(
                 SourceRecord(
                     name=member.name,
                     weight=member.weight,
                     wanted=latents.wanted,
                     digest=latents.digest,
-                    trained=tuple(latents.clips[number].clip_id for number in self._trained[place]),
-                    held=tuple(latents.clips[number].clip_id for number in held),
+                    trained=tuple(ids[number] for number in self._trained[place]),
+                    held=tuple(ids[number] for number in self.held_out.clips[place]),
                 )
             )
         return Record(self.recipe, self.held_out.by, tuple(sources))

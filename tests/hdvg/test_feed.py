@@ -386,6 +386,13 @@ def test_steps_of_a_clip_are_those_a_scan_finds(tmp_path):
     }
 
 
+def test_answer_lists_steps_with_their_epochs():
+    sights = tuple(provenance.Sight(step, epoch, "one") for step, epoch in ((0, 0), (0, 1), (3, 2)))
+    answer = provenance.Answer("c", 9, "trained", sights)
+    assert answer.said() == "clip c: seen 3 times in the first 9 steps, by the steps 0 (epoch 0, 1), 3 (epoch 2)"
+    assert replace(answer, seen=()).said() == "clip c: seen 0 times in the first 9 steps"
+
+
 def test_clip_held_out_or_unknown_has_a_clear_answer():
     record = mixed().record()
     held = record.sources[0].held[0]
