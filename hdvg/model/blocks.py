@@ -255,7 +255,8 @@ class SwapCA(nn.Module):
         self.shift = swap.shift and number % 2 == 1
         self.norm_q, self.norm_c = nn.LayerNorm(width), nn.LayerNorm(width)
         self.to_q = Dense(width, width, bias=False)
-        self.to_kv = Dense(width, 2 * width, bias=False)
+        self.to_k = Dense(width, width, bias=False)
+        self.to_v = Dense(width, width, bias=False)
         self.to_out = Dense(width, width)
         _zero(self.to_out)
         self.norm_last = nn.LayerNorm(width) if swap.feed_forward else None
@@ -291,7 +292,7 @@ class SwapCA(nn.Module):
         plan, allowed, turn_NP = self._laid_out((T, H, W), s_BTHWC.device)
         q_MNC = self.norm_q(windows.partition(q_BTHWC, plan))
         c_MNC = self.norm_c(windows.partition(c_BTHWC, plan))
-        out_BTHWC = windows.merge(self.to_out(self._attend(q_MNC, c_MNC, allowed, turn_NP)), plan)
+        out_BTHWC = self.to_out(windows.merge(self._attend(q_MNC, c_MNC, allowed, turn_NP), plan))
         carried = q_BTHWC if self.swap.residual == "query" and self.query != "sum" else t_BTHWC
         z_BTHWC = carried + out_BTHWC
         if self.feed_forward is not None and self.norm_last is not None:
@@ -299,16 +300,15 @@ class SwapCA(nn.Module):
         return z_BTHWC
 
     def _attend(self, q_MNC: Tensor, c_MNC: Tensor, allowed: Tensor | None, turn_NP: Tensor | None) -> Tensor:
-        """MCA of the equation, before W_o: (M, N, C)."""
-        M, N, C = q_MNC.shape
-        q_MNC, (k_MNC, v_MNC) = self.to_q(q_MNC), self.to_kv(c_MNC).chunk(2, dim=-1)
+        """MCA of the equation, before W_o, as heads: (M, N, K, D)."""
+        M, N, _ = q_MNC.shape
+        q_MNC, k_MNC, v_MNC = self.to_q(q_MNC), self.to_k(c_MNC), self.to_v(c_MNC)
         if turn_NP is not None:
             q_MNC, k_MNC = turned(q_MNC, turn_NP), turned(k_MNC, turn_NP)
         q, k, v = (x.view(M, N, -1, self.head_width).transpose(1, 2) for x in (q_MNC, k_MNC, v_MNC))
         if allowed is not None:
             allowed = allowed.repeat(M // allowed.shape[0], 1, 1, 1)
-        y_MKND = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        return y_MKND.transpose(1, 2).reshape(M, N, C)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2)
 
 
 def turned(x_MNC: Tensor, turn_NP: Tensor) -> Tensor:

@@ -86,9 +86,9 @@ def partition(x_BTHWC: Tensor, plan: Plan) -> Tensor:
 
 
 def merge(x_MNC: Tensor, plan: Plan) -> Tensor:
-    """What `partition` cut, (M, N, C) -> (B, T, H, W, C)."""
-    (a, b, c), (t, h, w), C = plan.counts, plan.window, x_MNC.shape[-1]
-    x_BTHWC = x_MNC.reshape(-1, a, b, c, t, h, w, C).permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(-1, *plan.padded, C)
+    """What `partition` cut, (M, N, C), or as heads (M, N, K, C / K), -> (B, T, H, W, C)."""
+    cut = x_MNC.unflatten(1, plan.window).unflatten(0, (-1, *plan.counts))
+    x_BTHWC = cut.movedim((4, 5, 6), (2, 4, 6)).reshape(-1, *plan.padded, x_MNC[0, 0].numel())
     if any(plan.shift):
         x_BTHWC = x_BTHWC.roll(plan.shift, (1, 2, 3))
     if plan.padded != plan.grid:

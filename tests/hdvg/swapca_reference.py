@@ -53,7 +53,7 @@ def attend(
 ) -> Tensor:
     """W_o of the attention of one place to the places of its window, (C,)."""
     width, head = asked.shape[-1], module.head_width
-    w_k, w_v = weights["to_kv.weight"][:width], weights["to_kv.weight"][width:]
+    w_k, w_v = weights["to_k.weight"], weights["to_v.weight"]
     query = weights["to_q.weight"] @ normed(asked[place], weights["norm_q.weight"], weights["norm_q.bias"])
     others = [normed(told[other], weights["norm_c.weight"], weights["norm_c.bias"]) for other in places]
     heads = []

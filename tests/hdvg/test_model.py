@@ -88,7 +88,7 @@ def test_window_that_covers_the_grid_is_full_attention(windows: Any) -> None:
     module = exchange(Swap(windows=windows, positions="none"), window=None)
     s, t = streams(clips=2)
     q = module.to_q(module.norm_q(t)).reshape(2, -1, 2, 8)
-    k, v = module.to_kv(module.norm_c(s)).reshape(2, -1, 2, 2, 8).unbind(2)
+    k, v = (make(module.norm_c(s)).reshape(2, -1, 2, 8) for make in (module.to_k, module.to_v))
     shares = (torch.einsum("bqhd,bkhd->bhqk", q, k) / 8**0.5).softmax(-1)
     full = module.to_out(torch.einsum("bhqk,bkhd->bqhd", shares, v).reshape(t.shape))
     torch.testing.assert_close(module(s, t), t + full)
