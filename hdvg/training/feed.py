@@ -22,7 +22,7 @@ from hdvg.order import Order, Place, Source, chance, uniform
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
-from hdvg.training.sources import Member, agree, hold_out
+from hdvg.training.sources import Clip, Member, agree, hold_out, names
 
 Shape = tuple[int, int, int, int]
 EMPTY = -1
@@ -36,11 +36,11 @@ HELD_SEED = 0
 
 
 class Drawn(NamedTuple):
-    """A sample before it is read; `key` is the seed and the purpose of its noise."""
+    """A sample before it is read: number `number` of a member's clips; `key` is the seed and the purpose of its noise."""
 
     member: int
-    clip: int
-    clip_id: str
+    number: int
+    clip: Clip
     epoch: int
     shape: Shape
     window: int
@@ -79,8 +79,9 @@ class DataFeed:
         batch = self.recipe.run.batch
         places = [self._shaped(self.order.at(position)) for position in range(step * batch, (step + 1) * batch)]
         places.sort(key=lambda one: one[0])
-        mine = places[batch * seat.rank // seat.world : batch * (seat.rank + 1) // seat.world]
-        return [self._drawn(place, shape) for shape, place in mine]
+        return [
+            self._drawn(*one) for one in places[batch * seat.rank // seat.world : batch * (seat.rank + 1) // seat.world]
+        ]
 
     def held(self) -> list[Samples]:
         """The held-out samples: every clip × window × level, with the likeliest text and evenly spaced times.
@@ -96,7 +97,7 @@ class DataFeed:
             for number in self.held_out.clips[place]:
                 clip = member.latents.clips[number]
                 text = max(clip.texts, key=lambda text: text[1], default=(EMPTY, 1.0))[0]
-                told = (place, number, clip.clip_id, 0, clip.shape)
+                told = (place, number, clip, 0, clip.shape)
                 for turn in range(min(most, clip.windows)):
                     window = turn * clip.windows // min(most, clip.windows)
                     drawn += [
@@ -109,15 +110,15 @@ class DataFeed:
         """Which clips this run trains on and which it holds out."""
         sources = []
         for place, member in enumerate(self.members):
-            latents, held = member.latents, self.held_out.clips[place]
+            latents, ids = member.latents, names(member.latents, "clip_id")
             sources.append(
                 SourceRecord(
                     name=member.name,
                     weight=member.weight,
                     wanted=latents.wanted,
                     digest=latents.digest,
-                    trained=tuple(latents.clips[number].clip_id for number in self._trained[place]),
-                    held=tuple(latents.clips[number].clip_id for number in held),
+                    trained=tuple(ids[number] for number in self._trained[place]),
+                    held=tuple(ids[number] for number in self.held_out.clips[place]),
                 )
             )
         return Record(self.recipe, self.held_out.by, tuple(sources))
@@ -125,55 +126,53 @@ class DataFeed:
     def fill(self, one: Drawn, latents_THWC: Tensor, text_LX: Tensor) -> None:
         """Read a sample into float32 tensors."""
         latents = self.members[one.member].latents
-        clip = latents.clips[one.clip]
-        T, H, W, C = clip.shape
+        T, H, W, C = one.clip.shape
         both = self.recipe.data.keeps == "both"
         stored = self._buffer("latents", (T, H, W, C * (1 + both)))
-        latents.read(one.clip, one.window, stored)
+        latents.read(one.number, one.window, stored)
         stored_THWC = torch.from_numpy(stored if one.frame is None else stored[one.frame, None])
         latents_THWC.copy_(stored_THWC[..., :C])
         if both and one.key[1] == NOISE:
             spread_THWC = (stored_THWC[..., C:].float() / 2).exp()
-            normal = chance(one.key[0], one.clip_id, epoch=one.epoch, purpose="posterior")
+            normal = chance(one.key[0], one.clip.clip_id, epoch=one.epoch, purpose="posterior")
             latents_THWC += spread_THWC * torch.from_numpy(normal.standard_normal(one.shape, dtype=np.float32))
         text = self._buffer("text", latents.text_shape)
         latents.read_text(one.text, text)
         text_LX.copy_(torch.from_numpy(text))
 
-    def _shaped(self, place: Place) -> tuple[Shape, Place]:
-        """A place with the sample's shape: an image is one frame."""
-        clip = self.members[place.source].latents.clips[int(self._trained[place.source][place.sample])]
-        images = self.recipe.draw.images
-        T, H, W, C = clip.shape
-        if T > 1 and images and self._uniform(clip.clip_id, place.epoch, "image") < images:
-            T = 1
-        return (T, H, W, C), place
-
-    def _drawn(self, place: Place, shape: Shape) -> Drawn:
-        """All that is random about a sample but its noise."""
+    def _shaped(self, place: Place) -> tuple[Shape, Place, int, Clip]:
+        """The clip at a place and the sample's shape: an image is one frame."""
         number = int(self._trained[place.source][place.sample])
         clip = self.members[place.source].latents.clips[number]
-        told = (clip.clip_id, place.epoch)
-        window = int(self._uniform(*told, "window") * clip.windows) if clip.windows > 1 else 0
-        frame = None
-        if shape != tuple(clip.shape):
-            frame = int(self._uniform(*told, "frame") * clip.shape[0])
-        text, drop = EMPTY, self.recipe.draw.drop_text
-        if not drop or self._uniform(*told, "drop text") >= drop:
-            text = self._text(clip.texts, *told)
-        time = self._uniform(*told, "time")
-        return Drawn(place.source, number, *told, shape, window, frame, text, time, (self.recipe.run.seed, NOISE))
+        images = self.recipe.draw.images
+        T, H, W, C = clip.shape
+        if T > 1 and images and self._uniform(clip, place.epoch, "image") < images:
+            T = 1
+        return (T, H, W, C), place, number, clip
 
-    def _text(self, texts: Sequence[tuple[int, float]], clip_id: str, epoch: int) -> int:
+    def _drawn(self, shape: Shape, place: Place, number: int, clip: Clip) -> Drawn:
+        """All that is random about a sample but its noise."""
+        epoch, drop, window, frame, text = place.epoch, self.recipe.draw.drop_text, 0, None, EMPTY
+        if clip.windows > 1:
+            window = int(self._uniform(clip, epoch, "window") * clip.windows)
+        if shape != clip.shape:
+            frame = int(self._uniform(clip, epoch, "frame") * clip.shape[0])
+        if not drop or self._uniform(clip, epoch, "drop text") >= drop:
+            text = self._text(clip, epoch)
+        time = self._uniform(clip, epoch, "time")
+        return Drawn(place.source, number, clip, epoch, shape, window, frame, text, time, (self.recipe.run.seed, NOISE))
+
+    def _text(self, clip: Clip, epoch: int) -> int:
         """One of the texts by weight."""
+        texts = clip.texts
         if len(texts) < 2:
             return texts[0][0] if texts else EMPTY
         sums = list(accumulate(weight for _, weight in texts))
-        place = bisect_right(sums, self._uniform(clip_id, epoch, "caption") * sums[-1])
+        place = bisect_right(sums, self._uniform(clip, epoch, "caption") * sums[-1])
         return texts[min(place, len(texts) - 1)][0]
 
-    def _uniform(self, clip_id: str, epoch: int, purpose: str) -> float:
-        return uniform(self.recipe.run.seed, clip_id, epoch=epoch, purpose=purpose)
+    def _uniform(self, clip: Clip, epoch: int, purpose: str) -> float:
+        return uniform(self.recipe.run.seed, clip.clip_id, epoch=epoch, purpose=purpose)
 
     def _pieces(self, drawn: list[Drawn]) -> Iterator[list[Drawn]]:
         """Runs of one shape, at most a micro-batch long."""
@@ -191,11 +190,11 @@ class DataFeed:
         for place, one in enumerate(drawn):
             self.fill(one, latents_BTHWC[place], text_BLX[place])
             seed, purpose = one.key
-            chance(seed, one.clip_id, epoch=one.epoch, purpose=purpose).standard_normal(
+            chance(seed, one.clip.clip_id, epoch=one.epoch, purpose=purpose).standard_normal(
                 dtype=np.float32, out=noise_BTHWC[place]
             )
         return Samples(
-            clip_ids=tuple(one.clip_id for one in drawn),
+            clip_ids=tuple(one.clip.clip_id for one in drawn),
             epochs=tuple(one.epoch for one in drawn),
             latents_BCTHW=latents_BTHWC.permute(0, 4, 1, 2, 3),
             noise_BCTHW=torch.from_numpy(noise_BTHWC).permute(0, 4, 1, 2, 3),

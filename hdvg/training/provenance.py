@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ from hdvg.training.settings import TrainRecipe
 VERSION = 1
 FIRST = 5
 """Ids named of a longer list."""
+LISTED = 20
+"""Steps written out in a line."""
 FREE = (
     *("name", "about", "run.steps", "run.minutes", "run.micro_batch", "run.loaders", "run.sharding", "draw.online"),
     *("data.codec_folder", "data.text_folder", "network.checkpointing", "network.compile"),
@@ -105,9 +108,13 @@ class Answer:
             return f"clip {self.clip_id}: this run neither trains on it nor holds it out"
         if self.state == "held out":
             return f"clip {self.clip_id}: held out; no step trains on it"
-        steps = ", ".join(f"{sight.step} (epoch {sight.epoch})" for sight in self.seen)
-        return f"clip {self.clip_id}: seen {len(self.seen)} times in the first {self.until} steps" + (
-            f": {steps}" if steps else ""
+        steps = [
+            f"{step} (epoch {', '.join(str(sight.epoch) for sight in sights)})"
+            for step, sights in groupby(self.seen, key=lambda sight: sight.step)
+        ]
+        listed = f", by the steps {', '.join(steps[:LISTED])}" + (" and more" if len(steps) > LISTED else "")
+        return f"clip {self.clip_id}: seen {len(self.seen)} times in the first {self.until} steps" + listed * bool(
+            steps
         )
 
 

@@ -5,6 +5,7 @@ Shapes: T frames, H, W of the latent, C channels, L states of a text, X their wi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -107,32 +108,37 @@ def hold_out(members: Sequence[Member], wanted: int) -> Held:
     Whole videos if these make at least half of that number and at least two clips, else single clips. What goes is told by
     the ids alone, not by a seed: runs of any seed are compared on the same clips, and most stay held out as a dataset grows.
     """
-    total = sum(len(member.latents.clips) for member in members)
+    counts = [len(member.latents.clips) for member in members]
+    total = sum(counts)
     goal = min(max(wanted, 2), max(total // 3, 2 if total >= 4 else 0)) if wanted else 0
     if not goal:
         return Held("none", tuple(() for _ in members))
-    taken = _take(members, goal, by="video")
-    by: Literal["video", "clip"] = "video"
-    if len(taken) < min(goal, max(2, -(-goal // 2))):
-        taken, by = _take(members, goal, by="clip"), "clip"
-    numbers = tuple(tuple(sorted(clip for owner, clip in taken if owner == place)) for place in range(len(members)))
-    return Held(by, numbers)
+    by: Literal["video", "clip"]
+    for by in ("video", "clip"):
+        named = [names(member.latents, f"{by}_id") for member in members]
+        taken = _take(named, goal)
+        held = tuple(tuple(number for number, name in enumerate(own) if name in taken) for own in named)
+        if sum(map(len, held)) >= min(goal, max(2, -(-goal // 2))):
+            break
+    return Held(by, held)
 
 
-def _take(members: Sequence[Member], goal: int, *, by: Literal["video", "clip"]) -> list[tuple[int, int]]:
-    """(member, clip) of whole groups in the order of their ids' hashes, as far as they fit."""
-    groups: dict[str, list[tuple[int, int]]] = {}
-    for place, member in enumerate(members):
-        for number, clip in enumerate(member.latents.clips):
-            groups.setdefault(clip.video_id if by == "video" else clip.clip_id, []).append((place, number))
-    room = [len(member.latents.clips) // 2 for member in members]
-    taken: list[tuple[int, int]] = []
-    for _, name in sorted((uniform(0, name, epoch=0, purpose="held out"), name) for name in groups):
-        group = groups[name]
-        counts = [sum(owner == place for owner, _ in group) for place in range(len(members))]
-        if len(taken) + len(group) <= goal and all(count <= left for count, left in zip(counts, room, strict=True)):
-            taken += group
-            room = [left - count for count, left in zip(counts, room, strict=True)]
-        if len(taken) == goal:
+def _take(named: Sequence[Sequence[str]], goal: int) -> set[str]:
+    """Names, in the order of their hashes, as far as all that is so named fits."""
+    counts = [Counter(own) for own in named]
+    room = [len(own) // 2 for own in named]
+    taken: set[str] = set()
+    for name in sorted(set().union(*counts), key=lambda name: (uniform(0, name, epoch=0, purpose="held out"), name)):
+        group = [count[name] for count in counts]
+        if sum(group) <= goal and all(size <= left for size, left in zip(group, room, strict=True)):
+            taken.add(name)
+            goal -= sum(group)
+            room = [left - size for size, left in zip(group, room, strict=True)]
+        if not goal:
             break
     return taken
+
+
+def names(latents: Latents, what: str) -> list[str]:
+    """The `clip_id` or `video_id` of every clip."""
+    return [getattr(clip, what) for clip in latents.clips]

@@ -271,7 +271,7 @@ def test_held_out_clips_are_never_trained_on_and_the_same_for_every_seed():
     held = []
     for seed in (0, 1):
         given = feed(stored, f"run.seed={seed}", "validation.clips=18")
-        trained = {one.clip_id for step in range(30) for one in given.drawn(step)}  # five epochs
+        trained = {one.clip.clip_id for step in range(30) for one in given.drawn(step)}  # five epochs
         held.append(told_held := {clip_id for piece in given.held() for clip_id in piece.clip_ids})
         assert not trained & told_held
         assert trained | told_held == {clip.clip_id for clip in stored.clips}
@@ -320,7 +320,7 @@ def test_error_of_a_thread_comes_out_at_its_step():
     bad = next(
         step
         for step in range(10)
-        if broken.members[0].latents.clips[2].clip_id in {one.clip_id for one in broken.drawn(step)}
+        if broken.members[0].latents.clips[2].clip_id in {one.clip.clip_id for one in broken.drawn(step)}
     )
     with Ahead(broken, Seat(), first=0, threads=2) as coming:
         for _ in range(bad):
@@ -384,6 +384,13 @@ def test_steps_of_a_clip_are_those_a_scan_finds(tmp_path):
     assert {clip_id: sorted(sights) for clip_id, sights in back.items()} == {
         clip_id: sorted(sights) for clip_id, sights in wide.items() if sights
     }
+
+
+def test_answer_lists_steps_with_their_epochs():
+    sights = tuple(provenance.Sight(step, epoch, "one") for step, epoch in ((0, 0), (0, 1), (3, 2)))
+    answer = provenance.Answer("c", 9, "trained", sights)
+    assert answer.said() == "clip c: seen 3 times in the first 9 steps, by the steps 0 (epoch 0, 1), 3 (epoch 2)"
+    assert replace(answer, seen=()).said() == "clip c: seen 0 times in the first 9 steps"
 
 
 def test_clip_held_out_or_unknown_has_a_clear_answer():
