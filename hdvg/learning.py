@@ -1,16 +1,20 @@
-"""The commands of training: encode a dataset's clips for a trainer."""
+"""The commands that learn: encode a dataset's clips, and make videos and networks of what was trained."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdvg import show
+from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
     from hdvg.latents.encode import Report
+    from hdvg.model.diffusion import Sampler
+    from hdvg.training.trained import Which
 
 learning = typer.Typer()
 
@@ -28,6 +32,11 @@ Sets = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a training run's folder")]
+Weights = Annotated[
+    str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
+]
+Step = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="by default the newest good one")]
 NAMED = 3
 """Clips named for each reason."""
 
@@ -123,7 +132,9 @@ def train(
     if as_json:
         show.print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
     else:
-        typer.echo(f"{end.step} steps, {end.why}; the same command goes on, longer with --set run.minutes=… or run.steps=…")
+        typer.echo(
+            f"{end.step} steps, {end.why}; the same command goes on, longer with --set run.minutes=… or run.steps=…"
+        )
     if end.code:
         raise typer.Exit(end.code)
 
@@ -139,3 +150,86 @@ def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
         show.print_json(asdict(answer))
     else:
         typer.echo(answer.said())
+
+
+def sample(
+    run: Run,
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],
+    seed: Annotated[int, typer.Option("--seed", help="of the noise; the same seed gives the same files")] = 0,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="how often the network is asked")] = 20,
+    guidance: Annotated[float, typer.Option("--guidance", min=0, help="how strongly the prompt leads; 1: no more than it was learnt")] = 4.0,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", metavar="ddim|dpm++|euler", help="by default ddim, for rectified flow euler")
+    ] = None,
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="by default as many as it was trained on")] = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="pixels, multiples of 8; by default as trained")] = None,
+    checkpoint: Step = None,
+    weights: Weights = "ema",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", help="by default a folder in RUN/samples")
+    ] = None,
+    gif: Annotated[bool, typer.Option("--gif/--no-gif", help="a GIF beside each mp4")] = True,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Sample videos from a trained network: an mp4 and a GIF for every prompt.
+
+    Example: hdvg sample my-run "a boat on a lake" --steps 20 --sampler dpm++ --seed 7
+    """
+    from hdvg.sampling import Wish, place_of, sample_trained, sampler_of
+    from hdvg.training.trained import open_trained
+
+    trained = open_trained(run, step=checkpoint, which=_which(weights), say=show.note)
+    bucket = trained.recipe.data.buckets[0]
+    wish = Wish(
+        tuple(prompts),
+        frames or bucket[0],
+        _size(size) if size else (bucket[1], bucket[2]),
+        _sampler(sampler) if sampler else sampler_of(trained.recipe.process),
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+    )
+    place = place_of(out, trained, run, wish, gif=gif)
+    said = sample_trained(trained, run, wish, place)
+    if as_json:
+        return show.print_json({"folder": str(place.folder), **said})
+    rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])
+    show.print_table(["video", "prompt"], rows)
+
+
+@learning.command("export-model")
+def export_model(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder")],
+    checkpoint: Step = None,
+    weights: Weights = "ema",
+) -> None:
+    """Write a trained network as a folder in diffusers' layout; what diffusers has no place for lies beside it.
+
+    Example: hdvg export-model my-run --out my-model
+    """
+    from hdvg.training.export import export
+    from hdvg.training.trained import open_trained
+
+    trained = open_trained(run, step=checkpoint, which=_which(weights), say=show.note)
+    export(trained, run, out)
+    typer.echo(f"{out}: {trained.weights} of step {trained.step}")
+
+
+def _which(weights: str) -> Which:
+    if weights == "ema" or weights == "raw":
+        return weights  # type: ignore[return-value]
+    raise UsageError(f"--weights {weights}: ema or raw")
+
+
+def _sampler(name: str) -> Sampler:
+    if name in ("ddim", "dpm++", "euler"):
+        return name  # type: ignore[return-value]
+    raise UsageError(f"--sampler {name}: ddim, dpm++ or euler")
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise UsageError(f"--size {text}: height x width in pixels, such as 64x112")
+    return int(found[1]), int(found[2])

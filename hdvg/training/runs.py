@@ -15,10 +15,12 @@ from rich.console import Console
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.latents.encode import encode
+from hdvg.latents.encoders import load_codec, load_text
 from hdvg.latents.online import Online
 from hdvg.latents.progress import Bars
 from hdvg.latents.store import Latents
 from hdvg.model.unet import UNet
+from hdvg.sampling import Maker, every_so_often
 from hdvg.store import Store
 from hdvg.training import network, provenance
 from hdvg.training.feed import DataFeed
@@ -27,9 +29,12 @@ from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
 from hdvg.training.steps import Stepper
-from hdvg.training.watching import Watching
+from hdvg.training.trained import carry_codec
+from hdvg.training.watching import Sampled, Watching
 
 Stop = Callable[[], int | None]
+PROMPTS = 4
+"""Most captions that are sampled on the way."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
         store.begin()
         record = feed.record()
         provenance.write(task.folder, record)
+        carry_codec(task.recipe.data, task.datasets[0][0], store)
         yield [*record.said(), _size(task, feed), f"run: {task.folder}"]
         store.end()
 
@@ -95,7 +101,7 @@ def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> E
     if new and team.seat.rank == 0:
         console.print(f"{len(new)} weights are new, the others are of {recipe.network.start}")
     stepper = Stepper(recipe, model, team, device=device)
-    shows = Watching(stepper, feed, store, console=console)
+    shows = Watching(stepper, feed, store, console=console, sample=_sampler(task, feed, stepper))
     try:
         loop = Loop(stepper, feed, store, shows=shows, data=feed.record().digest, say=console.print)
         return loop.run(stop)
@@ -116,6 +122,31 @@ def opened(task: Task) -> DataFeed:
 def device() -> torch.device:
     """Where one process computes."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _sampler(task: Task, feed: DataFeed, stepper: Stepper) -> Sampled | None:
+    """What makes videos on the way, if the recipe wants them, by default of the captions of clips that are held out."""
+    if task.recipe.watch.sample_every_steps is None:
+        return None
+    dataset = task.datasets[0][0]
+    prompts = tuple(task.recipe.watch.prompts) or _captions(dataset, feed.record().sources[0].held[:PROMPTS])
+    maker = Maker(
+        task.recipe.process,
+        codec=load_codec(task.recipe.data, dataset),
+        text=load_text(task.recipe.data),
+        device=stepper.device,
+    )
+    return every_so_often(task.recipe, task.folder, maker, prompts=prompts or ("",), writes=stepper.team.seat.rank == 0)
+
+
+def _captions(dataset: Path, clip_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of clips that have one."""
+    names = ", ".join(f"'{name}'" for name in clip_ids)
+    with Dataset.open(dataset).manifest() as manifest:
+        rows = manifest.table(
+            f"select caption from dataset where clip_id in ({names or 'null'}) and caption is not null order by clip_id"
+        )
+    return tuple(rows["caption"].to_pylist())
 
 
 def _encoded(path: Path, recipe: TrainRecipe, console: Console) -> None:
