@@ -19,6 +19,7 @@ from hdvg.latents.encoders import load_codec, load_text
 from hdvg.latents.online import Online
 from hdvg.latents.progress import Bars
 from hdvg.latents.store import Latents
+from hdvg.model.config import ModelConfig
 from hdvg.model.unet import UNet
 from hdvg.sampling import Maker, every_so_often
 from hdvg.store import Store
@@ -162,7 +163,7 @@ def _encoded(path: Path, recipe: TrainRecipe, console: Console) -> None:
             encode(dataset, recipe.data, where=recipe.draw.where, watch=bars)
 
 
-def _config(task: Task, feed: DataFeed) -> network.ModelConfig:
+def _config(task: Task, feed: DataFeed) -> ModelConfig:
     latents = feed.members[0].latents
     return network.configured(
         task.recipe.network, channels=latents.clips[0].shape[-1], text_width=latents.text_shape[1]
