@@ -23,11 +23,18 @@ class StoredClip:
     texts: tuple[tuple[int, float], ...]
 
 
+class StoredClips(list[StoredClip]):
+    """See `hdvg.training.sources.Clips`."""
+
+    def names(self, what: str) -> list[str]:
+        return [getattr(clip, what) for clip in self]
+
+
 class Stored:
     """See `hdvg.training.sources.Latents`: row r of the texts holds r in its first number, the empty text's zeros."""
 
     def __init__(self, clips: Sequence[StoredClip], *, keeps: str = "mean", failed: int = 0, codec: str = "c") -> None:
-        self.clips = sorted(clips, key=lambda clip: clip.clip_id)
+        self.clips = StoredClips(sorted(clips, key=lambda clip: clip.clip_id))
         self.wanted = len(clips) + failed
         self.codec, self.text, self.text_shape = codec, "t", (3, 5)
         rows = 1 + max((row for clip in clips for row, _ in clip.texts), default=-1)

@@ -24,7 +24,7 @@ from hdvg.latents.decoding import decode, starts
 from hdvg.latents.encoders import FACTOR, load_codec, load_text
 from hdvg.latents.fitting import fit_patches
 from hdvg.latents.settings import Encoding
-from hdvg.latents.store import Clip, Clips, told_apart, why_not
+from hdvg.latents.store import Clips, told_apart, why_not
 from hdvg.latents.units import find_keys
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ TEXTS = 4096
 class Online:
     """See `hdvg.latents.store.Latents`. Reads of several threads decode side by side and encode one by one."""
 
-    clips: Sequence[Clip]
+    clips: Clips
 
     def __init__(self, dataset: Dataset, encoding: Encoding, rows: pa.Table) -> None:
         self._dataset, self._encoding = dataset, encoding

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import numpy as np
@@ -74,6 +74,11 @@ class Clips(Sequence[Clip]):
         texts = tuple((first + number, weight) for number, weight in enumerate(weights))
         return Clip(clip_id, video_id, self._shapes[bucket], windows, texts, tuple(starts_s))
 
+    def names(self, what: Literal["clip_id", "video_id"]) -> list[str]:
+        """That of every clip: a hundred times as fast as clip by clip."""
+        named: list[str] = self._text_columns[("clip_id", "video_id").index(what)].to_pylist()
+        return named
+
 
 class Mapped:
     """Memory-mapped .npy files by number; for any number of threads, and to be pickled."""
@@ -99,7 +104,7 @@ class Latents:
     by the clips, their texts and the encoders.
     """
 
-    clips: Sequence[Clip]
+    clips: Clips
 
     def __init__(self, root: Path, rows: pa.Table, texts: pa.Table, *, keys: Keys, encoding: Encoding) -> None:
         self.codec, self.text = keys.codec, keys.text

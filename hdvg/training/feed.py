@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hdvg.latents.encoders import has_posterior
 from hdvg.order import Order, Place, Source, chance, uniform
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
-from hdvg.training.sources import Clip, Member, agree, hold_out, names
+from hdvg.training.sources import Clip, Member, agree, hold_out
 
 Shape = tuple[int, int, int, int]
 EMPTY = -1
@@ -67,6 +68,7 @@ class DataFeed:
         ]
         sources = (Source(len(own), one.weight) for own, one in zip(self._trained, members, strict=True))
         self.order = Order(recipe.run.seed, tuple(sources))
+        self._both = recipe.data.keeps == "both" and has_posterior(recipe.data)
         self._scratch = threading.local()
 
     def step(self, step: int, *, seat: Seat = Seat()) -> list[Samples]:  # noqa: B008
@@ -110,7 +112,7 @@ class DataFeed:
         """Which clips this run trains on and which it holds out."""
         sources = []
         for place, member in enumerate(self.members):
-            latents, ids = member.latents, names(member.latents, "clip_id")
+            latents, ids = member.latents, member.latents.clips.names("clip_id")
             sources.append(
                 SourceRecord(
                     name=member.name,
@@ -127,12 +129,11 @@ class DataFeed:
         """Read a sample into float32 tensors."""
         latents = self.members[one.member].latents
         T, H, W, C = one.clip.shape
-        both = self.recipe.data.keeps == "both"
-        stored = self._buffer("latents", (T, H, W, C * (1 + both)))
+        stored = self._buffer("latents", (T, H, W, C * (1 + self._both)))
         latents.read(one.number, one.window, stored)
         stored_THWC = torch.from_numpy(stored if one.frame is None else stored[one.frame, None])
         latents_THWC.copy_(stored_THWC[..., :C])
-        if both and one.key[1] == NOISE:
+        if self._both and one.key[1] == NOISE:
             spread_THWC = (stored_THWC[..., C:].float() / 2).exp()
             normal = chance(one.key[0], one.clip.clip_id, epoch=one.epoch, purpose="posterior")
             latents_THWC += spread_THWC * torch.from_numpy(normal.standard_normal(one.shape, dtype=np.float32))

@@ -34,13 +34,20 @@ class Clip(Protocol):
         """(row, weight) of each text; none where the clip has none."""
 
 
+class Clips(Protocol):
+    """Clips ordered by clip_id."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int) -> Clip: ...
+    def names(self, what: Literal["clip_id", "video_id"]) -> list[str]:
+        """That of every clip."""
+
+
 class Latents(Protocol):
     """Latents and texts of a dataset's clips; reads from several threads are safe."""
 
     @property
-    def clips(self) -> Sequence[Clip]:
-        """Ordered by clip_id."""
-
+    def clips(self) -> Clips: ...
     @property
     def wanted(self) -> int:
         """What the query counts; what is not in `clips` failed."""
@@ -115,7 +122,7 @@ def hold_out(members: Sequence[Member], wanted: int) -> Held:
         return Held("none", tuple(() for _ in members))
     by: Literal["video", "clip"]
     for by in ("video", "clip"):
-        named = [names(member.latents, f"{by}_id") for member in members]
+        named = [member.latents.clips.names("video_id" if by == "video" else "clip_id") for member in members]
         taken = _take(named, goal)
         held = tuple(tuple(number for number, name in enumerate(own) if name in taken) for own in named)
         if sum(map(len, held)) >= min(goal, max(2, -(-goal // 2))):
@@ -137,8 +144,3 @@ def _take(named: Sequence[Sequence[str]], goal: int) -> set[str]:
         if not goal:
             break
     return taken
-
-
-def names(latents: Latents, what: str) -> list[str]:
-    """The `clip_id` or `video_id` of every clip."""
-    return [getattr(clip, what) for clip in latents.clips]

@@ -4,10 +4,10 @@ Run: python -m tests.bench.bench_loader [--clips 6000] [--repeats 5]. The number
 shape: latents 16 × 24 × 43 × 4 and text states 77 × 1024, float16, 290 kB a sample, two windows and texts a clip. It counts CPU
 seconds (the machine may be shared), every round all contestants one after the other. Ours: the order, the choices (window,
 text, drop, time) and the read of a random window and text into reused float32 buffers; then the whole `DataFeed.step`, with
-noise, into new memory. Theirs: latents and text decoded as float16, WebDataset in the tar's own order, Parquet in random
+noise, into new memory; and, as theirs, the read alone. Theirs: latents and text decoded as float16, WebDataset in the tar's own order, Parquet in random
 order from a file that stays open, one sample a row group. Files are in the page cache; CPU caches are 100 times smaller.
-The last line is one JSON object: `samples_per_s_core` (median), `with_noise_s_core`, `order_us`, `read_us` of a sample, and
-`webdataset_s_core`, `parquet_s_core`.
+The last line is one JSON object: `samples_per_s_core` (median), `with_noise_s_core`, `copies_s_core` (the read alone, as
+float16), `order_us`, `read_us` of a sample, `webdataset_s_core`, `parquet_s_core`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hdvg.ids import digest
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import Latents
 from hdvg.latents.units import EMPTY, Keys
-from hdvg.training.feed import DataFeed
+from hdvg.training.feed import DataFeed, Drawn
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
 from tests.bench.machine import describe, spread
@@ -68,11 +68,14 @@ def contest(feed: DataFeed, theirs: dict[str, Callable[[], int]], steps: range) 
     batch = feed.recipe.run.batch
     whole = cpu_s(lambda: read(feed, steps)) / len(steps) / batch
     drawn = cpu_s(lambda: [feed.drawn(step) for step in steps]) / len(steps) / batch
+    whose = [one for step in steps for one in feed.drawn(step)]
+    copied = cpu_s(lambda: copy(feed, whose)) / len(whose)
     few = steps[: max(len(steps) // 8, 1)]
     noise = cpu_s(lambda: [feed.step(step) for step in few]) / len(few) / batch
     ours = {
         "samples_per_s_core": 1 / whole,
         "with_noise_s_core": 1 / noise,
+        "copies_s_core": 1 / copied,
         "order_us": drawn * 1e6,
         "read_us": (whole - drawn) * 1e6,
     }
@@ -86,6 +89,14 @@ def read(feed: DataFeed, steps: Iterable[int]) -> None:
     for step in steps:
         for place, one in enumerate(feed.drawn(step)):
             feed.fill(one, latents_BTHWC[place], text_BLX[place])
+
+
+def copy(feed: DataFeed, whose: Iterable[Drawn]) -> None:
+    """As the others do: only read, as float16."""
+    latent, text = np.empty(LATENT, np.float16), np.empty(TEXT, np.float16)
+    for one in whose:
+        feed.members[0].latents.read(one.number, one.window, latent)
+        feed.members[0].latents.read_text(one.text, text)
 
 
 def cpu_s(work: Callable[[], object]) -> float:

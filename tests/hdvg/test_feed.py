@@ -196,7 +196,7 @@ def test_posterior_is_drawn_around_its_mean_in_training_and_is_the_mean_where_he
     stored = Stored(clips(9, windows=1), keeps="both")
     for one in stored.latents:
         one[..., 2:] = math.log(4)  # a deviation of 2
-    given = feed(stored, "data.keeps=both", "run.batch=60")
+    given = feed(stored, "data.codec=vae", "data.keeps=both", "run.batch=60")
     means = {
         clip.clip_id: one[0, ..., :2].astype(np.float32) for clip, one in zip(stored.clips, stored.latents, strict=True)
     }
