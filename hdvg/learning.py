@@ -88,6 +88,70 @@ def _print(report: Report) -> None:
 
 
 @learning.command()
+def train(
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET[=WEIGHT]...", help="what to train on; several are mixed by weight")],
+    recipe: TrainRecipeName = "tiny",
+    sets: Sets = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="the run's folder; default DATASET-RECIPE beside the first dataset")
+    ] = None,
+    which_steps: Annotated[
+        str | None, typer.Option("--which-steps", metavar="CLIP_ID", help="say when the run saw this clip; train nothing")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes, over a Ray cluster if several; each has a GPU if there is one")] = 1,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the datasets' and the run's folders")
+    ] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train a text-to-video network on the kept clips. Interrupt it at will; the same command goes on, bit by bit on a CPU.
+
+    Example: hdvg train my-dataset --recipe tiny --set run.minutes=5 --out my-run
+    """
+    from hdvg.training import runs
+    from pipelines.recipes import find_train_recipe
+
+    found = find_train_recipe(recipe, sets or ())
+    mix = runs.mixed(datasets)
+    task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
+    if which_steps is not None:
+        return _say_steps(task.folder, which_steps, as_json=as_json)
+    if workers > 1 or address is not None:
+        from pipelines.training import train_on_ray
+
+        end = train_on_ray(task, show.console(), workers=workers, address=address)
+    else:
+        from hdvg.training.stops import Signals
+
+        signals = Signals()
+        with runs.begun(task, show.console()) as lines:
+            for line in lines:
+                typer.echo(line, err=as_json)
+            with signals.caught():
+                end = runs.work(task, stop=signals, console=show.console(), device=runs.device())
+    if as_json:
+        show.print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
+    else:
+        typer.echo(
+            f"{end.step} steps, {end.why}; the same command goes on, longer with --set run.minutes=… or run.steps=…"
+        )
+    if end.code:
+        raise typer.Exit(end.code)
+
+
+def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
+    """When a run saw a clip, by its own record."""
+    from dataclasses import asdict
+
+    from hdvg.training import provenance
+
+    answer = provenance.which_steps(provenance.read(run), clip_id, until=provenance.steps_done(run))
+    if as_json:
+        show.print_json(asdict(answer))
+    else:
+        typer.echo(answer.said())
+
+
 def sample(
     run: Run,
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],

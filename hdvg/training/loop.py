@@ -80,6 +80,8 @@ class Loop:
         self._resume()
         if self.stepper.done == 0:
             self._validate()
+        self._began = time.perf_counter()
+        self._logged = self.stepper.done, self._began, 0.0
         ahead = Ahead(self.feed, self.stepper.team.seat, first=self.stepper.done, threads=self.recipe.run.loaders)
         with ahead:
             while not (code := self._over(stop)):
@@ -204,5 +206,3 @@ class Loop:
             self._losses = [float(loss) for loss in saved.told["since_log"]]
             self._saved = step
         self.shows.begin(step)
-        self._began = time.perf_counter()
-        self._logged = step, self._began, 0.0
