@@ -142,20 +142,24 @@ def averaged(stepper: Stepper) -> Iterator[Denoiser]:
         stepper.model.train(training)
 
 
-def step_floor(stepper: Stepper, feed: Feed) -> Floor:
-    """The floor of an average step of this process, told from the shapes of a few."""
-    config, seat = stepper.model.config, stepper.team.seat
+def step_flop(stepper: Stepper, feed: Feed) -> int:
+    """Forward FLOPs of an average step of this process, told from the shapes of a few."""
     flop = 0
     for step in range(LOOKS):
-        for piece in feed.step(step, seat=seat):
+        for piece in feed.step(step, seat=stepper.team.seat):
             T, H, W = piece.latents_BCTHW.shape[2:]
-            flop += len(piece) * count(config, (T, H, W), tokens=piece.text_BLX.shape[1]).flop
-    recipe = stepper.recipe
+            flop += len(piece) * count(stepper.model.config, (T, H, W), tokens=piece.text_BLX.shape[1]).flop
+    return flop // LOOKS
+
+
+def step_floor(stepper: Stepper, feed: Feed) -> Floor:
+    """The floor of an average step of this process."""
+    recipe, sharded = stepper.recipe, stepper.gradients.alike
     dtype = torch.bfloat16 if stepper.low else torch.float32
     parameters = sum(weight.numel() for weight in stepper.model.parameters())
     return floor(
-        flop // LOOKS,
-        parameters // (seat.world if stepper.gradients.alike else 1),
+        step_flop(stepper, feed),
+        parameters // (stepper.team.seat.world if sharded else 1),
         machine(stepper.device, dtype),
         number_bytes=dtype.itemsize,
         emas=len(recipe.optimizer.ema_half_lives),

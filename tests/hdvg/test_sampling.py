@@ -87,7 +87,8 @@ def keyed_noise(number: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("process", "sampler"), [(V, "ddim"), (V, "dpm++"), (Process(), "ddim"), (Process(), "dpm++"), (FLOW, "euler"), (FLOW, "dpm++")]
+    ("process", "sampler"),
+    [(V, "ddim"), (V, "dpm++"), (Process(), "ddim"), (Process(), "dpm++"), (FLOW, "euler"), (FLOW, "dpm++")],
 )
 def test_all_samplers_find_the_only_video_there_is_of_a_text(process: Process, sampler: Any) -> None:
     """If every clip of a text has latents c, the perfect network says so at every time, and guidance leads from the empty
@@ -129,7 +130,9 @@ def noisy_video(frames: int, height: int, width: int) -> Any:
 
 
 @pytest.mark.parametrize(("frames", "size", "fps"), [(16, (64, 112), 8.0), (1, (8, 8), 8.0), (5, (40, 24), 12.5)])
-def test_mp4_has_these_frames_this_size_and_rate(tmp_path: Path, frames: int, size: tuple[int, int], fps: float) -> None:
+def test_mp4_has_these_frames_this_size_and_rate(
+    tmp_path: Path, frames: int, size: tuple[int, int], fps: float
+) -> None:
     video = noisy_video(frames, *size)
     write_mp4(video, tmp_path / "a.mp4", fps=fps)
     with av.open(str(tmp_path / "a.mp4")) as file:
@@ -266,7 +269,21 @@ def test_command_writes_videos_of_a_run(run: Path, tmp_path: Path) -> None:
     for name in ("sample-000.mp4", "sample-001.mp4"):
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert not list((tmp_path / "again").glob("*.gif"))
-    hdvg("sample", run, "a", "--steps", 2, "--sampler", "dpm++", "--frames", 5, "--size", "24x8", "--out", tmp_path / "b.mp4")
+    hdvg(
+        "sample",
+        run,
+        "a",
+        "--steps",
+        2,
+        "--sampler",
+        "dpm++",
+        "--frames",
+        5,
+        "--size",
+        "24x8",
+        "--out",
+        tmp_path / "b.mp4",
+    )
     with av.open(str(tmp_path / "b.mp4")) as file:
         assert [(frame.height, frame.width) for frame in file.decode(video=0)] == [(24, 8)] * 5
     assert {path.name for path in tmp_path.glob("b.*")} == {"b.mp4", "b.gif", "b.json"}
