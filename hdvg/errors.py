@@ -89,6 +89,10 @@ class ResourceError(HdvgError):
     exit_code = 75
 
 
+class DivergedError(HdvgError):
+    """A training got lost: its numbers are not finite, or its loss went away for good."""
+
+
 class ItemError(HdvgError):
     """This item failed for good; the run goes on.
 

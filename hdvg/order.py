@@ -8,11 +8,12 @@ on from one integer.
 from __future__ import annotations
 
 import hashlib
-import math
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -58,27 +59,52 @@ class Order:
     def at(self, position: int) -> Place:
         """The sample at a position, from 0. A source begins an epoch when the one before is through."""
         block, place = divmod(position, BLOCK)
-        source, number = _mixed(self.seed, self._shares, block)[place]
+        source, number = (0, position) if len(self.sources) == 1 else _mixed(self.seed, self._shares, block)[place]
         count = self.sources[source].count
         epoch, index = divmod(number, count)
-        return Place(source, permuted(index, count=count, key=_key(self.seed, "order", source, epoch)), epoch)
+        return Place(source, permuted(index, count=count, key=_epoch_key(self.seed, source, epoch)), epoch)
+
+    def places(self, source: int, sample: int, *, until: int) -> list[tuple[int, int]]:
+        """(position, epoch) of every time before position `until` that a sample is seen, in order; `at` turned around."""
+        count, seen, epoch = self.sources[source].count, [], 0
+        while self._position(source, epoch * count, until=until) < until:
+            index = unpermuted(sample, count=count, key=_epoch_key(self.seed, source, epoch))
+            position = self._position(source, epoch * count + index, until=until)
+            if position < until:
+                seen.append((position, epoch))
+            epoch += 1
+        return seen
+
+    def _position(self, source: int, number: int, *, until: int) -> int:
+        """Where a source's sample number `number` over all epochs stands, or `until` if that is not before it."""
+        if len(self.sources) == 1:
+            return number
+        blocks = range(-(-until // BLOCK))
+        block = bisect_right(blocks, number, key=lambda block: _drawn(self._shares, (block + 1) * BLOCK)[source])
+        if block == len(blocks):
+            return until
+        return block * BLOCK + _mixed(self.seed, self._shares, block).index((source, number))
 
     @cached_property
-    def _shares(self) -> tuple[Fraction, ...]:
-        """Shares of the first 0, 1, 2, ... sources, exact; the last one is 1."""
+    def _shares(self) -> tuple[tuple[int, int], ...]:
+        """Of each source, its share of what the sources before it leave, as a fraction; the last one's is 1."""
         weights = [Fraction(source.weight) for source in self.sources]
-        return tuple(sum(weights[:end], Fraction(0)) / sum(weights) for end in range(len(weights) + 1))
+        return tuple((weight / sum(weights[place:])).as_integer_ratio() for place, weight in enumerate(weights))
+
+
+def _drawn(shares: tuple[tuple[int, int], ...], positions: int) -> list[int]:
+    """How many of the first positions are each source's. None ever falls as positions grow, so that no sample is lost."""
+    counts = []
+    for over, under in shares:
+        counts.append(positions * over // under)
+        positions -= counts[-1]
+    return counts
 
 
 @lru_cache(maxsize=8)
-def _mixed(seed: int, shares: tuple[Fraction, ...], block: int) -> list[tuple[int, int]]:
+def _mixed(seed: int, shares: tuple[tuple[int, int], ...], block: int) -> list[tuple[int, int]]:
     """For each place of a block, the source, and how many of its samples came before in the whole order."""
-
-    def drawn(source: int, positions: int) -> int:
-        return math.floor(shares[source + 1] * positions) - math.floor(shares[source] * positions)
-
-    before = [drawn(source, block * BLOCK) for source in range(len(shares) - 1)]
-    after = [drawn(source, (block + 1) * BLOCK) for source in range(len(shares) - 1)]
+    before, after = _drawn(shares, block * BLOCK), _drawn(shares, (block + 1) * BLOCK)
     dealt = [source for source in range(len(before)) for _ in range(before[source], after[source])]
     key = _key(seed, "mix", block)
     mixed = []
@@ -94,16 +120,56 @@ def permuted(index: int, *, count: int, key: bytes) -> int:
 
     A Feistel network over the next power of four, walked along its cycle until it is back in range (Black and Rogaway 2002).
     """
-    half = max((count - 1).bit_length() + 1, 2) // 2
-    mask = (1 << half) - 1
+    half, mask = _halves(count)
     while True:
         left, right = index >> half, index & mask
-        for number in range(ROUNDS):
-            told = hashlib.blake2b(right.to_bytes(8, "little"), digest_size=8, key=key, salt=bytes([number])).digest()
-            left, right = right, left ^ (int.from_bytes(told, "little") & mask)
+        for fresh in _rounds(key):
+            left, right = right, left ^ (_told(fresh, right) & mask)
         index = left << half | right
         if index < count:
             return index
+
+
+def unpermuted(index: int, *, count: int, key: bytes) -> int:
+    """What `permuted` sends to the index."""
+    half, mask = _halves(count)
+    while True:
+        left, right = index >> half, index & mask
+        for fresh in reversed(_rounds(key)):
+            left, right = right ^ (_told(fresh, left) & mask), left
+        index = left << half | right
+        if index < count:
+            return index
+
+
+def _halves(count: int) -> tuple[int, int]:
+    """Bits of half an index, and their mask."""
+    half = max((count - 1).bit_length() + 1, 2) // 2
+    return half, (1 << half) - 1
+
+
+Fresh = Callable[[], Any]
+
+
+@lru_cache(maxsize=64)
+def _rounds(key: bytes) -> tuple[Fresh, ...]:
+    """For each round, what gives a hash that has taken the key: 1.8 times as fast as keying every hash."""
+    return tuple(hashlib.blake2b(digest_size=8, key=key, salt=bytes([number])).copy for number in range(ROUNDS))
+
+
+def _told(fresh: Fresh, half: int) -> int:
+    """A round's function of half an index."""
+    taken = fresh()
+    taken.update(half.to_bytes(8, "little"))
+    return int.from_bytes(taken.digest(), "little")
+
+
+def uniform(seed: int, sample: str, *, epoch: int, purpose: str) -> float:
+    """One random number in [0, 1), as `chance` is keyed but ten times as fast: 24 bits, so that float32 holds it exactly.
+
+    (A number of 53 bits can become 1 in float32.)
+    """
+    return int.from_bytes(_key(seed, "uniform", purpose, sample, epoch)[:3], "little") / (1 << 24)
 
 
 def chance(seed: int, sample: str, *, epoch: int, purpose: str) -> Generator:
@@ -111,6 +177,11 @@ def chance(seed: int, sample: str, *, epoch: int, purpose: str) -> Generator:
     import numpy as np
 
     return np.random.Generator(np.random.Philox(key=int.from_bytes(_key(seed, purpose, sample, epoch)[:16], "little")))
+
+
+@lru_cache(maxsize=64)
+def _epoch_key(seed: int, source: int, epoch: int) -> bytes:
+    return _key(seed, "order", source, epoch)
 
 
 def _key(*parts: object) -> bytes:

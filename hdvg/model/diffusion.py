@@ -76,6 +76,17 @@ class Diffusion:
             return x_t - sigma * said
         return alpha * x_t - sigma * said
 
+    def back(self, said: Tensor, x_t: Tensor, time_B: Tensor, *, then_B: Tensor | None) -> Tensor:
+        """x at an earlier time, None: without any noise, by what the network said of x_t.
+
+        DDIM's step: Song et al., arXiv:2010.02502, eq. 12 with no new noise.
+        """
+        x0 = self.latents(said, x_t, time_B)
+        if then_B is None:
+            return x0
+        alpha, sigma = self._beside(x_t, time_B)
+        return self.noisy(x0, (x_t - alpha * x0) / sigma, then_B)
+
     def weights(self, time_B: Tensor) -> Tensor:
         """What a squared error of the prediction counts, (B,): 1, or Min-SNR's min(SNR, γ) on the error of x_0.
 
@@ -181,8 +192,8 @@ def sample(
     solver.set_timesteps(steps, device=noise.device)
     if hasattr(solver, "set_begin_index"):
         solver.set_begin_index(0)  # or it searches for the first time, and loses count where times repeat
-    x = noise
-    for time in solver.timesteps:
+    diffusion, x, last = Diffusion(process), noise, len(solver.timesteps) - 1
+    for number, time in enumerate(solver.timesteps):
         time_B = time.expand(len(x))
         if guidance == 1 or empty is None:
             said = denoise(x, time_B, text)
@@ -190,5 +201,11 @@ def sample(
             both = denoise(torch.cat((x, x)), torch.cat((time_B, time_B)), torch.cat((empty, text)))
             plain, told = both.chunk(2)
             said = plain + guidance * (told - plain)
-        x = solver.step(said, time, x).prev_sample
+        if (
+            sampler == "ddim"
+        ):  # diffusers' own step misses the next time, and the clean end, if steps do not divide 1000
+            then_B = solver.timesteps[number + 1].expand(len(x)) if number < last else None
+            x = diffusion.back(said, x, time_B, then_B=then_B)
+        else:
+            x = solver.step(said, time, x).prev_sample
     return x

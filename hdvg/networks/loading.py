@@ -34,6 +34,12 @@ CHATTY = ("torchao", "torch.utils._pytree")
 """Loggers that warn of other people's machines whenever transformers looks at torchao, asked for or not."""
 
 
+def hush() -> None:
+    """Silence `CHATTY`."""
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 @dataclass(frozen=True)
 class Format:
     """How numbers are held: `compute`, a torch.dtype, for all that moves, and weights of 8 bits if `int8`."""
@@ -75,8 +81,7 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
     from safetensors import SafetensorError
 
     check_there(where, setting=setting, hint=hint)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    hush()
     try:
         processor, network, missing = _read(where, kinds=kinds, form=form)
     except (*UNFIT, SafetensorError) as error:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hdvg.order import BLOCK, Order, Place, Source, chance, permuted
+from hdvg.order import BLOCK, Order, Place, Source, chance, permuted, uniform
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 16, 17, 64, 65, 1000, 4097])
@@ -102,3 +102,53 @@ def test_chance_is_of_seed_sample_epoch_and_purpose():
 def test_an_order_over_nothing_is_refused(sources):
     with pytest.raises(ValueError, match="positive weight"):
         Order(0, sources)
+
+
+@pytest.mark.parametrize("weights", [(1000.0, 1700.0), (5.0, 0.003, 7.0), (0.00048, 1.0, 2.0, 3.0), (1, 1, 1)])
+def test_no_sample_is_lost_or_seen_twice_in_an_epoch_whatever_the_weights(weights):
+    """A source of which a block has less than one sample must neither give one back nor take one from another."""
+    counts = (300, 3, 250, 7)
+    order = Order(5, tuple(Source(count, weight) for count, weight in zip(counts, weights, strict=False)))
+    epochs: dict[tuple[int, int], Counter[int]] = {}
+    for place in map(order.at, range(12 * BLOCK)):
+        epochs.setdefault((place.source, place.epoch), Counter())[place.sample] += 1
+    assert {times for epoch in epochs.values() for times in epoch.values()} == {1}
+    whole = [
+        len(epoch) == counts[source] for (source, number), epoch in epochs.items() if (source, number + 1) in epochs
+    ]
+    assert len(whole) > 10
+    assert all(whole)
+
+
+@pytest.mark.parametrize(
+    "sources", [(Source(7),), (Source(40, 3), Source(9, 1)), (Source(900), Source(5, 0.002), Source(64))]
+)
+@pytest.mark.parametrize("until", [0, 1, 999, 1000, 3456])
+def test_places_of_a_sample_are_those_a_scan_finds(sources, until):
+    order = Order(2, sources)
+    scanned: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for position in range(until):
+        place = order.at(position)
+        scanned.setdefault((place.source, place.sample), []).append((position, place.epoch))
+    for source, given in enumerate(sources):
+        for sample in range(min(given.count, 60)):
+            assert order.places(source, sample, until=until) == scanned.get((source, sample), [])
+
+
+def test_places_in_a_set_too_large_to_scan_lead_back():
+    order = Order(3, (Source(130_000_000, 3), Source(20_000_000, 1)))
+    for source, sample in ((0, 129_999_999), (1, 5), (0, 77)):
+        places = order.places(source, sample, until=800_000_000)
+        assert len(places) in ((4, 5) if source == 0 else (10,))
+        assert [order.at(position) for position, _ in places] == [Place(source, sample, epoch) for _, epoch in places]
+
+
+def test_uniform_is_of_seed_sample_epoch_and_purpose():
+    told = {"seed": 1, "sample": "a", "epoch": 0, "purpose": "time"}
+    others = [{"seed": 2}, {"sample": "b"}, {"epoch": 1}, {"purpose": "crop"}]
+    assert uniform(**told) == uniform(**told)
+    assert uniform(**told) not in [uniform(**{**told, **other}) for other in others]
+    many = np.array([uniform(1, str(number), epoch=0, purpose="time") for number in range(4000)])
+    counts = np.histogram(many, bins=8, range=(0, 1))[0]
+    assert all(abs(count - 500) < 5 * np.sqrt(4000 * 7 / 64) for count in counts)
+    assert abs(np.corrcoef(many[1:], many[:-1])[0, 1]) < 5 / np.sqrt(4000)

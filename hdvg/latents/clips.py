@@ -1,0 +1,128 @@
+"""Which clips are wanted, what is known of each, and where their bytes and texts lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.errors import UsageError
+from hdvg.latents.buckets import Sizes, assign
+from hdvg.latents.settings import Encoding
+from hdvg.manifest import literal, no_glob
+
+if TYPE_CHECKING:
+    from hdvg.dataset import Dataset
+
+CUT = ("clip_width", "clip_height", "cut_n_frames", "cut_start_pts", "cut_end_pts")
+
+WANTED = """
+with texted as (
+    select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption,
+        coalesce(list_filter(texts, lambda t: t.weight > 0), []) as told
+    from dataset where keep and ({where})
+)
+select w.clip_id, w.video_id, s.shard, s.row, w.time_base, {cut},
+    case when w.cut_status is distinct from 'ok' then 'not cut'
+         when {captions} and w.caption is null then 'without a caption' end as lacks,
+    list_transform(told, lambda t: t.text) as texts,
+    list_transform(told, lambda t: substr(sha256(t.text), 1, 32)) as text_ids,
+    list_transform(told, lambda t: t.weight) as weights,
+    coalesce(s.clip_width, w.clip_width, 0) as width, coalesce(s.clip_height, w.clip_height, 0) as height,
+    coalesce(s.cut_n_frames, w.cut_n_frames, 0) as n_frames,
+    coalesce((coalesce(s.cut_end_pts, w.cut_end_pts) - coalesce(s.cut_start_pts, w.cut_start_pts))
+        * split_part(w.time_base, '/', 1)::double / split_part(w.time_base, '/', 2)::double, 0) as length_s
+from texted w left join ({shards}) s on s.clip_id = w.clip_id and (w.clip_sha256 is null or w.clip_sha256 = s.clip_sha256)
+order by w.clip_id
+"""
+NO_SHARDS = "select null::varchar as {}, null::bigint as {}"
+
+
+def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa.Table:
+    """A row for each kept clip, of which `where` holds, by clip_id: `shard` and `row` of its bytes (null: in none),
+    `bucket` as `assign` says, what it `lacks` to come into a shard, and what its frames and texts are told by.
+
+    Raises UsageError with DuckDB's words if `where` is no condition.
+    """
+    with dataset.manifest() as manifest:
+        shards = [row["shard"] for row in manifest.rows("select shard from shards order by shard")]
+        there = [name for name in shards if (dataset.root / name).exists()]
+        sql = WANTED.format(
+            where=where or "true",
+            captions=dataset.plan.captions_wanted,
+            own_cut=", ".join(CUT),
+            cut=", ".join(f"coalesce(s.{name}, w.{name}) as {name}" for name in CUT),
+            shards=_places(dataset.root, there),
+        )
+        try:
+            rows = manifest.table(sql)
+        except duckdb.Error as error:
+            raise UsageError(f"draw.where = {where!r}: {error}; it takes a condition on `dataset`") from error
+    return rows.append_column("bucket", pa.array(assign(sizes(rows), encoding)))
+
+
+def sizes(rows: pa.Table) -> Sizes:
+    """What buckets are told by."""
+    columns = (rows[name].to_numpy() for name in ("width", "height", "length_s", "n_frames"))
+    width, height, length_s, n_frames = (np.nan_to_num(column) for column in columns)
+    return Sizes(width.astype(np.int64), height.astype(np.int64), length_s, n_frames.astype(np.int64))
+
+
+def _places(root: Path, shards: Sequence[str]) -> str:
+    """SQL: where each clip lies, and how it was cut."""
+    if not shards:
+        texts, numbers = ("clip_id", "shard", "clip_sha256"), ("row", *CUT)
+        return NO_SHARDS.format(", null::varchar as ".join(texts), ", null::bigint as ".join(numbers))
+    names = ", ".join(literal(no_glob(str(root / name))) for name in shards)
+    return (
+        f"select clip_id, 'shards/' || parse_filename(filename) as shard, file_row_number as row, clip_sha256, {', '.join(CUT)} "
+        f"from read_parquet([{names}], filename = true, file_row_number = true)"
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A clip that can be decoded: its name, row in its shard, frames, and length in seconds, exactly."""
+
+    clip_id: str
+    row: int
+    n_frames: int
+    length_s: Fraction
+
+
+def found(rows: pa.Table) -> list[Found]:
+    """The clips of rows that `wanted` gave, all in a shard."""
+    columns = ["clip_id", "row", "n_frames", "time_base", "cut_start_pts", "cut_end_pts"]
+    return [
+        Found(clip_id, row, n_frames, (end - start) * Fraction(time_base))
+        for clip_id, row, n_frames, time_base, start, end in zip(
+            *(rows[name].to_pylist() for name in columns), strict=True
+        )
+    ]
+
+
+def videos(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """(row, mp4 bytes) of some of a shard's rows, in the shard's order; one row group is in memory at a time.
+
+    Raises UsageError if the shard is gone or cannot be read.
+    """
+    waiting = set(rows)
+    try:
+        with pq.ParquetFile(path) as file:
+            first = 0
+            for group in range(file.metadata.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                mine = sorted(row for row in range(first, first + count) if row in waiting)
+                if mine:
+                    column = file.read_row_group(group, columns=["video"]).column("video")
+                    yield from ((row, column[row - first].as_py()) for row in mine)
+                first += count
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); see `hdvg verify`") from error

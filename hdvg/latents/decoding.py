@@ -1,0 +1,84 @@
+"""Windows of clips as pixels, decoded in limited children of this process: a bad clip costs itself and nothing else."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from hdvg.airlock import Airlock, Limits
+from hdvg.errors import ItemError
+from hdvg.latents.clips import Found
+from hdvg.latents.frames import window_starts
+
+if TYPE_CHECKING:
+    from hdvg.config import Recipe
+    from hdvg.latents.encoders import Frames
+    from hdvg.latents.settings import Bucket, Encoding
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@functools.cache
+def airlock() -> Airlock:
+    """This process's way to its limited children."""
+    return Airlock(("hdvg.latents.frames",))
+
+
+def starts(clip: Found, bucket: Bucket, encoding: Encoding) -> list[Fraction]:
+    """When a clip's windows begin, seconds."""
+    return window_starts(clip.length_s, frames=bucket[0], fps=encoding.fps, windows=encoding.windows)
+
+
+def decode(
+    clip: Found, video: bytes, bucket: Bucket, *, starts_s: list[Fraction], fps: float, where: tuple[Recipe, Path]
+) -> Frames:
+    """The windows that begin at `starts_s`, (windows, T, H, W, 3), RGB; `where`: the dataset's recipe, for its limits,
+    and a folder for passing files. Raises ItemError if the clip cannot be decoded whole."""
+    recipe, scratch = where
+    most = recipe.limits
+    path, out = scratch / f"{clip.clip_id}.mp4", scratch / f"{clip.clip_id}.npy"
+    path.write_bytes(video)
+    try:
+        airlock().call(
+            "hdvg.latents.frames:take",
+            {
+                "path": str(path),
+                "out": str(out),
+                "bucket": list(bucket),
+                "fps": fps,
+                "starts": [str(start) for start in starts_s],
+                "told": {"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
+            },
+            scratch,
+            Limits(wall_s=most.wall_s, memory_mb=most.memory_mb, file_mb=most.file_mb),
+        )
+        taken: Frames = np.load(out, allow_pickle=False)  # a hijacked child may have written anything
+    except ValueError as error:
+        raise ItemError("crash", f"the child wrote no frames ({error})") from error
+    finally:
+        path.unlink(missing_ok=True)
+        out.unlink(missing_ok=True)
+    if taken.dtype != np.uint8 or taken.shape != (len(starts_s), *bucket, 3):
+        raise ItemError("crash", f"the child wrote {taken.dtype} {taken.shape}")
+    return taken
+
+
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], *, depth: int
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Items with what is made of them, in order; `depth` of them are at work while one is looked at."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(depth) as pool:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > depth:
+                yield waiting.popleft()
+        yield from waiting

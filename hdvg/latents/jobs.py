@@ -1,0 +1,137 @@
+"""One unit of encoding: clips of one shard and bucket to latents, or texts to states, published as one file each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from hdvg.errors import ItemError, TransientError
+from hdvg.latents import units
+from hdvg.latents.clips import Found, videos
+from hdvg.latents.decoding import ahead, decode, starts
+from hdvg.latents.encoders import load_codec, load_text
+from hdvg.latents.settings import Encoding
+
+if TYPE_CHECKING:
+    from hdvg.dataset import Dataset
+    from hdvg.latents.encoders import Codec, Frames, TextEncoder
+    from hdvg.latents.units import Halves
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """Clips of one shard that go to one bucket."""
+
+    bucket: int
+    shard: str
+    clips: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """(clip_id, text_id, text) of texts; the empty text is always encoded beside them."""
+
+    texts: tuple[tuple[str, str, str], ...]
+
+
+@dataclass
+class Done:
+    """What came of a job."""
+
+    clips: int = 0
+    texts: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+
+
+class Worker:
+    """Does jobs; networks load when the first job needs them. `depth` clips are decoded while one is encoded."""
+
+    def __init__(self, dataset: Dataset, encoding: Encoding, *, depth: int) -> None:
+        self._dataset, self._encoding, self._depth = dataset, encoding, depth
+        self._keys = units.find_keys(dataset, encoding)
+
+    @cached_property
+    def _codec(self) -> Codec:
+        codec = load_codec(self._encoding, self._dataset.root)
+        units.describe(self._dataset.store, self._keys, self._encoding, codec.channels)
+        return codec
+
+    @cached_property
+    def _text(self) -> TextEncoder:
+        return load_text(self._encoding)
+
+    def __call__(self, job: ClipJob | TextJob) -> Done:
+        """Raises ResourceError if disk or memory run short; what was published stays."""
+        return self._clips(job) if isinstance(job, ClipJob) else self._texts(job)
+
+    def _clips(self, job: ClipJob) -> Done:
+        done = Done()
+        rows: list[dict[str, Any]] = []
+        windows: list[Halves] = []
+        for clip, decoded in self._decoded(job):
+            row: dict[str, Any] = {"clip_id": clip.clip_id, "first": sum(map(len, windows)), "windows": 0}
+            try:
+                frames = decoded.result()
+            except ItemError as error:
+                done.failed[error.reason] += 1
+                if isinstance(error, TransientError):
+                    continue  # no row: the next run tries it again
+                row |= {"reason": error.reason, "detail": error.detail}
+            else:
+                windows.append(self._encode(frames, clip.clip_id))
+                starts_s = starts(clip, self._encoding.buckets[job.bucket], self._encoding)
+                row |= {"windows": len(frames), "starts_s": [float(start) for start in starts_s]}
+                done.clips += 1
+            rows.append(row)
+        if rows:
+            name = units.unit_name("clips", [row["clip_id"] for row in rows])
+            none: Halves = np.zeros((0, 1, 1, 1, 1), np.float16)
+            numbers = np.concatenate(windows) if windows else none
+            index = pa.Table.from_pylist(rows, schema=units.WINDOWS)
+            units.publish(self._dataset.store, self._keys.windows[job.bucket], name, numbers=numbers, index=index)
+        return done
+
+    def _decoded(self, job: ClipJob) -> Iterator[tuple[Found, Future[Frames]]]:
+        """Each clip with the frames of its windows, to come."""
+        clips = {clip.row: clip for clip in job.clips}
+        bucket = self._encoding.buckets[job.bucket]
+        with self._dataset.store.scratch() as scratch:
+            where = self._dataset.plan.recipe, scratch
+
+            def work(item: tuple[int, bytes]) -> Frames:
+                clip = clips[item[0]]
+                starts_s = starts(clip, bucket, self._encoding)
+                return decode(clip, item[1], bucket, starts_s=starts_s, fps=self._encoding.fps, where=where)
+
+            found = videos(self._dataset.root / job.shard, list(clips))
+            for (row, _), decoded in ahead(work, found, depth=self._depth):
+                yield clips[row], decoded
+
+    def _encode(self, frames: Frames, clip_id: str) -> Halves:
+        """(windows, T, H, W, 3) -> float16 (windows, T, h, w, C), or 2C."""
+        flat = self._codec.encode(frames.reshape(-1, *frames.shape[2:]), seed=clip_id)
+        return flat.reshape(*frames.shape[:2], *flat.shape[1:]).astype(np.float16)
+
+    def _texts(self, job: TextJob) -> Done:
+        store, key = self._dataset.store, self._keys.states
+        if not (store.root / f"latents/{key}/{units.EMPTY}.npy").exists():
+            units.publish_numbers(store, key, units.EMPTY, self._text.states([""]).astype(np.float16))
+        if job.texts:
+            said = {text_id: text for _, text_id, text in job.texts}
+            places = {text_id: row for row, text_id in enumerate(said)}
+            rows = [{"clip_id": clip, "text_id": name, "row": places[name]} for clip, name, _ in job.texts]
+            units.publish(
+                store,
+                key,
+                units.unit_name("texts", [[clip, name] for clip, name, _ in job.texts]),
+                numbers=self._text.states(list(said.values())).astype(np.float16),
+                index=pa.Table.from_pylist(rows, schema=units.STATES),
+            )
+        return Done(texts=len(job.texts))

@@ -1,0 +1,244 @@
+"""Which clips a run trains on, and which steps saw a clip: told from the run's folder and arithmetic, without any log.
+
+A run's folder says it in `train.toml` (the recipe), `data.json` and `clips-<n>.parquet` (column clip_id: the clips trained
+on of member n, in the order that `Order` numbers them). `data.json` is written last: it commits.
+
+    {"version": 1, "held_by": "video", "sources": [{"name": …, "weight": 1.0, "wanted": 6, "digest": …, "trained": 4,
+     "trained_digest": …, "held": [clip ids]}]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+
+from hdvg.config import parse, read_toml
+from hdvg.errors import UsageError
+from hdvg.ids import digest
+from hdvg.order import Order, Source
+from hdvg.store import Store
+from hdvg.training.settings import TrainRecipe
+
+VERSION = 1
+FIRST = 5
+"""Ids named of a longer list."""
+LISTED = 20
+"""Steps written out in a line."""
+FREE = (
+    *("name", "about", "run.steps", "run.minutes", "run.micro_batch", "run.loaders", "run.sharding", "draw.online"),
+    *("data.codec_folder", "data.text_folder", "network.checkpointing", "network.compile"),
+    *("validation.every_steps", "checkpoints", "watch"),
+)
+"""Settings that a resumed run may change: none of them says which sample is seen when, or what is learnt from it."""
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """The clips of one member; those of `wanted` that are neither trained on nor held out failed to encode."""
+
+    name: str
+    weight: float
+    wanted: int
+    digest: str
+    trained: tuple[str, ...]
+    held: tuple[str, ...]
+
+    @property
+    def failed(self) -> int:
+        return self.wanted - len(self.trained) - len(self.held)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run's recipe and its clips."""
+
+    recipe: TrainRecipe
+    held_by: Literal["video", "clip", "none"]
+    sources: tuple[SourceRecord, ...]
+
+    @property
+    def order(self) -> Order:
+        return Order(self.recipe.run.seed, tuple(Source(len(one.trained), one.weight) for one in self.sources))
+
+    @property
+    def digest(self) -> str:
+        """What a checkpoint names: it and a number of steps tell every sample that was seen."""
+        sources = [(one.digest, one.weight, digest(one.trained)) for one in self.sources]
+        return digest(self.recipe.run.seed, self.recipe.run.batch, sources)
+
+    def said(self) -> list[str]:
+        """A line a member, with the counts."""
+        whole = {"video": " (whole videos)", "clip": " (single clips: whole videos did not fit)", "none": ""}
+        return [
+            f"{one.name}: {one.wanted} clips by the query; {len(one.trained)} trained on, {len(one.held)} held out"
+            f"{whole[self.held_by] if one.held else ''}, {one.failed} failed to encode"
+            for one in self.sources
+        ]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A time that a clip was seen."""
+
+    step: int
+    epoch: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that a run did with a clip before step `until`: unknown, held out, or when it was seen."""
+
+    clip_id: str
+    until: int
+    state: Literal["trained", "held out", "unknown"]
+    seen: tuple[Sight, ...] = ()
+
+    def said(self) -> str:
+        """One line."""
+        if self.state == "unknown":
+            return f"clip {self.clip_id}: this run neither trains on it nor holds it out"
+        if self.state == "held out":
+            return f"clip {self.clip_id}: held out; no step trains on it"
+        steps = [
+            f"{step} (epoch {', '.join(str(sight.epoch) for sight in sights)})"
+            for step, sights in groupby(self.seen, key=lambda sight: sight.step)
+        ]
+        listed = f", by the steps {', '.join(steps[:LISTED])}" + (" and more" if len(steps) > LISTED else "")
+        return f"clip {self.clip_id}: seen {len(self.seen)} times in the first {self.until} steps" + listed * bool(
+            steps
+        )
+
+
+def write(run: Path, record: Record) -> None:
+    """Publish the record in a run's folder. Raises UsageError if another one is there."""
+    if (run / "data.json").exists():
+        changes = difference(read(run), record)
+        if changes:
+            raise UsageError(f"{run} is a run of other settings or clips: {'; '.join(changes)}; take another folder")
+    run.mkdir(parents=True, exist_ok=True)
+    with Store(run).aside() as store:
+        store.replace("train.toml", tomli_w.dumps(record.recipe.model_dump(mode="json", exclude_none=True)))
+        if (run / "data.json").exists():
+            return
+        sources = []
+        for number, one in enumerate(record.sources):
+            store.remove(f"clips-{number}.parquet")  # of a start that was cut off
+            store.publish_table(f"clips-{number}.parquet", pa.table({"clip_id": pa.array(one.trained, pa.string())}))
+            told = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
+            trained = {"trained": len(one.trained), "trained_digest": digest(one.trained)}
+            sources.append({**told, **trained, "held": list(one.held)})
+        data = {"version": VERSION, "held_by": record.held_by, "sources": sources}
+        store.replace("data.json", json.dumps(data, indent=1) + "\n")
+
+
+def read(run: Path) -> Record:
+    """What `write` wrote. Raises UsageError if the folder is no run's, or its files do not belong together."""
+    try:
+        data = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{run} is no training run (data.json: {error}); see `hdvg train --help`") from error
+    if data["version"] != VERSION:
+        raise UsageError(f"{run}/data.json is of version {data['version']}; this hdvg reads version {VERSION}")
+    recipe = parse(TrainRecipe, read_toml(run / "train.toml"), where=str(run / "train.toml"))
+    sources = []
+    for number, told in enumerate(data["sources"]):
+        path = run / f"clips-{number}.parquet"
+        try:
+            trained = tuple(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist())
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UsageError(f"{path}: {error}; the run's clips cannot be told without it") from error
+        if digest(trained) != told["trained_digest"]:
+            raise UsageError(f"{path} does not list the clips that data.json counted; copy both from the same run")
+        given = {key: told[key] for key in ("name", "weight", "wanted", "digest")}
+        sources.append(SourceRecord(**given, trained=trained, held=tuple(told["held"])))
+    return Record(recipe, data["held_by"], tuple(sources))
+
+
+def steps_done(run: Path) -> int:
+    """The step of the newest checkpoint: so many steps are in its weights. 0 if there is none."""
+    names = (path.stem for path in (run / "checkpoints").glob("*.json"))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def which_steps(record: Record, clip_id: str, *, until: int) -> Answer:
+    """The steps before `until` that saw a clip, named by its id or how that starts. Raises UsageError if several start so."""
+    trained = [
+        (place, number, name)
+        for place, one in enumerate(record.sources)
+        for number, name in enumerate(one.trained)
+        if name.startswith(clip_id)
+    ]
+    held = {name for one in record.sources for name in one.held if name.startswith(clip_id)}
+    names = {name for _, _, name in trained} | held
+    if len(names) > 1:
+        raise UsageError(
+            f"{len(names)} clips start with `{clip_id}`, such as {some(sorted(names))}: write more of the id"
+        )
+    if not trained:
+        return Answer(min(names, default=clip_id), until, "held out" if names else "unknown")
+    batch, order = record.recipe.run.batch, record.order
+    seen = [
+        Sight(position // batch, epoch, record.sources[place].name)
+        for place, number, _ in trained
+        for position, epoch in order.places(place, number, until=until * batch)
+    ]
+    return Answer(min(names), until, "trained", tuple(sorted(seen, key=lambda sight: (sight.step, sight.epoch))))
+
+
+def clips_of(record: Record, first: int, until: int) -> Iterator[tuple[int, str, int]]:
+    """(step, clip_id, epoch) of every sample of the steps `first` to `until` - 1; a step's in no particular order."""
+    batch, order = record.recipe.run.batch, record.order
+    for position in range(first * batch, until * batch):
+        place = order.at(position)
+        yield position // batch, record.sources[place.source].trained[place.sample], place.epoch
+
+
+def difference(before: Record, now: Record) -> list[str]:
+    """What keeps a run from going on as it began, one line each; empty if nothing does."""
+    old, new = _flat(before.recipe.model_dump(mode="json")), _flat(now.recipe.model_dump(mode="json"))
+    lines = [
+        f"`{key}` was {json.dumps(old.get(key))}, now it is {json.dumps(new.get(key))}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and not any(key == free or key.startswith(f"{free}.") for free in FREE)
+    ]
+    if len(before.sources) != len(now.sources):
+        return [*lines, f"{len(before.sources)} datasets were mixed, now {len(now.sources)}"]
+    for one, other in zip(before.sources, now.sources, strict=True):
+        lines += [f"{other.name}: {change}" for change in _changes(one, other)]
+    return lines
+
+
+def _changes(before: SourceRecord, now: SourceRecord) -> Iterator[str]:
+    """What is another in a member; its name may be, for a dataset may be moved."""
+    if before.weight != now.weight:
+        yield f"its weight was {before.weight:g}, now {now.weight:g}"
+    for what in ("trained", "held"):
+        old, new = set(getattr(before, what)), set(getattr(now, what))
+        kind = {"trained": "trained on", "held": "held out"}[what]
+        for word, ids in (("more", new - old), ("fewer", old - new)):
+            if ids:
+                yield f"{len(ids)} clips {word} {kind}: {some(sorted(ids))}"
+    if before.digest != now.digest and (before.trained, before.held) == (now.trained, now.held):
+        yield f"the same clips with other latents or texts (digest {before.digest}, now {now.digest})"
+
+
+def some(names: list[str]) -> str:
+    """The first few, and that there are more."""
+    return ", ".join(names[:FIRST]) + (", …" if len(names) > FIRST else "")
+
+
+def _flat(table: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Settings by their full names."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return flat

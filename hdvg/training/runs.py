@@ -1,0 +1,178 @@
+"""A run from its beginning: datasets opened and encoded, what is trained on written down, then the loop, in each process."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from hdvg.dataset import Dataset
+from hdvg.errors import UsageError
+from hdvg.latents.encode import encode
+from hdvg.latents.encoders import load_codec, load_text
+from hdvg.latents.online import Online
+from hdvg.latents.progress import Bars
+from hdvg.latents.store import Latents
+from hdvg.model.config import ModelConfig
+from hdvg.model.unet import UNet
+from hdvg.sampling import Maker, every_so_often
+from hdvg.store import Store
+from hdvg.training import network, provenance
+from hdvg.training.feed import DataFeed
+from hdvg.training.loop import End, Loop
+from hdvg.training.parallel import Team
+from hdvg.training.settings import TrainRecipe
+from hdvg.training.sources import Member
+from hdvg.training.steps import Stepper
+from hdvg.training.trained import carry_codec
+from hdvg.training.watching import Sampled, Watching
+
+Stop = Callable[[], int | None]
+PROMPTS = 4
+"""Most captions that are sampled on the way."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained, on what, and where the run lies."""
+
+    recipe: TrainRecipe
+    datasets: tuple[tuple[Path, float], ...]
+    """Each with its weight."""
+    folder: Path
+
+
+def mixed(words: list[str]) -> tuple[tuple[Path, float], ...]:
+    """`DATASET` or `DATASET=WEIGHT`, each. Raises UsageError if a weight is none."""
+    found = []
+    for word in words:
+        path, equals, weight = word.rpartition("=")
+        if not equals or Path(word).exists():
+            found.append((Path(word), 1.0))
+            continue
+        try:
+            found.append((Path(path), float(weight)))
+        except ValueError as error:
+            raise UsageError(f"{word}: the weight is a number: {path}=0.5") from error
+    return tuple(found)
+
+
+def folder_of(datasets: tuple[tuple[Path, float], ...], recipe: TrainRecipe) -> Path:
+    """Where a run lies unless it is said: beside its first dataset."""
+    first = datasets[0][0].resolve()
+    return first.with_name(f"{first.name}-{recipe.name}")
+
+
+@contextmanager
+def begun(task: Task, console: Console) -> Iterator[list[str]]:
+    """The run's folder, locked until the end, and lines that say what is trained on; clips are encoded first.
+
+    Raises UsageError if a run of other settings or clips lies there, or another hdvg works on it.
+    """
+    if task.folder.is_dir() and any(task.folder.iterdir()) and not (task.folder / "run.lock").exists():
+        raise UsageError(f"{task.folder} holds other files; name a new folder with --out")
+    for path, _ in task.datasets:
+        _encoded(path, task.recipe, console)
+    feed = opened(task)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    store = Store(task.folder, run=uuid.uuid4().hex)
+    with store.lock():
+        store.begin()
+        record = feed.record()
+        provenance.write(task.folder, record)
+        carry_codec(task.recipe.data, task.datasets[0][0], store)
+        yield [*record.said(), _size(task, feed), f"run: {task.folder}"]
+        store.end()
+
+
+def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> End:
+    """Train in this process, alone or as one of those of torch.distributed, after `begun`."""
+    feed, team = opened(task), Team()
+    store = Store(task.folder, run=uuid.uuid4().hex)
+    if team.seat.rank == 0:
+        store.begin()
+    recipe = task.recipe
+    model, new = network.build(recipe.network, _config(task, feed), seed=recipe.run.seed)
+    if new and team.seat.rank == 0:
+        console.print(f"{len(new)} weights are new, the others are of {recipe.network.start}")
+    stepper = Stepper(recipe, model, team, device=device)
+    shows = Watching(stepper, feed, store, console=console, sample=_sampler(task, feed, stepper))
+    try:
+        loop = Loop(stepper, feed, store, shows=shows, data=feed.record().digest, say=console.print)
+        return loop.run(stop)
+    finally:
+        shows.close()
+
+
+def opened(task: Task) -> DataFeed:
+    """The feed over the datasets' latents."""
+    kind = Online if task.recipe.draw.online else Latents
+    members = []
+    for path, weight in task.datasets:
+        latents = kind.open(Dataset.open(path), task.recipe.data, where=task.recipe.draw.where)
+        members.append(Member(latents, str(path), weight))
+    return DataFeed(members, task.recipe)
+
+
+def device() -> torch.device:
+    """Where one process computes."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _sampler(task: Task, feed: DataFeed, stepper: Stepper) -> Sampled | None:
+    """What makes videos on the way, if the recipe wants them, by default of the captions of clips that are held out."""
+    if task.recipe.watch.sample_every_steps is None:
+        return None
+    dataset = task.datasets[0][0]
+    prompts = tuple(task.recipe.watch.prompts) or _captions(dataset, feed.record().sources[0].held[:PROMPTS])
+    maker = Maker(
+        task.recipe.process,
+        codec=load_codec(task.recipe.data, dataset),
+        text=load_text(task.recipe.data),
+        device=stepper.device,
+    )
+    return every_so_often(task.recipe, task.folder, maker, prompts=prompts or ("",), writes=stepper.team.seat.rank == 0)
+
+
+def _captions(dataset: Path, clip_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of clips that have one."""
+    names = ", ".join(f"'{name}'" for name in clip_ids)
+    with Dataset.open(dataset).manifest() as manifest:
+        rows = manifest.table(
+            f"select caption from dataset where clip_id in ({names or 'null'}) and caption is not null order by clip_id"
+        )
+    return tuple(rows["caption"].to_pylist())
+
+
+def _encoded(path: Path, recipe: TrainRecipe, console: Console) -> None:
+    """Encode what is not encoded yet."""
+    dataset = Dataset.open(path)
+    if recipe.draw.online:
+        return
+    try:
+        Latents.open(dataset, recipe.data, where=recipe.draw.where)
+    except UsageError:  # not encoded yet; anything else `encode` says again
+        console.print(f"{path}: clips are encoded first", soft_wrap=True)
+        with Bars(console) as bars:
+            encode(dataset, recipe.data, where=recipe.draw.where, watch=bars)
+
+
+def _config(task: Task, feed: DataFeed) -> ModelConfig:
+    latents = feed.members[0].latents
+    return network.configured(
+        task.recipe.network, channels=latents.clips[0].shape[-1], text_width=latents.text_shape[1]
+    )
+
+
+def _size(task: Task, feed: DataFeed) -> str:
+    """Parameters, and steps that see every clip once."""
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in UNet(_config(task, feed)).parameters())
+    clips, batch = sum(source.count for source in feed.order.sources), task.recipe.run.batch
+    return f"{count:,} parameters; {batch} samples a step, {math.ceil(clips / batch)} steps an epoch"
