@@ -111,7 +111,10 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
         f"from (select {', '.join([*keys, 'duration_s as told_s'])} from {SOURCE}) group by all"
     ).fetchnumpy()
     return Groups(
-        {sql: np.ma.filled(np.ma.asarray(rows[f"test{number}"], dtype=np.int8), -1) for number, sql in enumerate(tests)},
+        {
+            sql: np.ma.filled(np.ma.asarray(rows[f"test{number}"], dtype=np.int8), -1)
+            for number, sql in enumerate(tests)
+        },
         {home: np.asarray(rows[f"taken_{home}"], bool) for home in homes},
         np.asarray(rows["clips"], np.int64),
         np.asarray(rows["hours"], np.float64),
