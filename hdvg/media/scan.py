@@ -29,9 +29,9 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
     """Decode `path` once; returns {"video": columns, "clips": [columns and "keyframes"]}, keyframe JPEGs lie in `out`.
 
     `settings` are config.Split's, and what `Pictures.told` adds; with settings["scenes"], given ones, the clips are these,
-    each with its number as "given", and {"failed": [[number, reason, detail]]} has those without a clip. A clip is [start_pts, end_pts); a video without a cut is
-    one clip. A video over twice settings["segment_s"] long that may be taken apart is left alone: {"segments": [...]}, for
-    `scan_segment` and `assemble`.
+    each with its number as "given", and {"failed": [[number, reason, detail]]} has those without a clip. A clip is
+    [start_pts, end_pts); a video without a cut is one clip. A video over twice settings["segment_s"] long that may be
+    taken apart is left alone: {"segments": [...]}, for `scan_segment` and `assemble`.
     Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
     packets do not decode), blocked_content, and what `open_video` raises.
     """

@@ -38,7 +38,7 @@ class Seat:
 class Feed(Protocol):
     """Gives any step's samples, always the same."""
 
-    def step(self, step: int, *, seat: Seat = Seat()) -> list[Samples]:  # noqa: B008
+    def step(self, step: int, *, seat: Seat = Seat()) -> list[Samples]:
         """The micro-batches of one process in a step, from 0; over all processes they are the step's samples, once each.
 
         Pieces are of one shape each and may be empty in number where there are more processes than samples.
