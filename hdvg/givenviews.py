@@ -26,29 +26,35 @@ def has_given(root: Path) -> bool:
     return (root / "given").is_dir()
 
 
-def given_sql(plan: Plan, read: str | None, *, union: bool) -> dict[str, str]:
+def given_sql(plan: Plan, *, split: str, read: str | None, union: bool) -> dict[str, str]:
     """The parts of schemas/manifest.sql that tell of given scenes.
 
-    `read` is SQL for what is read of `given/`, None if there are no files; `union`: parts with and without the columns of
-    given scenes lie side by side.
+    `split` is the literal of the split's parts; `read` is SQL for what is read of `given/`, None if there are no files;
+    `union`: parts with and without the columns of given scenes lie side by side.
     """
-    fields = (*GIVEN_SPAN, *GIVEN_VIDEO)
+    nulls = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in (*GIVEN_SPAN, *GIVEN_VIDEO))
     empty = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in GIVEN)
-    scenes = "null::varchar as video_id, null::varchar as given_digest, null::struct(given_id varchar)[] as given"
-    mode = plan.recipe.split.given
-    if read is not None and mode != "ignore":
-        row = "{" + ", ".join(f"'{name}': {name}" for name in SCENE) + "}"
-        scenes = f"video_id, md5('{mode} ' || given::varchar) as given_digest, given"
-        scenes += (
-            f"\nfrom (select video_id, list({row} order by origin, file, place) as given from given group by video_id)"
-        )
-    else:
-        scenes += " where false"
+    rows = f"select *, {nulls} from read_parquet({split}, hive_partitioning = false)"
+    if union:
+        rows = f"select * from read_parquet({split}, hive_partitioning = false, union_by_name = true)\n"
+        rows += f"union all by name select {nulls} where false"
     return {
-        "split_union": ", union_by_name = true" if union else "",
-        "no_given_columns": ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in fields),
+        "split_rows": rows,
+        "split_status": "case when s.given_digest is not distinct from g.given_digest then s.status end"
+        if union
+        else "s.status",
+        "given_join": " left join given_videos g using (video_id)" if union else "",
         "given": f"select * from {read}" if read else f"select {empty} where false",
-        "given_videos": f"select {scenes}",
+        "given_videos": f"select {_videos(plan.recipe.split.given, read)}",
         "given_failures": FAILURES if union else "",
         "given_columns": ", ".join(f"c.{field.name}" for field in GIVEN_SPAN),
     }
+
+
+def _videos(mode: str, read: str | None) -> str:
+    """SQL: each video with its scenes, if they are to be used, and a hash of these and of how."""
+    if read is None or mode == "ignore":
+        return "null::varchar as video_id, null::varchar as given_digest, null::struct(given_id varchar)[] as given where false"
+    row = "{" + ", ".join(f"'{name}': {name}" for name in SCENE) + "}"
+    scenes = f"select video_id, list({row} order by origin, file, place) as given from given group by video_id"
+    return f"video_id, md5('{mode} ' || given::varchar) as given_digest, given\nfrom ({scenes})"

@@ -10,9 +10,7 @@ select * from read_parquet(${download}, hive_partitioning = false)
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view split_rows as
-select * from read_parquet(${split}, hive_partitioning = false${split_union})
-union all by name
-select ${no_given_columns} where false;
+${split_rows};
 
 -- The scenes that published sets give, and all of a video's with a hash of them.
 create or replace view given as
@@ -177,9 +175,8 @@ select 'download' as stage, video_id as key, video_id, d.status as old_status, d
 from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)
 union all by name
 select 'split' as stage, video_id as key, video_id,
-    case when s.given_digest is not distinct from g.given_digest then s.status end as old_status,
-    s.reason as old_reason, s.attempt
-from videos v left join scanned s using (video_id) left join given_videos g using (video_id) where v.stage = 'split'
+    ${split_status} as old_status, s.reason as old_reason, s.attempt
+from videos v left join scanned s using (video_id)${given_join} where v.stage = 'split'
 union all by name
 ${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
 from (select video_id, clip_id from measured where ${due}) left join cuts c using (video_id, clip_id)${caption_wanted};
