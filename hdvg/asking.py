@@ -102,8 +102,9 @@ def explain(
         show.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
     else:
         typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
-    for section in ("measures", "span", "caption", "clip", "video"):
-        show.print_table([section, ""], said[section].items())
+    for section in ("measures", "span", "given", "caption", "clip", "video"):
+        if said[section]:
+            show.print_table([section, ""], said[section].items())
     if len(said["captions"]) > 1:
         show.print_table(said["captions"][0], (row.values() for row in said["captions"]))
     if said["failures"]:

@@ -34,6 +34,10 @@ REASONS: dict[str, str] = {
     "truncated": "less than 90 % of the promised video decodes",
     "corrupt": "too many frames do not decode",
     "segments": "the parts of a long video, decoded on their own, do not add up to it",
+    # the scene that a published set gives
+    "bad_span": "the video has no such frames: the scene is backwards, empty, or beyond the end",
+    "same_span": "another scene of the set has the same frames",
+    "crowded": "too many scenes of the video overlap at one time",
     # the work
     "timeout": "the time limit ran out",
     "memory": "the memory limit ran out",

@@ -9,6 +9,7 @@ import pyarrow as pa
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.rules import Quantiles, Rule
+from schemas.clips import GIVEN_SPAN
 from schemas.measures import ALL_MEASURED
 
 
@@ -51,6 +52,7 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
             if not pa.types.is_list(field.type) and row[field.name] is not None
         },
         "span": {name: row[name] for name in span},
+        "given": {field.name: row[field.name] for field in GIVEN_SPAN if row["given_id"] is not None},
         "caption": {name: row[name] for name in ("caption", "captioner", "model")},
         "captions": texts,
         "clip": {name: row[name] for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height")},

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hdvg.captionviews import caption_sql, caption_wanted
 from hdvg.errors import UsageError
+from hdvg.givenviews import given_sql, has_given
 from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
 from schemas.columns import SQL_TYPES
@@ -25,21 +26,26 @@ VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failu
 """The views whose names and columns users' scripts may rely on."""
 
 
-def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, stage: str | None = None) -> str:
-    """The statements that make the views.
+def views_sql(
+    plan: Plan, root: Path, *, relative: bool = False, unit: str | None = None, stage: str | None = None
+) -> str:
+    """The statements that make the views of the dataset at `root`.
 
-    `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files; `stage`
+    `relative` writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files; `stage`
     narrows `wanted` to it: DuckDB plans what is joined to the views, and that takes longer than a unit's rows.
     """
-    prefix = "" if root is None else f"{no_glob(str(root))}/"
+    prefix = "" if relative else f"{no_glob(str(root))}/"
 
     def files(stage: str) -> str:
-        if root is None or unit is None or stage == POOL:
+        if relative or unit is None or stage == POOL:
             return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
+    held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
+    names = [literal(no_glob(str(path))) for path in held] if unit else [literal(f"{prefix}given/*.parquet")]
+    read = f"read_parquet([{', '.join(names)}], hive_partitioning = false)" if held else None
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
@@ -47,8 +53,9 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
         inputs=literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
-        **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
+        **{stage: files(stage) for stage in ("download", POOL, "cut")},
         **caption_sql(plan, files),
+        **given_sql(plan, split=files("split"), read=read, union=has_given(root)),
         caption_wanted=caption_wanted(plan, only=stage),
         **_keyframe_sql(plan, files, only=stage),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
@@ -116,7 +123,7 @@ class Manifest:
 
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
-        self.connection.execute(views_sql(plan, root=root, unit=unit, stage=stage))
+        self.connection.execute(views_sql(plan, root, unit=unit, stage=stage))
 
     def __enter__(self) -> Manifest:
         return self

@@ -76,6 +76,11 @@ class Split(Settings):
     stitch_s: float = Field(
         0.4, ge=0, description="how far behind a cut a picture may match the one before it, seconds"
     )
+    given: Literal["published", "exact", "ignore"] = Field(
+        "published",
+        description="scenes that a published set gives are the clips: counted in frames of the parents that its own "
+        "script cuts, or from the parents' exact starts; or shots are detected all the same",
+    )
     max_clip_s: float | None = Field(
         None, gt=0, description="longer shots are divided into clips of at most this length"
     )

@@ -99,13 +99,14 @@ class Plan:
 def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = ()) -> Plan:
     """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
 
-    Only what shapes results counts. Limits (sizes, times, hosts) and resources do not: raising one is followed by
+    Only what shapes results counts; `split.given` does where scenes are given, and is part of what these videos' splits
+    are compared by (`given_digest`). Limits (sizes, times, hosts) and resources do not: raising one is followed by
     `hdvg retry`, not by doing everything again. Rules shape no stage: they are part of a query. What is `known` of the
     dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
     download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
-    split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump())
+    split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump(exclude={"given"}))
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
     fingerprints = {
         "download": download,

@@ -51,6 +51,7 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
         rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())
         print_table(["last run", *names], rows)
+    _beside_published(said)
     if said["captions"] is not None:
         _captions(said["captions"])
     if said["running"]:
@@ -60,6 +61,24 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def _beside_published(said: Mapping[str, Any]) -> None:
+    """Clip durations and keep rates beside published ones; nothing of a dataset without clips."""
+    if said["durations"][0]["clips"] is None:
+        return
+    names = ("clips", "kept", "hd_vg_figure", "hd_vg_sample")
+    say = {"mean s": plain, "median s": plain}
+    rows = [
+        [row["duration"], *(say.get(row["duration"], _percent)(row[name]) for name in names)]
+        for row in said["durations"]
+    ]
+    print_table(["clip duration", "all here", "kept here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
+    rates = [
+        [row["rule"], row["asks"], row["clips"], _percent(row["keeps"]), _percent(row["published"]), row["of"]]
+        for row in said["keep_rates"]
+    ]
+    print_table(["keeps", "asks", "of clips", "here", "published", "of"], rates)
 
 
 def _captions(said: Mapping[str, Any]) -> None:

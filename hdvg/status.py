@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.captionstats import caption_stats
+from hdvg.comparison import durations, keep_rates
 from hdvg.dataset import Dataset
 from hdvg.manifest import Manifest
 
@@ -77,6 +78,8 @@ def status(dataset: Dataset) -> dict[str, Any]:
             "decode_passes": manifest.rows(DECODE_PASSES)[0],
             "last_run": read_report(dataset.root),
             "captions": caption_stats(manifest, dataset.plan),
+            "durations": durations(manifest),
+            "keep_rates": keep_rates(manifest, dataset.plan),
             **_speed(dataset, manifest),
         }
 

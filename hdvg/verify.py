@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
+from hdvg.givenviews import has_given
 from hdvg.ids import digest, file_sha256
 from hdvg.manifest import Manifest
 from hdvg.shards import READY
@@ -26,6 +27,23 @@ MUST_BE_EMPTY = {
     "unnamed": "select video_id as key, 'not ok, without a reason' as detail from videos "
     "where status in ('failed', 'retry') and reason is null",
 }
+
+GIVEN = """
+with current as (
+    select v.video_id, v.split_generation as generation
+    from videos v join given_videos now on now.video_id = v.video_id and now.given_digest = v.given_digest
+    where v.status = 'ok'
+), named as (
+    select video_id, origin, given_id, count(*) as scenes from given join current using (video_id) group by all
+), split as (
+    select video_id, given_origin as origin, given_id, count(*) as rows
+    from split_rows join current using (video_id, generation) where clip_id is not null group by all
+)
+select coalesce(given_id, '?') as key, 'given scene of video ' || video_id || ': ' || coalesce(scenes, 0)
+    || ' given, ' || coalesce(rows, 0) || ' became rows' as detail
+from named full join split using (video_id, origin, given_id) where scenes is distinct from rows
+"""
+"""Each given scene of a video that was split by them is one row: a clip, or a failure with its reason."""
 
 MEDIA = """
 select sha256, 'source of video ' || video_id as what from videos where status = 'ok' and {sources}
@@ -56,6 +74,8 @@ def verify(dataset: Dataset) -> list[Problem]:
                 for check, sql in MUST_BE_EMPTY.items()
                 for row in manifest.rows(sql)
             ]
+            if has_given(dataset.root) and dataset.plan.recipe.split.given != "ignore":
+                problems += [Problem("given", row["key"], row["detail"]) for row in manifest.rows(GIVEN)]
             problems += _media(dataset, manifest)
             problems += _shards(dataset, manifest)
     except duckdb.Error as error:

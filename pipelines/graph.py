@@ -53,6 +53,7 @@ SPAN = _columns(
     "clip_id time_base start_pts end_pts start_frame end_frame n_frames start_s end_s opens_with opens_frames "
     "closes_with closes_frames stitched first_look last_look keyframes"
 )
+GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_digest")
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = _columns(
     "aspect luma_mean luma_std black_share flicker_levels static_share freeze_share slideshow_share jump_levels motion_px_s "
@@ -100,9 +101,10 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name="split",
         run=stages.split,
-        items_from="select * from videos",
-        needs=("source", "sha256"),
-        adds=(*SPAN, *GEOMETRY, *MEASURES, *SCANNED),
+        items_from="select v.* exclude (given_digest), g.given_digest, g.given "
+        "from videos v left join given_videos g using (video_id)",
+        needs=("source", "sha256", "given", "given_digest"),
+        adds=(*SPAN, *GEOMETRY, *MEASURES, *SCANNED, *GIVEN),
         cpus=1,
         workers=lambda run, cpus: max(int(cpus), 1),
     ),
@@ -123,7 +125,7 @@ GRAPH: tuple[Stage, ...] = (
         name=CAPTION,
         run=writing.caption,
         items_from=items_sql(CAPTION),
-        needs=("clip_id", "keyframes", "title", *GEOMETRY, *MEASURES, *TOLD),
+        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *GEOMETRY, *MEASURES, *TOLD),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
@@ -165,7 +167,8 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    known = {"video_id", "source", "texts"}  # `texts` are the last stage's, put together
+    # `texts` are the last stage's, put together; `given` stands beside the links
+    known = {"video_id", "source", "texts", "given", "given_digest"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

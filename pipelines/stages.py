@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.errors import ItemError
-from hdvg.ids import clip_id
+from hdvg.givenviews import PLACES
+from hdvg.ids import clip_id, digest
+from hdvg.shots import NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from pipelines.packs import Packs
@@ -73,7 +75,7 @@ def split(work: Work) -> Iterator[Row]:
 def _split(work: Work, item: Row) -> list[Row]:
     with work.dataset.store.scratch() as scratch:
         try:
-            found = _scan(work, str(_source(work, item)), scratch)
+            found = _scan(work, item, scratch)
         except ItemError as error:
             if error.reason == "blocked_content":
                 work.dataset.store.remove_media(item["sha256"])
@@ -81,6 +83,7 @@ def _split(work: Work, item: Row) -> list[Row]:
         clips = found["clips"]
         for clip in clips:
             clip["clip_id"] = clip_id(item["sha256"], clip["start_pts"], clip["end_pts"], clip["time_base"])
+            clip |= _given(item, clip.pop("given", None))
         pictures = [
             picture | {"clip_id": clip["clip_id"], "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
             for clip in clips
@@ -90,16 +93,37 @@ def _split(work: Work, item: Row) -> list[Row]:
         pq.write_table(pa.Table.from_pylist(pictures, schema=KEYFRAMES), pack, compression="none", row_group_size=64)
         keyframes = work.dataset.store.put_media(pack, "parquet")
     tools = " ".join(f"{tool}={version(tool)}" for tool in SPLIT_TOOLS)
-    video = found["video"] | {"tools": tools}
-    return [
-        row | {"video_id": item["video_id"]} for row in (video, *(clip | {"keyframes": keyframes} for clip in clips))
-    ]
+    video = found["video"] | {"tools": tools, "given_digest": item["given_digest"]}
+    rows = [video, *(clip | {"keyframes": keyframes} for clip in clips)]
+    rows += [_lost_scene(item, number, reason, detail) for number, reason, detail in found.get("failed", [])]
+    return [row | {"video_id": item["video_id"]} for row in rows]
 
 
-def _scan(work: Work, path: str, scratch: Path) -> Row:
+def _given(item: Row, number: int | None) -> Row:
+    """What the published set says of a clip."""
+    if number is None:
+        return {}
+    scene = item["given"][number]
+    return {f"given_{name}": scene[name] for name in ("origin", "caption")} | {"given_id": scene["given_id"]}
+
+
+def _lost_scene(item: Row, number: int, reason: str, detail: str) -> Row:
+    """The row of a given scene that became no clip; its id is its own, for no span has it."""
+    ItemError(reason)
+    name = digest("given", item["sha256"], number, item["given_digest"])
+    return _given(item, number) | {"clip_id": name, "status": "failed", "reason": reason, "detail": detail}
+
+
+def _scan(work: Work, item: Row, scratch: Path) -> Row:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.plan.recipe
+    path = str(_source(work, item))
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
+    if item["given"]:
+        looks_at_nothing = {"stitch_levels": 0.0} | (
+            {"detector": "adaptive"} if recipe.split.detector in NETWORKS else {}
+        )
+        settings |= looks_at_nothing | {"scenes": [{name: scene[name] for name in PLACES} for scene in item["given"]]}
     asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
     decoding = asked | {"threads": recipe.run.decode_threads}
     found: Row = work.airlock.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)

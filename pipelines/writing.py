@@ -96,15 +96,16 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     """The rows of one clip: one a kind of text, or why there is none."""
     if isinstance(answer, ItemError):
         return [failed_row(item, answer)]
-    who = {"video_id": item["video_id"], "clip_id": item["clip_id"], "captioner": model.name, "model": model.model}
+    who = {"video_id": item["video_id"], "clip_id": item["clip_id"], "captioner": model.name}
+    who["model"] = answer.model or model.model
     rows: list[Row] = []
     for kind, told in answer.texts.items():
         if text := clean(told, lower_case=settings.lower_case):
             spoken = language(text) if kind == TITLE else settings.language
             rows.append(who | {"kind": kind, "text": text, "language": spoken} | wording(text))
-    if not rows and set(answer.texts) != {TITLE}:
+    if not rows and not answer.silent and set(answer.texts) != {TITLE}:
         return [failed_row(item, ItemError("caption", "no keyframe to be seen, or no usable answer"))]
-    rows = rows or [who | {"kind": TITLE, "text": None}]
+    rows = rows or [who | {"kind": kind, "text": None} for kind in answer.texts]
     rows[0] |= {"prompt_tokens": answer.prompt_tokens, "output_tokens": answer.output_tokens}
     return rows
 

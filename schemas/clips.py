@@ -15,16 +15,34 @@ SPAN = [
     column(
         "opens_with",
         STR,
-        "what stands before the first frame: `start` of the video, `cut`, `gradual` (fade, dissolve) or `part` of a long shot",
+        "what stands before the first frame: `start` of the video, `cut`, `gradual` (fade, dissolve), `part` of a long "
+        "shot, or `given`: the span was not looked for",
     ),
     column("opens_frames", INT, "frames left out before the clip: the gradual transition and its guard"),
-    column("closes_with", STR, "what stands after the last frame: `end` of the video, `cut`, `gradual` or `part`"),
+    column(
+        "closes_with", STR, "what stands after the last frame: `end` of the video, `cut`, `gradual`, `part` or `given`"
+    ),
     column("closes_frames", INT, "frames left out after the clip: the gradual transition and its guard"),
     column("stitched", INT, "detected cuts inside the clip that were joined again: flashes, something passing by"),
     column("first_look", STR, "the first frame at 8 x 8 grey levels, 128 hex digits: what the cut is checked against"),
     column("last_look", STR, "the last frame, likewise"),
     column("keyframes", STR, "hash of the pack in media/ that holds this clip's keyframes"),
 ]
+
+GIVEN_SPAN = [
+    column("given_origin", STR, "the published set that gives the clip's span, as in `given`; null for a shot of ours"),
+    column("given_id", STR, "the scene's id in that set; null for a shot of ours"),
+    column(
+        "given_shift_frames",
+        INT,
+        "frames of the source from where the published script's parent begins to the first at or after the parent's "
+        "start: how much later `split.given = exact` counts; null where the set gives times",
+    ),
+    column("given_caption", STR, "the text that the set gives for the clip; null if it gives none"),
+]
+"""Stored where a published set gave scenes, null elsewhere."""
+
+GIVEN_VIDEO = [column("given_digest", STR, "hash of the given scenes that the video was split by, and of the mode")]
 
 CUT = [
     column("clip_id", STR, "the clip that was cut"),

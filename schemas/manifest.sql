@@ -10,7 +10,14 @@ select * from read_parquet(${download}, hive_partitioning = false)
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view split_rows as
-select * from read_parquet(${split}, hive_partitioning = false);
+${split_rows};
+
+-- The scenes that published sets give, and all of a video's with a hash of them.
+create or replace view given as
+${given};
+
+create or replace view given_videos as
+${given_videos};
 
 create or replace view scanned as
 select * from split_rows where clip_id is null
@@ -49,7 +56,7 @@ select d.video_id, d.source, d.link, d.unit, d.seq, d.line, d.owner,
     case when d.status <> 'ok' then d.attempt else coalesce(s.attempt, d.attempt) end as attempt,
     ${fetched_columns},
     ${scanned_columns},
-    s.generation as split_generation
+    s.generation as split_generation, s.given_digest
 from fetched d left join scanned s using (video_id);
 
 -- What was told of clips from their keyframes, measure by measure, and beside all others.
@@ -100,7 +107,7 @@ from captioned c anti join caption_rows using (video_id, clip_id) where c.status
 create or replace view measured as
 select c.*, ${derived_columns}, ${keyframe_columns}pooled.status as pool_status, ${pool_columns},
     checked.caption_status, checked.match_status, ${caption_columns}
-from (select * from split_rows where clip_id is not null) c
+from (select * from split_rows where clip_id is not null and status = 'ok') c
 join (select video_id, split_generation as generation, licence_class, open_licence from videos where status = 'ok') v
     using (video_id, generation)
 ${keyframe_joins}left join pooled using (clip_id)
@@ -111,7 +118,7 @@ create or replace view clip_rows as
 select *, ${reasons} as reasons from measured;
 
 create or replace view clips as
-select ${span_columns}, c.video_id, cuts.status as cut_status,
+select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns}
 from clip_rows c left join cuts using (video_id, clip_id);
 
@@ -143,11 +150,11 @@ from cuts c join videos v using (video_id) where c.status <> 'ok' and v.status =
 union all by name
 select clip_id as key, c.stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
 from (from captioned union all by name from matched) c join videos v using (video_id)
-where c.status <> 'ok' and v.status = 'ok'${keyframe_failures};
+where c.status <> 'ok' and v.status = 'ok'${keyframe_failures}${given_failures};
 
 -- The join: one row a clip.
 create or replace view dataset as
-select ${span_columns}, c.video_id, cuts.status as cut_status,
+select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns},
     ${clip_measured_columns}, len(c.reasons) = 0 as keep, c.reasons,
     t.captioner, t.model, t.text as caption, x.texts,
@@ -167,8 +174,9 @@ create or replace view wanted as
 select 'download' as stage, video_id as key, video_id, d.status as old_status, d.reason as old_reason, d.attempt
 from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)
 union all by name
-select 'split' as stage, video_id as key, video_id, s.status as old_status, s.reason as old_reason, s.attempt
-from videos v left join scanned s using (video_id) where v.stage = 'split'
+select 'split' as stage, video_id as key, video_id,
+    ${split_status} as old_status, s.reason as old_reason, s.attempt
+from videos v left join scanned s using (video_id)${given_join} where v.stage = 'split'
 union all by name
 ${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
 from (select video_id, clip_id from measured where ${due}) left join cuts c using (video_id, clip_id)${caption_wanted};

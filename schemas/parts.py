@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from schemas.captions import CAPTION, MATCH
-from schemas.clips import CUT, SPAN
+from schemas.clips import CUT, GIVEN_SPAN, GIVEN_VIDEO, SPAN
 from schemas.columns import INT, STR, column, table
 from schemas.measures import KEYFRAME_MEASURED, MEASURED, POOL_MEASURED
 from schemas.outcomes import OUTCOME
@@ -14,7 +14,8 @@ CLIP = column("clip_id", STR, "the clip")
 PARTS = {
     "download": table(OUTCOME, FETCHED),
     # one row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file
-    "split": table(OUTCOME, SPAN, MEASURED, SCANNED),
+    # without the given columns where no published set gave any scene
+    "split": table(OUTCOME, SPAN, MEASURED, SCANNED, GIVEN_SPAN, GIVEN_VIDEO),
     **{name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()},
     "pool": table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")]),
     "cut": table(OUTCOME, CUT),
@@ -23,9 +24,16 @@ PARTS = {
 }
 
 
-def part_schema(stage: str) -> pa.Schema:
-    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first."""
-    return PARTS[stage.partition("-")[0]]
+def part_schema(stage: str, *, given: bool = True) -> pa.Schema:
+    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first.
+
+    `given` False: of a dataset in which no published set gave any scene, whose parts need no columns for them.
+    """
+    schema = PARTS[stage.partition("-")[0]]
+    if given or stage != "split":
+        return schema
+    without = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)}
+    return pa.schema([field for field in schema if field.name not in without], metadata=schema.metadata)
 
 
 SHARD_PART = table(

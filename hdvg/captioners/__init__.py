@@ -25,6 +25,7 @@ CAPTIONERS: dict[str, str] = {
     "blip2": "hdvg.captioners.blip2:Blip2",
     "lavis": "hdvg.captioners.lavis:Lavis",
     "title": "hdvg.captioners.title:Title",
+    "given": "hdvg.captioners.given:Given",
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",
 }
@@ -37,8 +38,8 @@ _JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji nee
 class Shot:
     """One clip as a captioner sees it.
 
-    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name, and its
-    video's `title`; a captioner does without those that are absent or None.
+    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name, what a
+    published set gives (`given_caption`, `given_origin`), and its video's `title`; a captioner does without those that are absent or None.
     """
 
     clip_id: str
@@ -50,12 +51,15 @@ class Shot:
 class Written:
     """What a captioner wrote for one shot, kind -> text, and the tokens a service counted.
 
-    No usable text is a failure; but {"title": ""} says that there is no title, which is none.
+    No usable text is a failure, unless it is `silent`: there is nothing of its kind to say. {"title": ""} says so too.
+    `model` is whose text it is where that is not the captioner's own.
     """
 
     texts: Mapping[str, str]
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    model: str | None = None
+    silent: bool = False
 
 
 class Captioner(Protocol):

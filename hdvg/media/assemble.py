@@ -17,6 +17,7 @@ from hdvg.measures.series import Clip, Series
 from hdvg.media.features import Chunk, Sample, jpeg, sample
 from hdvg.shots.detectors import Detector, Transition, make_detector
 from hdvg.shots.divide import divide
+from hdvg.shots.given import Given
 from hdvg.shots.stitch import Stitched
 
 POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction(5, 6)}
@@ -36,6 +37,7 @@ class Assembler:
     """Knows the clip that is open and what may still be needed for it.
 
     Nothing depends on how the frames came in chunks. Keyframe JPEGs are written to `out`; `clips` grows as shots end.
+    With settings["spans"], given ones that do not overlap, clips are these; settings["layer"] numbers their files.
     """
 
     def __init__(self, shape: dict[str, Any], time_base: Fraction, *, settings: dict[str, Any], out: Path) -> None:
@@ -54,6 +56,7 @@ class Assembler:
         self._samples = _Samples()
         self._spare: list[tuple[int, Sample]] = []
         self._start = 0
+        self._is_gap = "spans" in settings
         self._opens = ("start", 0)
         self._stitches: list[int] = []
         seconds = settings["max_clip_s"]
@@ -99,9 +102,22 @@ class Assembler:
             self._samples.settle(end)
             for place in self._places(end, closed=True):
                 self._part(place)
-            self._close(end, (transition.kind, start - end))
+            self._end(end, transition, left_out=start - end)
+        if transition.kind in ("given", "gap"):
+            self._is_gap = transition.kind == "gap"
+            return self._open(start, ("given", 0))
         left_out = start - (self.clips[-1]["end_frame"] if self.clips else 0)
         self._open(start, ("gradual" if left_out else transition.kind, left_out))
+
+    def _end(self, end: int, transition: Transition, *, left_out: int) -> None:
+        """The open shot becomes a clip; frames that are in none are forgotten."""
+        if self._is_gap:
+            self._samples.close(self._start, end)
+            self._forget(end)
+            low = bisect_left(self._hashed, end)
+            del self._hashed[:low], self._hashes[:low]
+        else:
+            self._close(end, ("given" if transition.kind == "gap" else transition.kind, left_out))
 
     def _cut_off(self, settled: int) -> None:
         """Divide an open shot of which more than twice the longest clip is known: always at the frame that shows it."""
@@ -168,9 +184,12 @@ class Assembler:
         )
         seen = Clip(self._start, end, seconds, self._shape, self._series)
         found = {name: value for measure in MEASURES.values() for name, value in measure.of_clip(seen).items()}
+        self._forget(end)
+        return found
+
+    def _forget(self, end: int) -> None:
         for series in self._series.values():
             series.forget(end)
-        return found
 
     def _span(self, end: int) -> dict[str, Any]:
         start, shape = self._start, self._shape
@@ -207,7 +226,8 @@ class Assembler:
         return sample(self._start, self.pts[self._start], np.repeat(grey[:, :, None], 3, axis=2))
 
     def _write(self, position: str, chosen: Sample) -> dict[str, Any]:
-        file = f"{chosen.index}-{position}.jpg"
+        layer = f"{self._settings['layer']}-" if "layer" in self._settings else ""
+        file = f"{layer}{chosen.index}-{position}.jpg"
         (self._out / file).write_bytes(jpeg(chosen.picture, quality=self._settings["keyframe_quality"]))
         size = {"width": chosen.width, "height": chosen.height}
         return {"position": position, "frame": chosen.index, "pts": chosen.pts, "file": file} | size
@@ -220,6 +240,8 @@ def _spread(ones: list[Any], most: int) -> list[Any]:
 
 
 def _detector(settings: dict[str, Any], time_base: Fraction) -> Detector:
+    if "spans" in settings:
+        return Given(settings["spans"])
     detector = make_detector(settings)
     if not settings["stitch_levels"]:
         return detector

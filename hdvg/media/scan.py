@@ -13,6 +13,7 @@ from hdvg.errors import ItemError
 from hdvg.media.assemble import Assembler
 from hdvg.media.decode import Decoder, Frame, geometry, open_video
 from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
+from hdvg.media.given import GivenClips, place_scenes
 from hdvg.media.probe import describe
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
@@ -27,9 +28,10 @@ Settings = dict[str, Any]
 def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
     """Decode `path` once; returns {"video": columns, "clips": [columns and "keyframes"]}, keyframe JPEGs lie in `out`.
 
-    `settings` are config.Split's, and what `Pictures.told` adds. A clip is [start_pts, end_pts); a video without a cut is
-    one clip. A video over twice settings["segment_s"] long that may be taken apart is left alone: {"segments": [...]}, for
-    `scan_segment` and `assemble`.
+    `settings` are config.Split's, and what `Pictures.told` adds; with settings["scenes"], given ones, the clips are these,
+    each with its number as "given", and {"failed": [[number, reason, detail]]} has those without a clip. A clip is
+    [start_pts, end_pts); a video without a cut is one clip. A video over twice settings["segment_s"] long that may be
+    taken apart is left alone: {"segments": [...]}, for `scan_segment` and `assemble`.
     Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
     packets do not decode), blocked_content, and what `open_video` raises.
     """
@@ -40,11 +42,12 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
             if segments:
                 return {"segments": segments}
         seen = _Seen(stream, settings)
-        assembler: Assembler | None = None
+        assembler: Assembler | GivenClips | None = None
         decoder = Decoder(container, stream)
         for frame in decoder:
             chunk = seen.see(frame)
-            assembler = assembler or Assembler(seen.shape, seen.time_base, settings=settings, out=Path(out))
+            if assembler is None:
+                assembler = _assembler(path, seen.shape, seen.time_base, settings, out=out, max_pixels=max_pixels)
             if chunk is not None:
                 assembler.feed(chunk)
         if assembler is None:
@@ -93,7 +96,7 @@ def assemble(
     Raises ItemError `segments` if the segments do not hold the video's `n_frames` frames.
     """
     time_base = Fraction(told[0]["time_base"])
-    assembler = Assembler(told[0]["shape"], time_base, settings=settings, out=Path(out))
+    assembler = _assembler(path, told[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
     for segment in told:
         for number in range(segment["chunks"]):
             assembler.feed(load_chunk(Path(segment["folder"]) / f"{number}.npz"))
@@ -101,6 +104,16 @@ def assemble(
         raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         return _finish(container, stream, assembler, told)
+
+
+def _assembler(
+    path: str, shape: dict[str, Any], time_base: Fraction, settings: Settings, *, out: str, max_pixels: int
+) -> Assembler | GivenClips:
+    """What makes clips of the frames: shots that are detected, or the scenes that are given."""
+    if not settings.get("scenes"):
+        return Assembler(shape, time_base, settings=settings, out=Path(out))
+    placed = place_scenes(path, settings["scenes"], mode=settings["given"], max_pixels=max_pixels)
+    return GivenClips(shape, time_base, settings=settings, out=Path(out), placed=placed)
 
 
 def _is_thrifty(settings: Settings) -> bool:
@@ -162,7 +175,9 @@ class _Seen:
         }
 
 
-def _finish(container: Any, stream: Any, assembler: Assembler, told: list[dict[str, Any]]) -> dict[str, Any]:
+def _finish(
+    container: Any, stream: Any, assembler: Assembler | GivenClips, told: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Close the last clip and describe the video."""
     end_pts = told[-1]["end_pts"]
     assembler.finish(end_pts)
@@ -174,7 +189,10 @@ def _finish(container: Any, stream: Any, assembler: Assembler, told: list[dict[s
     video = describe(container, stream) | told[0]["shape"] | _timing(assembler.pts, end_pts, time_base)
     video |= told[0]["flags"] | {"size_changes": sum(segment["size_changes"] for segment in told)}
     video |= {"decode_errors": errors, "decoded_frames": sum(segment["decoded"] for segment in told)}
-    return {"video": video, "clips": assembler.clips}
+    found = {"video": video, "clips": assembler.clips}
+    if isinstance(assembler, GivenClips):
+        found["failed"] = [[number, *why] for number, why in sorted(assembler.failed.items())]
+    return found
 
 
 def _timing(pts: list[int], end_pts: int, time_base: Fraction) -> dict[str, Any]:

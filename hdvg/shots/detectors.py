@@ -24,7 +24,8 @@ class Transition:
 
     end: int
     start: int
-    kind: Literal["cut", "gradual", "stitched", "end"] = "cut"
+    kind: Literal["cut", "gradual", "stitched", "end", "given", "gap"] = "cut"
+    """`given` and `gap`: a given span begins, or the frames that follow are in none."""
 
 
 class Detector(Protocol):

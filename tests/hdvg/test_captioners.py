@@ -39,7 +39,7 @@ def noise(seed: int) -> bytes:
 
 
 def shot(picture: bytes, *, clip_id: str = "clip", titled: bool = True, **measures: float) -> Shot:
-    title = {"title": f"The film about {clip_id}"} if titled else {}
+    title = {"title": f"The film about {clip_id}", "given_caption": f"A clip of {clip_id}."} if titled else {}
     return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, {**measures, **title})
 
 

@@ -24,6 +24,7 @@ from hdvg.verify import verify
 from pipelines.perform import Done
 from pipelines.run import Task, Where, decide, run
 from pipelines.runners import Order, Serial
+from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
 from schemas.columns import doc
 from schemas.parts import PARTS
 from tests.digest import contents
@@ -121,7 +122,9 @@ def test_every_declared_column_is_filled(finished, stage):
         "format_id",
     }  # of no local file
     never = {"reason", "detail", "hdr"} | (local if stage == "download" else set())
-    assert {name for name in PARTS[stage].names if all(row[name] is None for row in rows)} <= never
+    given = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)} if stage == "split" else set()  # of published scenes
+    assert rows[0].keys() == set(PARTS[stage].names) - given
+    assert {name for name in rows[0] if all(row[name] is None for row in rows)} <= never
     assert all(doc(field).strip() for field in PARTS[stage])
 
 

@@ -1,0 +1,60 @@
+"""The SQL of the views of scenes that published sets give; where none is given they are empty, and nothing is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hdvg.settings import Plan
+from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
+from schemas.columns import SQL_TYPES
+from schemas.given import GIVEN
+
+PLACES = ("parent_start_ms", "parent_end_ms", "start_frame", "end_frame", "start_ms", "end_ms")
+"""Columns of a scene that say where it lies."""
+
+SCENE = ("origin", "given_id", "caption", *PLACES)
+
+FAILURES = """
+union all by name
+select s.given_id as key, 'split' as stage, s.status, s.reason, s.detail, s.attempt, v.source, video_id
+from split_rows s join videos v using (video_id)
+where s.clip_id is not null and s.status <> 'ok' and v.status = 'ok' and s.generation = v.split_generation"""
+
+
+def has_given(root: Path) -> bool:
+    """Whether a published set gave scenes of the dataset at any time: its split parts then tell of them."""
+    return (root / "given").is_dir()
+
+
+def given_sql(plan: Plan, *, split: str, read: str | None, union: bool) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that tell of given scenes.
+
+    `split` is the literal of the split's parts; `read` is SQL for what is read of `given/`, None if there are no files;
+    `union`: parts with and without the columns of given scenes lie side by side.
+    """
+    nulls = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in (*GIVEN_SPAN, *GIVEN_VIDEO))
+    empty = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in GIVEN)
+    rows = f"select *, {nulls} from read_parquet({split}, hive_partitioning = false)"
+    if union:
+        rows = f"select * from read_parquet({split}, hive_partitioning = false, union_by_name = true)\n"
+        rows += f"union all by name select {nulls} where false"
+    return {
+        "split_rows": rows,
+        "split_status": "case when s.given_digest is not distinct from g.given_digest then s.status end"
+        if union
+        else "s.status",
+        "given_join": " left join given_videos g using (video_id)" if union else "",
+        "given": f"select * from {read}" if read else f"select {empty} where false",
+        "given_videos": f"select {_videos(plan.recipe.split.given, read)}",
+        "given_failures": FAILURES if union else "",
+        "given_columns": ", ".join(f"c.{field.name}" for field in GIVEN_SPAN),
+    }
+
+
+def _videos(mode: str, read: str | None) -> str:
+    """SQL: each video with its scenes, if they are to be used, and a hash of these and of how."""
+    if read is None or mode == "ignore":
+        return "null::varchar as video_id, null::varchar as given_digest, null::struct(given_id varchar)[] as given where false"
+    row = "{" + ", ".join(f"'{name}': {name}" for name in SCENE) + "}"
+    scenes = f"select video_id, list({row} order by origin, file, place) as given from given group by video_id"
+    return f"video_id, md5('{mode} ' || given::varchar) as given_digest, given\nfrom ({scenes})"
