@@ -19,9 +19,10 @@ from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
 from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
+from schemas.rejected import REJECTED
 from schemas.videos import FETCHED, SCANNED
 
-VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs")
+VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs", "rejected")
 """The views whose names and columns users' scripts may rely on."""
 
 
@@ -40,12 +41,17 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
+    no_imports = root is not None and not (root / "rejected").exists()  # of an earlier version
+    columns = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in REJECTED)
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
     return template.substitute(
         inputs=literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
+        rejected=f"(select {columns} limit 0)"
+        if no_imports
+        else f"read_parquet({literal(f'{prefix}rejected/*.parquet')}, hive_partitioning = false)",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
         **caption_sql(plan, files),
