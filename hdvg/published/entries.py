@@ -99,9 +99,12 @@ def time_ms(value: object) -> int:
     """A stamp, or seconds as a number or its text, in milliseconds. Raises ValueError, TypeError."""
     if isinstance(value, str) and ":" in value:
         return stamp_ms(value.strip())
-    seconds = float(value)  # type: ignore[arg-type]  # raises what it should
+    try:
+        seconds = float(value)  # type: ignore[arg-type]  # raises what it should
+    except ValueError:
+        seconds = math.nan
     if not math.isfinite(seconds):
-        raise ValueError(f"no time: {value!r}")
+        raise ValueError(f"no time: {str(value)[:40]!r}")
     return round(seconds * 1000)
 
 

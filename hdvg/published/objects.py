@@ -22,6 +22,8 @@ BETWEEN = re.compile(r"[ \t\r\n,]*")
 BLANK = re.compile(r"[ \t\r\n]*")
 NEXT = re.compile(r'"[^"\\\x00-\x1f]*"\s*:\s*\{\s*"(?:url|clip)"\s*:')
 """How an entry begins. No text inside an entry looks so, for quotes in it are escaped."""
+ENTRY = {"url", "clip"}
+OPEN = "not closed where the next entry begins, or the file ends"
 DECODE = json.JSONDecoder().raw_decode
 DECODE_PAIRS = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs).raw_decode
 
@@ -134,8 +136,8 @@ def _pair(text: str, at: int) -> tuple[str, int, Any, int]:
         raise ValueError("no key with a colon")
     start = _behind(BLANK, text, place + 1)
     value, end = DECODE(text, start)
-    if isinstance(value, dict) and any(isinstance(value[name], dict) for name in value if name != "clip"):
-        raise ValueError("it holds the entry behind it: a brace is missing")
+    if isinstance(value, dict) and any(isinstance(one, dict) and one.keys() & ENTRY for one in value.values()):
+        raise ValueError(OPEN)  # it holds the entry behind it
     return key, start, value, end
 
 
@@ -147,7 +149,7 @@ def _why(window: Window, error: ValueError | RecursionError, end: int) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return f"broken JSON: {error}"
     if error.pos >= end:
-        return "broken JSON: it does not end before the next entry begins, or the file ends"
+        return f"broken JSON: {OPEN}"
     return f"broken JSON: {error.msg} (byte {window.byte_of(error.pos)})"
 
 

@@ -131,6 +131,8 @@ class Spill:
 
 def _resolve(link: str) -> tuple[str, str]:
     """Canonical source and video id. Raises ItemError, TypeError, ValueError."""
+    if not isinstance(link, str):
+        raise TypeError("no text")
     link.encode()
     source = canonical(link, base=None)
     return source, video_id(source)

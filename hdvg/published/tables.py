@@ -71,7 +71,7 @@ def _csv(source: Source) -> Rows:
             held.append(line)
             yield line
 
-    found = csv.reader(fed(), delimiter=delimiter)
+    found = csv.reader(fed(), delimiter=delimiter, strict=True)
     header = [plain(cell.removeprefix("\ufeff")) for cell in next(found, [])]
     at = 1 + len(held)
     while True:

@@ -65,7 +65,7 @@ def spill(folder: Path, path: Path, *, origin: str, limit: int | None, say: Call
     links: set[str] = set()
     with uncollected(), Spill(folder, origin=origin, file=path.name) as spilt:
         for entry in find_set(origin).read(source):
-            if limit is not None and entry.link not in links and len(links) == limit:
+            if limit is not None and str(entry.link) not in links and len(links) == limit:
                 break
             if spilt.add(entry) and limit is not None:
                 links.add(str(entry.link))
