@@ -10,8 +10,9 @@ from typing import Any
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 WORDS = (
-    "a man woman in suit standing on street dog car red the with sitting table two people talking city night of".split()
-)
+    "a", "man", "woman", "in", "business", "standing", "on", "street", "playing", "football", "colourful", "with",
+    "sitting", "kitchen", "two", "people", "talking", "television", "night", "screenshot", "holding", "microphone",
+)  # fmt: skip
 PARENTS = 29.4
 """With it the mean number of parent clips is the 29.9 of the first file of HD-VG-130M."""
 WHOLE, MORE = 0.38, 2.17

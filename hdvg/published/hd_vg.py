@@ -76,7 +76,16 @@ def _scenes(name: str, parent: Any) -> list[Scene | Bad]:
     except UNREADABLE as error:
         return [Bad(_name(scene), f"{name}: {said(error)}") for scene in scenes]
     of_parent = (name, start_ms, end_ms, fps)
-    return [_scene(scene, of_parent) for scene in scenes]
+    try:
+        fine: list[Scene | Bad] = [
+            (scene["clip_id"], *of_parent, start, end, None, None, scene["caption"], None)
+            for scene in scenes
+            for start, end in [scene["scene_cut"]]
+            if len(scene) == 3 and (0 <= start < end or (start == 0 and end == -1))
+        ]
+    except UNREADABLE:
+        fine = []
+    return fine if len(fine) == len(scenes) else [_scene(scene, of_parent) for scene in scenes]
 
 
 def _scene(scene: Any, of_parent: tuple[str, int, int, float]) -> Scene | Bad:
@@ -84,7 +93,7 @@ def _scene(scene: Any, of_parent: tuple[str, int, int, float]) -> Scene | Bad:
         if not isinstance(scene, dict):
             scene = dict(scene)
         start, end = scene["scene_cut"]
-        if not (0 <= start < end or (start == 0 and end == -1)) or type(start) is not int or type(end) is not int:
+        if not (0 <= start < end or (start == 0 and end == -1)):
             raise ValueError(f"the span goes backwards, or is none: {scene['scene_cut']}")
         extra = None
         if len(scene) != 3:

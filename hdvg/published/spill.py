@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ TABLES = {
 """`links` has a row for each entry that something was taken of."""
 PLACE, NAME, AT = 1, 2, -1
 """Columns of `scenes`."""
+WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=[\w-]{11}", re.ASCII)
+"""Links that are canonical as they stand; looking at each part of them takes longer than reading their scenes."""
 UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 """What a value of another type, or text that is no UTF-8, raises where a column is made of it."""
 
@@ -67,22 +70,23 @@ class Spill:
     def add(self, entry: Entry) -> bool:
         """Take an entry in; whether anything of it can be used."""
         self.n_entries += 1
-        places = range(self._place + 1, self._place + 1 + len(entry.scenes))
-        self._place += len(entry.scenes)
-        numbered = list(zip(places, entry.scenes, strict=True))
-        why, found = "", None
+        first, self._place = self._place + 1, self._place + len(entry.scenes)
+        why, found = entry.why, None
         try:
             if entry.link is not None:
                 found = self._resolve(entry.link)
         except (ItemError, TypeError, ValueError) as error:
             why = f"its link: {error.detail if isinstance(error, ItemError) else said(error)}"
-        good = [one for one in numbered if found and type(one[1]) is not Bad]
-        if len(good) < len(numbered):
-            kept = {place for place, _ in good}
-            self._refuse(entry, [one for one in numbered if one[0] not in kept], why or entry.why)
+        good: Sequence[Scene | Bad] = entry.scenes if found else ()
+        places: Sequence[int] = range(first, self._place + 1)
+        if found is None or Bad in map(type, entry.scenes):
+            numbered = list(enumerate(entry.scenes, start=first))
+            kept = [one for one in numbered if found and type(one[1]) is not Bad]
+            self._refuse(entry, [one for one in numbered if not found or type(one[1]) is Bad], why)
+            good, places = [scene for _, scene in kept], [place for place, _ in kept]
         if found and good:
-            self._places += [place for place, _ in good]
-            self._rows["scenes"] += [scene for _, scene in good]
+            self._places += places
+            self._rows["scenes"] += good
             self._of.append((found[1], entry.at, len(good)))
             self._rows["links"].append((entry.link, *found, entry.number))
         if max(map(len, self._rows.values())) >= BATCH_ROWS:
@@ -134,7 +138,7 @@ def _resolve(link: str) -> tuple[str, str]:
     if not isinstance(link, str):
         raise TypeError("no text")
     link.encode()
-    source = canonical(link, base=None)
+    source = link if WATCH.fullmatch(link) else canonical(link, base=None)
     return source, video_id(source)
 
 

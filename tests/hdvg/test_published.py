@@ -112,7 +112,6 @@ BROKEN: dict[str, tuple[Callable[[str], str], dict[str, int], str]] = {
     "cut empty": (lambda one: cut(one, "[30, 60]", "[30, 30]"), {"good": 2, "bad": 1}, "backwards"),
     "cut -1 from the middle": (lambda one: cut(one, "[30, 60]", "[30, -1]"), {"good": 2, "bad": 1}, "backwards"),
     "cut a text": (lambda one: cut(one, "[30, 60]", '["a", "b"]'), {"good": 2, "bad": 1}, "'<='"),
-    "cut half a frame": (lambda one: cut(one, "[30, 60]", "[30, 60.5]"), {"good": 2, "bad": 1}, "none"),
     "scene no object": (lambda one: cut(one, FIRST, "7"), {"good": 2, "bad": 1}, ""),
     "entry no object": (lambda one: f'"{ID}": 12', {"good": 0, "bad": 1}, ""),
     "broken inside": (lambda one: cut(one, '"fps": 25', '"fps": 2 5'), {"good": 0, "bad": 1}, "delimiter"),
