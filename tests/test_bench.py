@@ -13,7 +13,16 @@ from tests.bench.machine import spread
 from tests.truth import Boundary
 from tests.videos import draw_scenes
 
-BENCHES = ("bench_shots", "bench_split", "bench_cut", "bench_measures", "bench_whatif", "bench_caption", "bench_train")
+BENCHES = (
+    "bench_shots",
+    "bench_split",
+    "bench_cut",
+    "bench_measures",
+    "bench_whatif",
+    "bench_caption",
+    "bench_train",
+    "bench_import",
+)
 
 
 @pytest.mark.parametrize("name", BENCHES)

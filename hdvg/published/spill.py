@@ -56,7 +56,13 @@ class Spill:
     def __enter__(self) -> Spill:
         self._writers = {
             name: self._open.enter_context(
-                pq.ParquetWriter(self.paths[name], schema, compression="none", write_statistics=False)
+                pq.ParquetWriter(
+                    self.paths[name],
+                    schema,
+                    compression="none",
+                    use_dictionary=["video_id", "parent"],
+                    write_statistics=False,
+                )
             )
             for name, schema in TABLES.items()
         }
