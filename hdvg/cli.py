@@ -16,6 +16,7 @@ from hdvg import __version__, show
 from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
 from hdvg.learning import learning
+from hdvg.trading import trading
 
 if TYPE_CHECKING:
     from hdvg.config import Recipe
@@ -33,6 +34,7 @@ recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: 
 app.add_typer(recipes, name="recipe")
 app.add_typer(asking)
 app.add_typer(learning)
+app.add_typer(trading)
 
 Target = Annotated[
     str,

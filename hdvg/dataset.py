@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hdvg.store import Store
 from schemas.inputs import INPUTS
 from schemas.measures import POOL
 from schemas.parts import SHARD_PART, part_schema
+from schemas.rejected import REJECTED
 
 UNIT_MOST = 64
 """Most videos of a unit; lists under 64 x 64 videos get smaller units, so that every core has work."""
@@ -58,6 +60,7 @@ class Dataset:
     def prepare(self) -> None:
         """Write the plan, the views and the empty seed parts; under the run lock."""
         self.store.publish_table("inputs/00000-seed.parquet", INPUTS.empty_table())
+        self.store.publish_table("rejected/seed.parquet", REJECTED.empty_table())
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
         for stage in (*self.plan.stages, POOL):
             self.store.publish_table(
@@ -88,7 +91,7 @@ class Dataset:
         seq = int(names[-1].split("-")[0]) + 1
         rows, known = _new_rows(links, seq, seen_links, seen_videos)
         if rows:
-            _cut_units(rows)
+            _assign_units(rows)
             rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))
             table = pa.Table.from_pylist(rows, schema=INPUTS)
             content = digest([row["link_id"] for row in rows])
@@ -136,15 +139,20 @@ def _row(link: Link, *, link_id: str, name: str | None, duplicate: bool) -> dict
     }
 
 
-def _cut_units(rows: list[dict[str, Any]]) -> None:
-    """Give every new video its unit: sorted by id, 1 to 64 videos a unit, named by what is in it."""
-    new = sorted((row for row in rows if row["status"] == "new"), key=lambda row: row["video_id"])
-    size = min(max(math.ceil(len(new) / UNIT_MOST), 1), UNIT_MOST)
-    for start in range(0, len(new), size):
-        members = new[start : start + size]
-        unit = digest("unit", [row["video_id"] for row in members])[:16]
-        for row in members:
-            row["unit"] = unit
+def _assign_units(rows: list[dict[str, Any]]) -> None:
+    """Give every new video its unit."""
+    new = {row["video_id"]: row for row in rows if row["status"] == "new"}
+    for unit, members in cut_units(sorted(new)):
+        for name in members:
+            new[name]["unit"] = unit
+
+
+def cut_units(videos: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The units of new videos, given sorted: 1 to 64 videos each, named by what is in them."""
+    size = min(max(math.ceil(len(videos) / UNIT_MOST), 1), UNIT_MOST)
+    for start in range(0, len(videos), size):
+        members = videos[start : start + size]
+        yield digest("unit", members)[:16], members
 
 
 def folder_problem(root: Path) -> str | None:
@@ -155,6 +163,6 @@ def folder_problem(root: Path) -> str | None:
         return None
     if not root.is_dir():
         return f"{root} is a file"
-    own = {"tmp", "inputs", "parts", "run.lock"}
+    own = {"tmp", "inputs", "rejected", "parts", "run.lock"}
     strangers = sorted(path.name for path in root.iterdir() if path.name not in own)
     return f"{root} holds other files ({', '.join(strangers[:3])})" if strangers else None

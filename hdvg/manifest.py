@@ -20,9 +20,10 @@ from hdvg.settings import Plan
 from schemas.clips import CUT, SPAN
 from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
+from schemas.rejected import REJECTED
 from schemas.videos import FETCHED, SCANNED
 
-VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs")
+VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs", "rejected")
 """The views whose names and columns users' scripts may rely on."""
 
 
@@ -46,12 +47,17 @@ def views_sql(
     held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
     names = [literal(no_glob(str(path))) for path in held] if unit else [literal(f"{prefix}given/*.parquet")]
     read = f"read_parquet([{', '.join(names)}], hive_partitioning = false)" if held else None
+    no_imports = not (root / "rejected").exists()  # of an earlier version
+    columns = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in REJECTED)
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
     return template.substitute(
         inputs=literal(f"{prefix}inputs/*.parquet"),
         unit_filter=f"where unit = {literal(unit)}" if unit else "",
+        rejected=f"(select {columns} limit 0)"
+        if no_imports
+        else f"read_parquet({literal(f'{prefix}rejected/*.parquet')}, hive_partitioning = false)",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", POOL, "cut")},
         **caption_sql(plan, files),

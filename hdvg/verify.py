@@ -84,7 +84,8 @@ def verify(dataset: Dataset) -> list[Problem]:
 
 
 def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
-    for path in sorted([*dataset.root.glob("inputs/*.parquet"), *dataset.root.glob("parts/*/*.parquet")]):
+    folders = ("inputs", "given", "rejected", "parts/*")
+    for path in sorted(path for folder in folders for path in dataset.root.glob(f"{folder}/*.parquet")):
         if not is_sealed(path):
             yield Problem("corrupt", str(path.relative_to(dataset.root)), "other bytes than were written")
 
@@ -106,6 +107,11 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
         unit = path.name.split("-")[0]
         if unit not in units and unit != "seed" and path.parent.name in dataset.plan.stages:
             yield Problem("orphan", f"parts/{path.parent.name}/{path.name}", "no list of links names its unit")
+    for path in sorted(dataset.root.glob("given/*.parquet")):
+        if path.name.split("-")[0] not in units:
+            yield Problem(
+                "orphan", f"given/{path.name}", "of an import that was stopped: the same `hdvg import` repairs it"
+            )
 
 
 def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:

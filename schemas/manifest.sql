@@ -4,6 +4,10 @@
 create or replace view inputs as
 select * from read_parquet(${inputs}, hive_partitioning = false) ${unit_filter};
 
+-- Entries of published metadata that were not taken (`hdvg import`), and why.
+create or replace view rejected as
+select * from ${rejected};
+
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
 select * from read_parquet(${download}, hive_partitioning = false)

@@ -22,6 +22,7 @@ BENCHES = (
     "bench_caption",
     "bench_train",
     "bench_loader",
+    "bench_import",
 )
 
 

@@ -19,7 +19,7 @@ from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import
-TARGET = "hdvg.sources.ytdlp:download"
+DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
@@ -51,11 +51,29 @@ def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
+    said = _tries(DOWNLOAD, source, scratch, settings, airlock=airlock, gate=gate)
+    return Fetched(Path(said["path"]), said["info"])
+
+
+def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+    """What the source of a canonical link says of its video, as politely, without fetching it; raises as `fetch` does.
+
+    `duration_s` and `bytes` of what would be fetched, None where it does not say.
+    """
+    if source.startswith("file:"):
+        try:
+            return {"duration_s": None, "bytes": local_path(source).stat().st_size}
+        except OSError as error:
+            raise ItemError("gone", str(error)) from error
+    return _tries(LOOK, source, scratch, settings, airlock=airlock, gate=gate)
+
+
+def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     host = urllib.parse.urlsplit(source).netloc
     for trial in range(settings.tries):
         _wait_for_permit(gate, host, airlock)
         try:
-            return _try(source, scratch, settings, airlock=airlock, gate=gate)
+            return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
             if trial + 1 == settings.tries:
                 raise
@@ -63,7 +81,7 @@ def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate
     raise AssertionError("tries >= 1 by the settings")
 
 
-def _try(source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> Fetched:
+def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source).netloc
     wait_s, refusal = None, None
@@ -71,7 +89,8 @@ def _try(source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate:
     out, said = None, None
     try:
         out = _new_folder(scratch)
-        said = airlock.call(TARGET, {"source": source, "out": str(out), "settings": settings.model_dump()}, out, limits)
+        asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
+        said = airlock.call(target, asked, out, limits)
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
@@ -82,9 +101,9 @@ def _try(source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate:
         raise
     finally:
         gate.done(host, wait_s, refusal=refusal, fetched=said is not None)
-        if out is not None and said is None:
+        if out is not None and (said is None or target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
-    return Fetched(Path(said["path"]), said["info"])
+    return dict(said)
 
 
 def _new_folder(scratch: Path) -> Path:

@@ -49,6 +49,25 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
+    client = _guarded(source, out, settings, Client.fetch)
+    path = Path(out) / NAME
+    refuse_text(path)
+    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+
+
+def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Ask for what is said of the video behind a link, without fetching it; else as `download`.
+
+    Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
+    """
+    said = _guarded(source, out, settings, Client.look).taken or {}
+    duration_s = seconds(said.get("duration"))
+    size = seconds(said.get("filesize") or said.get("filesize_approx"))
+    return {"duration_s": duration_s, "bytes": None if size is None else int(size)}
+
+
+def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
+    """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
     if ":" in (urllib.parse.urlsplit(source).hostname or ""):
         raise ItemError("forbidden_address", "only IPv4 is spoken")
@@ -57,7 +76,7 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     os.chdir(out)  # so that the output template is a bare, fixed name
     client = Client(settings, refused)
     try:
-        client.fetch(source)
+        act(client, source)
     except ItemError:
         raise
     except MemoryError:
@@ -68,9 +87,7 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
         except ResourceError:
             Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
             raise
-    path = Path(out) / NAME
-    refuse_text(path)
-    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+    return client
 
 
 def refuse_text(path: Path) -> None:
@@ -129,6 +146,16 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self.extract_info(source)
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
+
+    def look(self, source: str) -> None:
+        """Take what is said of the video behind `source`, no more; raises as `fetch`."""
+        self._ask_host(source)
+        said = self.extract_info(source, download=False)
+        while said and "entries" in said:
+            said = next(iter(said["entries"]), None)
+        if not said:
+            raise ItemError("not_media", "no video in it")
+        self.taken = dict(said)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
         return super().build_request_director([_BoundedRH])

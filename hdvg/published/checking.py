@@ -1,0 +1,140 @@
+"""Look at published metadata before anything is fetched: how much it is, and by a sample of its links how much of it is left."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import duckdb
+
+from hdvg.airlock import Airlock
+from hdvg.errors import RETRYABLE, ItemError
+from hdvg.manifest import literal, no_glob
+from hdvg.published.spill import Spill
+from hdvg.published.taking import HOURS_MS, MEMORY, spill
+from hdvg.sections import Fetch
+from hdvg.sources.fetch import PRELOAD, look
+from hdvg.sources.hosts import HostGate
+
+ASSUMED_MBIT_S = 2.0
+"""Bit rate of a 720p video with sound where no source tells sizes: our assumption."""
+SHORTER_S = 1.0
+"""A video may be this much shorter than the end of its last scene: stamps and containers round."""
+CONFIDENCE_Z = 1.96  # 95 %
+
+Show = Callable[[Path], AbstractContextManager[Callable[[int], None]]]
+VIDEOS = f"""
+with scene as (
+    select video_id, max(coalesce(end_ms, parent_end_ms)) as needs_ms, sum({HOURS_MS}) as ms, count(*) as n from scenes group by all
+), asked as (select video_id, any_value(source) as source from links group by all)
+select source, needs_ms, ms, n from scene join asked using (video_id) order by video_id
+"""
+
+
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's score (1927); (0, 1) where nobody was asked."""
+    if not of:
+        return 0.0, 1.0
+    z2, share = CONFIDENCE_Z**2, found / of
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = CONFIDENCE_Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2)) / (1 + z2 / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def check(
+    paths: Sequence[Path], *, origin: str, limit: int | None, sample: int | None, settings: Fetch, show: Show
+) -> dict[str, Any]:  # fmt: skip
+    """What the files hold, what of it is alive, and what a fetch would cost; nothing is stored.
+
+    `sample`: how many links are asked, None for all: those with the smallest hashes, so the same ones every time.
+    Raises UsageError if a file cannot be read as one of that set.
+    """
+    with tempfile.TemporaryDirectory(prefix="hdvg-check-") as temporary, duckdb.connect() as connection:
+        connection.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = {literal(temporary + '/sort')}")
+        spilt: list[Spill] = []
+        for number, path in enumerate(paths):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            with show(path) as say:
+                spilt.append(spill(folder, path, origin=origin, limit=limit, say=say))
+        for name in ("scenes", "links"):
+            files = ", ".join(literal(no_glob(one.paths[name])) for one in spilt)
+            connection.execute(f"create view {name} as from read_parquet([{files}])")
+        connection.execute(f"create table videos as {VIDEOS}")
+        whole = "count(*) as links, sum(n)::bigint as scenes, sum(ms) / 3.6e6 as hours, sum(needs_ms) / 3.6e6 as least_hours"
+        (held,) = connection.sql(f"select {whole} from videos").to_arrow_table().to_pylist()
+        asked = connection.sql(f"from videos limit {sample if sample is not None else held['links']}").to_arrow_table()
+        answers = ask(asked.to_pylist(), settings, Path(temporary))
+    rejected = sum((one.reasons for one in spilt), Counter[str]())
+    least_hours = held.pop("least_hours")
+    said = {"files": [str(path) for path in paths], "origin": origin, **held, "rejected": dict(rejected)}
+    return said | report(answers, links=held["links"], least_hours=least_hours)
+
+
+def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[dict[str, Any]]:
+    """Ask each video's source: its `state`, `detail`, `duration_s` and `bytes`.
+
+    States: `alive`, `changed` (shorter than its scenes need), `unsure` (no answer for now), or a reason of `errors.REASONS`.
+    """
+    gate = HostGate(settings.per_host, settings.host_interval_s, settings.max_wait_s)
+    airlock = Airlock(preload=PRELOAD)
+
+    def one(video: dict[str, Any]) -> dict[str, Any]:
+        try:
+            said = look(video["source"], scratch=scratch, settings=settings, airlock=airlock, gate=gate)
+        except ItemError as error:
+            state = "unsure" if error.reason in RETRYABLE | {"blocked"} else error.reason
+            return {"source": video["source"], "state": state, "detail": str(error), "duration_s": None, "bytes": None}
+        length_s, needs_s = said["duration_s"], (video["needs_ms"] or 0) / 1000
+        short = length_s is not None and length_s + SHORTER_S < needs_s
+        detail = f"{length_s:.1f} s long, its scenes need {needs_s:.1f} s" if short else ""
+        return {"source": video["source"], "state": "changed" if short else "alive", "detail": detail, **said}
+
+    try:
+        with ThreadPoolExecutor(settings.concurrency) as pool:
+            return list(pool.map(one, videos))
+    finally:
+        airlock.close()
+
+
+def report(answers: list[dict[str, Any]], *, links: int, least_hours: float | None) -> dict[str, Any]:
+    """Shares with their intervals over those that answered, and what fetching would come to."""
+    states = Counter(answer["state"] for answer in answers)
+    of = len(answers) - states["unsure"]
+    shares = {}
+    for name, found in {
+        "alive": states["alive"],
+        "changed": states["changed"],
+        "lost": of - states["alive"] - states["changed"],
+    }.items():
+        low, high = wilson(found, of)
+        shares[name] = {"share": found / of if of else None, "low": low, "high": high}
+    there = (states["alive"] + states["changed"]) / of if of else 1.0
+    lengths = [answer["duration_s"] for answer in answers if answer["duration_s"]]
+    sizes = [answer["bytes"] for answer in answers if answer["bytes"]]
+    hours = there * (links * fmean(lengths) / 3600 if lengths else least_hours or 0.0)
+    told = "lengths of the sample" if lengths else "the ends of the last scenes, at least"
+    if sizes:
+        size, by = there * links * fmean(sizes), "sizes of the sample"
+    else:
+        size, by = hours * 3600 * ASSUMED_MBIT_S * 1e6 / 8, f"{ASSUMED_MBIT_S:g} Mbit/s, assumed"
+    return {
+        "asked": len(answers),
+        "states": dict(states.most_common()),
+        "shares": shares,
+        "fetch": {
+            "videos": round(there * links),
+            "hours": hours,
+            "hours_from": told,
+            "bytes": round(size),
+            "bytes_from": by,
+        },
+        "answers": [answer for answer in answers if answer["state"] != "alive"],
+    }

@@ -1,0 +1,45 @@
+"""The published sets that `hdvg import` reads. A new one is a file beside this and a line in `SETS`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hdvg.errors import UsageError
+from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, videoufo
+from hdvg.published.entries import Entry, Source
+from hdvg.published.tables import Read
+from hdvg.published.tables import read as read_table
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published set: how its files are read, the recipe that suits it, and whether it brings captions."""
+
+    read: Callable[[Source], Iterator[Entry]]
+    recipe: str
+    captions: bool = True
+
+
+def _table(row_read: Read, *, name: str) -> Callable[[Source], Iterator[Entry]]:
+    return lambda source: read_table(source, row_read, name=name)
+
+
+SETS: dict[str, Published] = {
+    "hd-vg": Published(hd_vg.read, "hd_vg_130m"),
+    "hd-vila": Published(_table(hd_vila.read_row, name="video_id"), "hd_vg_130m", captions=False),
+    "panda-70m": Published(_table(panda_70m.read_row, name="videoid"), "panda70m_like"),
+    "openvid": Published(_table(openvid.read_row, name="video"), "openvid"),
+    "internvid": Published(_table(internvid.read_row, name="youtubeid"), "hd_vg_130m"),
+    "videoufo": Published(_table(videoufo.read_row, name="id"), "videoufo_like"),
+}
+
+
+def find_set(name: str) -> Published:
+    """The set of that name. Raises UsageError if there is none."""
+    if name not in SETS:
+        near = difflib.get_close_matches(name, SETS, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(SETS)}"
+        raise UsageError(f"no published set `{name}`; {hint}")
+    return SETS[name]

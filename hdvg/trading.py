@@ -1,0 +1,96 @@
+"""The commands that trade datasets with others: published metadata in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hdvg import show
+from hdvg.asking import Json
+from hdvg.errors import UsageError
+
+trading = typer.Typer()
+
+
+@trading.command("import")
+def import_(
+    origin: Annotated[
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid or videoufo")
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="settings of a new dataset; by default the set's own")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting of a new dataset")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="take only so many videos of each file")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="import nothing: count, estimate the fetch, ask a sample of links if they live")
+    ] = False,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="with --check: how many links to ask")] = 100,
+    check_all: Annotated[bool, typer.Option("--check-all", help="with --check: ask all links")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Take published metadata in: its videos as links, its scenes and captions as rows. Nothing is fetched yet.
+
+    An entry that cannot be read costs itself only: hdvg query DATASET "from rejected". The same file again adds nothing.
+
+    Example: hdvg import hd-vg hdvg_0.json hdvg_1.json --out my-dataset
+
+    To look before: hdvg import hd-vg hdvg_0.json --check --sample 200
+    """
+    from pipelines.importing import check_files, import_files
+
+    if check or check_all:
+        said = check_files(
+            files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, sample=None if check_all else sample,
+            console=show.console(),
+        )  # fmt: skip
+        return show.print_json(said) if as_json else _show_check(said)
+    if out is None:
+        raise UsageError("say where the dataset is to lie with --out DATASET, or only look with --check")
+    rows = []
+    for taken in import_files(
+        out, files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, console=show.console()
+    ):
+        rows.append(taken.plain())
+        if not as_json:
+            row = rows[-1] | {"rejected": ", ".join(f"{count} {why}" for why, count in taken.rejected.items()) or 0}
+            row["file"] += " (imported before)" if row.pop("before") else ""
+            show.print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
+    if as_json:
+        return show.print_json({"dataset": str(out), "files": rows})
+    if any(row["rejected"] for row in rows):
+        typer.echo(f'what was rejected, and why: hdvg query {out} "from rejected"')
+    typer.echo(f"next: hdvg run {out}")
+
+
+def _show_check(said: dict[str, Any]) -> None:
+    """What a look at the metadata and its links found."""
+    fetch = said["fetch"]
+    show.print_table(
+        ["checked", ""],
+        [
+            ["links", said["links"]],
+            ["scenes", said["scenes"]],
+            ["hours of scenes", said["hours"]],
+            ["rejected", sum(said["rejected"].values())],
+            ["links asked", f"{said['asked']}: " + ", ".join(f"{count} {state}" for state, count in said["states"].items())],
+            *([name, _share(share)] for name, share in said["shares"].items()),
+            ["videos to fetch", fetch["videos"]],
+            ["hours to fetch", f"{fetch['hours']:.1f} (from {fetch['hours_from']})"],
+            ["GB to fetch", f"{fetch['bytes'] / 1e9:.1f} (from {fetch['bytes_from']})"],
+        ],
+    )  # fmt: skip
+
+
+def _share(share: dict[str, Any]) -> str:
+    if share["share"] is None:
+        return "unknown"
+    return f"{share['share']:.1%} (95 %: {share['low']:.1%} to {share['high']:.1%})"
