@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hdvg.dataset import Dataset
     from hdvg.exporting.job import Job
+    from hdvg.store import FileOps
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
@@ -74,7 +75,12 @@ class Format(Protocol):
 
 
 def export(
-    dataset: Dataset, wanted: Wanted, console: Console, *, find: Find = importlib.util.find_spec
+    dataset: Dataset,
+    wanted: Wanted,
+    console: Console,
+    *,
+    find: Find = importlib.util.find_spec,
+    ops: FileOps | None = None,
 ) -> dict[str, Any]:
     """Make the folder `wanted.out` hold exactly what is wanted; what is there already stays. The report, ready for JSON.
 
@@ -90,7 +96,10 @@ def export(
     from hdvg.exporting.target import opened
 
     start = time.monotonic()
-    with opened(wanted.out, dataset=dataset.root.name, form=wanted.format) as target, Job.begin(dataset, wanted) as job:
+    with (
+        opened(wanted.out, dataset=dataset.root.name, form=wanted.format, ops=ops) as target,
+        Job.begin(dataset, wanted) as job,
+    ):
         pieces = kind(job).pieces()
         target.expect(pieces, {"where": wanted.where, "all_given": wanted.all_given})
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:

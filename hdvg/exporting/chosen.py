@@ -20,12 +20,12 @@ from hdvg.manifest import Manifest, literal, no_glob
 Numbers = npt.NDArray[np.int64]
 
 _CHOOSE = """
-create temp table wanted as
+create temp table kept as
 select clip_id, video_id, cut_status, caption is not null as captioned from dataset where keep and (
 {where}
 );
 create temp table chosen as
-select h.shard, h.row, h.clip_id, h.bytes from held h semi join wanted using (clip_id)
+select h.shard, h.row, h.clip_id, h.bytes from held h semi join kept using (clip_id)
 """
 
 _LEFT_OUT = """
@@ -34,7 +34,7 @@ select case
     when w.cut_status is distinct from 'ok' then 'not cut yet: hdvg run'
     when {captions} and not w.captioned then 'without a caption: hdvg run'
     else 'not in the shards yet: hdvg shard' end as reason, count(*) as clips
-from wanted w anti join held using (clip_id) left join cuts c using (clip_id, video_id)
+from kept w anti join held using (clip_id) left join cuts c using (clip_id, video_id)
 group by all order by 1
 """
 
@@ -61,7 +61,7 @@ Bundle = Sequence[Slice]
 
 
 class Chosen:
-    """The clips that are kept, meet the condition and are in the shards. Fills the tables `wanted`, `held`, `chosen`."""
+    """The clips that are kept, meet the condition and are in the shards. Fills the tables `kept`, `held`, `chosen`."""
 
     def __init__(self, dataset: Dataset, manifest: Manifest, where: str | None) -> None:
         self._dataset, self._manifest = dataset, manifest
@@ -85,7 +85,7 @@ class Chosen:
         return {
             "clips": self._manifest.one("select count(*) from chosen"),
             "of": "kept clips",
-            "kept": self._manifest.one("select count(*) from wanted"),
+            "kept": self._manifest.one("select count(*) from kept"),
             "left_out": self._manifest.rows(_LEFT_OUT.format(captions=captions)),
         }
 

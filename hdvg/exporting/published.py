@@ -41,14 +41,19 @@ select video_id, link, seq, line, start_pts as first_pts,
 from videos
 """
 
+_LINKED = """
+create temp table linked as
+select clip_id, video_id, {given_id} as given_id, {origin} as origin, caption from dataset semi join chosen using (clip_id)
+"""
+
 _OWN = f"""
 create temp table own as
 select true as own, '' as file, l.seq * 1000000000 + l.line as place, c.start_pts as turn, c.video_id, c.clip_id as name,
     null::varchar as parent, {_MS.format(end="c.cut_start_pts, c.start_pts")} as parent_start_ms,
     {_MS.format(end="c.cut_end_pts, c.end_pts")} as parent_end_ms, c.fps,
     0::bigint as start_frame, -1::bigint as end_frame, c.caption, null::varchar as extra
-from (select * from dataset semi join chosen using (clip_id)) c join links l using (video_id)
-where ({{given_id}}, c.video_id) not in (select (name, video_id) from scenes_given)
+from dataset c join links l using (video_id)
+where clip_id in (select clip_id from linked anti join given_rows g using (video_id, given_id))
 """
 
 _GIVEN = """
@@ -87,7 +92,7 @@ class HdVg:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._sorted = job.scratch / "scenes.parquet"
+        self._sorted = job.scratch / "sorted.parquet"
 
     def pieces(self) -> list[Piece]:
         """One file for each 18,750 videos."""
@@ -123,8 +128,10 @@ class HdVg:
         else:
             self._chosen()
             own = " union all by name from own"
+        held = literal(str(job.scratch / "scenes.parquet"))
+        execute(f"copy (select s.*, link from (from scenes_given{own}) s join links using (video_id)) to {held}")
         execute(
-            f"create temp view scenes as select s.*, link from (from scenes_given{own}) s join links using (video_id)"
+            f"create temp view scenes as from read_parquet({literal(no_glob(str(job.scratch)) + '/scenes.parquet')})"
         )
         execute(
             "create temp table ranked as select video_id, row_number() over (order by first, video_id) - 1 as rank, scenes "
@@ -148,16 +155,19 @@ class HdVg:
     def _chosen(self) -> None:
         job = self._job
         assert job.chosen
-        execute, rows = job.manifest.connection.execute, job.manifest.rows
-        told = {row["column_name"] for row in rows("describe dataset")}
-        given_id = "given_id" if "given_id" in told else "null::varchar"
-        execute(
-            f"create temp table linked as select video_id, {given_id} as given_id, any_value(caption) as caption "
-            "from dataset semi join chosen using (clip_id) group by all"
+        told = {row["column_name"] for row in job.manifest.rows("describe dataset")}
+        named = {
+            column: name if name in told else "null::varchar"
+            for column, name in (("given_id", "given_id"), ("origin", "given_origin"))
+        }
+        execute = job.manifest.connection.execute
+        execute(_LINKED.format(**named))
+        joined = (
+            "join (select distinct on (video_id, given_id, origin) * from linked) l on g.video_id = l.video_id "
+            "and g.given_id = l.given_id and g.origin = coalesce(l.origin, g.origin)"
         )
-        joined = "join linked using (video_id, given_id)"
-        execute(_GIVEN.format(caption="coalesce(g.caption, linked.caption)", joined=joined))
-        execute(_OWN.format(given_id=f"coalesce({given_id}, '')"))
+        execute(_GIVEN.format(caption="coalesce(g.caption, l.caption)", joined=joined))
+        execute(_OWN)
 
     def _write(self, start: int, path: Path) -> None:
         if not self._sorted.exists():

@@ -12,7 +12,7 @@ from typing import Any
 from hdvg import __version__
 from hdvg.errors import ResourceError, UsageError
 from hdvg.exporting import Piece
-from hdvg.store import Store
+from hdvg.store import FileOps, Store
 
 MARK = "export.json"
 """Says what the folder holds: format, dataset, condition, and the identity of every file that is there or will be."""
@@ -59,7 +59,7 @@ class Target:
 
 
 @contextmanager
-def opened(out: Path, *, dataset: str, form: str) -> Iterator[Target]:
+def opened(out: Path, *, dataset: str, form: str, ops: FileOps | None = None) -> Iterator[Target]:
     """The folder `out`, made if need be, for this process alone.
 
     Raises UsageError if it holds anything but an earlier export of this dataset in this format.
@@ -69,7 +69,7 @@ def opened(out: Path, *, dataset: str, form: str) -> Iterator[Target]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{out}: cannot be made: {error.strerror or error}") from error
-    store = Store(out.resolve(), run=f"export-{uuid.uuid4().hex}")
+    store = Store(out.resolve(), ops, run=f"export-{uuid.uuid4().hex}")
     with store.lock():
         store.begin()
         try:
