@@ -31,7 +31,7 @@ _NAMES = {
 
 def card(job: Job, made: Sequence[Piece]) -> str:
     """README.md: front matter in YAML, then the text."""
-    told, schema = Told.of(job), job.chosen.schema()
+    told, schema = job.told, job.chosen.schema()
     return f"---\n{_front(job, told, schema, made)}---\n\n{_text(job, told, schema)}"
 
 

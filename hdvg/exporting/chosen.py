@@ -125,11 +125,10 @@ class Chosen:
             except (OSError, pa.ArrowException) as error:
                 raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
 
-    def view(self, name: str) -> None:
-        """Name a view of the chosen clips' rows in the shards."""
-        self._manifest.connection.execute(
-            f"create or replace temp view {name} as select * from ({self._rows}) semi join chosen using (shard, row)"
-        )
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Ask of `exported`: the chosen clips' rows in the shards."""
+        exported = f"select * from ({self._rows}) semi join chosen using (shard, row)"
+        return self._manifest.rows(f"with exported as ({exported}) {sql}")
 
     def schema(self) -> pa.Schema:
         """The columns of the first shard, with their sentences."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
-from hdvg.exporting.told import RIGHTS, Told
+from hdvg.exporting.told import RIGHTS
 from hdvg.ids import digest, file_sha256
 from schemas.columns import doc
 
@@ -83,8 +83,7 @@ def _about(job: Job, layout: str) -> Json:
             "description": "Links, spans and captions of clips, in the layout of HD-VG-130M; no pixels.",
             "license": "as each video's page says",
         }
-    told = Told.of(job)
-    return {"description": told.summary, "license": told.licence_terms}
+    return {"description": job.told.summary, "license": job.told.licence_terms}
 
 
 def _file(name: str, sha256: str, path: Path) -> Json:

@@ -57,6 +57,7 @@ class Fragments:
     def _write(self, bundle: Bundle, path: Path) -> None:
         import lance
 
+        self._uncommit()
         schema = blob_schema(self._job.chosen.schema())
         batches = (
             batch for table in self._job.chosen.tables(bundle) for batch in blob_table(table, schema).to_batches()
@@ -71,6 +72,11 @@ class Fragments:
         _settle([found for file in fragment.files for found in self._files(file.path)])
         path.write_text(json.dumps(fragment.to_json()), encoding="utf-8")
 
+    def _uncommit(self) -> None:
+        """Take away the version there was: what it holds is not what is wanted, or it was never finished."""
+        for log in ("_versions", "_transactions", "_indices", "_deletions"):
+            shutil.rmtree(self._job.out / FOLDER / log, ignore_errors=True)
+
     def _files(self, name: str) -> Iterator[Path]:
         """A fragment's file, the blobs beside it, and their folders."""
         data = self._job.out / FOLDER / "data"
@@ -84,8 +90,7 @@ class Fragments:
         folder = self._job.out / FOLDER
         told = [json.loads((self._job.out / name).read_text(encoding="utf-8")) for name in names]
         used = {file["path"].removesuffix(".lance") for fragment in told for file in fragment["files"]}
-        for log in ("_versions", "_transactions", "_indices", "_deletions"):
-            shutil.rmtree(folder / log, ignore_errors=True)
+        self._uncommit()
         for found in (folder / "data").iterdir():
             if found.name.removesuffix(".lance") not in used:
                 shutil.rmtree(found) if found.is_dir() else found.unlink()

@@ -15,6 +15,7 @@ from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.exporting import Wanted
 from hdvg.exporting.chosen import Chosen
+from hdvg.exporting.told import Told
 from hdvg.manifest import Manifest, literal
 
 
@@ -52,6 +53,11 @@ class Job:
                 f"{self.dataset.root}: no clip to export{f' ({why})' if why else ''}; `hdvg status` tells what there is"
             )
         return chosen
+
+    @cached_property
+    def told(self) -> Told:
+        """What is told of the chosen clips as a whole."""
+        return Told.of(self.chosen)
 
     @contextmanager
     def condition(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hdvg.exporting.job import Job
+from hdvg.exporting.chosen import Chosen
 
 RIGHTS = (
     "Clips are parts of videos of others: each row's `licence`, `licence_class` and `source` say under which terms it may "
@@ -47,10 +47,9 @@ class Told:
     writers: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, job: Job) -> Told:
+    def of(cls, chosen: Chosen) -> Told:
         """Of the clips that are chosen; read from the shards' small columns."""
-        job.chosen.view("exported")
-        rows = job.manifest.rows
+        rows = chosen.rows
         return cls(rows(_TOTALS)[0], rows(_LICENCES), rows(_SOURCES), rows(_WRITERS))
 
     @property
