@@ -19,6 +19,10 @@ from hdvg.exporting.told import Told
 from hdvg.manifest import Manifest, literal
 
 
+MEMORY = "800MB"
+"""DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""
+
+
 class Job:
     """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards."""
 
@@ -37,6 +41,8 @@ class Job:
         ):
             folders = ", ".join(literal(str(path)) for path in (dataset.root, Path(scratch).resolve()))
             manifest.connection.execute(f"set temp_directory = {literal(str(Path(scratch).resolve() / 'spill'))}")
+            if wanted.all_given:
+                manifest.connection.execute(f"set memory_limit = {literal(MEMORY)}")
             manifest.connection.execute(f"set allowed_directories = [{folders}]")
             manifest.connection.execute("set enable_external_access = false; set lock_configuration = true")
             yield cls(dataset, wanted, manifest, Path(scratch).resolve())

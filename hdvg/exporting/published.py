@@ -170,14 +170,14 @@ class HdVg:
         execute(_OWN)
 
     def _write(self, start: int, path: Path) -> None:
+        connection = self._job.manifest.connection
         if not self._sorted.exists():
-            self._job.manifest.connection.execute(
-                f"copy (select rank, s.* from scenes s join ranked using (video_id) order by rank) "
-                f"to {literal(str(self._sorted))} (format parquet)"
+            connection.execute(
+                f"copy (select rank, s.* from scenes s join ranked using (video_id) "
+                f"order by rank, own, length(file), file, turn, name) to {literal(str(self._sorted))} (format parquet)"
             )
-        reader = self._job.manifest.connection.sql(
-            f"select {_COLUMNS} from read_parquet({literal(no_glob(str(self._sorted)))}) "
-            "where rank >= ? and rank < ? order by rank, own, length(file), file, turn, name",
+        reader = connection.sql(  # in the order of the file: DuckDB keeps that unless told not to
+            f"select {_COLUMNS} from read_parquet({literal(no_glob(str(self._sorted)))}) where rank >= ? and rank < ?",
             params=[start, start + VIDEOS],
         ).to_arrow_reader(8192)
         scenes = (
