@@ -18,7 +18,6 @@ from hdvg.shards import write_shards
 from hdvg.store import Store
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
-from schemas.parts import PARTS
 
 TICKS = 1000
 """Of a second: pts are milliseconds."""
@@ -90,9 +89,10 @@ def _unit(dataset: Dataset, unit: str, videos: dict[str, Sequence[Clip]]) -> Non
                 }
                 parts["caption"].append(base | {"clip_id": clip_id} | text)
     for stage, rows in parts.items():
-        known = [{name: row[name] for name in row if name in PARTS[stage].names} for row in rows]
+        schema = pq.read_schema(dataset.root / f"parts/{stage}/seed-{dataset.plan.fingerprints[stage]}-0.parquet")
+        known = [{name: row[name] for name in row if name in schema.names} for row in rows]
         name = f"parts/{stage}/{unit}-{dataset.plan.fingerprints[stage]}-0.parquet"
-        dataset.store.publish_table(name, pa.Table.from_pylist(known, schema=PARTS[stage]))
+        dataset.store.publish_table(name, pa.Table.from_pylist(known, schema=schema))
 
 
 def _span(clip: Clip, clip_id: str) -> dict[str, Any]:

@@ -318,7 +318,7 @@ def test_whole_shards_are_linked_and_take_no_space(made, tmp_path):
     assert {path.stat().st_ino for path in (tmp_path / "out/data").glob("*.parquet")} == shards
 
 
-@pytest.mark.parametrize(("form", "every"), [("webdataset", 7), ("datasets", 8), ("lance", 9)])
+@pytest.mark.parametrize(("form", "every"), [("webdataset", 11), ("datasets", 13), ("lance", 13)])
 def test_an_export_killed_anywhere_goes_on(made, tmp_path, form, every):
     count = DyingOps()
     go(made, form, tmp_path / "clean", where=CONDITION, max_mb=0.05, ops=count)
