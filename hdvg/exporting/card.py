@@ -1,0 +1,131 @@
+"""The dataset card: what a Hugging Face hub shows of a folder, and what `datasets` reads of its columns, in one README.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import pyarrow as pa
+
+from hdvg import __version__
+from hdvg.exporting import Piece
+from hdvg.exporting.job import Job
+from hdvg.exporting.told import RIGHTS, Told
+from schemas.columns import doc
+
+SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7), ("10M<n<100M", 1e8), ("100M<n<1B", 1e9))  # fmt: skip
+"""The hub's size categories, and what each stays below."""
+
+HF_LICENCES = {"cc0": "cc0-1.0"}
+"""The hub's names of licence classes that name one licence; all others are `other`."""
+
+_NAMES = {
+    pa.string(): "string",
+    pa.int64(): "int64",
+    pa.float64(): "float64",
+    pa.bool_(): "bool",
+    pa.binary(): "binary",
+}
+
+
+def card(job: Job, made: Sequence[Piece]) -> str:
+    """README.md: front matter in YAML, then the text."""
+    told, schema = job.told, job.chosen.schema()
+    return f"---\n{_front(job, told, schema, made)}---\n\n{_text(job, told, schema)}"
+
+
+def _front(job: Job, told: Told, schema: pa.Schema, made: Sequence[Piece]) -> str:
+    counts: dict[str, int] = {}
+    for piece in made:
+        split = piece.name.removeprefix("data/").rsplit("-", 3)[0]
+        counts[split] = counts.get(split, 0) + piece.clips
+    classes = {row["licence_class"] for row in told.licences}
+    lines = [
+        f"pretty_name: {_quoted(job.dataset.root.name)}",
+        f"license: {HF_LICENCES.get(classes.pop(), 'other') if len(classes) == 1 else 'other'}",
+        *(["language:", *(f"- {language}" for language in told.languages)] if told.languages else []),
+        "task_categories:",
+        "- text-to-video",
+        "tags:",
+        "- video",
+        "- hdvg",
+        "size_categories:",
+        f"- {next((name for name, below in SIZES if told.totals['clips'] < below), 'n>1T')}",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        *(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in counts),
+        "dataset_info:",
+        "  config_name: default",
+        "  features:",
+        *(f"  {line}" for field in schema for line in _feature(field)),
+        "  splits:",
+        *(f"  - name: {split}\n    num_examples: {count}" for split, count in counts.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _feature(field: pa.Field) -> list[str]:
+    """A column as `datasets` writes it down."""
+    name, kind = f"- name: {field.name}", field.type
+    if not pa.types.is_list(kind):
+        return [name, f"  dtype: {_NAMES[kind]}"]
+    if not pa.types.is_struct(kind.value_type):
+        return [name, f"  list: {_NAMES[kind.value_type]}"]
+    inner = [f"  {line}" for part in cast(Any, kind.value_type) for line in _feature(part)]
+    return [name, "  list:", *inner]
+
+
+def _text(job: Job, told: Told, schema: pa.Schema) -> str:
+    recipe, where = job.dataset.plan.recipe, job.wanted.where
+    columns = ([f"`{field.name}`", str(field.type), doc(field)] for field in schema)
+    parts = [
+        f"# {_plain(job.dataset.root.name)}",
+        told.summary + (f" Of the kept clips, those of which this holds: `{_plain(where)}`." if where else ""),
+        _LOADING,
+        "## Licences",
+        RIGHTS,
+        _table(["licence class", "clips", "hours"], (row.values() for row in told.licences)),
+        "## Sources",
+        _table(["host", "clips", "videos", "hours"], (row.values() for row in told.hosts[:50])),
+        "## Captions",
+        _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in told.writers)),
+        "## How it was made",
+        f"With hdvg {__version__}, recipe `{_plain(recipe.name)}`. {_MAKING}",
+        f"```toml\n{recipe.to_toml().replace('```', '')}```",
+        "## Columns",
+        _table(["column", "type", "what it is"], columns),
+    ]
+    if job.wanted.cite:
+        parts += ["## Citation", f"```\n{job.wanted.cite.replace('```', '')}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+_LOADING = """```python
+import datasets
+
+clips = datasets.load_dataset("THIS FOLDER OR REPOSITORY", split="train", streaming=True)
+clip = next(iter(clips))  # clip["video"] holds the bytes of an mp4 file, clip["caption"] its text
+```"""
+
+_MAKING = (
+    "Each video was split into shots, each shot measured, and kept if it breaks none of the rules under `keep`; the kept "
+    "ones were cut to exactly their frames and captioned. These are all settings:"
+)
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    listed = [list(heads)]
+    listed += [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in listed]
+    return "\n".join([lines[0], "|" + "---|" * len(listed[0]), *lines[1:]])
+
+
+def _plain(text: str) -> str:
+    """Text that can neither end a cell nor start markup."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=True)

@@ -1,0 +1,108 @@
+"""The folder of an export: its own or refused, and filled file by file, each under its name only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hdvg import __version__
+from hdvg.errors import ResourceError, UsageError
+from hdvg.exporting import Piece
+from hdvg.store import FileOps, Store
+
+MARK = "export.json"
+"""Says what the folder holds: format, dataset, condition, and the identity of every file that is there or will be."""
+
+_PASSING = {"tmp", "run.lock"}
+
+
+class Target:
+    """The folder, while one export works on it."""
+
+    def __init__(self, store: Store, *, dataset: str, form: str) -> None:
+        self.store = store
+        self._told: dict[str, Any] = {"hdvg": __version__, "format": form, "dataset": dataset}
+
+    def expect(self, pieces: Sequence[Piece], told: Mapping[str, Any]) -> None:
+        """Say what the folder will hold, once all of an earlier export that is not the same is gone.
+
+        So a file under its name always is what the mark says of it, whenever the machine stops.
+        """
+        files = {piece.name: piece.identity for piece in pieces}
+        for name, identity in self._before().items():
+            if files.get(name) != identity:
+                self.store.remove(name)
+        self.store.replace(MARK, json.dumps(self._told | dict(told) | {"files": files}, indent=1) + "\n")
+
+    def write(self, piece: Piece) -> bool:
+        """Make the file appear, whole; False if it was there already."""
+        return self.store.publish(piece.name, piece.write)
+
+    def bytes(self) -> int:
+        """Size of all that is in the folder, but for what passes."""
+        found = (
+            path for path in self.store.root.rglob("*") if path.relative_to(self.store.root).parts[0] not in _PASSING
+        )
+        return sum(path.stat().st_size for path in found if path.is_file())
+
+    def _before(self) -> dict[str, str]:
+        """The files that an earlier export meant to write, name -> identity."""
+        files: dict[str, str] = _mark(self.store.root).get("files", {})
+        for name in files:
+            if not (self.store.root / name).resolve().is_relative_to(self.store.root):
+                raise UsageError(f"{self.store.root / MARK} names a file outside its folder: {name}")
+        return files
+
+
+@contextmanager
+def opened(out: Path, *, dataset: str, form: str, ops: FileOps | None = None) -> Iterator[Target]:
+    """The folder `out`, made if need be, for this process alone.
+
+    Raises UsageError if it holds anything but an earlier export of this dataset in this format.
+    """
+    _refuse_foreign(out, dataset=dataset, form=form)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{out}: cannot be made: {error.strerror or error}") from error
+    store = Store(out.resolve(), ops, run=f"export-{uuid.uuid4().hex}")
+    with store.lock():
+        store.begin()
+        try:
+            yield Target(store, dataset=dataset, form=form)
+        finally:
+            store.ops.remove_tree(store.root / "tmp")
+            store.ops.unlink(store.root / "run.lock")
+
+
+def _refuse_foreign(out: Path, *, dataset: str, form: str) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a new or empty folder")
+    strangers = sorted({path.name for path in out.iterdir()} - _PASSING)
+    if not strangers:
+        return
+    if MARK not in strangers:
+        listed = ", ".join(strangers[:3])
+        raise UsageError(f"--out {out} holds other files ({listed}), no export; name a new or empty folder")
+    mark = _mark(out)
+    if (mark.get("dataset"), mark.get("format")) != (dataset, form):
+        held = f"{mark.get('dataset')} as {mark.get('format')}"
+        raise UsageError(f"--out {out} holds an export of {held}, not of {dataset} as {form}; name another folder")
+
+
+def _mark(root: Path) -> dict[str, Any]:
+    """The mark, {} if there is none."""
+    path = root / MARK
+    try:
+        mark = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        mark = None
+    if not isinstance(mark, dict) or not isinstance(mark.get("files", {}), dict):
+        raise UsageError(f"{path} is not what hdvg export writes; name a new or empty folder")
+    return mark
