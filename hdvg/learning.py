@@ -152,6 +152,7 @@ def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
         typer.echo(answer.said())
 
 
+@learning.command()
 def sample(
     run: Run,
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],
