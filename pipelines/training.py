@@ -27,7 +27,7 @@ from pipelines.cluster import where
 
 DEATHS = 10
 """Of workers, after each of which the run goes on from its newest checkpoint."""
-LOOK_S = 0.5
+LOOK_S = 1.0
 """How often the driver looks at the log and at signals."""
 STOP = "stop"
 """The file in the run's folder that asks the workers to end; it holds the exit code."""
@@ -38,7 +38,7 @@ class TrainingError(HdvgError):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # of this error, not of its class
+        self.exit_code = exit_code
 
 
 def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: str | None) -> End:
@@ -67,7 +67,7 @@ def _watched(task: runs.Task, console: Console, workers: int) -> End:
         raise ResourceError(f"--workers {workers}: the cluster has {resources.get('CPU', 1):g} cores; take fewer")
     folder = task.folder / "ray"
     trainer = TorchTrainer(
-        worker,
+        worker,  # type: ignore[arg-type]  # what it returns is the result's, which its type does not know yet
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
         run_config=RunConfig(
@@ -99,7 +99,9 @@ def _follow(task: runs.Task, console: Console, signals: Signals, done: threading
     view = View(console, task.recipe.run)
     shown = max((line["step"] for line in journal.read(task.folder)), default=-1)
     try:
-        while not done.wait(LOOK_S):
+        over = False
+        while not over:
+            over = done.wait(LOOK_S)
             if signals.code is not None and not (task.folder / STOP).exists():
                 (task.folder / STOP).write_text(str(signals.code), encoding="utf-8")
             for line in journal.read(task.folder):

@@ -19,6 +19,9 @@ from hdvg.model.config import SIZES, ModelConfig, arm
 from hdvg.model.unet import Layer, UNet
 from hdvg.training.settings import Network
 
+COMPILED = 256
+"""Most variants of a layer."""
+
 
 def configured(network: Network, *, channels: int, text_width: int) -> ModelConfig:
     """The size, as the arm, for latents and texts of these widths, then with what the recipe changes.
@@ -51,13 +54,16 @@ def build(network: Network, config: ModelConfig, *, seed: int) -> tuple[UNet, li
 
 def arrange(model: UNet, network: Network) -> None:
     """Recompute or compile block by block, in place; names of parameters stay."""
+    if network.compile:
+        # every layer has its own widths and grid, and buckets and images theirs: torch would give up after eight
+        torch._dynamo.config.recompile_limit = COMPILED
     for layer in model.modules():
         if not isinstance(layer, Layer):
             continue
         if network.checkpointing == "blocks":
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
         if network.compile:
-            layer.compile()
+            layer.compile(dynamic=False)
 
 
 def _settle(model: nn.Module, seed: int) -> None:

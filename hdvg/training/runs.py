@@ -108,6 +108,8 @@ def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> E
         return loop.run(stop)
     finally:
         shows.close()
+        if team.seat.rank == 0:
+            store.end()
 
 
 def opened(task: Task) -> DataFeed:
