@@ -75,6 +75,15 @@ def sizes(rows: pa.Table) -> Sizes:
     return Sizes(width.astype(np.int64), height.astype(np.int64), length_s, n_frames.astype(np.int64))
 
 
+def refuse_unsharded(dataset: Dataset, rows: pa.Table) -> None:
+    """Raise UsageError if none of the rows' clips lies in a shard."""
+    if rows["shard"].null_count == len(rows):
+        raise UsageError(
+            f"{dataset.root}: of {len(rows)} kept clips none is in a shard, which pictures are read from: "
+            f"hdvg shard {dataset.root}"
+        )
+
+
 def _places(root: Path, shards: Sequence[str]) -> str:
     """SQL: where each clip lies, and how it was cut."""
     if not shards:

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdvg.dataset import Dataset
-from hdvg.errors import UsageError
 from hdvg.latents import buckets
-from hdvg.latents.clips import found, sizes, wanted
+from hdvg.latents.clips import found, refuse_unsharded, sizes, wanted
 from hdvg.latents.fitting import fit_patches
 from hdvg.latents.jobs import ClipJob, Done, TextJob
 from hdvg.latents.patches import fitted_psnr_db
@@ -112,10 +111,7 @@ def _missing(dataset: Dataset, encoding: Encoding, rows: pa.Table) -> tuple[pa.T
             "from wanted anti join windows using (clip_id, bucket) where shard is not null order by bucket, shard, row"
         ).to_arrow_table()
         if not len(clips) and not len(connection.sql("from wanted semi join windows using (clip_id, bucket) limit 1")):
-            raise UsageError(
-                f"{dataset.root}: of {len(rows)} kept clips none is in a shard, which pictures are read from: "
-                f"hdvg shard {dataset.root}"
-            )
+            refuse_unsharded(dataset, rows)
         texts = connection.sql(
             "from (select clip_id, unnest(text_ids) as text_id, unnest(texts) as text, generate_subscripts(texts, 1) as place "
             "from wanted) anti join states using (clip_id, text_id) order by clip_id, place"

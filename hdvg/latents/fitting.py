@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdvg.errors import ItemError, UsageError
-from hdvg.latents.clips import Found, found, videos
+from hdvg.latents.clips import Found, found, refuse_unsharded, videos
 from hdvg.latents.decoding import ahead, decode
 from hdvg.latents.patches import by_hash, fit, fitted_name
 from hdvg.latents.settings import Encoding
@@ -31,11 +31,12 @@ PICTURES = 8
 def fit_patches(dataset: Dataset, rows: pa.Table, encoding: Encoding) -> None:
     """Publish the codec as `fitted_name`, if it is not there. `rows` as `wanted` gives them.
 
-    Raises UsageError if not one clip decodes.
+    Raises UsageError if no clip is in a shard, or not one decodes.
     """
     name = fitted_name(encoding)
     if encoding.codec != "patches" or (dataset.root / name).exists():
         return
+    refuse_unsharded(dataset, rows)
     pictures: list[Frames] = []
     for number, bucket in enumerate(encoding.buckets):
         mine = rows.filter(pc.and_(pc.equal(rows["bucket"], number), pc.is_valid(rows["shard"])))

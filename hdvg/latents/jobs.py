@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hdvg.latents.settings import Encoding
 if TYPE_CHECKING:
     from hdvg.dataset import Dataset
     from hdvg.latents.encoders import Codec, Frames, TextEncoder
+    from hdvg.latents.settings import Bucket
     from hdvg.latents.units import Halves
 
 
@@ -75,21 +77,22 @@ class Worker:
         done = Done()
         rows: list[dict[str, Any]] = []
         windows: list[Halves] = []
-        for clip, decoded in self._decoded(job):
-            row: dict[str, Any] = {"clip_id": clip.clip_id, "first": sum(map(len, windows)), "windows": 0}
-            try:
-                frames = decoded.result()
-            except ItemError as error:
-                done.failed[error.reason] += 1
-                if isinstance(error, TransientError):
-                    continue  # no row: the next run tries it again
-                row |= {"reason": error.reason, "detail": error.detail}
-            else:
-                windows.append(self._encode(frames, clip.clip_id))
-                starts_s = starts(clip, self._encoding.buckets[job.bucket], self._encoding)
-                row |= {"windows": len(frames), "starts_s": [float(start) for start in starts_s]}
-                done.clips += 1
-            rows.append(row)
+        with self._dataset.store.scratch() as scratch:
+            for clip, decoded in self._decoded(job, scratch):
+                row: dict[str, Any] = {"clip_id": clip.clip_id, "first": sum(map(len, windows)), "windows": 0}
+                try:
+                    frames = decoded.result()
+                except ItemError as error:
+                    done.failed[error.reason] += 1
+                    if isinstance(error, TransientError):
+                        continue  # no row: the next run tries it again
+                    row |= {"reason": error.reason, "detail": error.detail}
+                else:
+                    windows.append(self._encode(frames, clip.clip_id))
+                    starts_s = [float(start) for start in starts(clip, self._bucket(job), self._encoding)]
+                    row |= {"windows": len(frames), "starts_s": starts_s}
+                    done.clips += 1
+                rows.append(row)
         if rows:
             name = units.unit_name("clips", [row["clip_id"] for row in rows])
             none: Halves = np.zeros((0, 1, 1, 1, 1), np.float16)
@@ -98,21 +101,22 @@ class Worker:
             units.publish(self._dataset.store, self._keys.windows[job.bucket], name, numbers=numbers, index=index)
         return done
 
-    def _decoded(self, job: ClipJob) -> Iterator[tuple[Found, Future[Frames]]]:
+    def _decoded(self, job: ClipJob, scratch: Path) -> Iterator[tuple[Found, Future[Frames]]]:
         """Each clip with the frames of its windows, to come."""
         clips = {clip.row: clip for clip in job.clips}
-        bucket = self._encoding.buckets[job.bucket]
-        with self._dataset.store.scratch() as scratch:
-            where = self._dataset.plan.recipe, scratch
+        bucket, where = self._bucket(job), (self._dataset.plan.recipe, scratch)
 
-            def work(item: tuple[int, bytes]) -> Frames:
-                clip = clips[item[0]]
-                starts_s = starts(clip, bucket, self._encoding)
-                return decode(clip, item[1], bucket, starts_s=starts_s, fps=self._encoding.fps, where=where)
+        def work(item: tuple[int, bytes]) -> Frames:
+            clip = clips[item[0]]
+            starts_s = starts(clip, bucket, self._encoding)
+            return decode(clip, item[1], bucket, starts_s=starts_s, fps=self._encoding.fps, where=where)
 
-            found = videos(self._dataset.root / job.shard, list(clips))
-            for (row, _), decoded in ahead(work, found, depth=self._depth):
-                yield clips[row], decoded
+        stored = videos(self._dataset.root / job.shard, list(clips))
+        for (row, _), decoded in ahead(work, stored, depth=self._depth):
+            yield clips[row], decoded
+
+    def _bucket(self, job: ClipJob) -> Bucket:
+        return self._encoding.buckets[job.bucket]
 
     def _encode(self, frames: Frames, clip_id: str) -> Halves:
         """(windows, T, H, W, 3) -> float16 (windows, T, h, w, C), or 2C."""

@@ -17,9 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hdvg.errors import UsageError
 from hdvg.latents import buckets
-from hdvg.latents.clips import Found, found, sizes, videos, wanted
+from hdvg.latents.clips import Found, found, refuse_unsharded, sizes, videos, wanted
 from hdvg.latents.decoding import decode, starts
 from hdvg.latents.encoders import FACTOR, load_codec, load_text
 from hdvg.latents.fitting import fit_patches
@@ -68,8 +67,7 @@ class Online:
         rows = wanted(dataset, encoding, where)
         buckets.refuse_empty(sizes(rows), rows["bucket"].to_numpy(), encoding)
         is_fine = pc.and_(pc.greater_equal(rows["bucket"], 0), pc.is_valid(rows["shard"]))
-        if not pc.any(is_fine).as_py():
-            raise UsageError(f"{dataset.root}: none of {len(rows)} kept clips is in a shard: hdvg shard {dataset.root}")
+        refuse_unsharded(dataset, rows)
         with dataset.store.aside() as store:
             fit_patches(type(dataset)(dataset.root, dataset.plan, store), rows, encoding)
         online = cls(dataset, encoding, rows.filter(is_fine))

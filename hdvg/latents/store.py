@@ -170,7 +170,7 @@ def _find(
     untold = texts["unit"].null_count
     if missing or untold:
         raise UsageError(
-            f"{dataset.root}: {missing} of {len(rows)} clips and {untold} of their texts are not encoded for data.codec = "
+            f"{dataset.root}: {missing} of {len(rows)} clips and {untold} texts of others are not encoded for data.codec = "
             f"{encoding.codec!r}, data.text = {encoding.text!r}: hdvg encode {dataset.root} --recipe RECIPE, with the same "
             "recipe and --set as here"
         )
