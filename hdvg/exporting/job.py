@@ -18,7 +18,6 @@ from hdvg.exporting.chosen import Chosen
 from hdvg.exporting.told import Told
 from hdvg.manifest import Manifest, literal
 
-
 MEMORY = "800MB"
 """DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""
 
