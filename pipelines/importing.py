@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hdvg.captioners import CAPTIONERS
 from hdvg.config import Recipe
 from hdvg.dataset import Dataset, folder_problem
 from hdvg.errors import UsageError
@@ -69,7 +68,7 @@ def check_files(
 
 def recipe_for(origin: str, name: str, sets: Sequence[str]) -> Recipe:
     """The recipe, whose captions are those that the set gives, if it gives any."""
-    given = ["caption.captioner=given"] if find_set(origin).captions and "given" in CAPTIONERS else []
+    given = ["caption.captioner=given", "caption.model=null"] if find_set(origin).captions else []
     return find_recipe(name, [*given, *sets])
 
 

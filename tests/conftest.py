@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hdvg.settings import make_plan
 from tests.captioned import TINY, random_blip2
 from tests.tools import stir
 from tests.truth import Sequence, make_suite
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is loaded
 
 SIDE_PX = 32
 """Of the tiny BLIP-2's pictures."""
