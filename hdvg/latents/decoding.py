@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, ResourceError
 from hdvg.latents.clips import Found
 from hdvg.latents.frames import window_starts
 
@@ -41,11 +41,15 @@ def decode(
     clip: Found, video: bytes, bucket: Bucket, *, starts_s: list[Fraction], fps: float, where: tuple[Recipe, Path]
 ) -> Frames:
     """The windows that begin at `starts_s`, (windows, T, H, W, 3), RGB; `where`: the dataset's recipe, for its limits,
-    and a folder for passing files. Raises ItemError if the clip cannot be decoded whole."""
+    and a folder for passing files. Raises ItemError if the clip cannot be decoded whole, ResourceError if the folder takes
+    no file."""
     recipe, scratch = where
     most = recipe.limits
     path, out = scratch / f"{clip.clip_id}.mp4", scratch / f"{clip.clip_id}.npy"
-    path.write_bytes(video)
+    try:
+        path.write_bytes(video)
+    except OSError as error:
+        raise ResourceError(f"{scratch}: cannot write: {error.strerror}; free space, then run again") from error
     try:
         airlock().call(
             "hdvg.latents.frames:take",
@@ -61,7 +65,7 @@ def decode(
             Limits(wall_s=most.wall_s, memory_mb=most.memory_mb, file_mb=most.file_mb),
         )
         taken: Frames = np.load(out, allow_pickle=False)  # a hijacked child may have written anything
-    except ValueError as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ItemError("crash", f"the child wrote no frames ({error})") from error
     finally:
         path.unlink(missing_ok=True)
