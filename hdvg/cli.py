@@ -15,6 +15,7 @@ import typer
 from hdvg import __version__, show
 from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
+from hdvg.trading import trading
 
 if TYPE_CHECKING:
     from hdvg.config import Recipe
@@ -31,6 +32,7 @@ app = typer.Typer(
 recipes = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a whole run.")
 app.add_typer(recipes, name="recipe")
 app.add_typer(asking)
+app.add_typer(trading)
 
 Target = Annotated[
     str,

@@ -16,6 +16,7 @@ import pyarrow as pa
 from hdvg.captionviews import caption_sql, caption_wanted
 from hdvg.errors import UsageError
 from hdvg.settings import Plan
+from hdvg.tombstones import FILES, forgotten_sql, tombstone_files
 from schemas.clips import CUT, SPAN
 from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
@@ -25,11 +26,14 @@ VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failu
 """The views whose names and columns users' scripts may rely on."""
 
 
-def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, stage: str | None = None) -> str:
+def views_sql(
+    plan: Plan, *, forgotten: bool, root: Path | None = None, unit: str | None = None, stage: str | None = None
+) -> str:
     """The statements that make the views.
 
     `root` None writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files; `stage`
     narrows `wanted` to it: DuckDB plans what is joined to the views, and that takes longer than a unit's rows.
+    `forgotten` tells whether there are tombstones, which the views then leave out.
     """
     prefix = "" if root is None else f"{no_glob(str(root))}/"
 
@@ -45,7 +49,9 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
     )
     return template.substitute(
         inputs=literal(f"{prefix}inputs/*.parquet"),
-        unit_filter=f"where unit = {literal(unit)}" if unit else "",
+        unit_filter=_unit_filter(unit),
+        forgotten=_forgotten_view(prefix, unit, files("download")) if forgotten else "",
+        living="anti join forgotten using (video_id) " if forgotten else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", "split", POOL, "cut")},
         **caption_sql(plan, files),
@@ -63,6 +69,25 @@ def views_sql(plan: Plan, *, root: Path | None = None, unit: str | None = None, 
         may_pass=plan.verdicts.may_pass(),
         due=plan.verdicts.before_captions(),
     )
+
+
+def _unit_filter(unit: str | None) -> str:
+    return f"where unit = {literal(unit)}" if unit else ""
+
+
+def _forgotten_view(prefix: str, unit: str | None, download: str) -> str:
+    """The view that `inputs` and `downloaded` leave out: all others begin with these."""
+    sql = forgotten_sql(
+        inputs=f"(from {read_parquet(f'{prefix}inputs/*.parquet')} {_unit_filter(unit)})",
+        download=f"read_parquet({download}, hive_partitioning = false)",
+        tombstones=read_parquet(f"{prefix}{FILES}"),
+    )
+    return f"-- Videos that were taken down: see `hdvg forget`.\ncreate or replace view forgotten as\n{sql};\n\n"
+
+
+def read_parquet(pattern: str) -> str:
+    """SQL: the rows of the files that a pattern names."""
+    return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"
 
 
 def _keyframe_sql(plan: Plan, files: Callable[[str], str], *, only: str | None) -> dict[str, str]:
@@ -116,7 +141,10 @@ class Manifest:
 
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
-        self.connection.execute(views_sql(plan, root=root, unit=unit, stage=stage))
+        forgotten = bool(tombstone_files(root))
+        self.connection.execute(views_sql(plan, forgotten=forgotten, root=root, unit=unit, stage=stage))
+        if forgotten:
+            self.hold("forgotten")  # every view asks for it
 
     def __enter__(self) -> Manifest:
         return self

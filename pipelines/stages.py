@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.errors import ItemError
-from hdvg.ids import clip_id
+from hdvg.ids import clip_id, file_sha256
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
+from hdvg.tombstones import Tombstones
 from pipelines.packs import Packs
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
@@ -53,10 +54,13 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
 
 def _fetch(work: Work, item: Row) -> Row:
     recipe = work.dataset.plan.recipe
-    blocked = block_list(recipe.fetch)
+    blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
+    tombstones.refuse_video(item["video_id"])
     with work.dataset.store.scratch() as scratch:
         fetched = fetch(item["source"], scratch=scratch, settings=recipe.fetch, airlock=work.airlock, gate=work.gate)
         blocked.refuse(fetched.path)
+        if tombstones.tokens:
+            tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
