@@ -17,6 +17,7 @@ from hdvg import __version__, show
 from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
 from hdvg.learning import learning
+from hdvg.removing import removing
 from hdvg.trading import trading
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app.add_typer(recipes, name="recipe")
 app.add_typer(asking)
 app.add_typer(learning)
 app.add_typer(trading)
+app.add_typer(removing)
 
 Target = Annotated[
     str,

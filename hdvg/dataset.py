@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hdvg.manifest import Manifest, views_sql
 from hdvg.settings import Plan, read_plan
 from hdvg.sources.links import Link, read_links
 from hdvg.store import Store
+from hdvg.tombstones import Tombstones
 from schemas.inputs import INPUTS
 from schemas.measures import POOL
 from schemas.parts import SHARD_PART, part_schema
@@ -36,6 +37,7 @@ class Accepted:
     known: int = 0
     duplicates: int = 0
     bad: int = 0
+    forgotten: int = 0
 
 
 class Dataset:
@@ -67,11 +69,15 @@ class Dataset:
                 f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", self.part_schema(stage).empty_table()
             )
         self.store.replace("dataset.toml", self.plan.to_toml())
-        self.store.replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
+        self.write_views()
 
     def part_schema(self, stage: str) -> pa.Schema:
         """The columns of a stage's parts, as this dataset stores them."""
         return part_schema(stage, given=has_given(self.root))
+
+    def write_views(self, store: Store | None = None) -> None:
+        """Write the views for people, as they are now; with another `store` than the run's, without its lock."""
+        (store or self.store).replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
 
     def manifest(self, *, unit: str | None = None, stage: str | None = None) -> Manifest:
         """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
@@ -80,7 +86,7 @@ class Dataset:
     def accept(self, links: str) -> Accepted:
         """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-        Raises UsageError if `links` cannot be read.
+        Of a link that was taken down nothing is stored. Raises UsageError if `links` cannot be read.
         """
         names = sorted(path.name for path in (self.root / "inputs").glob("*.parquet"))
         seen = pq.read_table(
@@ -89,7 +95,10 @@ class Dataset:
         seen_links = set(seen["link_id"])
         seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
         seq = int(names[-1].split("-")[0]) + 1
-        rows, known = _new_rows(links, seq, seen_links, seen_videos)
+        given = list(read_links(links))
+        tombstones = Tombstones.of(self.root)
+        wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
+        rows, known = _new_rows(wanted, _origin(links), seq, seen_links, seen_videos)
         if rows:
             _assign_units(rows)
             rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))
@@ -97,16 +106,22 @@ class Dataset:
             content = digest([row["link_id"] for row in rows])
             self.store.publish_table(f"inputs/{seq:05d}-{content}.parquet", table)
         counts = Counter(row["reason"] or "new" for row in rows)
-        return Accepted(counts["new"], known, counts["duplicate"], counts["bad_input"])
+        forgotten = len(given) - len(wanted)
+        return Accepted(counts["new"], known, counts["duplicate"], counts["bad_input"], forgotten)
 
 
-def _new_rows(links: str, seq: int, seen_links: set[str], seen_videos: set[str]) -> tuple[list[dict[str, Any]], int]:
+def _origin(links: str) -> str:
+    return Path(links).name if "://" not in links else links
+
+
+def _new_rows(
+    links: Iterable[Link], origin: str, seq: int, seen_links: set[str], seen_videos: set[str]
+) -> tuple[list[dict[str, Any]], int]:
     """Rows for the links not accepted before, and how many were. A repeated line counts by its place among equals."""
     rows: list[dict[str, Any]] = []
     repeats: Counter[str] = Counter()
     known = 0
-    origin = Path(links).name if "://" not in links else links
-    for link in read_links(links):
+    for link in links:
         link_id = digest("link", link.raw, link.source, repeats[link.raw])
         repeats[link.raw] += 1
         if link_id in seen_links:

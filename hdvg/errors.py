@@ -15,6 +15,7 @@ REASONS: dict[str, str] = {
     "blocked": "the host refused us (403, or a wall against bots), or others of its links before this one was asked for",
     "throttled": "the host asked for fewer requests and kept asking",
     "opt_out": "the source says that it must not be used for this",
+    "forgotten": "its bytes or its channel were taken down (`hdvg forget`)",
     "blocked_content": "its bytes, or pictures in it, are on the block-list",
     "live": "a live stream or a premiere",
     "redirect": "too many redirects, or one to a forbidden place",

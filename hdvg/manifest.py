@@ -17,6 +17,7 @@ from hdvg.captionviews import caption_sql, caption_wanted
 from hdvg.errors import UsageError
 from hdvg.givenviews import given_sql, has_given
 from hdvg.settings import Plan
+from hdvg.tombstones import FILES, forgotten_sql, tombstone_files
 from schemas.clips import CUT, SPAN
 from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
@@ -44,6 +45,7 @@ def views_sql(
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
+    forgotten = bool(tombstone_files(root))
     held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
     names = [literal(no_glob(str(path))) for path in held] if unit else [literal(f"{prefix}given/*.parquet")]
     read = f"read_parquet([{', '.join(names)}], hive_partitioning = false)" if held else None
@@ -54,10 +56,12 @@ def views_sql(
     )
     return template.substitute(
         inputs=literal(f"{prefix}inputs/*.parquet"),
-        unit_filter=f"where unit = {literal(unit)}" if unit else "",
         rejected=f"(select {columns} limit 0)"
         if no_imports
         else f"read_parquet({literal(f'{prefix}rejected/*.parquet')}, hive_partitioning = false)",
+        unit_filter=_unit_filter(unit),
+        forgotten=_forgotten_view(prefix, unit, files("download")) if forgotten else "",
+        living="anti join forgotten using (video_id) " if forgotten else "",
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", POOL, "cut")},
         **caption_sql(plan, files),
@@ -76,6 +80,25 @@ def views_sql(
         may_pass=plan.verdicts.may_pass(),
         due=plan.verdicts.before_captions(),
     )
+
+
+def _unit_filter(unit: str | None) -> str:
+    return f"where unit = {literal(unit)}" if unit else ""
+
+
+def _forgotten_view(prefix: str, unit: str | None, download: str) -> str:
+    """The view that `inputs` and `downloaded` leave out: all others begin with these."""
+    sql = forgotten_sql(
+        inputs=f"(from {read_parquet(f'{prefix}inputs/*.parquet')} {_unit_filter(unit)})",
+        download=f"read_parquet({download}, hive_partitioning = false)",
+        tombstones=read_parquet(f"{prefix}{FILES}"),
+    )
+    return f"-- Videos that were taken down: see `hdvg forget`.\ncreate or replace view forgotten as\n{sql};\n\n"
+
+
+def read_parquet(pattern: str) -> str:
+    """SQL: the rows of the files that a pattern names."""
+    return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"
 
 
 def _keyframe_sql(plan: Plan, files: Callable[[str], str], *, only: str | None) -> dict[str, str]:
@@ -130,6 +153,8 @@ class Manifest:
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(views_sql(plan, root, unit=unit, stage=stage))
+        if tombstone_files(root):
+            self.hold("forgotten")  # every view asks for it
 
     def __enter__(self) -> Manifest:
         return self

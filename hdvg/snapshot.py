@@ -19,6 +19,7 @@ from hdvg.dataset import Dataset
 from hdvg.errors import ResourceError
 from hdvg.ids import digest
 from hdvg.manifest import literal, no_glob
+from hdvg.tombstones import tombstone_files
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION_STAGES, DERIVED, KEYFRAME_MEASURED, POOL, RULED
 
@@ -72,6 +73,7 @@ def snapshot_name(dataset: Dataset) -> str:
             found = (dataset.root / "parts" / stage).glob(f"*-{plan.fingerprints[stage]}-*.parquet")
             parts += sorted(f"{stage}/{path.name}" for path in found)
     told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan, str)
+    parts += tombstone_files(dataset.root)
     return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, told, parts)[:16]}.parquet"
 
 

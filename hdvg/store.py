@@ -1,7 +1,8 @@
 """Publish a file once, atomically: the only module that knows the file system of a dataset.
 
 A file under its final name is complete, durable and never changes: write to `tmp/`, fsync, link without clobbering,
-fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename.
+fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename, and so are the tables from which a
+purge takes rows.
 
 All temporary files of a run lie in `tmp/<run>/`. The next run takes that folder away in one rename, so that workers which
 outlive a killed run (ghosts) can publish nothing any more: neither their results nor the failures that this gives them.
@@ -118,6 +119,12 @@ class Store:
         """Publish a sealed Parquet file of `table`."""
         content = sealed(table)
         return self.publish(name, lambda path: path.write_bytes(content))
+
+    def rewrite_table(self, name: str, table: pa.Table) -> None:
+        """Make the sealed file `name` hold `table` instead, atomically: for a purge alone, under the run lock."""
+        plain = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hdvg_seal"}
+        content = sealed(table.replace_schema_metadata(plain))
+        self._place(name, lambda path: path.write_bytes(content), self._rename)
 
     def put_media(self, path: Path, extension: str) -> str:
         """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.

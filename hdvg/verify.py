@@ -16,6 +16,7 @@ from hdvg.ids import digest, file_sha256
 from hdvg.manifest import Manifest
 from hdvg.shards import READY
 from hdvg.store import is_sealed
+from hdvg.tombstones import FILES, PURGED
 
 MUST_BE_EMPTY = {
     "unfinished": "select key, 'not done at stage ' || stage as detail from wanted where old_status is null",
@@ -84,14 +85,14 @@ def verify(dataset: Dataset) -> list[Problem]:
 
 
 def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
-    folders = ("inputs", "given", "rejected", "parts/*")
-    for path in sorted(path for folder in folders for path in dataset.root.glob(f"{folder}/*.parquet")):
+    patterns = (FILES, *(f"{folder}/*.parquet" for folder in ("inputs", "given", "rejected", "parts/*")))
+    for path in sorted(path for pattern in patterns for path in dataset.root.glob(pattern)):
         if not is_sealed(path):
             yield Problem("corrupt", str(path.relative_to(dataset.root)), "other bytes than were written")
 
 
 def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
-    """Accepted lists are numbered without gaps, named by their content, and name the unit of every part."""
+    """Accepted lists are numbered without gaps, named by what they held first, and name the unit of every part."""
     names = sorted(path.name for path in dataset.root.glob("inputs/*.parquet"))
     units: set[str] = set()
     for place, name in enumerate(names):
@@ -101,7 +102,11 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
             break
         table = pq.read_table(dataset.root / "inputs" / name, columns=["link_id", "unit"])
         units |= set(table.column("unit").to_pylist())
-        if place and digest(table.column("link_id").to_pylist()) != content:
+        if (
+            place
+            and PURGED not in (table.schema.metadata or {})
+            and digest(table.column("link_id").to_pylist()) != content
+        ):
             yield Problem("corrupt", f"inputs/{name}", "holds other links than its name says")
     for path in sorted(dataset.root.glob("parts/*/*-*-*.parquet")):
         unit = path.name.split("-")[0]

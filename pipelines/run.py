@@ -19,7 +19,7 @@ from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.measures.order import observe
 from hdvg.pool import settle
 from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
-from hdvg.shards import lost_clips, write_shards
+from hdvg.shards import Cutter, lost_clips, write_shards
 from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
@@ -98,12 +98,12 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         _block(dataset, console)
         if task.stage is None:
             try:
-                fine &= _shard(dataset, console)
+                fine &= fill_shards(dataset, console)
             except LostClipsError as lost:
                 console.print(f"{len(lost.clips)} cut clips have no file any more: cut again", highlight=False)
                 cut_again(dataset, lost.clips)
                 dataset, again = _pass_stages(dataset, task, console)
-                fine &= again & _shard(dataset, console)
+                fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
     return fine
 
@@ -151,7 +151,12 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
     parts = [f"{accepted.new} new"]
     parts += [
         f"{count} {word}"
-        for count, word in ((accepted.known, "known"), (accepted.duplicates, "duplicate"), (accepted.bad, "bad"))
+        for count, word in (
+            (accepted.known, "known"),
+            (accepted.duplicates, "duplicate"),
+            (accepted.bad, "bad"),
+            (accepted.forgotten, "forgotten (taken down: not stored, not fetched)"),
+        )
         if count
     ]
     console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
@@ -240,14 +245,15 @@ def shard(root: Path, console: Console) -> bool:
     dataset = Dataset.open(root, run=new_run())
     with writing(dataset.store):
         _block(dataset, console)
-        return _shard(dataset, console)
+        return fill_shards(dataset, console)
 
 
-def _shard(dataset: Dataset, console: Console) -> bool:
+def fill_shards(dataset: Dataset, console: Console, cutter: Cutter | None = None) -> bool:
+    """As `shard`, within a run; `cutter` makes virtual clips."""
     fine = True
     while True:
         try:
-            clips = write_shards(dataset, VirtualClips(dataset))
+            clips = write_shards(dataset, cutter or VirtualClips(dataset))
         except UncutClipsError as failed:
             console.print(str(failed), highlight=False, markup=False)
             note_failures(dataset, failed.rows)

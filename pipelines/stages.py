@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from hdvg.errors import ItemError
 from hdvg.givenviews import PLACES
-from hdvg.ids import clip_id, digest
+from hdvg.ids import clip_id, digest, file_sha256
 from hdvg.shots import NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
+from hdvg.tombstones import Tombstones
 from pipelines.packs import Packs
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
@@ -55,10 +56,13 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
 
 def _fetch(work: Work, item: Row) -> Row:
     recipe = work.dataset.plan.recipe
-    blocked = block_list(recipe.fetch)
+    blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
+    tombstones.refuse_video(item["video_id"])
     with work.dataset.store.scratch() as scratch:
         fetched = fetch(item["source"], scratch=scratch, settings=recipe.fetch, airlock=work.airlock, gate=work.gate)
         blocked.refuse(fetched.path)
+        if tombstones.tokens:
+            tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)

@@ -1,8 +1,8 @@
 -- The dataset as DuckDB views. In a DuckDB shell, from the dataset's folder:  .read manifest.sql
 -- Made by hdvg from the dataset's settings; a new rule changes only `clip_rows`.
 
-create or replace view inputs as
-select * from read_parquet(${inputs}, hive_partitioning = false) ${unit_filter};
+${forgotten}create or replace view inputs as
+select * from read_parquet(${inputs}, hive_partitioning = false) ${living}${unit_filter};
 
 -- Entries of published metadata that were not taken (`hdvg import`), and why.
 create or replace view rejected as
@@ -10,7 +10,7 @@ select * from ${rejected};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
-select * from read_parquet(${download}, hive_partitioning = false)
+select * from read_parquet(${download}, hive_partitioning = false) ${living}
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view split_rows as
@@ -74,7 +74,7 @@ create or replace view texts as
 with t as (
     select t.*, m.similarity, m.text_embedding, m.match_model, m.status as match_status, ${sound} as sound,
         ${kind_weight} as kind_weight
-    from (select * from captioned where status = 'ok' and text is not null) t
+    from (select * from captioned ${living}where status = 'ok' and text is not null) t
     left join matched m using (writer, video_id, clip_id, kind)
 ), agreed as (
     select a.writer, a.video_id, a.clip_id, a.kind,

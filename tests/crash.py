@@ -15,10 +15,14 @@ class Crash(BaseException):
 
 
 class DyingOps(FileOps):
-    """Real operations until the `at`-th; then nothing works any more. Notes what a power loss would take."""
+    """Real operations until the `at`-th; then nothing works any more. Notes what a power loss would take.
 
-    def __init__(self, at: int | None = None) -> None:
+    `before` is called ahead of each: the disk is then as a process that dies there would leave it.
+    """
+
+    def __init__(self, at: int | None = None, *, before: Callable[[DyingOps], None] = lambda ops: None) -> None:
         self.at = at
+        self.before = before
         self.count = 0
         self.unsynced_data: set[Path] = set()
         self.unsynced_names: dict[Path, Callable[[], None]] = {}
@@ -27,6 +31,7 @@ class DyingOps(FileOps):
         self.count += 1
         if self.at is not None and self.count >= self.at:
             raise Crash
+        self.before(self)
 
     def write(self, path: Path, write: Callable[[Path], object]) -> None:
         self._step()

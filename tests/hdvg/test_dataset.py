@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from hdvg.dataset import Accepted, Dataset
@@ -47,7 +49,7 @@ def test_units_are_small_for_small_lists_and_never_over_64(dataset):
     accept(dataset, *[f"https://a.org/{number}.mp4" for number in range(10)])
     assert len(set(units(dataset).values())) == 10
     accept(dataset, *[f"https://b.org/{number}.mp4" for number in range(5000)])
-    sizes = [list(units(dataset).values()).count(unit) for unit in set(units(dataset).values())]
+    sizes = Counter(units(dataset).values()).values()
     assert max(sizes) == 64
     assert sum(sizes) == 5010
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
+from hdvg.ids import file_sha256
 from hdvg.settings import make_plan
 from hdvg.shards import write_shards
 from hdvg.store import FileOps, Store
@@ -34,7 +36,8 @@ def do(step: str, root: Path, links: Path, store: Store) -> None:
     elif step == "shard":
         write_shards(dataset, lambda rows: {})
     else:
-        (unit,) = {row["unit"] for path in (root / "inputs").iterdir() for row in pq.read_table(path).to_pylist()}
+        with dataset.manifest() as manifest:
+            unit = manifest.one("select unit from inputs where unit is not null")
         perform(Job(root, store.run, step, unit), make_gate(dataset.plan.recipe), dataset)
 
 
@@ -52,49 +55,84 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Moment:
+    """The dataset before one file operation, and what of it a power loss may take."""
+
+    kept: Path
+    unsynced_data: frozenset[Path]
+    unsynced_names: dict[Path, Callable[[], None]]
+
+    def losses(self) -> list[str]:
+        """Those that change anything."""
+        told = {"kill": True, "data lost": bool(self.unsynced_data), "names lost": bool(self.unsynced_names)}
+        return [loss for loss in LOSSES if told[loss]]
+
+    def restore(self, root: Path, loss: str) -> None:
+        """Make `root` what the moment and the loss leave."""
+        if root.exists():
+            shutil.rmtree(root)
+        shutil.copytree(self.kept, root)
+        dead = DyingOps()
+        dead.unsynced_data, dead.unsynced_names = set(self.unsynced_data), self.unsynced_names
+        LOSSES[loss](dead)
+
+
+def moments_of(base: Path, step: str, root: Path, make_store: type[Store], ops: type[DyingOps]) -> list[Moment]:
+    """One undisturbed step over `root`, looked at before each of its operations."""
+    found: list[Moment] = []
+
+    def look(now: DyingOps) -> None:
+        kept = root.with_name(f"{root.name}-{len(found)}")
+        shutil.copytree(root, kept)
+        found.append(Moment(kept, frozenset(now.unsynced_data), dict(now.unsynced_names)))
+
+    begin(base, step, root)
+    do(step, root, base / "videos", make_store(root, ops(before=look)))
+    return found
+
+
+def begin(base: Path, step: str, root: Path) -> None:
+    """Make `root` the dataset as the step finds it."""
+    if root.exists():
+        shutil.rmtree(root)
+    shutil.copytree(base / ("start", *STEPS)[STEPS.index(step)], root)
+
+
+def state(root: Path) -> Counter[tuple[str, str]]:
+    """Files and folders with their contents; those in `tmp/` have random names, and count by what they hold."""
+    found: Counter[tuple[str, str]] = Counter()
+    for path in root.rglob("*"):
+        name = str(path.relative_to(root))
+        if name != "run.lock":
+            held = file_sha256(path) if path.is_file() else "folder"
+            found["tmp" if name.startswith("tmp/") else name, held] += 1
+    return found
+
+
+def names_in(root: Path) -> list[str]:
+    """What `state` counts, without contents."""
+    return sorted(name for name, _ in state(root).elements())
+
+
 def crashes(base: Path, step: str, tmp_path: Path, make_store: type[Store], ops: type[DyingOps]) -> Iterator[list[str]]:
     """For each operation of the step: what is wrong after a crash before it and a second, undisturbed try.
 
-    Crashes that leave the same disk behind are followed once.
+    Moments that leave the same on disk are tried once: what a second try finds is all it knows of the first.
     """
-    before = ("start", *STEPS)[STEPS.index(step)]
-    seen: dict[frozenset[tuple[str, object]], list[str]] = {}
-    for at in range(1, 200):
-        root = tmp_path / str(at)
-        shutil.copytree(base / before, root)
-        dying = ops(at)
-        try:
-            do(step, root, base / "videos", make_store(root, dying))
-            return
-        except Crash:
-            pass
-        losses = [loss for loss in LOSSES if loss == "kill" or dying.unsynced_data or dying.unsynced_names]
-        yield [
-            f"{step} {at} {loss}: {trouble}"
-            for loss in losses
-            for trouble in resume(base, step, root, dying, loss, seen)
-        ]
-        shutil.rmtree(root)
-    raise AssertionError("the step never ends")
+    root, seen = tmp_path / "d", []
+    for at, moment in enumerate(moments_of(base, step, root, make_store, ops), start=1):
+        found = []
+        for loss in moment.losses():
+            moment.restore(root, loss)
+            if (left := state(root)) not in seen:
+                seen.append(left)
+                found += [f"{step} {at} {loss}: {trouble}" for trouble in resume(base, step, root)]
+        yield found
 
 
-def resume(
-    base: Path, step: str, root: Path, dying: DyingOps, loss: str, seen: dict[frozenset[tuple[str, object]], list[str]]
-) -> list[str]:
-    """Let the crash have its loss, try the step again, compare with the undisturbed end; `root` is left as it was."""
-    kept = root.with_name(root.name + "-kept")
-    shutil.copytree(root, kept)
-    LOSSES[loss](dying)
-    state = on_disk(root)
-    if state not in seen:
-        seen[state] = again(base, step, root)
-    shutil.rmtree(root)
-    kept.rename(root)
-    return seen[state]
-
-
-def again(base: Path, step: str, root: Path) -> list[str]:
-    """Try the step; what differs from the undisturbed end."""
+def resume(base: Path, step: str, root: Path) -> list[str]:
+    """Try the step again, compare with the undisturbed end."""
     try:
         do(step, root, base / "videos", Store(root))
         end = files(root)
@@ -104,26 +142,22 @@ def again(base: Path, step: str, root: Path) -> list[str]:
     return [f"{name} differs" for name in expected.keys() | end.keys() if end.get(name) != expected.get(name)]
 
 
-def on_disk(root: Path) -> frozenset[tuple[str, object]]:
-    """All that a further try can see: folders, and files by their bytes, or by their size where these hold times.
-
-    Of tmp/ only how much lies there: its names are random and its files are never read.
-    """
-    inside = [path for path in root.rglob("*") if path.relative_to(root).parts[0] != "tmp"]
-    told = {(str(path.relative_to(root)), None if path.is_dir() else seen_of(path)) for path in inside}
-    return frozenset(told | {("tmp", len(list((root / "tmp").glob("*"))))})
-
-
-def seen_of(path: Path) -> object:
-    """The bytes of a file; of a table with times in it, its size."""
-    return path.stat().st_size if path.parent.parent.name == "parts" else path.read_bytes()
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_before_any_file_operation_costs_nothing(base, step, tmp_path):
     points = list(crashes(base, step, tmp_path, Store, DyingOps))
     assert len(points) >= 4
     assert [trouble for found in points for trouble in found] == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_process_that_dies_leaves_what_the_moment_before_the_operation_holds(base, step, tmp_path):
+    root = tmp_path / "d"
+    moments = moments_of(base, step, root, Store, DyingOps)
+    for at in (1, len(moments) // 2, len(moments)):
+        begin(base, step, root)
+        with pytest.raises(Crash):
+            do(step, root, base / "videos", Store(root, DyingOps(at)))
+        assert names_in(root) == names_in(moments[at - 1].kept), at  # contents tell times
 
 
 class NoFsync(DyingOps):
