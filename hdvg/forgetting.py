@@ -18,7 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
+from hdvg.errors import ItemError
+from hdvg.ids import video_id
 from hdvg.manifest import literal, no_glob, read_parquet
+from hdvg.sources.canonical import canonical
 from hdvg.store import Store
 from hdvg.tombstones import FILES, PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
 from schemas.measures import CAPTION, POOL
@@ -73,6 +76,7 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
                 units[unit].add(name)
         clips = _column(connection, "select distinct clip_id from clips where clip_id is not null")
         telling = {text for row in accepted for text in (row[0], *row[2:]) if text}
+        telling |= _column(connection, _given_ids(dataset.root, set(units)))
         telling |= clips | {name for kind, name in gone if kind != "channel"}
         captions = connection.execute("select count(*) from captions").fetchone()
         return Found(
@@ -113,6 +117,8 @@ def purge(dataset: Dataset, found: Found) -> None:
     for path in sorted(dataset.root.glob("media/*/*")):
         if path.stem not in named:  # what a killed run left without a row goes too
             _remove(store, path)
+    for path in sorted(dataset.root.glob("rejected/*.parquet")):
+        _rewrite_rejected(store, path, found)
     for path in sorted(dataset.root.glob("inputs/*.parquet")):
         _rewrite_list(store, path, found.videos)
 
@@ -172,6 +178,12 @@ def _media_of(
 ) -> set[str]:
     rows = read_parquet(f"{no_glob(str(dataset.root))}/parts/{stage}/*.parquet")
     return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
+
+
+def _given_ids(root: Path, units: set[str]) -> str:
+    """SQL: what published metadata call the scenes of what is lost."""
+    paths = [path for path in root.glob("given/*.parquet") if path.stem.partition("-")[0] in units]
+    return f"select given_id from {_files(paths)} where video_id in (from lost)" if paths else "select null where false"
 
 
 def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[str]) -> int:
@@ -254,6 +266,28 @@ def _unsaid(table: pa.Table, telling: frozenset[str]) -> pa.Table:
     if plain == said:
         return table
     return table.set_column(place, table.schema.field(place), pa.array(plain, pa.string()))
+
+
+def _rewrite_rejected(store: Store, path: Path, found: Found) -> None:
+    """Take entries of lost videos out of what an import did not take; an empty list stays: it says that the import is whole."""
+    table = pq.read_table(path)
+    links = [link and _video_of(link) for link in table["link"].to_pylist()]
+    ids = pa.array(sorted(found.telling), pa.string())
+    gone = pc.or_(
+        pc.is_in(pa.array(links, pa.string()), value_set=pa.array(sorted(found.videos), pa.string())),
+        pc.is_in(table["given_id"], value_set=ids),
+    )
+    kept = _unsaid(table.filter(pc.invert(gone)), found.telling)
+    if not kept.equals(table):
+        store.rewrite_table(str(path.relative_to(store.root)), kept)
+
+
+def _video_of(link: str) -> str | None:
+    """The video that a link leads to, if it is one."""
+    try:
+        return video_id(canonical(link, base=None))
+    except ItemError:
+        return None
 
 
 def _rewrite_list(store: Store, path: Path, videos: frozenset[str]) -> None:

@@ -24,6 +24,7 @@ from hdvg.manifest import literal, no_glob
 from hdvg.published.entries import Source
 from hdvg.published.sets import find_set
 from hdvg.published.spill import Spill, uncollected
+from hdvg.tombstones import Tombstones
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
 from schemas.rejected import REJECTED
@@ -50,6 +51,8 @@ class Taken:
     hours: float = 0.0
     captions: int = 0
     known: int = 0
+    forgotten: int = 0
+    """Videos that were taken down: nothing of them is taken."""
     rejected: dict[str, int] = field(default_factory=dict)
     before: bool = False
     """Whether the file had been imported before."""
@@ -96,12 +99,13 @@ def take(
         spilt = spill(folder, path, origin=origin, limit=limit, say=say)
         _connect(connection, dataset, spilt, folder)
         taking = _Taking(dataset, connection, name, {"origin": origin, "file": path.name})
+        forgotten = taking.leave_out_forgotten()
         part, new_videos = taking.videos()
         rejected, known = taking.publish_given()
         taking.publish_inputs(part)
         table = pa.concat_tables([pq.read_table(spilt.paths["rejected"], schema=REJECTED), rejected]).sort_by("place")
         dataset.store.publish_table(f"rejected/{name}.parquet", table)
-    return _counts(dataset, name, Taken(path.name, new_videos=new_videos, known=known))
+    return _counts(dataset, name, Taken(path.name, new_videos=new_videos, known=known, forgotten=forgotten))
 
 
 def _connect(connection: duckdb.DuckDBPyConnection, dataset: Dataset, spilt: Spill, folder: Path) -> None:
@@ -121,6 +125,18 @@ class _Taking:
         self.connection = connection
         self.name = name
         self.of_file = of_file
+
+    def leave_out_forgotten(self) -> int:
+        """Take videos with a tombstone out of the view `links`, which all others follow; returns how many."""
+        tombstones = Tombstones.of(self.dataset.root)
+        if not tombstones.salts:
+            return 0
+        held = _lists(self._table("select distinct video_id from links"), "video_id")[0]
+        gone = [name for name in held if tombstones.hold("video", name)]
+        self.connection.register("forgotten", pa.table({"video_id": pa.array(gone, pa.string())}))
+        self.connection.execute("create table living as select * from links anti join forgotten using (video_id)")
+        self.connection.execute("create or replace view links as from living")
+        return len(gone)
 
     def videos(self) -> tuple[pa.Table, int]:
         """The rows of the input part, and how many videos are new. Makes the table `units`: of each video, its unit."""
