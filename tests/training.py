@@ -100,6 +100,7 @@ class Drawn:
         times = [chance(0, f"clip-{place.sample}", epoch=place.epoch, purpose="time").random() for place in places]
         return Samples(
             tuple(f"clip-{place.sample}" for place in places),
+            (0,) * len(places),
             tuple(place.epoch for place in places),
             stacked("latents", shape, keep=True),
             stacked("noise", shape),

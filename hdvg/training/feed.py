@@ -196,6 +196,7 @@ class DataFeed:
             )
         return Samples(
             clip_ids=tuple(one.clip.clip_id for one in drawn),
+            windows=tuple(one.window for one in drawn),
             epochs=tuple(one.epoch for one in drawn),
             latents_BCTHW=latents_BTHWC.permute(0, 4, 1, 2, 3),
             noise_BCTHW=torch.from_numpy(noise_BTHWC).permute(0, 4, 1, 2, 3),

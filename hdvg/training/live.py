@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hdvg.training.settings import Length
+from hdvg.training.validation import FEW
 
 LINE_EVERY_S = 10.0
 Values = Mapping[str, float | None]
@@ -75,7 +76,11 @@ def said(values: Mapping[str, float]) -> str:
     if "validation_change" in values:
         low, high = values.get("validation_change_low"), values.get("validation_change_high")
         bounds = "" if low is None or high is None else f" [{low:+.4f}, {high:+.4f}]"
-        words.append(f"change {values['validation_change']:+.4f}{bounds}")
+        few = values.get("validation_clips", FEW) < FEW
+        over = (
+            " over {validation_windows:.0f} windows of {validation_clips:.0f} clips".format_map(values) if few else ""
+        )
+        words.append(f"change {values['validation_change']:+.4f}{bounds}{over if bounds else ''}")
     for name, text in (
         ("samples_s", "{:.3g} samples/s"),
         ("data_stall", "stall {:.1%}"),

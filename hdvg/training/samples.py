@@ -16,6 +16,8 @@ class Samples:
     """Samples of one shape, on the CPU, float32, with all that is random about them."""
 
     clip_ids: tuple[str, ...]
+    windows: tuple[int, ...]
+    """Which run of frames of its clip each one is."""
     epochs: tuple[int, ...]
     latents_BCTHW: Tensor
     noise_BCTHW: Tensor

@@ -98,7 +98,7 @@ class Stepper:
         config = self.model.config
         zeros_BCTHW = torch.zeros(1, config.channels, 2, NOTHING, NOTHING)
         text_BLX = torch.zeros(1, 1, config.text_width)
-        return Samples(("",), (0,), zeros_BCTHW, zeros_BCTHW, torch.zeros(1), text_BLX)
+        return Samples(("",), (0,), (0,), zeros_BCTHW, zeros_BCTHW, torch.zeros(1), text_BLX)
 
 
 def _low(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> bool:

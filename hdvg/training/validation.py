@@ -2,9 +2,10 @@
 
 Two networks, or one at two steps, are told apart by the differences of their losses on the same held-out samples: what a
 clip is like falls out of these, so far smaller changes show than in the losses themselves. What varies is which clips were
-held out, so intervals resample clips (clusters), with all their windows and levels.
+held out, so intervals resample clips (clusters), with all their windows and levels. Of fewer than `FEW` clips they resample
+windows, and say so: such an interval speaks of these clips, at other moments, not of others.
 
-Shapes: K clips, L noise levels.
+Shapes: U windows, K clips, L noise levels.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from numpy.typing import NDArray
 from hdvg.model.diffusion import Denoiser, Diffusion
 from hdvg.training.samples import Samples
 
-Row = tuple[str, float, float]
-"""Clip, level in [0, 1), loss."""
+Unit = tuple[str, int]
+"""A clip and one of its windows."""
+Row = tuple[str, int, float, float]
+"""Clip, window, level in [0, 1), loss."""
+FEW = 8
+"""Clips that tell something of others."""
 ROUNDS = 4000
 BLOCK = 100
 """Rounds at once."""
@@ -31,55 +36,47 @@ NORMAL, STUDENT = 1.959964, (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of every clip at every level, averaged over its windows; clips and levels rise."""
+    """The loss of every held-out window at every level; windows and levels rise."""
 
-    clip_ids: tuple[str, ...]
+    units: tuple[Unit, ...]
     levels: tuple[float, ...]
-    values_KL: NDArray[np.float64]
+    values_UL: NDArray[np.float64]
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Losses:
-        """Rows in any order, the same result to the last bit. Raises ValueError if a clip lacks a level, or there are none."""
-        cells: dict[tuple[str, float], list[float]] = {}
-        for clip_id, level, loss in sorted(rows):
-            cells.setdefault((clip_id, level), []).append(loss)
-        clips = tuple(sorted({clip for clip, _ in cells}))
+        """Rows in any order, the same result to the last bit. Raises ValueError if a window lacks a level, or there are none."""
+        cells = {((clip_id, window), level): loss for clip_id, window, level, loss in rows}
+        units = tuple(sorted({unit for unit, _ in cells}))
         levels = tuple(sorted({level for _, level in cells}))
-        if not cells or len(cells) != len(clips) * len(levels):
-            raise ValueError(f"{len(cells)} losses are not those of {len(clips)} clips at {len(levels)} levels each")
-        values = [[np.mean(cells[clip, level]) for level in levels] for clip in clips]
-        return cls(clips, levels, np.array(values, np.float64))
+        if not cells or len(cells) != len(units) * len(levels):
+            raise ValueError(f"{len(cells)} losses are not those of {len(units)} windows at {len(levels)} levels each")
+        return cls(units, levels, np.array([[cells[unit, level] for level in levels] for unit in units], np.float64))
 
     def by_level(self) -> dict[float, float]:
         """The mean loss at every level."""
-        return dict(zip(self.levels, self.values_KL.mean(0).tolist(), strict=True))
+        return dict(zip(self.levels, self.values_UL.mean(0).tolist(), strict=True))
 
     def to_json(self) -> str:
         """As a line of text that `from_json` reads, every bit kept."""
-        return json.dumps({"clips": self.clip_ids, "levels": self.levels, "losses": self.values_KL.tolist()})
+        return json.dumps({"windows": self.units, "levels": self.levels, "losses": self.values_UL.tolist()})
 
     @classmethod
     def from_json(cls, text: str) -> Losses:
         """What `to_json` wrote."""
         told = json.loads(text)
-        return cls(tuple(told["clips"]), tuple(told["levels"]), np.array(told["losses"], np.float64))
+        units = tuple((clip_id, window) for clip_id, window in told["windows"])
+        return cls(units, tuple(told["levels"]), np.array(told["losses"], np.float64))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over clips, and between which bounds it lies in 95 of 100 sets of clips; None: one clip has no such bounds."""
+    """A mean, and between which bounds it lies in 95 of 100 sets of clips; None: one alone has no such bounds."""
 
     mean: float
     low: float | None
     high: float | None
     clips: int
-
-    @property
-    def said(self) -> str:
-        """In words."""
-        if self.low is None or self.high is None:
-            return f"{self.mean:.4g} (one clip: no interval)"
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+    windows: int
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def measure(
             said = denoise(diffusion.noisy(x0, noise, time_B), time_B, text)
             errors = (said.double() - diffusion.target(x0, noise, time_B).double()).square()
             loss_B = errors.flatten(1).mean(1) * diffusion.weights(time_B).double()
-            yield from zip(samples.clip_ids, samples.time_B.tolist(), loss_B.tolist(), strict=True)
+            yield from zip(samples.clip_ids, samples.windows, samples.time_B.tolist(), loss_B.tolist(), strict=True)
 
 
 def validate(
@@ -114,34 +111,38 @@ def validate(
 
 
 def paired(before: Losses, now: Losses, *, seed: int = 0, rounds: int = ROUNDS) -> Change:
-    """How the loss changed. Raises ValueError if the two are not of the same clips and levels."""
-    if (before.clip_ids, before.levels) != (now.clip_ids, now.levels):
+    """How the loss changed. Raises ValueError if the two are not of the same windows and levels."""
+    if (before.units, before.levels) != (now.units, now.levels):
         raise ValueError("these losses are of other clips or levels: nothing to pair")
-    return Change(*_resampled((now.values_KL - before.values_KL).mean(1), seed=seed, rounds=rounds))
+    return Change(*_resampled(now.units, (now.values_UL - before.values_UL).mean(1), seed=seed, rounds=rounds))
 
 
 def average(losses: Losses, *, seed: int = 0, rounds: int = ROUNDS) -> Interval:
     """The mean loss."""
-    return Interval(*_resampled(losses.values_KL.mean(1), seed=seed, rounds=rounds))
+    return Interval(*_resampled(losses.units, losses.values_UL.mean(1), seed=seed, rounds=rounds))
 
 
 def _resampled(
-    value_K: NDArray[np.float64], *, seed: int, rounds: int
-) -> tuple[float, float | None, float | None, int]:
-    """Mean, bounds and count: the percentile bootstrap (Efron 1979) over clips, widened for few of them.
+    units: Sequence[Unit], value_U: NDArray[np.float64], *, seed: int, rounds: int
+) -> tuple[float, float | None, float | None, int, int]:
+    """Mean, bounds and counts: the percentile bootstrap (Efron 1979) over clips or windows, widened for few of them.
 
     Bootstrapped means of n clips spread √((n - 1) / n) too little and take the normal's quantile for Student's
     (Hesterberg, arXiv:1411.5279, section 4): with 5 clips a bare interval holds the truth in 84 of 100 cases. Both
     factors stretch it about the mean [ours]: the skewness of the percentiles stays.
     """
-    mean, count = float(value_K.mean()), len(value_K)
+    clips, place_U = np.unique([clip_id for clip_id, _ in units], return_inverse=True)
+    value_K = np.bincount(place_U, value_U) / np.bincount(place_U)
+    told = value_K if len(clips) >= FEW else value_U
+    mean, count = float(told.mean()), len(told)
     if count < 2:
-        return mean, None, None, count
+        return mean, None, None, len(clips), len(units)
     draw = np.random.Generator(np.random.Philox(key=seed))
-    some = [value_K[draw.integers(count, size=(BLOCK, count))].mean(1) for _ in range(-(-rounds // BLOCK))]
+    some = [told[draw.integers(count, size=(BLOCK, count))].mean(1) for _ in range(-(-rounds // BLOCK))]
     low, high = np.quantile(np.concatenate(some)[:rounds], (0.025, 0.975))
     stretch = student(count - 1) / NORMAL * (count / (count - 1)) ** 0.5
-    return mean, float(mean + stretch * (low - mean)), float(mean + stretch * (high - mean)), count
+    bounds = float(mean + stretch * (low - mean)), float(mean + stretch * (high - mean))
+    return mean, *bounds, len(clips), len(units)
 
 
 def student(freedom: int) -> float:

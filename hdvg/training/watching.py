@@ -46,7 +46,8 @@ class Curve:
         """Keep the losses; the numbers to write of them. `…change` is since the first, `…since_last` since the one before."""
         before = [path for path in self._files() if int(path.stem) < step]
         self._store.replace(f"{CURVE}/{step:08d}.json", losses.to_json() + "\n")
-        values = _bounds("validation", average(losses))
+        mean = average(losses)
+        values = _bounds("validation", mean) | {"validation_clips": mean.clips, "validation_windows": mean.windows}
         for name, path in (("change", before[:1]), ("since_last", before[-1:])):
             for one in path:
                 earlier = Losses.from_json(one.read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from hdvg.model.config import ModelConfig, Process
 from hdvg.model.diffusion import Diffusion
 from hdvg.model.unet import UNet
 from hdvg.training.samples import Samples
-from hdvg.training.validation import Losses, average, paired, student, validate
+from hdvg.training.validation import FEW, Losses, average, paired, student, validate
 
 CLIPS, LEVELS = 3, (0.125, 0.375, 0.625, 0.875)
 
@@ -32,22 +32,23 @@ def _same_numbers_each_time() -> None:
 
 
 def losses(values: Any) -> Losses:
-    values_KL = np.array(values, np.float64)
-    names = [f"clip{number:03}" for number in range(len(values_KL))]
-    return Losses(tuple(names), tuple(range(values_KL.shape[1])), values_KL)
+    """Of clips with a window each."""
+    values_UL = np.array(values, np.float64)
+    units = [(f"clip{number:03}", 0) for number in range(len(values_UL))]
+    return Losses(tuple(units), tuple(range(values_UL.shape[1])), values_UL)
 
 
 def held(batch: int, *, clips: int = CLIPS, windows: int = 2) -> list[Samples]:
     """Clips, their windows and the levels, in pieces of at most `batch`; always the same."""
     draw = torch.Generator().manual_seed(1)
-    told = [(f"clip{clip}", level) for clip in range(clips) for _ in range(windows) for level in LEVELS]
+    told = [(f"clip{clip}", window, level) for clip in range(clips) for window in range(windows) for level in LEVELS]
     x, noise = torch.randn(2, len(told), 3, 2, 4, 4, generator=draw)
     text = torch.randn(len(told), 5, 8, generator=draw)
     pieces = []
     for start in range(0, len(told), batch):
         part = slice(start, start + batch)
-        names, levels = zip(*told[part], strict=True)
-        pieces.append(Samples(names, (0,) * len(names), x[part], noise[part], torch.tensor(levels), text[part]))
+        names, places, levels = zip(*told[part], strict=True)
+        pieces.append(Samples(names, places, (0,) * len(names), x[part], noise[part], torch.tensor(levels), text[part]))
     return pieces
 
 
@@ -64,13 +65,13 @@ def test_loss_of_a_network_that_says_nothing_is_the_mean_square_of_the_target(pr
     time_B = diffusion.times(everything.time_B)
     target = diffusion.target(everything.latents_BCTHW, everything.noise_BCTHW, time_B).double()
     weighed_B = target.square().flatten(1).mean(1) * diffusion.weights(time_B)
-    wanted_KL = weighed_B.reshape(CLIPS, 2, len(LEVELS)).mean(1)
+    wanted_UL = weighed_B.reshape(CLIPS * 2, len(LEVELS))
     found = validate(silent, diffusion, held(4))
-    assert found.clip_ids == ("clip0", "clip1", "clip2")
+    assert found.units == tuple((f"clip{clip}", window) for clip in range(CLIPS) for window in range(2))
     assert found.levels == LEVELS
-    np.testing.assert_allclose(found.values_KL, wanted_KL, rtol=1e-12)
+    np.testing.assert_allclose(found.values_UL, wanted_UL, rtol=1e-12)
     assert list(found.by_level()) == list(LEVELS)
-    np.testing.assert_allclose(list(found.by_level().values()), wanted_KL.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(list(found.by_level().values()), wanted_UL.mean(0), rtol=1e-12)
     assert average(found).mean == pytest.approx(float(weighed_B.mean()), rel=1e-12)
 
 
@@ -83,14 +84,14 @@ def test_losses_are_the_same_for_any_split_and_order() -> None:
     ).eval()
     diffusion = Diffusion(Process(predicts="v", zero_snr=True))
     whole = validate(model, diffusion, held(1000))
-    assert whole.values_KL.std() > 0.01
+    assert whole.values_UL.std() > 0.01
     for batch in (1, 2, 5, 24):
         pieces = held(batch)
         split = validate(model, diffusion, pieces[::-1])
-        assert (split.clip_ids, split.levels) == (whole.clip_ids, whole.levels)
-        np.testing.assert_allclose(split.values_KL, whole.values_KL, rtol=1e-5)
+        assert (split.units, split.levels) == (whole.units, whole.levels)
+        np.testing.assert_allclose(split.values_UL, whole.values_UL, rtol=1e-5)
         plain = validate(silent, diffusion, pieces[::-1])
-        np.testing.assert_array_equal(plain.values_KL, validate(silent, diffusion, held(1000)).values_KL)
+        np.testing.assert_array_equal(plain.values_UL, validate(silent, diffusion, held(1000)).values_UL)
 
 
 def test_weights_of_a_step_before_are_told_apart_by_the_pairing_only() -> None:
@@ -136,7 +137,20 @@ def test_one_clip_has_no_interval_and_says_so() -> None:
     change = paired(losses([[1.0, 2.0]]), losses([[0.5, 1.0]]))
     assert (change.mean, change.low, change.high, change.clips) == (-0.75, None, None, 1)
     assert not change.excludes_zero
-    assert "one clip" in change.said
+
+
+@pytest.mark.parametrize(("clips", "over_clips"), [(FEW - 1, False), (FEW, True)])
+def test_windows_are_what_few_clips_are_told_by(clips: int, over_clips: bool) -> None:
+    """Windows of a clip change alike, clips do not: over clips the interval is the wider one, by the root of the windows."""
+    windows = 9
+    own = np.random.default_rng(2).normal(size=(clips, 1)).repeat(windows, 0)
+    units = tuple((f"clip{clip}", window) for clip in range(clips) for window in range(windows))
+    before, now = Losses(units, (0.5,), 0 * own), Losses(units, (0.5,), own)
+    change, by_clip = paired(before, now), paired(losses(own[::windows] * 0), losses(own[::windows]))
+    assert (change.clips, change.windows) == (clips, clips * windows)
+    assert change.mean == pytest.approx(by_clip.mean)
+    width = (by_clip.high - by_clip.low) / (change.high - change.low)
+    assert width == pytest.approx(1, rel=0.1) if over_clips else width > 2
 
 
 def test_equal_changes_have_an_interval_without_width() -> None:
@@ -159,7 +173,7 @@ def test_losses_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing to pair"):
         paired(losses([[1.0], [2.0]]), losses([[1.0]]))
     with pytest.raises(ValueError, match="3 losses"):
-        Losses.of([("a", 0.1, 1.0), ("a", 0.2, 1.0), ("b", 0.1, 1.0)])
+        Losses.of([("a", 0, 0.1, 1.0), ("a", 0, 0.2, 1.0), ("b", 0, 0.1, 1.0)])
     with pytest.raises(ValueError, match="0 losses"):
         Losses.of([])
 

@@ -128,7 +128,7 @@ def test_curve_forgets_what_comes_after_the_resumed_step(tmp_path: Path) -> None
     store.begin()
     curve = Curve(store)
     for step, loss in ((0, 3.0), (10, 2.0), (20, 1.0)):
-        values = curve.add(step, Losses.of([("a", 0.5, loss), ("b", 0.5, loss + 1)]))
+        values = curve.add(step, Losses.of([("a", 0, 0.5, loss), ("b", 0, 0.5, loss + 1)]))
     assert (values["validation_change"], values["validation_since_last"]) == (-2.0, -1.0)
     curve.begin(10)
     again = curve.add(20, Losses.of([("a", 0.5, 4.0), ("b", 0.5, 5.0)]))
