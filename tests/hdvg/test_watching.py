@@ -131,10 +131,10 @@ def test_curve_forgets_what_comes_after_the_resumed_step(tmp_path: Path) -> None
         values = curve.add(step, Losses.of([("a", 0, 0.5, loss), ("b", 0, 0.5, loss + 1)]))
     assert (values["validation_change"], values["validation_since_last"]) == (-2.0, -1.0)
     curve.begin(10)
-    again = curve.add(20, Losses.of([("a", 0.5, 4.0), ("b", 0.5, 5.0)]))
+    again = curve.add(20, Losses.of([("a", 0, 0.5, 4.0), ("b", 0, 0.5, 5.0)]))
     assert (again["validation_change"], again["validation_since_last"]) == (1.0, 2.0)
     curve.begin(0)
-    assert "validation_change" not in curve.add(0, Losses.of([("a", 0.5, 4.0)]))
+    assert "validation_change" not in curve.add(0, Losses.of([("a", 0, 0.5, 4.0)]))
 
 
 def test_flops_are_of_the_steps_own_shapes() -> None:
