@@ -28,6 +28,14 @@ VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failu
 """The views whose names and columns users' scripts may rely on."""
 
 
+FEW = re.compile(
+    r"create or replace view (?=(?:forgotten|given|given_videos|inputs|downloaded|scanned|cuts|captioned|matched|videos|texts|checked|measured|"
+    r"\w+_rows)\n?\s*as\b)"
+)
+"""The views that a unit's manifest reads once, as tables: DuckDB plans a view anew wherever it is named, and that takes longer
+than a unit's rows. Not `pooled`, which is of all units."""
+
+
 def views_sql(
     plan: Plan, root: Path, *, relative: bool = False, unit: str | None = None, stage: str | None = None
 ) -> str:
@@ -152,8 +160,12 @@ class Manifest:
 
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
-        self.connection.execute(views_sql(plan, root, unit=unit, stage=stage))
-        if tombstone_files(root):
+        sql = views_sql(plan, root, unit=unit, stage=stage)
+        if unit:
+            self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
+            sql = FEW.sub("create table ", sql)
+        self.connection.execute(sql)
+        if tombstone_files(root) and not unit:
             self.hold("forgotten")  # every view asks for it
 
     def __enter__(self) -> Manifest:
