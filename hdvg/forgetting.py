@@ -5,7 +5,6 @@ Part files are sealed and never change but here: a purge writes those anew that 
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -222,7 +221,9 @@ def _remove(store: Store, path: Path) -> None:
 
 def _forget_latents(dataset: Dataset, found: Found) -> None:
     if (dataset.root / "latents").is_dir():
-        importlib.import_module("hdvg.latents.store").forget(dataset, found.clips)
+        from hdvg.latents.store import forget
+
+        forget(dataset, found.clips)
 
 
 def _drop_shards(dataset: Dataset, found: Found) -> None:

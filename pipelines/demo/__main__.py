@@ -1,4 +1,4 @@
-"""`make demo`: serve real videos on this machine, curate them with the commands a user types, say what came of it."""
+"""`make demo`: serve real videos on this machine, curate them with the commands a user types, train on what is kept."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ DROPPED = (
     "group by reason order by clips desc, reason"
 )
 FAILED = "select reason, count(*) as links from failures group by reason order by links desc, reason"
+PROMPT = "a bird in green grass"
 COUNTS = (
     "select count(*) filter (keep) as kept, count(*) as clips, min(clip_id) filter (not keep) as dropped from dataset"
 )
@@ -69,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def trained(out: Path) -> Path:
+    """Where `hdvg train --recipe tiny` puts the run of a dataset."""
+    return out.absolute().with_name(f"{out.absolute().name}-tiny")
+
+
 def clear(out: Path) -> str | None:
     """Remove the dataset of an earlier demo at `out`; returns why not, if it is anything else (None: `out` is free)."""
     if not out.exists() and not out.is_symlink():
@@ -80,6 +86,8 @@ def clear(out: Path) -> str | None:
         if foreign:
             return f"{out} {foreign}, so it is left alone; name another place: make demo ARGS='--out my-demo'"
     shutil.rmtree(out)
+    if (trained(out) / "data.json").exists():
+        shutil.rmtree(trained(out))
     return None
 
 
@@ -120,6 +128,14 @@ def _curate(links: Path, out: Path) -> int:
         ("Ask DuckDB: which clips were kept?", ["query", str(out), KEPT]),
         ("And why were the others dropped?", ["query", str(out), DROPPED]),
         ("Is it whole?", ["verify", str(out)]),
+        (
+            "Train a text-to-video network on the kept clips, for half a minute:",
+            ["train", str(out), "--recipe", "tiny", "--set", "run.minutes=0.5"],
+        ),
+        (
+            "And see what it has learnt by then (little: it is small, and has seen four clips):",
+            ["sample", str(trained(out)), PROMPT],
+        ),
     )
     for title, arguments in commands:
         print(f"\n{title}\n$ {shlex.join(['hdvg', *arguments])}")
@@ -162,12 +178,12 @@ def _say_result(out: Path, took_s: float) -> None:
         (f"hdvg explain {where} {(counts['dropped'] or 'CLIP_ID')[:12]}", "every measure and margin of a dropped clip"),
         (f"hdvg filter {where} --set 'keep.too_short=duration_s >= 0.5'", "another rule: a query, no video is touched"),
         (f'hdvg query {where} "from failures"', "what became of every other link"),
+        (f"hdvg train {where} --recipe tiny --set run.minutes=10", "go on training where the demo stopped"),
         ("hdvg run demo --links my-links.txt --out my-dataset", "your own links, or a folder of videos"),
         ("hdvg recipe show demo > mine.toml", "every setting, to change and run"),
     )
     for command, what in hints:
         print(f"  {command:<56} {what}")
-    print("Training a text-to-video model on the kept clips comes later, from the same shards.")
 
 
 def _listed(rows: list[dict[str, Any]], what: str) -> str:

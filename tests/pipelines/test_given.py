@@ -14,6 +14,7 @@ from hdvg.config import Recipe, parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.explain import explain
 from hdvg.status import status
+from hdvg.store import sealed
 from hdvg.verify import verify
 from pipelines.run import decide
 from schemas.given import GIVEN
@@ -46,7 +47,8 @@ def give(root: Path, scenes: dict[str, list[dict[str, Any]]], *, file: str = "a.
     (root / "given").mkdir(exist_ok=True)
     for unit, found in units.items():
         found.sort(key=lambda row: (row["video_id"], row["place"]))
-        pq.write_table(pa.Table.from_pylist(found, schema=GIVEN), root / "given" / f"{unit}{name}.parquet")
+        content = sealed(pa.Table.from_pylist(found, schema=GIVEN))
+        (root / "given" / f"{unit}{name}.parquet").write_bytes(content)
 
 
 @pytest.fixture(scope="module")
