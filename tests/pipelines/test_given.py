@@ -18,6 +18,7 @@ from hdvg.store import sealed
 from hdvg.verify import verify
 from pipelines.run import decide
 from schemas.given import GIVEN
+from schemas.rejected import REJECTED
 from tests.hdvg.test_published_cut import CLOSED, published, x264
 from tests.pipelines.test_run import ask, go
 from tests.servers import HostileServer, body
@@ -37,18 +38,20 @@ def scene(name: str, start: int, end: int, **more: Any) -> dict[str, Any]:
     return {"given_id": name, "start_ms": start * MS, "end_ms": end * MS} | more
 
 
-def give(root: Path, scenes: dict[str, list[dict[str, Any]]], *, file: str = "a.json", name: str = "") -> None:
-    """Write `given/`: scenes by the file name of the video."""
+def give(root: Path, scenes: dict[str, list[dict[str, Any]]], *, file: str = "a.json", name: str = "a") -> None:
+    """Write `given/` and `rejected/` as the import of that name would: scenes by the file name of the video."""
     rows = ask(root, "select link, video_id, unit from inputs where status = 'new'")
     units: dict[str, list[dict[str, Any]]] = {}
     for link, video, unit in rows:
         for place, one in enumerate(scenes.get(Path(link).name, []), 1):
             units.setdefault(unit, []).append({"video_id": video, "origin": "set", "file": file, "place": place} | one)
-    (root / "given").mkdir(exist_ok=True)
+    for folder in ("given", "rejected"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "rejected" / f"{name}.parquet").write_bytes(sealed(REJECTED.empty_table()))
     for unit, found in units.items():
         found.sort(key=lambda row: (row["video_id"], row["place"]))
         content = sealed(pa.Table.from_pylist(found, schema=GIVEN))
-        (root / "given" / f"{unit}{name}.parquet").write_bytes(content)
+        (root / "given" / f"{unit}-{name}.parquet").write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_scenes_given_later_or_changed_split_only_their_videos_anew(videos, tmp_
     assert sum(job.statuses["ok"] for job in done if job.stage == "split") == 1
     assert spans(root) == [(None, 0, 40), ("a", 10, 30), (None, 40, 100)]
     assert go(root, recipe()) == []
-    give(root, {"1.mp4": [scene("b", 50, 60)]}, file="b.json", name="-b")
+    give(root, {"1.mp4": [scene("b", 50, 60)]}, file="b.json", name="b")
     go(root, recipe())
     assert spans(root, "given_id is not null") == [("a", 10, 30), ("b", 50, 60)]
     go(root, recipe(split={"given": "ignore"}))
