@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +13,7 @@ import typer
 from hdvg import __version__, show
 from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
+from hdvg.interrupts import interruptible
 from hdvg.learning import learning
 from hdvg.removing import removing
 from hdvg.trading import trading
@@ -195,7 +193,7 @@ def shard(dataset: Folder) -> None:
     """Write, or complete, the Parquet shards of the kept clips. Example: hdvg shard my-dataset"""
     from pipelines.run import shard as write
 
-    with _interruptible():
+    with interruptible():
         fine = write(dataset, show.console())
     if not fine:
         raise typer.Exit(1)
@@ -320,7 +318,7 @@ def _work(
         new_work=new_work,
         where=Where(runner, address, cpus, gpus),
     )
-    with _interruptible():
+    with interruptible():
         fine = run_task(root, recipe, task, show.console())
     dataset = Dataset.open(root)
     if stage is None:
@@ -349,27 +347,6 @@ def _resolve(target: str, out: Path | None, sets: list[str]) -> tuple[Path, Reci
     return dataset.root, parse_recipe(
         dataset.plan.recipe.model_dump(exclude_none=True), sets, where=f"{target}/dataset.toml"
     )
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as Ctrl-C but with its own exit code."""
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """End cleanly on Ctrl-C (exit 130) and SIGTERM (143): every commit stays."""
-
-    def terminate(*_: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        typer.echo("\nstopped; nothing committed is lost: the same command goes on from here", err=True)
-        raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from hdvg import show
 from hdvg.errors import UsageError
+from hdvg.interrupts import interruptible
 
 if TYPE_CHECKING:
     from hdvg.latents.encode import Report
@@ -63,7 +64,7 @@ def encode(
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
-    with Bars(show.console()) as bars:
+    with interruptible(), Bars(show.console()) as bars:
         report = make(Dataset.open(dataset), found.data, where=found.draw.where, workers=workers, watch=bars)
     if as_json:
         show.print_json(asdict(report))
@@ -119,12 +120,13 @@ def train(
     if workers > 1 or address is not None:
         from pipelines.training import train_on_ray
 
-        end = train_on_ray(task, show.console(), workers=workers, address=address)
+        with interruptible():
+            end = train_on_ray(task, show.console(), workers=workers, address=address)
     else:
         from hdvg.training.stops import Signals
 
         signals = Signals()
-        with runs.begun(task, show.console()) as lines:
+        with interruptible(), runs.begun(task, show.console()) as lines:
             for line in lines:
                 typer.echo(line, err=as_json)
             with signals.caught():

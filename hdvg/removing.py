@@ -12,6 +12,7 @@ import typer
 from hdvg import show
 from hdvg.asking import Folder, Json
 from hdvg.errors import ItemError, UsageError
+from hdvg.interrupts import interruptible
 
 removing = typer.Typer()
 
@@ -56,7 +57,8 @@ def forget(
         raise UsageError(
             "hdvg forget: say what, with --video, --channel, --hash or --list; or --purge what was hidden before"
         )
-    report = take_down(dataset, names, show.console(), purged=purge, dry_run=dry_run)
+    with interruptible():
+        report = take_down(dataset, names, show.console(), purged=purge, dry_run=dry_run)
     if as_json:
         show.print_json(report)
     else:

@@ -10,6 +10,7 @@ import typer
 from hdvg import show
 from hdvg.asking import Folder, Json
 from hdvg.errors import UsageError
+from hdvg.interrupts import interruptible
 
 trading = typer.Typer()
 
@@ -56,14 +57,15 @@ def import_(
     if out is None:
         raise UsageError("say where the dataset is to lie with --out DATASET, or only look with --check")
     rows = []
-    for taken in import_files(
-        out, files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, console=show.console()
-    ):
-        rows.append(taken.plain())
-        if not as_json:
-            row = rows[-1] | {"rejected": ", ".join(f"{count} {why}" for why, count in taken.rejected.items()) or 0}
-            row["file"] += " (imported before)" if row.pop("before") else ""
-            show.print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
+    with interruptible():
+        for taken in import_files(
+            out, files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, console=show.console()
+        ):
+            rows.append(taken.plain())
+            if not as_json:
+                row = rows[-1] | {"rejected": ", ".join(f"{count} {why}" for why, count in taken.rejected.items()) or 0}
+                row["file"] += " (imported before)" if row.pop("before") else ""
+                show.print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
     if as_json:
         return show.print_json({"dataset": str(out), "files": rows})
     if any(row["rejected"] for row in rows):
@@ -96,11 +98,8 @@ def export(
     from hdvg.exporting import export as write
 
     wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite)
-    try:
+    with interruptible():
         said = write(Dataset.open(dataset), wanted, show.console())
-    except KeyboardInterrupt:
-        typer.echo("\nstopped; files that are finished stay: the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
     if as_json:
         return show.print_json(said)
     typer.echo(

@@ -126,9 +126,7 @@ class Spill:
         """The rows that fit the columns' types; those that do not are rejected, found by halving."""
         try:
             schema = TABLES["scenes"]
-            yield pa.table(
-                [pa.array(one, field.type) for one, field in zip(columns, schema, strict=True)], schema=schema
-            )
+            yield pa.table([_array(one, field) for one, field in zip(columns, schema, strict=True)], schema=schema)
         except UNFIT as error:
             half = len(columns[0]) // 2
             if half:
@@ -163,3 +161,10 @@ def uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _array(values: list[Any], field: pa.Field) -> pa.Array:
+    """The values as the field wants them. Raises one of `UNFIT`; Arrow itself would cut 10.5 frames down to 10."""
+    if field.type == pa.int64() and not set(map(type, values)) <= {int, type(None)}:
+        raise TypeError(f"`{field.name}` is no whole number")
+    return pa.array(values, field.type)

@@ -84,11 +84,13 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
     store = Store(task.folder, run=uuid.uuid4().hex)
     with store.lock():
         store.begin()
-        record = feed.record()
-        provenance.write(task.folder, record)
-        carry_codec(task.recipe.data, task.datasets[0][0], store)
-        yield [*record.said(), _size(task, feed), f"run: {task.folder}"]
-        store.end()
+        try:
+            record = feed.record()
+            provenance.write(task.folder, record)
+            carry_codec(task.recipe.data, task.datasets[0][0], store)
+            yield [*record.said(), _size(task, feed), f"run: {task.folder}"]
+        finally:
+            store.end()
 
 
 def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> End:

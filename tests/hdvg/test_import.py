@@ -195,6 +195,14 @@ def test_text_that_utf8_cannot_hold_is_rejected_and_nul_is_text(dataset, tmp_pat
     assert taken.rejected == ({"bad_input": 1} if "ud8" in text else {})
 
 
+def test_cut_in_the_middle_of_a_frame_is_rejected(dataset, tmp_path):
+    path, videos = bundle(tmp_path, count=2)
+    first = next(iter(next(iter(videos.values()))["clip"].values()))
+    first["scene_split"][0]["scene_cut"] = [0, 10.5]
+    path.write_text(json.dumps(videos))
+    assert take(dataset, path, origin="hd-vg").rejected == {"bad_input": 1}
+
+
 def test_batches_of_any_size_give_the_same_rows(dataset, tmp_path, monkeypatch):
     path, videos = bundle(tmp_path, count=9)
     for number, scene in enumerate(s for e in videos.values() for p in e["clip"].values() for s in p["scene_split"]):
