@@ -25,9 +25,10 @@ TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run in one process, for they share what is dear to make; all that start Ray run in the same one."""
+    """A file's tests run in one process, for they share what is dear to make; files that start Ray all in the same one."""
+    with_ray = {item.location[0] for item in items if item.get_closest_marker("ray")}
     for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.location[0]
+        group = "ray" if item.location[0] in with_ray else item.location[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 

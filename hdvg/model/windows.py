@@ -98,6 +98,7 @@ def merge(x_MNC: Tensor, plan: Plan) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must serve a training step too, whoever asks first
 def mask(plan: Plan, device: torch.device) -> Tensor | None:
     """Who may be seen: None (all), or booleans for the windows of one clip, (windows, 1, N or 1, N).
 
@@ -119,6 +120,7 @@ def mask(plan: Plan, device: torch.device) -> Tensor | None:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def rotation(window: Size, head_width: int, heads: int, device: torch.device) -> Tensor:
     """Rotary positions (RoFormer, arXiv:2104.09864, eq. 34) along three axes: complex, (N, C / 2), heads alike.
 
