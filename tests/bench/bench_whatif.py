@@ -31,7 +31,7 @@ from hdvg.settings import Plan, make_plan
 from hdvg.snapshot import COLUMNS, ROW_GROUP, snapshot_name
 from schemas.columns import SQL_TYPES
 from schemas.measures import ALL_MEASURED
-from schemas.parts import PARTS
+from schemas.parts import PARTS, part_schema
 from tests.bench.machine import describe, spread
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +187,7 @@ def _draw_parts(dataset: Dataset, rows: int) -> int:
 
 def _part(stage: str, unit: str) -> str:
     """SQL of one unit's rows at a stage, in the part's columns."""
-    names = PARTS[stage].names
+    names = part_schema(stage, given=False).names
     told = {"sha256": "video_id"} if stage == "download" else {}
     ours = {"video_id", "status", "generation", "attempt"}
     video = ", ".join(name if name in ours else f"{told.get(name, _null(name, stage))} as {name}" for name in names)
