@@ -248,7 +248,7 @@ class SwapCA(nn.Module):
 
     def __init__(self, width: int, *, swap: Swap, number: int, level: int, head_width: int) -> None:
         super().__init__()
-        self.swap, self.level, self.head_width = swap, level, head_width
+        self.swap, self.level, self.head_width = swap, level, swap.head_width or head_width
         first, second = ("space", "time") if swap.query == "space-first" else ("time", "space")
         alternating = swap.query in ("time-first", "space-first")
         self.query = (first, second)[number % 2] if alternating else swap.query

@@ -45,6 +45,7 @@ class Swap(Settings):
         "every frame of one place. The paper's sizes are unknown [ours]",
     )
     window_tokens: int = Field(512, ge=1, description="how large a window `auto` aims at [ours]")
+    head_width: int | None = Field(None, ge=2, multiple_of=2, description="of its heads; none: as the network's [ours]")
     shift: bool = Field(False, description="windows of every second exchange stand half a window further [ours]")
     placement: Literal["block", "layer"] = Field(
         "block", description="an exchange at the end of a U-Net block [paper], or after each of its layers [ours]"
@@ -82,6 +83,9 @@ class ModelConfig(Settings):
                 raise ValueError(
                     f"`widths`: {width} is no multiple of groups={self.groups}, head_width={self.head_width}"
                 )
+        heads = self.swap.head_width if self.swap else None
+        if heads and any(width % heads for width in self.widths):
+            raise ValueError(f"`swap.head_width`: not every width of {self.widths} is a multiple of {heads}")
         if self.swap and not self.temporal:
             raise ValueError("`swap` needs `temporal`: without it there is no second stream to exchange with")
         if self.swap and isinstance(self.swap.windows, tuple) and len(self.swap.windows) != len(self.widths):
@@ -128,7 +132,7 @@ SIZES: dict[str, ModelConfig] = {
         attention=(True, True, False),
         head_width=32,
         text_width=384,
-        swap=Swap(window_tokens=64),
+        swap=Swap(window_tokens=64, head_width=64),
     ),
     "sd21": ModelConfig(),
     "modelscope": ModelConfig(temporal=MODELSCOPE, dropout=0.1),
