@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hdvg.manifest import Manifest
-from hdvg.published import (
+from hdvg.published.figures import (
     FIGURE_WORDS,
     SAMPLE_MEAN_WORDS,
     SAMPLE_MEDIAN_WORDS,

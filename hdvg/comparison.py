@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hdvg.manifest import Manifest
-from hdvg.published_figures import (
+from hdvg.published.figures import (
     DURATION_BINS,
     FIGURE_DURATIONS,
     KEEP_RATES,
