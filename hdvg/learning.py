@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg import show
+from hdvg.catalogue import require
 from hdvg.errors import UsageError
 from hdvg.interrupts import interruptible
 
@@ -38,6 +39,7 @@ Weights = Annotated[
     str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
 ]
 Step = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="by default the newest good one")]
+NEEDS = {name: name for name in ("torch", "diffusers", "safetensors", "tensorboard", "transformers")}
 NAMED = 3
 """Clips named for each reason."""
 
@@ -56,6 +58,7 @@ def encode(
 
     Example: hdvg encode my-dataset --recipe tiny --set data.codec_channels=12
     """
+    require(NEEDS, called="hdvg encode", extra="train")
     from dataclasses import asdict
 
     from hdvg.dataset import Dataset
@@ -109,6 +112,7 @@ def train(
 
     Example: hdvg train my-dataset --recipe tiny --set run.minutes=5 --out my-run
     """
+    require(NEEDS, called="hdvg train", extra="train")
     from hdvg.training import runs
     from pipelines.recipes import find_train_recipe
 
@@ -178,6 +182,7 @@ def sample(
 
     Example: hdvg sample my-run "a boat on a lake" --steps 20 --sampler dpm++ --seed 7
     """
+    require(NEEDS, called="hdvg sample", extra="train")
     from hdvg.sampling import Wish, place_of, sample_trained, sampler_of
     from hdvg.training.trained import open_trained
 
@@ -211,6 +216,7 @@ def export_model(
 
     Example: hdvg export-model my-run --out my-model
     """
+    require(NEEDS, called="hdvg export-model", extra="train")
     from hdvg.training.export import export
     from hdvg.training.trained import open_trained
 

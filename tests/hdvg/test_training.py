@@ -18,6 +18,7 @@ need("torch", "safetensors", "diffusers")
 import torch
 from safetensors.torch import load, save_file
 
+from hdvg.catalogue import require
 from hdvg.errors import DivergedError, UsageError
 from hdvg.model.config import ARMS, arm
 from hdvg.training import checkpoints
@@ -366,3 +367,13 @@ def test_a_loss_far_above_its_lowest_mean_for_long_is_lost_and_noise_is_not():
     assert 100 + LONG < steps.index(True) <= 100 + LONG + 30
     again = Divergence.of(json.loads(json.dumps(replace(gone).told())))
     assert again == gone
+
+
+def test_what_is_not_installed_is_named_with_its_extra() -> None:
+    with pytest.raises(UsageError, match=r"hdvg train needs torch and nothing_such: pip install 'hdvg\[train\]'"):
+        require(
+            {"torch": "torch", "nothing_such": "nothing_such"},
+            called="hdvg train",
+            extra="train",
+            find=lambda name: None,
+        )
