@@ -77,7 +77,11 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
     """
     if task.folder.is_dir() and any(task.folder.iterdir()) and not (task.folder / "run.lock").exists():
         raise UsageError(f"{task.folder} holds other files; name a new folder with --out")
-    for path, _ in task.datasets:
+    first, *others = (path for path, _ in task.datasets)
+    _encoded(first, task.recipe, console)
+    for path in others:
+        with Dataset.open(path).store.aside() as beside:
+            carry_codec(task.recipe.data, first, beside)
         _encoded(path, task.recipe, console)
     feed = opened(task)
     task.folder.mkdir(parents=True, exist_ok=True)

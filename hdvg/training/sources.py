@@ -105,7 +105,8 @@ def agree(members: Sequence[Member]) -> None:
             if ours != theirs:
                 raise UsageError(
                     f"{member.name}: its {what} is {theirs}, that of {first.name} {ours}: datasets are mixed only if one "
-                    "and the same encoders encoded them"
+                    f"and the same encoders encoded them; without {member.name}/latents/patches-*.npz it takes the fitted codec of "
+                    f"{first.name}"
                 )
 
 

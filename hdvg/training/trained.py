@@ -69,8 +69,8 @@ def open_trained(
 
 def carry_codec(encoding: Encoding, dataset: Path, run: Store) -> None:
     """Publish the codec that was fitted on a dataset in a folder of its own, so that this goes on without the dataset."""
-    if encoding.codec == "patches":
-        name = fitted_name(encoding)
+    name = fitted_name(encoding)
+    if encoding.codec == "patches" and (dataset / name).exists():
         run.publish(name, lambda path: path.write_bytes((dataset / name).read_bytes()))
 
 

@@ -30,6 +30,7 @@ from hdvg.cli import app
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
+from hdvg.training import provenance
 from pipelines.run import Task, Where, run
 from tests.videos import draw_scenes
 
@@ -90,6 +91,22 @@ def steps(out: Path) -> list[int]:
 
 def weights(out: Path, step: int) -> dict[str, Any]:
     return load((out / f"checkpoints/{step:08d}.safetensors").read_bytes())
+
+
+def test_datasets_are_mixed_with_the_codec_of_the_first(encoded, finished, tmp_path):
+    """A codec that is fitted on a dataset would be another for each: a later one takes the first one's, before it is encoded."""
+    shutil.copytree(finished, tmp_path / "b")
+    out = tmp_path / "run"
+    said = CliRunner().invoke(app, ["train", f"{encoded}=0.75", f"{tmp_path / 'b'}=0.25", "--out", str(out), *sets()])
+    assert said.exit_code == 0, said.output
+    record = provenance.read(out)
+    assert [(source.weight, len(source.trained) + len(source.held)) for source in record.sources] == [
+        (0.75, 4),
+        (0.25, 4),
+    ]
+    codecs = [path.read_bytes() for root in (encoded, tmp_path / "b", out) for path in root.glob("latents/*.npz")]
+    assert len(codecs) == 3
+    assert len(set(codecs)) == 1
 
 
 def test_it_encodes_first_and_its_counts_are_the_querys(finished, tmp_path):
