@@ -17,10 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
-from hdvg.errors import ItemError
-from hdvg.ids import video_id
 from hdvg.manifest import literal, no_glob, read_parquet
-from hdvg.sources.canonical import canonical
 from hdvg.store import Store
 from hdvg.tombstones import FILES, PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
 from schemas.measures import CAPTION, POOL
@@ -34,7 +31,7 @@ WRITERS = 16
 GROWN = """
 insert into gone
 select 'video', video_id from fetched where sha256 in (select name from gone where kind = 'hash')
-    or uploader_id in (select name from gone where kind = 'channel')
+    or uploader_id in (select name from gone where kind = 'channel') or reason = 'forgotten'
 union select 'hash', sha256 from fetched where sha256 is not null and video_id in (select name from gone where kind = 'video')
 except from gone
 """
@@ -75,7 +72,6 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
                 units[unit].add(name)
         clips = _column(connection, "select distinct clip_id from clips where clip_id is not null")
         telling = {text for row in accepted for text in (row[0], *row[2:]) if text}
-        telling |= _column(connection, _given_ids(dataset.root, set(units)))
         telling |= clips | {name for kind, name in gone if kind != "channel"}
         captions = connection.execute("select count(*) from captions").fetchone()
         return Found(
@@ -179,12 +175,6 @@ def _media_of(
     return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
 
 
-def _given_ids(root: Path, units: set[str]) -> str:
-    """SQL: what published metadata call the scenes of what is lost."""
-    paths = [path for path in root.glob("given/*.parquet") if path.stem.partition("-")[0] in units]
-    return f"select given_id from {_files(paths)} where video_id in (from lost)" if paths else "select null where false"
-
-
 def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[str]) -> int:
     """Rows of part files that go."""
     count = 0
@@ -272,23 +262,10 @@ def _unsaid(table: pa.Table, telling: frozenset[str]) -> pa.Table:
 def _rewrite_rejected(store: Store, path: Path, found: Found) -> None:
     """Take entries of lost videos out of what an import did not take; an empty list stays: it says that the import is whole."""
     table = pq.read_table(path)
-    links = [link and _video_of(link) for link in table["link"].to_pylist()]
-    ids = pa.array(sorted(found.telling), pa.string())
-    gone = pc.or_(
-        pc.is_in(pa.array(links, pa.string()), value_set=pa.array(sorted(found.videos), pa.string())),
-        pc.is_in(table["given_id"], value_set=ids),
-    )
-    kept = _unsaid(table.filter(pc.invert(gone)), found.telling)
+    lost = pa.array(sorted(name for kind, name in found.names if kind == "video"), pa.string())
+    kept = _unsaid(table.filter(pc.invert(pc.is_in(table["video_id"], value_set=lost))), found.telling)
     if not kept.equals(table):
         store.rewrite_table(str(path.relative_to(store.root)), kept)
-
-
-def _video_of(link: str) -> str | None:
-    """The video that a link leads to, if it is one."""
-    try:
-        return video_id(canonical(link, base=None))
-    except ItemError:
-        return None
 
 
 def _rewrite_list(store: Store, path: Path, videos: frozenset[str]) -> None:

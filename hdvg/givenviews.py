@@ -9,7 +9,7 @@ from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
 from schemas.columns import SQL_TYPES
 from schemas.given import GIVEN
 
-PLACES = ("parent_start_ms", "parent_end_ms", "start_frame", "end_frame", "start_ms", "end_ms")
+PLACES = ("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame", "start_ms", "end_ms")
 """Columns of a scene that say where it lies."""
 
 SCENE = ("origin", "given_id", "caption", *PLACES)
@@ -26,17 +26,17 @@ def has_given(root: Path) -> bool:
     return (root / "given").is_dir()
 
 
-def given_sql(plan: Plan, *, split: str, read: str | None, union: bool) -> dict[str, str]:
+def given_sql(plan: Plan, *, split: str, read: str | None, union: bool, living: str) -> dict[str, str]:
     """The parts of schemas/manifest.sql that tell of given scenes.
 
     `split` is the literal of the split's parts; `read` is SQL for what is read of `given/`, None if there are no files;
-    `union`: parts with and without the columns of given scenes lie side by side.
+    `union`: parts with and without the columns of given scenes lie side by side; `living`: SQL that leaves out what is forgotten.
     """
     nulls = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in (*GIVEN_SPAN, *GIVEN_VIDEO))
     empty = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in GIVEN)
-    rows = f"select *, {nulls} from read_parquet({split}, hive_partitioning = false)"
+    rows = f"select *, {nulls} from read_parquet({split}, hive_partitioning = false) {living}"
     if union:
-        rows = f"select * from read_parquet({split}, hive_partitioning = false, union_by_name = true)\n"
+        rows = f"select * from read_parquet({split}, hive_partitioning = false, union_by_name = true) {living}\n"
         rows += f"union all by name select {nulls} where false"
     return {
         "split_rows": rows,
@@ -44,7 +44,7 @@ def given_sql(plan: Plan, *, split: str, read: str | None, union: bool) -> dict[
         if union
         else "s.status",
         "given_join": " left join given_videos g using (video_id)" if union else "",
-        "given": f"select * from {read}" if read else f"select {empty} where false",
+        "given": f"select * from {read} {living}" if read else f"select {empty} where false",
         "given_videos": f"select {_videos(plan.recipe.split.given, read)}",
         "given_failures": FAILURES if union else "",
         "given_columns": ", ".join(f"c.{field.name}" for field in GIVEN_SPAN),
@@ -56,5 +56,6 @@ def _videos(mode: str, read: str | None) -> str:
     if read is None or mode == "ignore":
         return "null::varchar as video_id, null::varchar as given_digest, null::struct(given_id varchar)[] as given where false"
     row = "{" + ", ".join(f"'{name}': {name}" for name in SCENE) + "}"
-    scenes = f"select video_id, list({row} order by origin, file, place) as given from given group by video_id"
+    order = ", ".join(("origin", "file", "place", *SCENE))
+    scenes = f"select video_id, list({row} order by {order}) as given from given group by video_id"
     return f"video_id, md5('{mode} ' || given::varchar) as given_digest, given\nfrom ({scenes})"

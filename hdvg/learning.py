@@ -125,7 +125,7 @@ def train(
         from pipelines.training import train_on_ray
 
         with interruptible():
-            end = train_on_ray(task, show.console(), workers=workers, address=address)
+            end = train_on_ray(task, show.console(), workers=workers, address=address, quiet=as_json)
     else:
         from hdvg.training.stops import Signals
 

@@ -54,6 +54,7 @@ def views_sql(
         return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
 
     forgotten = bool(tombstone_files(root))
+    living = "anti join forgotten using (video_id) " if forgotten else ""
     held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
     names = [literal(no_glob(str(path))) for path in held] if unit else [literal(f"{prefix}given/*.parquet")]
     read = f"read_parquet([{', '.join(names)}], hive_partitioning = false)" if held else None
@@ -69,11 +70,11 @@ def views_sql(
         else f"read_parquet({literal(f'{prefix}rejected/*.parquet')}, hive_partitioning = false)",
         unit_filter=_unit_filter(unit),
         forgotten=_forgotten_view(prefix, unit, files("download")) if forgotten else "",
-        living="anti join forgotten using (video_id) " if forgotten else "",
+        living=living,
         shard=literal(f"{prefix}parts/shard/*.parquet"),
         **{stage: files(stage) for stage in ("download", POOL, "cut")},
         **caption_sql(plan, files),
-        **given_sql(plan, split=files("split"), read=read, union=has_given(root)),
+        **given_sql(plan, split=files("split"), read=read, union=has_given(root), living=living),
         caption_wanted=caption_wanted(plan, only=stage),
         **_keyframe_sql(plan, files, only=stage),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),

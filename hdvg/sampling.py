@@ -97,7 +97,9 @@ class Maker:
 
 def sampler_of(process: Process) -> Sampler:
     """The plain one for a process."""
-    return "euler" if process.predicts == "flow" else "ddim"
+    if process.predicts == "flow":
+        return "euler"
+    return "dpm++" if process.predicts == "eps" and process.schedule == "cosine" else "ddim"
 
 
 def sample(

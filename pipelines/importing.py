@@ -36,15 +36,19 @@ def import_files(
     published = find_set(origin)
     if problem := folder_problem(root):
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
+    for path in files:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; name the metadata as {origin} publishes them")
     there = (root / "dataset.toml").exists()
-    if there and (recipe or sets):
-        raise UsageError(
-            f"{root} has its settings: leave --recipe and --set away, and give others to `hdvg run {root} --set …`"
-        )
-    if there:
+    wanted = recipe_for(origin, recipe or published.recipe, sets) if recipe or sets or not there else None
+    if wanted is None or there:
         plan = Dataset.open(root).plan
+        if wanted is not None and wanted != plan.recipe:
+            raise UsageError(
+                f"{root} has other settings: leave --recipe and --set away, and give others to `hdvg run {root} --set …`"
+            )
     else:
-        plan = make_plan(recipe_for(origin, recipe or published.recipe, sets))
+        plan = make_plan(wanted)
         root.mkdir(parents=True, exist_ok=True)
     dataset = Dataset(root.resolve(), plan, Store(root.resolve(), run=new_run()))
     with writing(dataset.store):
@@ -53,6 +57,7 @@ def import_files(
             with shown(path, console) as say:
                 taken = take(dataset, path, origin=origin, limit=limit, say=say)
             yield taken
+        dataset.write_views()
 
 
 def check_files(

@@ -41,14 +41,14 @@ class TrainingError(HdvgError):
         self.exit_code = exit_code
 
 
-def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: str | None) -> End:
+def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: str | None, quiet: bool = False) -> End:
     """Train in so many processes on the cluster at the address, or on this machine; all see the same folders.
 
     Each has a GPU if the cluster has one for each. Ctrl-C and SIGTERM end it with a checkpoint. Raises HdvgError.
     """
     with runs.begun(task, console) as lines:
         for line in lines:
-            typer.echo(line)
+            typer.echo(line, err=quiet)
         asked = task.folder / STOP
         asked.unlink(missing_ok=True)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where(address, None, None))
@@ -97,17 +97,18 @@ def _watched(task: runs.Task, console: Console, workers: int) -> End:
 def _follow(task: runs.Task, console: Console, signals: Signals, done: threading.Event) -> None:
     """Show new lines of the log until the run is over."""
     view = View(console, task.recipe.run)
-    shown = max((line["step"] for line in journal.read(task.folder)), default=-1)
+    shown = len(list(journal.read(task.folder)))
     try:
         over = False
         while not over:
             over = done.wait(LOOK_S)
             if signals.code is not None and not (task.folder / STOP).exists():
                 (task.folder / STOP).write_text(str(signals.code), encoding="utf-8")
-            for line in journal.read(task.folder):
-                if line["step"] > shown:
-                    view.show(line["step"], {name: value for name, value in line.items() if name != "step"})
-                    shown = line["step"]
+            lines = list(journal.read(task.folder))
+            for line in lines[min(shown, len(lines)) :]:  # a resumed run drops lines of steps that it does again
+                values = {name: value for name, value in line.items() if name != "step"}
+                view.show(line["step"], values, aloud="validation" in line)
+            shown = len(lines)
     finally:
         view.close()
 

@@ -87,13 +87,18 @@ class Work:
                 raise ResourceError(f"{short}; free some, then run again") from error
             if len(items) > 1 and (not isinstance(error, ItemError) or error.reason in GUILTY_ALONE):
                 return [row for item in items for row in self.guarded_batch(do, [item])]
-            rows = [failed_row(item, error) for item in items]
+            rows = [self._failed(item, error) for item in items]
         seconds = (time.monotonic() - start) / len(items)
         for row in rows:
             row |= {name: None for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
             row.setdefault("status", "ok")
             row.setdefault("seconds", seconds)
         return rows
+
+    def _failed(self, item: Row, error: Exception) -> Row:
+        """A failed split stands for the scenes that were given: with others the video is split again."""
+        told = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
+        return failed_row(item, error) | told
 
     def _check(self, rows: list[Row], items: list[Row]) -> None:
         """Raise unless the rows can be stored, and are of these items and of all of them: children are not trusted."""

@@ -6,7 +6,7 @@ select * from read_parquet(${inputs}, hive_partitioning = false) ${living}${unit
 
 -- Entries of published metadata that were not taken (`hdvg import`), and why.
 create or replace view rejected as
-select * from ${rejected};
+select * from ${rejected} ${living};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as

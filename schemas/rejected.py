@@ -10,6 +10,7 @@ REJECTED = table(
         column("at", INT, "where its entry begins: the byte, from 0, of a JSON object; else the line or row, from 1"),
         column("given_id", STR, "what the entry calls itself, as far as that can be read"),
         column("link", STR, "the link of its video, as far as that can be read"),
+        column("video_id", STR, "the video, if its link is one"),
         column("reason", STR, "`bad_input`, or `duplicate`: its id stands before"),
         column("detail", STR, "the reason in words"),
     ]

@@ -70,7 +70,10 @@ class Job:
         where = self.wanted.where
         example = "one condition over the columns of a clip, such as 'duration_s > 3'"
         try:
-            if where is not None and len(duckdb.extract_statements(f"select 1 where (\n{where}\n)")) != 1:
+            whole = where is None or len(duckdb.extract_statements(f"select 1 where {where}")) == 1  # not `a) or (b`
+            if not whole or (
+                where is not None and len(duckdb.extract_statements(f"select 1 where (\n{where}\n)")) != 1
+            ):
                 raise UsageError(f"--where {where}: {example}")
             yield
         except duckdb.Error as error:

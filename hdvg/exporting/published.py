@@ -43,7 +43,7 @@ from videos
 
 _LINKED = """
 create temp table linked as
-select clip_id, video_id, {given_id} as given_id, {origin} as origin, caption from dataset semi join chosen using (clip_id)
+select clip_id, video_id, {given_id} as given_id, {origin} as origin, caption, fps from dataset semi join chosen using (clip_id)
 """
 
 _OWN = f"""
@@ -58,12 +58,13 @@ where clip_id in (select clip_id from linked anti join given_rows g using (video
 
 _GIVEN = """
 create temp view scenes_given as
-select false as own, g.file, g.place, g.place as turn, g.video_id, g.given_id as name, g.parent,
-    coalesce(g.parent_start_ms, g.start_ms) as parent_start_ms, coalesce(g.parent_end_ms, g.end_ms) as parent_end_ms, g.fps,
+from (select false as own, g.file, g.place, g.place as turn, g.video_id, g.given_id as name, g.parent,
+    coalesce(g.parent_start_ms, g.start_ms) as parent_start_ms, coalesce(g.parent_end_ms, g.end_ms) as parent_end_ms, {fps} as fps,
     coalesce(g.start_frame, 0) as start_frame, coalesce(g.end_frame, -1) as end_frame, {caption} as caption,
     case when g.origin = 'hd-vg' then g.extra end as extra
-from given_rows g {joined}
+from given_rows g {joined}) where parent_start_ms is not null and fps is not null
 """
+"""What this layout can say: it counts frames in a parent that has its place in the video."""
 
 
 class Scene(NamedTuple):
@@ -101,7 +102,9 @@ class HdVg:
         (told,) = rows("select count(*) as n, bit_xor(hash(s)) as x, sum(hash(s)::hugeint)::varchar as t from scenes s")
         if not told["n"]:
             raise UsageError(
-                f"{self._job.dataset.root}: no scene to export; `hdvg import` brings published metadata in"
+                f"{self._job.dataset.root}: no scene to export"
+                + (f": --where {self._job.wanted.where} holds for none" if self._job.wanted.where else "")
+                + "; `hdvg import` brings published metadata in"
             )
         self._job.count(scenes=told["n"], videos=one("select count(*) from ranked"))
         starts = range(0, one("select count(*) from ranked"), VIDEOS)
@@ -145,11 +148,10 @@ class HdVg:
         with job.condition():
             found = job.manifest.one(f"select count(*) from given_rows {where}")
         wanted = f"semi join links using (video_id) {where}"
-        job.manifest.connection.execute(_GIVEN.format(caption="g.caption", joined=wanted))
+        job.manifest.connection.execute(_GIVEN.format(caption="g.caption", fps="g.fps", joined=wanted))
         clips = job.manifest.one("select count(*) from scenes_given")
-        left = (
-            [{"reason": "its video is not in the dataset (any more)", "clips": found - clips}] if found > clips else []
-        )
+        why = "its video is not in the dataset (any more), or its set tells no frame rate or no place of its parent"
+        left = [{"reason": why, "clips": found - clips}] if found > clips else []
         job.count(clips=clips, of="imported scenes", kept=found, left_out=left)
 
     def _chosen(self) -> None:
@@ -166,7 +168,7 @@ class HdVg:
             "join (select distinct on (video_id, given_id, origin) * from linked) l on g.video_id = l.video_id "
             "and g.given_id = l.given_id and g.origin = coalesce(l.origin, g.origin)"
         )
-        execute(_GIVEN.format(caption="coalesce(g.caption, l.caption)", joined=joined))
+        execute(_GIVEN.format(caption="coalesce(g.caption, l.caption)", fps="coalesce(g.fps, l.fps)", joined=joined))
         execute(_OWN)
 
     def _write(self, start: int, path: Path) -> None:

@@ -84,16 +84,17 @@ def _refuse_foreign(out: Path, *, dataset: str, form: str) -> None:
         return
     if not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a new or empty folder")
-    strangers = sorted({path.name for path in out.iterdir()} - _PASSING)
-    if not strangers:
+    held = {path.name for path in out.iterdir()}
+    strangers = sorted(held - _PASSING)
+    if not held or (not strangers and "run.lock" in held):
         return
     if MARK not in strangers:
-        listed = ", ".join(strangers[:3])
+        listed = ", ".join(strangers[:3] or sorted(held))
         raise UsageError(f"--out {out} holds other files ({listed}), no export; name a new or empty folder")
     mark = _mark(out)
     if (mark.get("dataset"), mark.get("format")) != (dataset, form):
-        held = f"{mark.get('dataset')} as {mark.get('format')}"
-        raise UsageError(f"--out {out} holds an export of {held}, not of {dataset} as {form}; name another folder")
+        other = f"{mark.get('dataset')} as {mark.get('format')}"
+        raise UsageError(f"--out {out} holds an export of {other}, not of {dataset} as {form}; name another folder")
 
 
 def _mark(root: Path) -> dict[str, Any]:

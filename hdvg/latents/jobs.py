@@ -120,8 +120,8 @@ class Worker:
 
     def _encode(self, frames: Frames, clip_id: str) -> Halves:
         """(windows, T, H, W, 3) -> float16 (windows, T, h, w, C), or 2C."""
-        flat = self._codec.encode(frames.reshape(-1, *frames.shape[2:]), seed=clip_id)
-        return flat.reshape(*frames.shape[:2], *flat.shape[1:]).astype(np.float16)
+        coded = [self._codec.encode(window, seed=f"{clip_id} {number}") for number, window in enumerate(frames)]
+        return np.stack(coded).astype(np.float16)
 
     def _texts(self, job: TextJob) -> Done:
         store, key = self._dataset.store, self._keys.states

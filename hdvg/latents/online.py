@@ -91,7 +91,7 @@ class Online:
             where = self._dataset.plan.recipe, Path(scratch)
             frames = decode(one, video, bucket, starts_s=[begin], fps=self._encoding.fps, where=where)
         with self._lock:
-            np.copyto(out, self._codec.encode(frames[0], seed=one.clip_id).astype(np.float16))
+            np.copyto(out, self._codec.encode(frames[0], seed=f"{one.clip_id} {window}").astype(np.float16))
 
     def read_text(self, row: int, out: Halves) -> None:
         """Encode a text into `out`, float16 (L, X); row -1 is the empty text."""

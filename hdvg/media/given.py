@@ -79,6 +79,8 @@ class _Finder:
             frames = self._of_times(scene["start_ms"], scene["end_ms"])
         elif scene["start_frame"] is None or scene["end_frame"] is None:
             raise ItemError("bad_span", "neither frames nor times")
+        elif scene["parent"] is not None and scene["parent_start_ms"] is None:
+            raise ItemError("bad_span", "its set does not say where in the video its parent clip lies")
         elif scene["parent_start_ms"] is None:
             frames = self._counted(range(len(self._times.shown)), scene["start_frame"], scene["end_frame"])
         else:

@@ -150,6 +150,11 @@ def scheduler(process: Process, sampler: Sampler) -> Any:
         raise UsageError(f"sampler `{sampler}` cannot run predicts = '{process.predicts}'; it takes dpm++ or " + (
             "euler" if flow else "ddim"
         ))  # fmt: skip
+    if sampler == "ddim" and process.predicts == "eps" and process.schedule == "cosine":
+        raise UsageError(
+            "sampler `ddim` cannot run predicts = 'eps' on the cosine schedule: at its last time next to nothing of the latents is "
+            "left, and an error of the noise becomes 30 thousand times itself; it takes dpm++"
+        )
     if sampler == "euler":
         return library.FlowMatchEulerDiscreteScheduler(num_train_timesteps=process.steps)
     common = {

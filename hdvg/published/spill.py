@@ -29,7 +29,7 @@ TABLES = {
     "rejected": REJECTED,
 }
 """`links` has a row for each entry that something was taken of."""
-PLACE, NAME, AT = 1, 2, -1
+VIDEO, PLACE, NAME, AT = 0, 1, 2, -1
 """Columns of `scenes`."""
 WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=[\w-]{11}", re.ASCII)
 """Links that are canonical as they stand; looking at each part of them takes longer than reading their scenes."""
@@ -88,7 +88,7 @@ class Spill:
         if found is None or Bad in map(type, entry.scenes):
             numbered = list(enumerate(entry.scenes, start=first))
             kept = [one for one in numbered if found and type(one[1]) is not Bad]
-            self._refuse(entry, [one for one in numbered if not found or type(one[1]) is Bad], why)
+            self._refuse(entry, [one for one in numbered if not found or type(one[1]) is Bad], why, found)
             good, places = [scene for _, scene in kept], [place for place, _ in kept]
         if found and good:
             self._places += places
@@ -99,16 +99,19 @@ class Spill:
             self._flush()
         return bool(good)
 
-    def _refuse(self, entry: Entry, numbered: Iterable[tuple[int, Scene | Bad]], why: str) -> None:
+    def _refuse(
+        self, entry: Entry, numbered: Iterable[tuple[int, Scene | Bad]], why: str, found: tuple[str, str] | None
+    ) -> None:
         for place, scene in numbered:
             name, own = (scene.name, scene.why) if isinstance(scene, Bad) else (scene[0], "")
-            self._reject(place, entry.at, name, own or why, link=entry.link)
+            told = {"link": _clean(entry.link), "video_id": found[1] if found else None}
+            self._reject(place, entry.at, name, own or why, told)
 
-    def _reject(self, place: int, at: int, name: object, why: str, *, link: object = None) -> None:
+    def _reject(self, place: int, at: int, name: object, why: str, told: dict[str, str | None]) -> None:
         self.reasons["bad_input"] += 1
         self.first_bad = self.first_bad or f"at {at}: {why}"
-        row = {"place": place, "at": at, "given_id": _clean(name), "link": _clean(link), "reason": "bad_input"}
-        self._rows["rejected"].append(self._of_file | row | {"detail": _clean(why)})
+        row = {"place": place, "at": at, "given_id": _clean(name), "reason": "bad_input", "detail": _clean(why)}
+        self._rows["rejected"].append(self._of_file | row | told)
 
     def _flush(self) -> None:
         scenes = list(map(list, zip(*self._rows["scenes"], strict=True))) or [[] for _ in SCENE]
@@ -134,7 +137,7 @@ class Spill:
                 yield from self._tables([column[half:] for column in columns])
             else:
                 row = [column[0] for column in columns]
-                self._reject(row[PLACE], row[AT], row[NAME], said(error))
+                self._reject(row[PLACE], row[AT], row[NAME], said(error), {"video_id": row[VIDEO]})
 
 
 def _resolve(link: str) -> tuple[str, str]:
@@ -165,6 +168,8 @@ def uncollected() -> Iterator[None]:
 
 def _array(values: list[Any], field: pa.Field) -> pa.Array:
     """The values as the field wants them. Raises one of `UNFIT`; Arrow itself would cut 10.5 frames down to 10."""
+    if field.name == "given_id" and not (set(map(type, values)) <= {str} and all(values)):
+        raise TypeError("it has no id that is text")
     if field.type == pa.int64() and not set(map(type, values)) <= {int, type(None)}:
         raise TypeError(f"`{field.name}` is no whole number")
     return pa.array(values, field.type)

@@ -99,13 +99,14 @@ def take(
         spilt = spill(folder, path, origin=origin, limit=limit, say=say)
         _connect(connection, dataset, spilt, folder)
         taking = _Taking(dataset, connection, name, {"origin": origin, "file": path.name})
-        forgotten = taking.leave_out_forgotten()
+        gone = taking.leave_out_forgotten()
         part, new_videos = taking.videos()
         rejected, known = taking.publish_given()
         taking.publish_inputs(part)
         table = pa.concat_tables([pq.read_table(spilt.paths["rejected"], schema=REJECTED), rejected]).sort_by("place")
+        table = table.filter(pc.invert(pc.is_in(table["video_id"], value_set=pa.array(gone, pa.string()))))
         dataset.store.publish_table(f"rejected/{name}.parquet", table)
-    return _counts(dataset, name, Taken(path.name, new_videos=new_videos, known=known, forgotten=forgotten))
+    return _counts(dataset, name, Taken(path.name, new_videos=new_videos, known=known, forgotten=len(gone)))
 
 
 def _connect(connection: duckdb.DuckDBPyConnection, dataset: Dataset, spilt: Spill, folder: Path) -> None:
@@ -126,17 +127,18 @@ class _Taking:
         self.name = name
         self.of_file = of_file
 
-    def leave_out_forgotten(self) -> int:
-        """Take videos with a tombstone out of the view `links`, which all others follow; returns how many."""
+    def leave_out_forgotten(self) -> list[str]:
+        """Take videos with a tombstone out of the view `links`, which all scenes follow; returns which."""
         tombstones = Tombstones.of(self.dataset.root)
         if not tombstones.salts:
-            return 0
-        held = _lists(self._table("select distinct video_id from links"), "video_id")[0]
+            return []
+        sql = "select video_id from links union select video_id from rejected where video_id is not null order by all"
+        held = _lists(self._table(sql), "video_id")[0]
         gone = [name for name in held if tombstones.hold("video", name)]
         self.connection.register("forgotten", pa.table({"video_id": pa.array(gone, pa.string())}))
         self.connection.execute("create table living as select * from links anti join forgotten using (video_id)")
         self.connection.execute("create or replace view links as from living")
-        return len(gone)
+        return gone
 
     def videos(self) -> tuple[pa.Table, int]:
         """The rows of the input part, and how many videos are new. Makes the table `units`: of each video, its unit."""
@@ -243,7 +245,7 @@ class _Taking:
 
     def _refused(self, table: pa.Table, row: int, why: str) -> dict[str, Any]:
         told: dict[str, Any]
-        (told,) = table.select(["place", "at", "given_id"]).slice(row, 1).to_pylist()
+        (told,) = table.select(["place", "at", "given_id", "video_id"]).slice(row, 1).to_pylist()
         return self.of_file | told | {"reason": "duplicate", "detail": why}
 
     def _table(self, sql: str) -> pa.Table:

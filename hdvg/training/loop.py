@@ -186,6 +186,7 @@ class Loop:
             "samples": [0, self.stepper.done * self.recipe.run.batch],
             "data": self.data,
             "recipe": self.recipe.model_dump(mode="json"),
+            "validated": self._validated,
             "spent_s": self._minutes() * 60,
             "loss": self._divergence.told(),
             "since_log": list(self._losses),
@@ -204,5 +205,5 @@ class Loop:
             self._spent_s = float(saved.told["spent_s"])
             self._divergence = Divergence.of(saved.told["loss"])
             self._losses = [float(loss) for loss in saved.told["since_log"]]
-            self._saved = step
+            self._saved, self._validated = step, int(saved.told["validated"])
         self.shows.begin(step)

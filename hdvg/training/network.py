@@ -28,6 +28,8 @@ def configured(network: Network, *, channels: int, text_width: int) -> ModelConf
 
     Raises UsageError if that is no network.
     """
+    if told := {"channels", "text_width"} & network.change.keys():
+        raise UsageError(f"network.change.{min(told)}: it is the encoders' to say; change section `data`")
     size = SIZES[network.size].model_copy(update={"channels": channels, "text_width": text_width})
     try:
         return ModelConfig.model_validate(_over(arm(size, network.arm).model_dump(), network.change))

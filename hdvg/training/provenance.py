@@ -119,19 +119,20 @@ class Answer:
 
 
 def write(run: Path, record: Record) -> None:
-    """Publish the record in a run's folder. Raises UsageError if another one is there."""
-    if (run / "data.json").exists():
+    """Publish the record in a run's folder. Raises UsageError if another one is there of which a step was committed."""
+    begun = any((run / "checkpoints").glob("*.json"))
+    if begun:
         changes = difference(read(run), record)
         if changes:
             raise UsageError(f"{run} is a run of other settings or clips: {'; '.join(changes)}; take another folder")
     run.mkdir(parents=True, exist_ok=True)
     with Store(run).aside() as store:
         store.replace("train.toml", tomli_w.dumps(record.recipe.model_dump(mode="json", exclude_none=True)))
-        if (run / "data.json").exists():
+        if begun:
             return
         sources = []
         for number, one in enumerate(record.sources):
-            store.remove(f"clips-{number}.parquet")  # of a start that was cut off
+            store.remove(f"clips-{number}.parquet")  # of a start that came to nothing
             store.publish_table(f"clips-{number}.parquet", pa.table({"clip_id": pa.array(one.trained, pa.string())}))
             told = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
             trained = {"trained": len(one.trained), "trained_digest": digest(one.trained)}

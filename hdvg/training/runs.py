@@ -54,10 +54,10 @@ def mixed(words: list[str]) -> tuple[tuple[Path, float], ...]:
     for word in words:
         path, equals, weight = word.rpartition("=")
         if not equals or Path(word).exists():
-            found.append((Path(word), 1.0))
+            found.append((Path(word).resolve(), 1.0))
             continue
         try:
-            found.append((Path(path), float(weight)))
+            found.append((Path(path).resolve(), float(weight)))
         except ValueError as error:
             raise UsageError(f"{word}: the weight is a number: {path}=0.5") from error
     return tuple(found)
@@ -75,8 +75,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
 
     Raises UsageError if a run of other settings or clips lies there, or another hdvg works on it.
     """
-    if task.folder.is_dir() and any(task.folder.iterdir()) and not (task.folder / "run.lock").exists():
-        raise UsageError(f"{task.folder} holds other files; name a new folder with --out")
+    _refuse_foreign(task.folder)
     first, *others = (path for path, _ in task.datasets)
     _encoded(first, task.recipe, console)
     for path in others:
@@ -97,9 +96,19 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             store.end()
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Raise UsageError unless a run lies or can lie there."""
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.is_file() or "dataset.toml" in held or (held and "run.lock" not in held):
+        what = "is a file" if folder.is_file() else "is a dataset" if "dataset.toml" in held else "holds other files"
+        raise UsageError(f"{folder} {what}; name a new folder with --out")
+
+
 def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> End:
     """Train in this process, alone or as one of those of torch.distributed, after `begun`."""
     feed, team = opened(task), Team()
+    if changes := provenance.difference(provenance.read(task.folder), feed.record()):
+        raise UsageError(f"{task.folder}: the clips changed since the run began: {'; '.join(changes)}; begin again")
     store = Store(task.folder, run=uuid.uuid4().hex)
     if team.seat.rank == 0:
         store.begin()

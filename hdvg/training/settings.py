@@ -11,6 +11,7 @@ from hdvg.model.config import Process
 from hdvg.sections import Settings, Share
 
 Positive = Annotated[float, Field(gt=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Draw(Settings):
@@ -41,11 +42,12 @@ class Optimizer(Settings):
     lr: Positive = Field(1e-3, description="learning rate after the warm-up; it stays")
     lr_swap: Positive | None = Field(None, description="that of Swap-CA's own weights; by default the same")
     warmup_steps: int = Field(20, ge=0, description="steps in which the rate grows from 0")
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: Positive | None = Field(1.0, description="largest norm of the gradient")
     ema_half_lives: tuple[Positive, ...] = Field(
         (20.0, 200.0),
+        min_length=1,
         description="steps after which a weight counts half in each running mean; the first is sampled from",
     )
 

@@ -125,6 +125,9 @@ def test_commands_import_check_and_show_what_was_rejected(server, tmp_path):
     assert f"next: hdvg run {out}" in shown
     rows = json.loads(hdvg("query", out, "select place, reason, link, file from rejected order by place", "--json"))
     assert rows == [{"place": n, "reason": "bad_input", "link": "ftp://x/y", "file": "m.jsonl"} for n in (5, 6)]
-    assert "leave --recipe and --set away" in hdvg("import", "hd-vila", path, "--out", out, *allow, code=2)
+    other = ("--set", "split.detector=content")
+    assert "leave --recipe and --set away" in hdvg("import", "hd-vila", path, "--out", out, *allow, *other, code=2)
+    assert "imported before" in hdvg("import", "hd-vila", path, "--out", out, *allow)
+    assert "no such file" in hdvg("import", "hd-vila", path.with_name("nope.jsonl"), "--out", out, code=2)
     (again,) = json.loads(hdvg("import", "hd-vila", path, "--out", out, "--json"))["files"]
     assert (again["before"], again["scenes"], again["rejected"]) == (True, 4, {"bad_input": 2})

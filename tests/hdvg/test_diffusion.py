@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hdvg.errors import UsageError
 from hdvg.model.config import Process
-from hdvg.model.diffusion import BETA_FIRST, BETA_LAST, SCHEDULE, Diffusion, kept, sample
+from hdvg.model.diffusion import BETA_FIRST, BETA_LAST, SCHEDULE, Diffusion, kept, sample, scheduler
 
 PREDICTIONS = ("eps", "v", "x0", "flow")
 MEAN, SPREAD = 1.5, 0.4  # of the Gaussian data
@@ -197,3 +197,8 @@ def test_sampling_that_cannot_be_done_is_refused(asked: dict[str, Any], said: st
     process = Process()
     with pytest.raises(UsageError, match=said):
         sample(knowing(process), torch.randn(2, 1), process=process, text=SILENT, **asked)
+
+
+def test_ddim_is_refused_where_it_begins_with_nothing_of_the_latents() -> None:
+    with pytest.raises(UsageError, match=r"cosine.*dpm\+\+"):
+        scheduler(Process(predicts="eps", schedule="cosine"), "ddim")

@@ -440,7 +440,10 @@ def test_difference_names_clips_and_settings():
 
 def test_run_folder_of_another_run_or_with_mixed_up_files_is_refused(tmp_path):
     record = mixed().record()
+    provenance.write(tmp_path / "run", mixed("run.seed=9").record())  # it came to nothing: no step was committed
     provenance.write(tmp_path / "run", record)
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/00000001.json").write_text("{}")
     provenance.write(tmp_path / "run", replace(record, recipe=mixed("run.steps=7").recipe))
     assert provenance.read(tmp_path / "run").recipe.run.steps == 7
     with pytest.raises(UsageError, match=r"run\.seed.*another folder"):

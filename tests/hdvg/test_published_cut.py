@@ -124,7 +124,7 @@ def test_sound_and_hidden_first_frames_change_no_parent(tmp_path):
 
 def frames_scene(start: int, end: int, parent: tuple[int, int] = (1900, 4000)) -> dict[str, Any]:
     return {
-        "parent_start_ms": parent[0], "parent_end_ms": parent[1], "start_frame": start, "end_frame": end,
+        "parent": "p", "parent_start_ms": parent[0], "parent_end_ms": parent[1], "start_frame": start, "end_frame": end,
         "start_ms": None, "end_ms": None,
     }  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_times_are_from_the_first_frame_at_or_after_the_start_to_before_the_end(
         path, scene_frames=(60,), times=[tick + 500 for tick in range(0, 2400, 40)], time_base=Fraction(1, 1000)
     )
     times = [(0, 400), (41, 80), (80, 121), (2360, 9000), (2361, 9000), (500, 400)]
-    nothing = dict.fromkeys(("parent_start_ms", "parent_end_ms", "start_frame", "end_frame"))
+    nothing = dict.fromkeys(("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame"))
     scenes = [nothing | {"start_ms": start, "end_ms": end} for start, end in times]
     placed = place_scenes(str(path), scenes, mode="published", max_pixels=PIXELS)
     with open_video(str(path), max_pixels=PIXELS) as (container, stream):

@@ -73,6 +73,9 @@ def finished(site: tuple[HostileServer, dict[str, Any]], tmp_path_factory: pytes
     told["zebrazebra1"]["clip"]["zebrazebra1.2.mp4"] = {"span": ["00:00:05.000", "00:00:01.000"], "fps": 25.0} | {
         "scene_split": [{"scene_cut": [0, -1], "clip_id": "zebrazebra1.2_0", "caption": "backwards"}]
     }
+    told["zebrazebra1"]["clip"]["zebrazebra1.3.mp4"] = {"span": ["00:00:01.000", "00:00:02.000"], "fps": 25.0} | {
+        "scene_split": [{"scene_cut": [0, -1], "clip_id": "zebrazebra1.3_0", "caption": 7}]
+    }
     (folder / "hdvg_0.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     call("import", "hd-vg", folder / "hdvg_0.json", "--out", folder / "d", *settings)
@@ -97,7 +100,8 @@ def test_scenes_are_the_clips_with_their_captions_and_the_bad_entry_is_named(fin
             (f"{name}.1_0", *whole(finished, f"{name}.1_0"), f"{name} whole", "given"),
         ]
     ]
-    assert ask(finished, "select given_id, reason from rejected") == [("zebrazebra1.2_0", "bad_input")]
+    rejected = ask(finished, "select given_id, reason from rejected order by place")
+    assert rejected == [("zebrazebra1.2_0", "bad_input"), ("zebrazebra1.3_0", "bad_input")]
     call("verify", finished)
 
 
@@ -121,7 +125,9 @@ def test_forgotten_video_is_in_no_file_and_no_later_import_brings_it_back(datase
     assert ask(dataset, "select count(*) from dataset where keep") == [(3,)]
 
     server.hits.clear()
-    (tmp_path / "hdvg_1.json").write_text(json.dumps(told), encoding="utf-8")
+    again = copy.deepcopy(told)
+    again["zebrazebra1"]["clip"]["zebrazebra1.1.mp4"]["fps"] = 0
+    (tmp_path / "hdvg_1.json").write_text(json.dumps(again), encoding="utf-8")
     said = json.loads(call("import", "hd-vg", tmp_path / "hdvg_1.json", "--out", dataset, "--json"))["files"]
     assert [(file["forgotten"], file["new_videos"], file["known"]) for file in said] == [(1, 0, 3)]
     call("run", dataset, "--runner", "serial")

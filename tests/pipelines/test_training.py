@@ -221,3 +221,11 @@ def workers(driver: int) -> list[int]:
     return [
         pid for pid, (_, line) in lines.items() if line.startswith("ray::") and "TrainWorker" in line and is_below(pid)
     ]
+
+
+def test_a_dataset_is_no_place_for_a_run(encoded):
+    """It has a lock of its own, as a run's folder has."""
+    said = train(encoded, encoded)
+    assert isinstance(said.exception, UsageError)
+    assert "is a dataset" in str(said.exception)
+    assert not (encoded / "train.toml").exists()
