@@ -168,8 +168,8 @@ def uncollected() -> Iterator[None]:
 
 def _array(values: list[Any], field: pa.Field) -> pa.Array:
     """The values as the field wants them. Raises one of `UNFIT`; Arrow itself would cut 10.5 frames down to 10."""
-    if field.name == "given_id" and not (set(map(type, values)) <= {str} and all(values)):
+    if field.name == "given_id" and not (set(map(type, values)) <= {str} and "" not in values):
         raise TypeError("it has no id that is text")
-    if field.type == pa.int64() and not set(map(type, values)) <= {int, type(None)}:
+    if field.name in ("start_frame", "end_frame") and not set(map(type, values)) <= {int, type(None)}:
         raise TypeError(f"`{field.name}` is no whole number")
     return pa.array(values, field.type)
