@@ -70,10 +70,9 @@ class Job:
         where = self.wanted.where
         example = "one condition over the columns of a clip, such as 'duration_s > 3'"
         try:
-            whole = where is None or len(duckdb.extract_statements(f"select 1 where {where}")) == 1  # not `a) or (b`
-            if not whole or (
-                where is not None and len(duckdb.extract_statements(f"select 1 where (\n{where}\n)")) != 1
-            ):
+            # with brackets and without: `a) or (b` is one only with them
+            asked = [] if where is None else [f"select 1 where {where}", f"select 1 where (\n{where}\n)"]
+            if any(len(duckdb.extract_statements(sql)) != 1 for sql in asked):
                 raise UsageError(f"--where {where}: {example}")
             yield
         except duckdb.Error as error:

@@ -22,8 +22,6 @@ from hdvg.exporting.croissant import beside
 from hdvg.exporting.job import Job
 from hdvg.ids import digest
 from hdvg.manifest import literal, no_glob
-from schemas.columns import SQL_TYPES
-from schemas.given import GIVEN
 
 VERSION = 1
 """Raise it when the same scenes come to be laid out otherwise."""
@@ -43,7 +41,7 @@ from videos
 
 _LINKED = """
 create temp table linked as
-select clip_id, video_id, {given_id} as given_id, {origin} as origin, caption, fps from dataset semi join chosen using (clip_id)
+select clip_id, video_id, given_id, given_origin as origin, caption, fps from dataset semi join chosen using (clip_id)
 """
 
 _OWN = f"""
@@ -53,7 +51,7 @@ select true as own, '' as file, l.seq * 1000000000 + l.line as place, c.start_pt
     {_MS.format(end="c.cut_end_pts, c.end_pts")} as parent_end_ms, c.fps,
     0::bigint as start_frame, -1::bigint as end_frame, c.caption, null::varchar as extra
 from dataset c join links l using (video_id)
-where clip_id in (select clip_id from linked anti join given_rows g using (video_id, given_id))
+where clip_id in (select clip_id from linked anti join given g using (video_id, given_id))
 """
 
 _GIVEN = """
@@ -62,7 +60,7 @@ from (select false as own, g.file, g.place, g.place as turn, g.video_id, g.given
     coalesce(g.parent_start_ms, g.start_ms) as parent_start_ms, coalesce(g.parent_end_ms, g.end_ms) as parent_end_ms, {fps} as fps,
     coalesce(g.start_frame, 0) as start_frame, coalesce(g.end_frame, -1) as end_frame, {caption} as caption,
     case when g.origin = 'hd-vg' then g.extra end as extra
-from given_rows g {joined}) where parent_start_ms is not null and fps is not null
+from given g {joined}) where parent_start_ms is not null and fps is not null
 """
 """What this layout can say: it counts frames in a parent that has its place in the video."""
 
@@ -124,7 +122,6 @@ class HdVg:
         job = self._job
         execute = job.manifest.connection.execute
         execute(_LINKS)
-        execute(f"create temp view given_rows as {_given_rows(job)}")
         if job.wanted.all_given:
             self._all_given()
             own = ""
@@ -146,7 +143,7 @@ class HdVg:
         job = self._job
         where = f"where (\n{job.wanted.where or 'true'}\n)"
         with job.condition():
-            found = job.manifest.one(f"select count(*) from given_rows {where}")
+            found = job.manifest.one(f"select count(*) from given {where}")
         wanted = f"semi join links using (video_id) {where}"
         job.manifest.connection.execute(_GIVEN.format(caption="g.caption", fps="g.fps", joined=wanted))
         clips = job.manifest.one("select count(*) from scenes_given")
@@ -157,13 +154,8 @@ class HdVg:
     def _chosen(self) -> None:
         job = self._job
         assert job.chosen
-        told = {row["column_name"] for row in job.manifest.rows("describe dataset")}
-        named = {
-            column: name if name in told else "null::varchar"
-            for column, name in (("given_id", "given_id"), ("origin", "given_origin"))
-        }
         execute = job.manifest.connection.execute
-        execute(_LINKED.format(**named))
+        execute(_LINKED)
         joined = (
             "join (select distinct on (video_id, given_id, origin) * from linked) l on g.video_id = l.video_id "
             "and g.given_id = l.given_id and g.origin = coalesce(l.origin, g.origin)"
@@ -195,15 +187,6 @@ class HdVg:
 
 
 _COUNT = "select coalesce(sum(scenes), 0)::bigint from ranked where rank >= ? and rank < ?"
-
-
-def _given_rows(job: Job) -> str:
-    """The query for imported scenes; of none, if nothing was imported."""
-    folder = job.dataset.root / "given"
-    if next(folder.glob("*.parquet"), None) is not None:
-        return f"select * from read_parquet({literal(no_glob(str(folder)) + '/*.parquet')}, hive_partitioning = false)"
-    nothing = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in GIVEN)
-    return f"select {nothing} where false"
 
 
 def videos(scenes: Iterable[Scene]) -> Iterator[tuple[str, dict[str, Any]]]:
