@@ -132,6 +132,11 @@ class NotAskedError(TransientError):
     """This item was not even tried: it may be in the next run, and no attempt is counted."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its name if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and all that stands behind it, nearest first, each once; what libraries tuck away is found as well."""
     waiting: list[object] = [error]

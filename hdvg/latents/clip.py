@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, first_line
 from hdvg.latents.settings import Encoding
 from hdvg.networks.files import local_path
 
@@ -90,7 +90,7 @@ def _load(tokenizer: Path, tower: Path) -> tuple[Any, Any]:  # Any: transformers
         words = transformers.AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
         network, report = kind.from_pretrained(tower, local_files_only=True, output_loading_info=True)
     except (*UNFIT, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UsageError(f"data.text_folder = '{tower}': cannot be loaded ({first}); it takes {WANTED}") from error
     if report["missing_keys"]:
         first = min(report["missing_keys"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, first_line
 from hdvg.latents.encoders import FACTOR
 from hdvg.latents.settings import Encoding
 from hdvg.networks.files import local_path
@@ -104,5 +104,5 @@ def _load(folder: Path) -> Any:  # Any: diffusers hardly types it
     try:
         return kind.from_pretrained(folder, local_files_only=True).float().eval()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UsageError(f"data.codec_folder = '{folder}': cannot be loaded ({first}); it takes {WANTED}") from error

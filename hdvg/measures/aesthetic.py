@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.captioners import Shot
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, first_line
 from hdvg.ids import digest
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
@@ -124,7 +124,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UsageError(f"{HEAD_SETTING} = '{path}': cannot be read ({first}); it takes {HEAD_WANTED}") from error
     tensors = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, first_line
 from hdvg.networks.batches import in_batches
 from hdvg.networks.pictures import to_pil
 
@@ -93,7 +93,7 @@ def load(folder: Path, *, kind: str, setting: str, wanted: str) -> tuple[Any, An
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UsageError(f"{setting} = '{folder}': cannot be loaded ({first}); it takes {wanted}") from error
     if report["missing_keys"]:
         raise UsageError(

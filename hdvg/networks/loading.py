@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, first_line
 
 LOCAL = ("/", ".", "~")
 """What a path begins with and a hub id does not."""
@@ -85,7 +85,7 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
     try:
         processor, network, missing = _read(where, kinds=kinds, form=form)
     except (*UNFIT, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UsageError(f"{setting} = {where!r}: cannot be loaded ({first}); {hint}") from error
     if missing:
         raise UsageError(f"{setting} = {where!r}: not complete, {min(missing)} is missing; {hint}")
