@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg import show
+from hdvg.asking import Folder, Json
 from hdvg.catalogue import require
 from hdvg.errors import UsageError
 from hdvg.interrupts import interruptible
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 learning = typer.Typer()
 
-Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
 TrainRecipeName = Annotated[
     str,
     typer.Option(
@@ -33,7 +33,6 @@ Sets = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="override a setting: data.codec_channels=12; may be repeated"
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a training run's folder")]
 Weights = Annotated[
     str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")

@@ -25,6 +25,7 @@ from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.order import Order, Source
 from hdvg.store import Store
+from hdvg.training.checkpoints import committed
 from hdvg.training.settings import TrainRecipe
 
 VERSION = 1
@@ -120,7 +121,7 @@ class Answer:
 
 def write(run: Path, record: Record) -> None:
     """Publish the record in a run's folder. Raises UsageError if another one is there of which a step was committed."""
-    begun = any((run / "checkpoints").glob("*.json"))
+    begun = bool(committed(run))
     if begun:
         changes = difference(read(run), record)
         if changes:
@@ -166,8 +167,7 @@ def read(run: Path) -> Record:
 
 def steps_done(run: Path) -> int:
     """The step of the newest checkpoint: so many steps are in its weights. 0 if there is none."""
-    names = (path.stem for path in (run / "checkpoints").glob("*.json"))
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+    return max(committed(run), default=0)
 
 
 def which_steps(record: Record, clip_id: str, *, until: int) -> Answer:
