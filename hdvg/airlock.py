@@ -1,7 +1,8 @@
 """Run one function on untrusted data in a fresh, limited child process, cheaply.
 
 A server process imports the heavy modules once; each call is a fork of it in a session of its own, with hard limits, an
-empty environment and its scratch folder as the current one. A crash, a hang or a bomb costs one call. Only JSON comes back.
+empty environment and its scratch folder as the current one. A crash, a hang or a bomb costs one call. Only JSON comes back,
+and a child may ask its caller for what it may not do itself (`ask`), if the caller answers.
 """
 
 from __future__ import annotations
@@ -17,24 +18,32 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hdvg.errors import ItemError, ResourceError, TransientError, shortage
+from hdvg.errors import HdvgError, ItemError, ResourceError, TransientError, shortage
 
 RESULT_MB = 256
+ASKED_MB = 64
+"""Most that a child may ask, or be answered, at a time."""
 TAIL_BYTES = 2000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILLED_SERVER = "signal to the server"
+
+
+Answer = Callable[[Any], Any]
+"""From what a child asks, JSON, to what it is told, JSON; the HdvgError it raises is raised in the child."""
 
 
 @dataclass(frozen=True)
@@ -53,69 +62,83 @@ class Airlock:
         self._preload = tuple(preload)
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
+        self._jobs: socket.socket | None = None
         self._waiting: dict[int, Future[str]] = {}
         self._ids = itertools.count()
         self.closed = threading.Event()
 
-    def call(self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits) -> Any:
-        """Return what `module:function` returns for `kwargs`, run inside the walls.
+    def call(
+        self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits, *, answer: Answer | None = None
+    ) -> Any:
+        """Return what `module:function` returns for `kwargs`, run inside the walls; what it asks meanwhile is answered
+        by `answer`, in this thread.
 
         A child that dies by a signal is tried once more. Raises the ItemError or TransientError the function raised,
         else ItemError with reason timeout, memory, crash (it died both times; TransientError if it was killed from
         outside, which says nothing about the item) or error (any other exception; the detail is its traceback).
         Raises ResourceError if disk or handles ran short in the child, or the airlock is closed.
         """
-        end, result, log = self._once(target, kwargs, scratch, limits)
+        end, result, log = self._once(target, kwargs, scratch, limits, answer)
         if end.startswith("signal"):
-            end, result, log = self._once(target, kwargs, scratch, limits)
+            end, result, log = self._once(target, kwargs, scratch, limits, answer)
         return _outcome(end, result, log)
 
-    def _once(self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits) -> tuple[str, Path, Path]:
+    def _once(
+        self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits, answer: Answer | None
+    ) -> tuple[str, Path, Path]:
         ended: Future[str] = Future()
+        ours, theirs = socket.socketpair() if answer else (None, None)
         with self._lock:
             if self.closed.is_set():
                 raise ResourceError("the run is being stopped")
-            server = self._start()
+            jobs = self._start()
             job = next(self._ids)
             self._waiting[job] = ended
             line = {"id": job, "target": target, "kwargs": kwargs, "scratch": str(scratch), "limits": asdict(limits)}
-            assert server.stdin is not None
+            text = json.dumps(line | {"asks": theirs is not None}).encode() + b"\n"
             try:
-                server.stdin.write(json.dumps(line).encode() + b"\n")
-                server.stdin.flush()
-            except BrokenPipeError:
+                sent = socket.send_fds(jobs, [text], [theirs.fileno()]) if theirs else 0
+                jobs.sendall(text[sent:])
+            except (BrokenPipeError, ConnectionResetError):
                 self._waiting.pop(job, None)
                 ended.set_result(KILLED_SERVER)
+        if ours and theirs and answer:
+            theirs.close()
+            with ours:
+                _serve_child(ours, answer)
         return ended.result(), scratch / f"airlock-{job}.json", scratch / f"airlock-{job}.log"
 
     def close(self) -> None:
         """End the server and every call in flight, for good."""
         with self._lock:
             self.closed.set()
-            if self._server is not None and self._server.stdin is not None:
-                self._server.stdin.close()
+            if self._server is not None and self._jobs is not None:
+                self._jobs.close()
                 self._server.wait()
                 self._server = None
             self._give_up()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._server is None or self._server.poll() is not None:
+    def _start(self) -> socket.socket:
+        """Where the jobs of a living server are sent."""
+        if self._server is None or self._jobs is None or self._server.poll() is not None:
+            self._jobs, theirs = socket.socketpair()
             one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
             small = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0"}  # a third of the network's memory, for a tenth of its time
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "hdvg.airlock", *self._preload],
-                stdin=subprocess.PIPE,
+                stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 env={**os.environ, **one_thread, **small},
                 start_new_session=True,  # a Ctrl-C is the runner's to handle
             )
+            theirs.close()
             assert self._server.stdout is not None
             if not self._server.stdout.readline():
                 raise ResourceError(
                     f"the server of limited child processes does not start ({' '.join(self._preload)}); see above"
                 )
             threading.Thread(target=self._listen, args=(self._server,), daemon=True).start()
-        return self._server
+        return self._jobs
 
     def _listen(self, server: subprocess.Popen[bytes]) -> None:
         assert server.stdout is not None
@@ -132,6 +155,18 @@ class Airlock:
     def _give_up(self) -> None:
         while self._waiting:
             self._waiting.popitem()[1].set_result(KILLED_SERVER)
+
+
+def _serve_child(channel: socket.socket, answer: Answer) -> None:
+    """Answer what a child asks until it is over. It is not trusted: what is no question ends the talk."""
+    with channel.makefile("rb") as questions, contextlib.suppress(OSError, ValueError):
+        while question := questions.readline(ASKED_MB * 2**20):
+            asked = json.loads(question)
+            try:
+                told = {"ok": answer(asked)}
+            except HdvgError as error:
+                told = _failure(error)
+            channel.sendall(json.dumps(told).encode() + b"\n")
 
 
 def _outcome(end: str, result: Path, log: Path) -> Any:
@@ -154,6 +189,11 @@ def _outcome(end: str, result: Path, log: Path) -> Any:
     finally:
         result.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
+    return _unpack(said)
+
+
+def _unpack(said: dict[str, Any]) -> Any:
+    """The result that came over a process boundary, or its error raised."""
     if "ok" in said:
         return said["ok"]
     if said["kind"] == "resource":
@@ -194,7 +234,8 @@ def serve(preload: Sequence[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # who loses its parent becomes a child of the server
     selector = selectors.DefaultSelector()
-    jobs = os.fdopen(os.dup(0), "rb", buffering=0)
+    jobs = socket.socket(fileno=os.dup(0))
+    channels: deque[int] = deque()
     reports = os.fdopen(os.dup(1), "wb", buffering=0)
     selector.register(jobs, selectors.EVENT_READ)
     reports.write(b"ready\n")
@@ -204,7 +245,8 @@ def serve(preload: Sequence[str]) -> None:
         wait = min((child.deadline for child in children.values()), default=math.inf) - time.monotonic()
         for key, _ in selector.select(None if wait == math.inf else max(wait, 0.0)):
             if key.fileobj is jobs:
-                chunk = os.read(jobs.fileno(), 1 << 20)
+                chunk, passed, _, _ = socket.recv_fds(jobs, 1 << 20, 64)
+                channels += passed
                 if not chunk:
                     for child in children.values():
                         _kill_group(child.pid)
@@ -212,7 +254,9 @@ def serve(preload: Sequence[str]) -> None:
                     return
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
-                    _spawn(json.loads(line), selector, children)
+                    job = json.loads(line)
+                    channel = channels.popleft() if job["asks"] else None
+                    _spawn(job, channel, selector, children, not_its=channels)
             else:
                 selector.unregister(key.fd)
                 os.close(key.fd)
@@ -224,10 +268,21 @@ def serve(preload: Sequence[str]) -> None:
                 _kill_group(child.pid)
 
 
-def _spawn(job: dict[str, Any], selector: selectors.BaseSelector, children: dict[int, _Child]) -> None:
+def _spawn(
+    job: dict[str, Any],
+    channel: int | None,
+    selector: selectors.BaseSelector,
+    children: dict[int, _Child],
+    *,
+    not_its: Iterable[int],
+) -> None:
     pid = os.fork()
     if pid == 0:
-        _run(job)
+        for other in not_its:  # whose end would not be seen while this child lives
+            os.close(other)
+        _run(job, channel)
+    if channel is not None:
+        os.close(channel)
     end = os.pidfd_open(pid)  # readable when the child is over, whatever it has left running
     selector.register(end, selectors.EVENT_READ)
     children[end] = _Child(job["id"], pid, time.monotonic() + job["limits"]["wall_s"])
@@ -264,8 +319,25 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _run(job: dict[str, Any]) -> NoReturn:
+def ask(question: Any) -> Any:
+    """In a child: what its caller answers. Raises the HdvgError that the caller raised, RuntimeError if it answers nothing."""
+    if _channel is None:
+        raise RuntimeError("the caller of this process answers nothing")
+    _channel.sendall(json.dumps(question).encode() + b"\n")
+    with _channel.makefile("rb") as answers:
+        line = answers.readline(ASKED_MB * 2**20)
+    if not line:
+        raise RuntimeError("the caller of this process is gone")
+    return _unpack(json.loads(line))
+
+
+_channel: socket.socket | None = None
+
+
+def _run(job: dict[str, Any], channel: int | None) -> NoReturn:
     """In the child: put up the walls, call, write the result, leave."""
+    global _channel
+    _channel = None if channel is None else socket.socket(fileno=channel)
     scratch = Path(job["scratch"])
     try:
         _confine(scratch, job)
@@ -328,4 +400,4 @@ def _failure(error: Exception) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:])
+    importlib.import_module("hdvg.airlock").serve(sys.argv[1:])  # the module that children ask by, not a second one

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.airlock import Airlock, Limits
+from hdvg.airlock import Airlock, Limits, ask
 from hdvg.errors import ItemError, ResourceError, TransientError
 
 HERE = "tests.hdvg.test_airlock"
@@ -54,6 +54,15 @@ def hang() -> None:
 
 def stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def ask_each(questions: list[object]) -> list[object]:
+    return [ask(question) for question in questions]
+
+
+def ask_and_die() -> None:
+    ask("anything")
+    die()
 
 
 def eat() -> None:
@@ -231,3 +240,52 @@ def _processes_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+# What a child asks
+
+
+def test_child_is_told_what_its_caller_answers(airlock, tmp_path):
+    asked = []
+
+    def answer(question):
+        asked.append(question)
+        return {"told": question}
+
+    long = "x" * 5_000_000
+    told = airlock.call(f"{HERE}:ask_each", {"questions": [1, {"a": None}, long]}, tmp_path, Limits(), answer=answer)
+    assert told == [{"told": 1}, {"told": {"a": None}}, {"told": long}]
+    assert asked == [1, {"a": None}, long]
+
+
+def test_what_the_caller_refuses_is_raised_in_the_child(airlock, tmp_path):
+    def answer(question):
+        raise TransientError("network", "not now", retry_after_s=3.0)
+
+    with pytest.raises(TransientError, match="not now") as failed:
+        airlock.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits(), answer=answer)
+    assert failed.value.retry_after_s == 3.0
+
+
+def test_nobody_answers_a_child_without_an_answer(airlock, tmp_path):
+    with pytest.raises(ItemError, match="answers nothing"):
+        airlock.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits())
+
+
+def test_child_that_dies_or_hangs_while_it_may_ask_ends_its_call(airlock, tmp_path):
+    with pytest.raises(ItemError, match="crash"):
+        airlock.call(f"{HERE}:ask_and_die", {}, tmp_path, Limits(), answer=lambda question: None)
+    with pytest.raises(ItemError, match="timeout"):
+        airlock.call(f"{HERE}:hang", {}, tmp_path, Limits(wall_s=0.3), answer=lambda question: None)
+
+
+def test_each_of_many_children_has_its_own_answers(airlock, tmp_path):
+    def one(number):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return airlock.call(
+            f"{HERE}:ask_each", {"questions": [number]}, folder, Limits(), answer=lambda question: [number, question]
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(32))) == [[[number, number]] for number in range(32)]

@@ -1,0 +1,226 @@
+"""The yt-dlp client of one fetch: every request is checked and metered in one place, and nothing else leaves the process."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable
+from email.message import Message
+from functools import partial
+from typing import Any
+
+import yt_dlp
+from yt_dlp.networking._requests import RequestsRH
+from yt_dlp.networking.exceptions import HTTPError, RequestError
+
+from hdvg.errors import ItemError
+from hdvg.sources.formats import choose
+from hdvg.sources.info import seconds
+from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+
+NAME = "source.bin"
+PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
+MAX_PAGES = 100  # most requests before the video begins
+MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
+MAX_REDIRECTS = 10
+ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
+HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
+PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
+LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
+
+
+class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
+    """The one way out: few redirects, whose bodies are not read."""
+
+    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
+        session = super()._create_instance(*args, **kwargs)
+        session.max_redirects = MAX_REDIRECTS
+        session.hooks["response"].append(_drop_redirect_body)
+        return session
+
+
+def _drop_redirect_body(response: Any, **_: Any) -> None:
+    if response.is_redirect:
+        response._content = b""
+        response.close()
+
+
+class _Silent:
+    """A logger that says nothing: failures come as exceptions."""
+
+    def debug(self, message: str) -> None: ...
+    def warning(self, message: str, **_: Any) -> None: ...
+    def error(self, message: str) -> None: ...
+
+
+class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types here
+    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched."""
+
+    def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
+        self.taken: dict[str, Any] | None = None
+        self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
+        self._limits = settings
+        self._refused = refused
+        self._most_bytes = int(settings["max_mb"] * 2**20)
+        self._requests = self._bytes = 0
+        self._asked: dict[str, tuple[Robots, str]] = {}
+        super().__init__(_options(settings, self._judge, self._choose))
+
+    def fetch(self, source: str) -> None:
+        """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
+        self._ask_host(source)
+        self.extract_info(source)
+        if self.taken is None:
+            raise ItemError("not_media", "no video in it")
+
+    def look(self, source: str) -> None:
+        """Take what is said of the video behind `source`, no more; raises as `fetch`."""
+        self._ask_host(source)
+        said = self.extract_info(source, download=False)
+        while said and "entries" in said:
+            said = next(iter(said["entries"]), None)
+        if not said:
+            raise ItemError("not_media", "no video in it")
+        self.taken = dict(said)
+
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
+        return super().build_request_director([_BoundedRH])
+
+    def urlopen(self, req: Any) -> Any:
+        url = req if isinstance(req, str) else req.url
+        scheme = urllib.parse.urlsplit(url).scheme.lower()
+        if scheme not in {"http", "https", ""}:
+            raise ItemError("redirect", f"the page leads to a `{scheme}:` address")
+        self._requests += 1
+        if self._requests > (MAX_PAGES if self.taken is None else MAX_REQUESTS):
+            raise ItemError("redirect" if self.taken is None else "too_big", f"over {self._requests - 1} requests")
+        try:
+            response = super().urlopen(req)
+        except RequestError as error:
+            self.broken = error
+            if isinstance(error, HTTPError):
+                self._meter(error.response)
+            if self._refused:
+                raise ItemError("forbidden_address", self._refused[0]) from error
+            raise
+        self._meter(response)
+        if said := header_refusal(response.headers):
+            raise ItemError("opt_out", said)
+        self._refuse_long(response.headers)
+        return response
+
+    def process_ie_result(self, ie_result: Any, download: bool = True, extra_info: Any = None) -> Any:
+        listed = ie_result.get("_type") in {"playlist", "multi_video", "compat_list"}
+        if listed and str(ie_result.get("extractor")) not in PLAIN:
+            raise ItemError("not_media", "a list of videos; give the links of the videos in it")
+        return super().process_ie_result(ie_result, download, extra_info)
+
+    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
+        if str(info.get("extractor")) in PLAIN:
+            self._ask_host(str(info["url"]))
+            self._refuse_endless(info)
+        self.taken, self._bytes = dict(info), 0
+        return super().dl(name, info, subtitle, test)
+
+    def _judge(self, info: dict[str, Any], *, incomplete: Any = False) -> None:
+        """yt-dlp's match filter: raises for what is live or too long."""
+        if info.get("is_live") or info.get("live_status") in LIVE:
+            raise ItemError("live", str(info.get("live_status") or "is_live"))
+        length_s = seconds(info.get("duration"))
+        if length_s and length_s > self._limits["max_duration_s"]:
+            raise ItemError("too_long", f"{length_s:.0f} s")
+
+    def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
+        limits = self._limits
+        return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
+
+    def _meter(self, response: Any) -> None:
+        page = bytearray() if "html" in str(response.headers.get("Content-Type", "")).lower() else None
+        response.read = partial(self._read, response.read, page)
+
+    def _read(self, read: Callable[[int], bytes], page: bytearray | None, amt: int | None = None) -> bytes:
+        if amt is None:
+            return b"".join(iter(lambda: self._read(read, page, 1 << 16), b""))
+        try:
+            data = read(amt)
+        except RequestError as error:
+            self.broken = error
+            raise
+        self._bytes += len(data)
+        if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
+            raise ItemError("too_big", f"over {self._limits['max_mb']:g} MB, or a page over {PAGE_BYTES >> 20} MB")
+        if page is not None and len(page) < HEAD_BYTES:
+            page += data
+            whole = not data or len(page) >= HEAD_BYTES
+            if whole and (said := page_refusal(page[:HEAD_BYTES].decode("utf-8", "replace"))):
+                raise ItemError("opt_out", said)
+        return data
+
+    def _refuse_long(self, headers: Message) -> None:
+        length = headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > self._most_bytes:
+            raise ItemError("too_big", f"{int(length) / 2**20:.0f} MB promised")
+
+    def _refuse_endless(self, info: dict[str, Any]) -> None:
+        """An HLS playlist found in a page, where yt-dlp does not look whether it ends, is live if it does not."""
+        if info.get("protocol") not in {"m3u8", "m3u8_native"} or info.get("duration"):
+            return
+        text = self.urlopen(info["url"]).read().decode("utf-8", "replace")
+        if "#EXT-X-ENDLIST" not in text and "#EXT-X-PLAYLIST-TYPE:VOD" not in text:
+            raise ItemError("live", "an HLS playlist without an end")
+
+    def _ask_host(self, url: str) -> None:
+        """Raise ItemError("opt_out") if robots.txt or tdmrep.json forbid us this URL; each is asked once a host, and its
+        failure allows."""
+        parts = urllib.parse.urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in {"http", "https"}:
+            return
+        if host not in self._asked:
+            robots = self._text(f"{host}/robots.txt")
+            reserved = self._text(f"{host}/.well-known/tdmrep.json") if robots is not None else None
+            self._asked[host] = robots_rules(robots or ""), reserved or ""
+        rules, reserved = self._asked[host]
+        if said := rules.refusal(url) or tdm_refusal(reserved, url):
+            raise ItemError("opt_out", f"{said} of {parts.netloc}")
+
+    def _text(self, url: str) -> str | None:
+        """The first bytes of a text file: empty if the host has none, None if it does not answer."""
+        try:
+            return str(self.urlopen(url).read(ROBOTS_BYTES).decode("utf-8", "replace"))
+        except RequestError as error:
+            self.broken = None
+            return "" if isinstance(error, HTTPError) else None
+
+
+def _options(settings: dict[str, Any], judge: Callable[..., None], select: Callable[..., Any]) -> dict[str, Any]:
+    """yt-dlp's options; as a library it reads no configuration files. A try is one try: the caller repeats."""
+    return {
+        "logger": _Silent(),
+        "quiet": True,
+        "no_warnings": True,
+        "noprogress": True,
+        "color": "never",
+        "outtmpl": {"default": NAME},
+        "format": select,
+        "match_filter": judge,
+        "noplaylist": True,
+        "playlist_items": "1",
+        "lazy_playlist": True,
+        "retries": 0,
+        "fragment_retries": 0,
+        "extractor_retries": 0,
+        "file_access_retries": 0,
+        "skip_unavailable_fragments": False,
+        "continuedl": False,
+        "nopart": True,
+        "_no_ytdl_file": True,
+        "updatetime": False,
+        "cachedir": False,
+        "external_downloader": "native",
+        "fixup": "never",
+        "js_runtimes": {},
+        "geo_bypass": False,
+        "proxy": "",
+        "source_address": "0.0.0.0",  # makes yt-dlp look for IPv4 addresses only
+        "socket_timeout": settings["silence_s"],
+    }
