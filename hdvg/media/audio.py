@@ -11,7 +11,8 @@ import av.filter
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError
-from hdvg.media.decode import OPTIONS
+from hdvg.media.decode import open_container
+from hdvg.media.packets import is_there
 
 KEPT_S = 10
 """Seconds of sound that are kept for a clip whose frames come a little later than those of the next one."""
@@ -30,7 +31,7 @@ class Sound:
     """
 
     def __init__(self, path: str) -> None:
-        self._container: Any = av.open(path, options=OPTIONS, metadata_errors="replace")
+        self._container: Any = open_container(path)
         streams = self._container.streams.audio
         self._stream: Any = streams[0] if streams else None
         context: Any = self._stream.codec_context if self._stream is not None else None
@@ -70,7 +71,7 @@ class Sound:
                 packet = next(self._packets)
             except (StopIteration, FFmpegError):
                 return None
-            if packet.size and packet.pts is not None:
+            if packet.size and packet.pts is not None and is_there(self._container, packet):
                 return packet
 
 

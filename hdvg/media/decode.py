@@ -13,6 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
+from hdvg.media.part import HoleError, Part, is_part, open_part
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
 """Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
@@ -34,18 +35,27 @@ class Frame:
     picture: av.VideoFrame
 
 
+def open_container(path: str | Part) -> Any:
+    """The container of a source: a file, a part file, or a part that is being looked at. Raises ItemError not_media."""
+    try:
+        source = path if isinstance(path, Part) else open_part(path) if is_part(path) else path
+        return av.open(source, options=OPTIONS, metadata_errors="replace")
+    except HoleError:
+        raise
+    except (FFmpegError, ValueError, OSError) as error:
+        raise ItemError("not_media", str(error)) from error
+
+
 @contextmanager
-def open_video(path: str, *, threads: int = 1, max_pixels: int, thrifty: bool = False) -> Iterator[tuple[Any, Any]]:
+def open_video(
+    path: str | Part, *, threads: int = 1, max_pixels: int, thrifty: bool = False
+) -> Iterator[tuple[Any, Any]]:
     """The container and its first real video stream (cover art is none), ready to decode.
 
     If `thrifty`, H.264 and HEVC pictures that no other is made from are not deblocked: for eyes that see them small.
     Raises ItemError not_media, no_video, unsupported, encrypted or too_large.
     """
-    try:
-        container = av.open(path, options=OPTIONS, metadata_errors="replace")
-    except (FFmpegError, ValueError) as error:
-        raise ItemError("not_media", str(error)) from error
-    with container:
+    with open_container(path) as container:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
         if not streams:
             raise ItemError("no_video", f"{container.format.name} without a video stream")

@@ -49,18 +49,22 @@ class Placed:
 
 def place_scenes(path: str, scenes: Sequence[Scene], *, mode: str, max_pixels: int) -> Placed:
     """Find every scene by the packets' times; no frame is decoded. `mode` is config.Split's `given`."""
-    placed = Placed([], {})
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         try:
-            finder = _Finder(Timeline(container, stream), mode)
+            times = Timeline(container, stream)
         except ValueError as error:
-            placed.failed = {number: ("bad_span", str(error)) for number in range(len(scenes))}
-            return placed
-        for number, scene in enumerate(scenes):
-            try:
-                placed.places.append(finder.place(number, scene))
-            except ItemError as error:
-                placed.failed[number] = (error.reason, error.detail)
+            return Placed([], {number: ("bad_span", str(error)) for number in range(len(scenes))})
+        return place_in(times, scenes, mode=mode)
+
+
+def place_in(times: Timeline, scenes: Sequence[Scene], *, mode: str) -> Placed:
+    """As `place_scenes`, in a file whose packets' times are known; it must be open still."""
+    placed, finder = Placed([], {}), _Finder(times, mode)
+    for number, scene in enumerate(scenes):
+        try:
+            placed.places.append(finder.place(number, scene))
+        except ItemError as error:
+            placed.failed[number] = (error.reason, error.detail)
     return placed
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import Syntax, open_syntax
+from hdvg.media.part import part_of
 from hdvg.media.sets import Sets
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
@@ -101,15 +102,24 @@ def index_packets(container: Any, stream: Any) -> Index:
     return index
 
 
-def coded_packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets that hold data, in file order: the same ones each time a file is read."""
+def is_there(container: Any, packet: Any) -> bool:
+    """Whether a packet's bytes were fetched, if the container is of a part of its source."""
+    part = part_of(container)
+    return part is None or part.filler != "zeros" or part.holds(packet.pos, packet.pos + packet.size)
+
+
+def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Iterator[Any]:
+    """The stream's packets that hold data, in file order: the same ones each time a file is read.
+
+    Of a part of a source those that were fetched; if `absent`, also those of which an index tells where they would be.
+    """
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except (StopIteration, FFmpegError):
             return
-        if packet.size:
+        if packet.size and (absent or is_there(container, packet)):
             yield packet
 
 

@@ -17,6 +17,7 @@ from av.error import FFmpegError
 from av.format import Flags
 
 from hdvg.media.packets import coded_packets
+from hdvg.media.part import part_of
 
 MICRO = 1_000_000
 HEURISTIC_US = 3 * MICRO // 23
@@ -24,12 +25,15 @@ HEURISTIC_US = 3 * MICRO // 23
 
 
 class Stamp(NamedTuple):
-    """When a packet is shown and decoded, in stream ticks; whether it is a key frame, and hidden by an edit list."""
+    """When a packet is shown and decoded, in stream ticks; whether it is a key frame, and hidden by an edit list; where its
+    bytes begin in the file, and how many they are."""
 
     pts: int
     dts: int
     is_key: bool
     is_hidden: bool
+    pos: int
+    size: int
 
 
 class Timeline:
@@ -40,14 +44,22 @@ class Timeline:
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
-        self._tick = Fraction(stream.time_base)
+        self.tick = Fraction(stream.time_base)
         self._zero_us = container.start_time or 0
+        keys = index_keys(container, stream)
         stamps = [
-            Stamp(one.pts, one.pts if one.dts is None else one.dts, one.is_keyframe, one.is_discard)
-            for one in coded_packets(container, stream)
+            Stamp(
+                pts=one.pts,
+                dts=one.pts if one.dts is None else one.dts,
+                is_key=one.is_keyframe or one.pos in keys,
+                is_hidden=one.is_discard,
+                pos=one.pos,
+                size=one.size,
+            )
+            for one in coded_packets(container, stream, absent=True)
             if one.pts is not None
         ]
-        self._stamps = stamps
+        self.stamps = stamps
         self._numbers = {one.pts: number for number, one in enumerate(stamps)}
         self.shown = sorted(one.pts for one in stamps if not one.is_hidden)
         if not self.shown or len(self._numbers) != len(stamps):
@@ -56,7 +68,7 @@ class Timeline:
     def first_after(self, ms: int) -> int:
         """Index in `shown` of the first frame at or after a time of the video, which starts at 0 ms."""
         seconds = Fraction(ms, 1000) + Fraction(self._zero_us, MICRO)
-        return bisect_left(self.shown, math.ceil(seconds / self._tick))
+        return bisect_left(self.shown, math.ceil(seconds / self.tick))
 
     def parent(self, start_ms: int, end_ms: int) -> range:
         """The frames that a copied parent delivers, as indices in `shown`; empty if FFmpeg would copy none.
@@ -73,12 +85,16 @@ class Timeline:
         whole = sum(pts == other for pts, other in zip(frames, self.shown[first:], strict=False))
         return range(first, first + whole)
 
+    def landing(self, start_ms: int) -> Stamp:
+        """The packet that FFmpeg finds where it seeks for the start of a parent."""
+        return self.stamps[self._landing(start_ms * 1000 + self._zero_us)]
+
     def _copied(self, from_us: int, length_us: int) -> list[Stamp]:
         """The packets that the command writes: from the key frame it seeks to, up to the first that ends it."""
-        offset = _nearest(Fraction(-from_us, MICRO) / self._tick)
+        offset = _nearest(Fraction(-from_us, MICRO) / self.tick)
         copied: list[Stamp] = []
-        for stamp in self._stamps[self._landing(from_us) :]:
-            if _nearest((stamp.dts + offset) * self._tick * MICRO) >= length_us:
+        for stamp in self.stamps[self._landing(from_us) :]:
+            if _nearest((stamp.dts + offset) * self.tick * MICRO) >= length_us:
                 break
             if copied or stamp.is_key:
                 copied.append(stamp)
@@ -93,11 +109,19 @@ class Timeline:
             self._container.seek(from_us, backward=True)
             return next(
                 self._numbers[one.pts]
-                for one in coded_packets(self._container, self._stream)
+                for one in coded_packets(self._container, self._stream, absent=True)
                 if one.pts in self._numbers
             )
         except (FFmpegError, StopIteration):
             return 0  # the command says so and reads from the start
+
+
+def index_keys(container: Any, stream: Any) -> frozenset[int]:
+    """Where the key frames begin that the index names, if only a part of the source is there: FFmpeg takes a packet's flag
+    from its bytes, and in holes there are none."""
+    if part_of(container) is None:
+        return frozenset()
+    return frozenset(entry.pos for entry in stream.index_entries if entry.is_keyframe)
 
 
 def _nearest(value: Fraction) -> int:

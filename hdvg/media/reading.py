@@ -75,13 +75,15 @@ def stretches(index: Index, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
 
 class Reading:
     """One way through a file, beside its index; `errors` lists the numbers of packets that did not decode. If `strict`,
-    a decoder does not hide damage that it sees."""
+    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s."""
 
-    def __init__(self, path: str, index: Index, *, max_pixels: int, strict: bool = False) -> None:
+    def __init__(
+        self, path: str, index: Index, *, max_pixels: int, strict: bool = False, threads: int = THREADS, thrifty: bool = False
+    ) -> None:
         self._path = path
         self._index = index
-        self._max_pixels = max_pixels
         self._strict = strict
+        self._opening: dict[str, Any] = {"threads": threads, "thrifty": thrifty, "max_pixels": max_pixels}
         self.decoded = 0
         self.errors: list[int] = []
 
@@ -94,7 +96,7 @@ class Reading:
         if not plan and not copied:
             return
         last = max([stretch.stop for stretch in plan] + [number + 1 for number in copied])
-        with open_video(self._path, threads=THREADS, max_pixels=self._max_pixels) as (container, stream):
+        with open_video(self._path, **self._opening) as (container, stream):
             waiting = list(reversed(plan))
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
@@ -116,7 +118,7 @@ class Reading:
 
     def straight(self, end_pts: int) -> Iterator[Frame]:
         """All frames up to `end_pts`, decoded from the front: for files whose packets have no times of their own."""
-        with open_video(self._path, threads=THREADS, max_pixels=self._max_pixels) as (container, stream):
+        with open_video(self._path, **self._opening) as (container, stream):
             for frame in Decoder(container, stream):
                 if frame.pts >= end_pts:
                     return

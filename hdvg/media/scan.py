@@ -14,6 +14,8 @@ from hdvg.media.assemble import Assembler
 from hdvg.media.decode import Decoder, Frame, geometry, open_video
 from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
 from hdvg.media.given import GivenClips, place_scenes
+from hdvg.media.part import is_part, part_of
+from hdvg.media.part_frames import PartFrames
 from hdvg.media.probe import describe
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
@@ -21,6 +23,9 @@ from hdvg.media.source import HDR_TRANSFERS
 CHUNK_FRAMES = 250
 WHOLE_ENOUGH = 0.9
 ERRORS_MOST = 0.01
+
+OF_WHOLE = ("n_frames", "duration_s", "fps", "vfr")
+"""Columns that a part of a video cannot tell."""
 
 Settings = dict[str, Any]
 
@@ -36,6 +41,8 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
     packets do not decode), blocked_content, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
+    if is_part(path):
+        return _scan_part(path, out, settings, threads, max_pixels)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
@@ -56,6 +63,26 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
         if rest is not None:
             assembler.feed(rest)
         return _finish(container, stream, assembler, [seen.told(decoder)])
+
+
+def _scan_part(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
+    """What `scan` returns of a part of a video, whose clips are given scenes; what only the whole could tell is None."""
+    scenes, frames = settings["scenes"], PartFrames(path, max_pixels=max_pixels)
+    placed = place_scenes(path, scenes, mode=settings["given"], max_pixels=max_pixels)
+    with open_video(path, max_pixels=max_pixels) as (container, stream):
+        seen = _Seen(stream, settings, start_pts=frames.start_pts)
+        clips: GivenClips | None = None
+        for frame in frames.of(placed.places, threads=threads, thrifty=_is_thrifty(settings)):
+            chunk = seen.see(frame)
+            if clips is None:
+                clips = GivenClips(seen.shape, seen.time_base, settings=settings, out=Path(out), placed=placed)
+            if chunk is not None:
+                clips.feed(chunk)
+        rest = seen.rest()
+        if clips is None or rest is None:
+            raise ItemError("no_frames", "no frame decodes")
+        clips.feed(rest)
+        return _finish(container, stream, clips, [seen.told(frames)])
 
 
 def scan_segment(
@@ -160,7 +187,7 @@ class _Seen:
         """What has come since the last chunk."""
         return self._features.take() if self._features is not None and len(self._features) else None
 
-    def told(self, decoder: Decoder) -> dict[str, Any]:
+    def told(self, decoder: Decoder | PartFrames) -> dict[str, Any]:
         """What the frames do not say themselves."""
         return {
             "shape": self.shape,
@@ -183,11 +210,15 @@ def _finish(
     assembler.finish(end_pts)
     time_base = Fraction(told[0]["time_base"])
     errors, packets, hidden = (sum(segment[name] for segment in told) for name in ("errors", "packets", "hidden"))
-    _check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
+    is_whole = part_of(container) is None
+    if is_whole:
+        _check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
     if errors > max(ERRORS_MOST * packets, 1):
         raise ItemError("corrupt", f"{errors} of {packets} packets do not decode")
     video = describe(container, stream) | told[0]["shape"] | _timing(assembler.pts, end_pts, time_base)
     video |= told[0]["flags"] | {"size_changes": sum(segment["size_changes"] for segment in told)}
+    if not is_whole:
+        video |= dict.fromkeys(OF_WHOLE)
     video |= {"decode_errors": errors, "decoded_frames": sum(segment["decoded"] for segment in told)}
     found = {"video": video, "clips": assembler.clips}
     if isinstance(assembler, GivenClips):

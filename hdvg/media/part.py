@@ -1,0 +1,209 @@
+"""A part of a source: the bytes that were fetched, in one file that reads as if it were the whole source."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+MAGIC = b"hdvg part 1\n"
+HEAD_MOST = 64 * 2**20
+"""Bytes of a part file's second line: a million ranges."""
+EXTENSION = "part"
+BLOCK = 1 << 20
+
+Piece = tuple[int, int, int]
+"""[start, end) of the source, and where these bytes stand in the file that holds them."""
+
+Filler = Literal["zeros", "free", "void", "none"]
+"""What stands in a hole, so that a demuxer goes over it: `free` a box of MP4, `void` an element of Matroska; `none` where
+there are no holes, for pieces are segments that stand one behind the other."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the bytes of a part belong: `pieces` are sorted and apart; of segments, `numbers` are theirs in the playlist."""
+
+    size: int
+    filler: Filler
+    pieces: tuple[tuple[int, int], ...]
+    numbers: tuple[int, ...] = ()
+
+
+def joined(ranges: Iterable[Sequence[int]], *, gap: int = 0) -> list[tuple[int, int]]:
+    """The ranges sorted, with those put together that overlap, touch, or leave at most `gap` bytes between them."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted((one[0], one[1]) for one in ranges if one[0] < one[1]):
+        if found and start <= found[-1][1] + gap:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def missing(ranges: Iterable[Sequence[int]], held: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    """What of `ranges` is not in `held`."""
+    have, lost = joined(held), []
+    for start, end in joined(ranges):
+        for one, two in have:
+            if one < end and start < two:
+                if start < one:
+                    lost.append((start, one))
+                start = max(start, two)
+        if start < end:
+            lost.append((start, end))
+    return lost
+
+
+def without(pieces: Iterable[Piece], hidden: Sequence[tuple[int, int]]) -> list[Piece]:
+    """The pieces, less what is hidden of them."""
+    return [
+        (one, two, at + one - start) for start, end, at in pieces for one, two in missing([(start, end)], hidden)
+    ]
+
+
+class HoleError(OSError):
+    """A byte was read that has not been fetched."""
+
+
+class Part(io.RawIOBase):
+    """The whole source as a file to read, of which only pieces are there.
+
+    If `strict`, the file seems to end at a hole, and `missed` tells where; else holes hold what `filler` says.
+    """
+
+    def __init__(self, file: BinaryIO, pieces: Sequence[Piece], *, size: int, filler: Filler, strict: bool = False) -> None:
+        self._file = file
+        self._pieces = sorted(pieces)
+        self._starts = [piece[0] for piece in self._pieces]
+        self._held = joined(self._pieces)
+        self._held_starts = [start for start, _ in self._held]
+        self._at = 0
+        self.size = size
+        self.filler: Filler = filler
+        self.strict = strict
+        self.missed: list[int] = []
+        self.reach = 0
+        """The end of what was read in one go from the start."""
+        self.name = "source"
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to so many bytes, fewer where a piece or a hole ends."""
+        left = self.size - self._at if size < 0 else min(size, self.size - self._at)
+        if left <= 0:
+            return b""
+        number = bisect_right(self._starts, self._at) - 1
+        start, end, at = self._pieces[number] if number >= 0 else (0, 0, 0)
+        if self._at < end:
+            self._file.seek(at + self._at - start)
+            data = self._file.read(min(left, end - self._at))
+        else:
+            data = self._hole(left)
+        if self._at <= self.reach:
+            self.reach = max(self.reach, self._at + len(data))
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether all these bytes are there."""
+        number = bisect_right(self._held_starts, start) - 1
+        return number >= 0 and end <= self._held[number][1]
+
+    def _hole(self, left: int) -> bytes:
+        if self.strict:
+            self.missed.append(self._at)
+            return b""
+        number = bisect_right(self._held_starts, self._at)
+        start = self._held[number - 1][1] if number else 0
+        end = self._held[number][0] if number < len(self._held) else self.size
+        head = _head(self.filler, end - start)[self._at - start :]
+        return (head + bytes(max(min(left, end - self._at) - len(head), 0)))[:left]
+
+
+def _head(filler: Filler, length: int) -> bytes:
+    """How a box or element of that length begins whose content is nothing."""
+    if filler == "free" and length >= 8:
+        return struct.pack(">I4s", length, b"free") if length < 2**32 else struct.pack(">I4sQ", 1, b"free", length)
+    if filler == "void" and length >= 9:
+        return b"\xec\x01" + (length - 9).to_bytes(7)
+    if filler == "void" and length >= 2:
+        return bytes([0xEC, 0x80 | (length - 2)])
+    return b""
+
+
+def is_part(path: str | Path) -> bool:
+    """Whether a file is a part file."""
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read_layout(path: str | Path) -> Layout:
+    """The layout of a part file. Raises ValueError if it is none."""
+    with open(path, "rb") as file:
+        return _layout(file)
+
+
+def open_part(path: str | Path) -> Part:
+    """A part file, to read. Raises ValueError if it is none, or breaks off."""
+    file = open(path, "rb")  # noqa: SIM115  # the part closes it
+    layout = _layout(file)
+    at, pieces = file.tell(), []
+    for start, end in layout.pieces:
+        pieces.append((start, end, at))
+        at += end - start
+    if at != os.fstat(file.fileno()).st_size:
+        raise ValueError("a part file breaks off")
+    return Part(file, pieces, size=layout.size, filler=layout.filler)
+
+
+def part_of(container: Any) -> Part | None:
+    """The part that an opened container reads, None if it reads a whole file."""
+    file = container.file.file if container.file is not None else None
+    return file if isinstance(file, Part) else None
+
+
+def write_part(path: Path, held: Path, pieces: Sequence[Piece], layout: Layout) -> None:
+    """Write a part file of the bytes that stand in `held`; the same layout and bytes give the same file."""
+    whole = Part(held.open("rb"), pieces, size=layout.size, filler=layout.filler, strict=True)
+    with whole, path.open("xb") as target:
+        target.write(MAGIC + json.dumps(asdict(layout), separators=(",", ":")).encode() + b"\n")
+        for start, end in layout.pieces:
+            whole.seek(start)
+            while start < end:
+                data = whole.read(min(BLOCK, end - start))
+                if not data:
+                    raise HoleError(f"byte {start} has not been fetched")
+                target.write(data)
+                start += len(data)
+
+
+def _layout(file: BinaryIO) -> Layout:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError("no part file")
+    said = json.loads(file.readline(HEAD_MOST))
+    pieces = tuple((int(start), int(end)) for start, end in said["pieces"])
+    return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])))
