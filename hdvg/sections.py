@@ -35,6 +35,10 @@ class Fetch(Settings):
     concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
     per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
+    js_runtime: Literal["auto", "deno", "node", "bun", "quickjs", "none"] = Field(
+        "auto",
+        description="what runs the scripts that some sites need: auto is deno; none leaves yt-dlp to what works without",
+    )
     private_links: Literal["allow", "refuse"] = Field(
         "allow",
         description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "

@@ -12,10 +12,11 @@ import yt_dlp
 from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, TransientError
 from hdvg.sources.formats import choose
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
@@ -58,6 +59,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self.taken: dict[str, Any] | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
+        self.js_runtime = settings["js_runtime"]
+        self.unsolved: TransientError | None = None
         self._limits = settings
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
@@ -131,6 +134,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
         limits = self._limits
+        if self.unsolved is not None:
+            raise self.unsolved
+        if all(form.get("protocol") == "mhtml" for form in said["formats"]):
+            raise unsolved("only images are offered")
         return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
 
     def _meter(self, response: Any) -> None:

@@ -9,12 +9,14 @@ import shutil
 import tempfile
 import urllib.parse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
+from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
+from hdvg.sources import runtime
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
@@ -75,7 +77,7 @@ def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock:
         try:
             return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
-            if trial + 1 == settings.tries:
+            if trial + 1 == settings.tries or error.reason in MACHINE:
                 raise
             _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
     raise AssertionError("tries >= 1 by the settings")
@@ -90,7 +92,7 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     try:
         out = _new_folder(scratch)
         asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits)
+        said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
@@ -104,6 +106,16 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
         if out is not None and (said is None or target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
+
+
+def _answer(settings: Fetch, airlock: Airlock, question: dict[str, Any]) -> Any:
+    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be."""
+    script = question["js"]
+    return (
+        runtime.find(settings.js_runtime).version
+        if script is None
+        else runtime.solve(script, settings.js_runtime, airlock)
+    )
 
 
 def _new_folder(scratch: Path) -> Path:

@@ -21,6 +21,9 @@ from hdvg.sources.failures import failure
 from hdvg.sources.guard import named_private, put_up
 from hdvg.sources.info import info_row, seconds
 
+UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
+"""What yt-dlp may say of a video whose site's challenge it could not solve."""
+
 yt_dlp.globals.plugin_dirs.value = []
 yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
 for _extractor in yt_dlp.extractor.gen_extractor_classes():
@@ -68,7 +71,8 @@ def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Cli
         raise ItemError("too_big", "a page does not fit in memory") from None
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
-            raise failure(error, last=client.broken) from error
+            found = failure(error, last=client.broken)
+            raise (client.unsolved if client.unsolved and found.reason in UNSOLVED else found) from error
         except ResourceError:
             Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
             raise
