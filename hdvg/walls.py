@@ -14,7 +14,7 @@ import os
 import platform
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
@@ -22,13 +22,15 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 EPERM = 1
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF, RULE_PATH_BENEATH = 444, 445, 446, 1
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE
+EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
 RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 """All rights to files that a version of Landlock knows; later versions know no more of them."""
 
+SCOPES_ABI, ABSTRACT_SOCKETS, SIGNALS = 6, 1, 2
+"""From which version on Landlock also holds off signals to processes outside, and their sockets without a file."""
+
 # linux/audit.h, and the numbers of the system calls that are refused: sockets but those of this machine's files and
-# pairs, ways around the filter (io_uring, other name spaces), and looking into other processes.
+# pairs, ways around the filter (io_uring, other name spaces), and reaching into other processes.
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 SOCKET = (41, 198)
 REFUSED = {
@@ -36,6 +38,8 @@ REFUSED = {
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "kill": (62, 129),
     "io_uring_setup": (425, 425),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -55,12 +59,13 @@ class Walls:
     files: str | None
 
 
-def put_up(readable: Iterable[str]) -> Walls:
+def put_up(readable: Iterable[str], *, listed: Iterable[str] = ()) -> Walls:
     """Wall in the calling process, which should have one thread, for good: no network; of files it may only read and
-    run those at or below `readable`. Paths that do not exist are left out."""
+    run those at or below `readable`, and see the names in folders at or below `listed`. Paths that do not exist are left out.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    files = _only_files(libc, readable)
+    files = _only_files(libc, dict.fromkeys(listed, READ_DIR) | dict.fromkeys(readable, READ_DIR | READ_FILE | EXECUTE))
     alone = libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
     filtered = _filter_calls(libc)
     held = [name for name, holds in (("name space", alone), ("seccomp", filtered)) if holds]
@@ -102,29 +107,30 @@ def _filter_calls(libc: ctypes.CDLL) -> bool:
     return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
 
 
-def _only_files(libc: ctypes.CDLL, readable: Iterable[str]) -> str | None:
-    """Put up Landlock; None if this kernel has none."""
+def _only_files(libc: ctypes.CDLL, rights: Mapping[str, int]) -> str | None:
+    """Put up Landlock with these rights to paths; None if this kernel has none."""
     abi = libc.syscall(CREATE_RULESET, None, 0, 1)
     if abi < 1:
         return None
     handled = RIGHTS_BY_ABI[min(abi, max(RIGHTS_BY_ABI))]
-    rules = libc.syscall(CREATE_RULESET, struct.pack("Q", handled), 8, 0)
+    scoped = struct.pack("QQ", 0, SIGNALS | ABSTRACT_SOCKETS) if abi >= SCOPES_ABI else b""
+    wanted = struct.pack("Q", handled) + scoped
+    rules = libc.syscall(CREATE_RULESET, wanted, len(wanted), 0)
     if rules < 0:
         return None
     try:
-        for path in readable:
+        for path, allowed in rights.items():
             with contextlib.suppress(OSError):
-                _allow(libc, rules, path)
+                _allow(libc, rules, path, allowed)
         return f"Landlock {abi}" if libc.syscall(RESTRICT_SELF, rules, 0) == 0 else None
     finally:
         os.close(rules)
 
 
-def _allow(libc: ctypes.CDLL, rules: int, path: str) -> None:
+def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
     handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        rights = EXECUTE | READ_FILE | (READ_DIR if os.path.isdir(path) else 0)
-        rule = struct.pack("=Qi", rights, handle)
+        rule = struct.pack("=Qi", rights if os.path.isdir(path) else rights & ~READ_DIR, handle)
         if libc.syscall(ADD_RULE, rules, RULE_PATH_BENEATH, rule, 0) != 0:
             raise OSError(ctypes.get_errno(), f"Landlock refuses a rule for {path}")
     finally:

@@ -44,14 +44,19 @@ DENO = (
 NODE = f"--permission --max-old-space-size={HEAP_MB} -"
 OLD_NODE = NODE.replace("--permission", "--experimental-permission --no-warnings=ExperimentalWarning")
 BUN = "--bun run --no-addons --prefer-offline --no-install --smol -"
-QUICKJS = f"--memory-limit {HEAP_MB * 2**20} --script script.js"
+QUICKJS = "--script script.js"
 GUARDED = frozenset({"deno", "node"})
 """Runtimes that keep scripts from files by themselves: the others need Landlock."""
 
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/local/lib", "/etc/ld.so.cache")
 MACHINE = ("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup", "/sys/devices/system/cpu")
 DEVICES = ("/dev/null", "/dev/urandom")
-ENVIRONMENT = {"NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1", "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0"}
+ENVIRONMENT = {
+    "NO_COLOR": "1",
+    "DENO_NO_UPDATE_CHECK": "1",
+    "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
+    "OPENSSL_CONF": "/dev/null",  # node stops at one that it may not read
+}
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,12 @@ def find(choice: str) -> Runtime:
     return found
 
 
-def solve(script: str, choice: str, airlock: Airlock) -> str:
+def solve(script: str, choice: str, airlock: Airlock, *, wall_s: float = WALL_S) -> str:
     """What the script prints. Raises TransientError: `runtime` if this machine cannot run it safely, `solver` if it fails."""
     runtime = find(choice)
     with tempfile.TemporaryDirectory(prefix="hdvg-js-") as scratch:
-        asked = {"script": script, "runtime": asdict(runtime)}
-        limits = Limits(wall_s=WALL_S, memory_mb=None, file_mb=OUTPUT_MB)
+        asked = {"script": script, "runtime": asdict(runtime), "command": runtime.command}
+        limits = Limits(wall_s=wall_s, memory_mb=None, file_mb=OUTPUT_MB)
         try:
             return str(airlock.call("hdvg.sources.runtime:run", asked, Path(scratch), limits))
         except TransientError:
@@ -116,13 +121,13 @@ def solve(script: str, choice: str, airlock: Airlock) -> str:
             raise TransientError("solver", f"{runtime.name} {runtime.version}: {error}") from error
 
 
-def run(script: str, runtime: dict[str, Any]) -> str:
+def run(script: str, runtime: dict[str, Any], command: list[str]) -> str:
     """In a child of the airlock, whose folder is empty: run the script behind walls; raises as `solve`."""
     which = Runtime(**runtime)
     Path("script.js").write_text(script, encoding="utf-8")
     with open("script.js", "rb") as source, open("out", "wb") as out, open("err", "wb") as err:
         process = subprocess.Popen(
-            which.command,
+            command,
             stdin=source,
             stdout=out,
             stderr=err,
@@ -144,8 +149,8 @@ def run(script: str, runtime: dict[str, Any]) -> str:
 
 def _wall_in(runtime: Runtime) -> None:
     """Between fork and exec."""
-    script = ["script.js"] if runtime.name == "quickjs" else []
-    walls = put_up([runtime.path, *LIBRARIES, *MACHINE, *DEVICES, *script])
+    listed = ("/",) if runtime.name == "bun" else ()  # it looks for its settings in every folder above
+    walls = put_up([runtime.path, ".", *LIBRARIES, *MACHINE, *DEVICES], listed=listed)
     if not walls.network or not (walls.files or runtime.name in GUARDED):
         os._exit(WALLESS)
 
