@@ -17,6 +17,7 @@ from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
 from hdvg.sources import runtime
+from hdvg.sources.egress import way_out
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
@@ -49,7 +50,7 @@ def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
-    turns it away, ResourceError on a full disk.
+    turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
@@ -90,9 +91,11 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
     out, said = None, None
     try:
+        way = way_out(settings)
         out = _new_folder(scratch)
-        asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
+        asked = {"source": source, "out": str(out), "settings": settings.model_dump() | way.told()}
+        with way.masked():
+            said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise

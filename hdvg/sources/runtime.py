@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import ItemError, TransientError, first_line
+from hdvg.errors import ItemError, TransientError
 from hdvg.walls import put_up
 
 INSTALL = "pip install --upgrade yt-dlp yt-dlp-ejs deno"
@@ -140,10 +140,9 @@ def run(script: str, runtime: dict[str, Any], command: list[str]) -> str:
             "runtime", f"this system has no walls for {which.name} (`hdvg doctor`); a newer kernel or container has"
         )
     if process.returncode:
-        said = first_line(RuntimeError(Path("err").read_text(errors="replace")[:TEXT_CHARS]))
-        raise TransientError(
-            "solver", f"{which.name} {which.version} ended by {process.returncode}, {peak_mb} MB: {said}"
-        )
+        said = Path("err").read_text(errors="replace")[:TEXT_CHARS].strip().partition("\n")[0]
+        ended = f"{which.name} {which.version} ended by {process.returncode}, {peak_mb} MB in use"
+        raise TransientError("solver", f"{ended}: {said}" if said else ended)
     return Path("out").read_text(encoding="utf-8")
 
 
