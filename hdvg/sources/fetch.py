@@ -9,12 +9,15 @@ import shutil
 import tempfile
 import urllib.parse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
+from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
+from hdvg.sources import runtime
+from hdvg.sources.egress import way_out
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
@@ -47,7 +50,7 @@ def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
-    turns it away, ResourceError on a full disk.
+    turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
@@ -75,7 +78,7 @@ def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock:
         try:
             return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
-            if trial + 1 == settings.tries:
+            if trial + 1 == settings.tries or error.reason in MACHINE:
                 raise
             _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
     raise AssertionError("tries >= 1 by the settings")
@@ -88,9 +91,11 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
     out, said = None, None
     try:
+        way = way_out(settings)
         out = _new_folder(scratch)
-        asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits)
+        asked = {"source": source, "out": str(out), "settings": settings.model_dump() | way.told()}
+        with way.masked():
+            said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
@@ -104,6 +109,16 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
         if out is not None and (said is None or target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
+
+
+def _answer(settings: Fetch, airlock: Airlock, question: dict[str, Any]) -> Any:
+    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be."""
+    script = question["js"]
+    return (
+        runtime.find(settings.js_runtime).version
+        if script is None
+        else runtime.solve(script, settings.js_runtime, airlock)
+    )
 
 
 def _new_folder(scratch: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.sources.guard import named_private, public, put_up
+from hdvg.sources.guard import Reach, named_private, public, put_up
 from hdvg.sources.optout import header_refusal
 
 
@@ -22,7 +22,7 @@ def airlock():
 
 def break_out(how, target):
     """Run in a child of the airlock: put up the walls and try to get over them."""
-    put_up(frozenset(), writable=(Path.cwd(),))
+    put_up(Reach(), writable=(Path.cwd(),))
     acts = {
         "shell": lambda: os.system("true"),
         "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
