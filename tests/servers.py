@@ -34,6 +34,7 @@ class HostileServer:
     ) -> None:
         self.routes: dict[str, Answer] = {}
         self.hits: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
         self.times: dict[str, list[float]] = {}
         self.heads: dict[str, Message] = {}
         self.closing = threading.Event()
@@ -136,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send(self, data: bytes) -> None:
         """Send bytes of the body, none to a HEAD."""
         if self.command != "HEAD":
+            self.server.owner.sent[urlsplit(self.path).path] += len(data)
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:

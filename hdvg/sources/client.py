@@ -17,6 +17,8 @@ from hdvg.sources.formats import choose
 from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+from hdvg.sources.playlists import WholeError
+from hdvg.sources.ranges import fetch_part
 from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
@@ -72,6 +74,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self.taken: dict[str, Any] | None = None
+        self.part: dict[str, Any] | None = None  # what `fetch_part` says, if it fetched a part only
+        self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
         self.js_runtime = settings["js_runtime"]
         self.unsolved: TransientError | None = None
@@ -139,6 +143,13 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             self._ask_host(str(info["url"]))
             self._refuse_endless(info)
         self.taken, self._bytes = dict(info), 0
+        if self._limits.get("in_part") and name == NAME:
+            try:
+                self.part = fetch_part(self, info, name)
+                return True, True
+            except WholeError as error:
+                self.whole_because = str(error)
+                self._bytes = 0
         return super().dl(name, info, subtitle, test)
 
     def _judge(self, info: dict[str, Any], *, incomplete: Any = False) -> None:

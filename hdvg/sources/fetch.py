@@ -11,7 +11,7 @@ import urllib.parse
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
@@ -20,6 +20,7 @@ from hdvg.sources import runtime
 from hdvg.sources.egress import way_out
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
+from hdvg.sources.wanted import Wanted
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import
 DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
@@ -40,22 +41,37 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`)."""
+    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`); if it is a part file, what
+    `ranges.fetch_part` says of it; and if a part was wanted, why it is the whole."""
 
     path: Path
     info: dict[str, Any]
+    part: dict[str, Any] | None = None
+    whole_because: str | None = None
 
 
-def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> Fetched:
+class _Asked(NamedTuple):
+    """What a child is to do: the function, the link, and what of the video is wanted (None: all)."""
+
+    target: str
+    source: str
+    wanted: Wanted | None = None
+
+
+def fetch(
+    source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate, wanted: Wanted | None = None
+) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
+
+    Only what is `wanted` of it, where the source can be taken apart.
 
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
     turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
-    said = _tries(DOWNLOAD, source, scratch, settings, airlock=airlock, gate=gate)
-    return Fetched(Path(said["path"]), said["info"])
+    said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, airlock=airlock, gate=gate)
+    return Fetched(Path(said["path"]), said["info"], said["part"], said["whole_because"])
 
 
 def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:
@@ -68,15 +84,16 @@ def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate:
             return {"duration_s": None, "bytes": local_path(source).stat().st_size}
         except OSError as error:
             raise ItemError("gone", str(error)) from error
-    return _tries(LOOK, source, scratch, settings, airlock=airlock, gate=gate)
+    return _tries(_Asked(LOOK, source), scratch, settings, airlock=airlock, gate=gate)
 
 
-def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+    source = asked.source
     host = urllib.parse.urlsplit(source).netloc
     for trial in range(settings.tries):
         _wait_for_permit(gate, host, airlock)
         try:
-            return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
+            return _try(asked, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
             if trial + 1 == settings.tries or error.reason in MACHINE:
                 raise
@@ -84,18 +101,20 @@ def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock:
     raise AssertionError("tries >= 1 by the settings")
 
 
-def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+def _try(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
-    host = urllib.parse.urlsplit(source).netloc
+    host = urllib.parse.urlsplit(asked.source).netloc
     wait_s, refusal = None, None
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
     out, said = None, None
     try:
         way = way_out(settings)
         out = _new_folder(scratch)
-        asked = {"source": source, "out": str(out), "settings": settings.model_dump() | way.told()}
+        told = settings.model_dump() | way.told() | {"in_part": asked.wanted is not None}
+        call = {"source": asked.source, "out": str(out), "settings": told}
         with way.masked():
-            said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
+            answer = partial(_answer, settings, airlock, asked.wanted, out)
+            said = airlock.call(asked.target, call, out, limits, answer=answer)
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
@@ -106,13 +125,16 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
         raise
     finally:
         gate.done(host, wait_s, refusal=refusal, fetched=said is not None)
-        if out is not None and (said is None or target == LOOK):
+        if out is not None and (said is None or asked.target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
 
 
-def _answer(settings: Fetch, airlock: Airlock, question: dict[str, Any]) -> Any:
-    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be."""
+def _answer(settings: Fetch, airlock: Airlock, wanted: Wanted | None, out: Path, question: dict[str, Any]) -> Any:
+    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be; {"sections": what
+    has come} asks what more of the source is wanted."""
+    if "sections" in question and wanted is not None:
+        return wanted.look(question["sections"], out, airlock)
     script = question["js"]
     return (
         runtime.find(settings.js_runtime).version

@@ -16,6 +16,7 @@ import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork serv
 import yt_dlp.globals
 
 from hdvg.errors import ItemError, ResourceError
+from hdvg.media.part import is_part
 from hdvg.sources.client import NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
@@ -33,14 +34,19 @@ for _extractor in yt_dlp.extractor.gen_extractor_classes():
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
-    Returns {"path", "info"} (see `info_row`). A page or feed with several videos gives its
+    With settings["in_part"] the caller answers which parts of it are wanted, see `sources.ranges`. Returns {"path", "info",
+    "part", "whole_because"} (see `info_row`, `fetch_part`, and `Fetched`). A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
     path = Path(out) / NAME
-    refuse_text(path)
-    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+    if client.part is None:
+        refuse_text(path)
+    if client.part is None and is_part(path):
+        raise ItemError("not_media", "a part file of ours, which only we make")
+    info = info_row(client.taken or {}, version=yt_dlp.version.__version__)
+    return {"path": str(path), "info": info, "part": client.part, "whole_because": client.whole_because}
 
 
 def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
