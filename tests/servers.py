@@ -34,7 +34,7 @@ class HostileServer:
     ) -> None:
         self.routes: dict[str, Answer] = {}
         self.hits: Counter[str] = Counter()
-        self.sent: Counter[str] = Counter()
+        self.sent: Counter[tuple[str, int]] = Counter()
         self.times: dict[str, list[float]] = {}
         self.heads: dict[str, Message] = {}
         self.closing = threading.Event()
@@ -106,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
     posted = b""
+    code = 200
 
     def do_GET(self) -> None:
         owner = self.server.owner
@@ -126,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def head(self, code: int, headers: dict[str, str]) -> None:
         """Send the head; a body without a length ends with the connection."""
+        self.code = code
         self.send_response(code)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -137,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send(self, data: bytes) -> None:
         """Send bytes of the body, none to a HEAD."""
         if self.command != "HEAD":
-            self.server.owner.sent[urlsplit(self.path).path] += len(data)
+            self.server.owner.sent[urlsplit(self.path).path, self.code] += len(data)
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:

@@ -21,6 +21,8 @@ GAP = 1 << 16
 """Bytes between two ranges that are fetched with them: a request is dearer."""
 WORTH = 0.9
 """Share of the source from which all of it is fetched."""
+HEAD_S = 2.0
+"""Seconds of fragments from which FFmpeg has learnt what it must know of a stream; of MPEG-TS it reads as far as it likes."""
 OPENING = 1 << 14
 """Bytes at the start that name the source: see `hdvg.ids.opening`."""
 
@@ -208,7 +210,10 @@ def _playlist(path: str, asked: Answer, spans: Spans) -> Answer:
 
     with look() as part:
         _first_frame(part, spans)
-        if further < len(starts) and max(part.reach, OPENING) >= pieces[run - 1][1]:
+        reach = (
+            OPENING if asked["init"] and starts[min(further, len(starts) - 1)] >= HEAD_S else max(part.reach, OPENING)
+        )
+        if further < len(starts) and reach >= pieces[run - 1][1]:
             _must([further], numbers)
     there = [There(max(number, 0), start, end) for number, (start, end, _) in zip(numbers, pieces, strict=True)]
     need = look_at_segments(look, starts, there, spans)

@@ -63,9 +63,7 @@ def missing(ranges: Iterable[Sequence[int]], held: Iterable[Sequence[int]]) -> l
 
 def without(pieces: Iterable[Piece], hidden: Sequence[tuple[int, int]]) -> list[Piece]:
     """The pieces, less what is hidden of them."""
-    return [
-        (one, two, at + one - start) for start, end, at in pieces for one, two in missing([(start, end)], hidden)
-    ]
+    return [(one, two, at + one - start) for start, end, at in pieces for one, two in missing([(start, end)], hidden)]
 
 
 class HoleError(OSError):
@@ -78,7 +76,9 @@ class Part(io.RawIOBase):
     If `strict`, the file seems to end at a hole, and `missed` tells where; else holes hold what `filler` says.
     """
 
-    def __init__(self, file: BinaryIO, pieces: Sequence[Piece], *, size: int, filler: Filler, strict: bool = False) -> None:
+    def __init__(
+        self, file: BinaryIO, pieces: Sequence[Piece], *, size: int, filler: Filler, strict: bool = False
+    ) -> None:
         self._file = file
         self._pieces = sorted(pieces)
         self._starts = [piece[0] for piece in self._pieces]

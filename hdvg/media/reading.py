@@ -78,7 +78,14 @@ class Reading:
     a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s."""
 
     def __init__(
-        self, path: str, index: Index, *, max_pixels: int, strict: bool = False, threads: int = THREADS, thrifty: bool = False
+        self,
+        path: str,
+        index: Index,
+        *,
+        max_pixels: int,
+        strict: bool = False,
+        threads: int = THREADS,
+        thrifty: bool = False,
     ) -> None:
         self._path = path
         self._index = index

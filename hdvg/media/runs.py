@@ -60,7 +60,11 @@ def _see(look: Look, spans: Spans) -> _Seen:
         except ValueError as error:
             raise ItemError("bad_span", str(error)) from error
         placed = place_in(times, spans.scenes, mode=spans.mode)
-        parents = {one["parent_start_ms"] for one in spans.scenes if one["start_ms"] is None and one["parent_start_ms"] is not None}
+        parents = {
+            one["parent_start_ms"]
+            for one in spans.scenes
+            if one["start_ms"] is None and one["parent_start_ms"] is not None
+        }
         landings = {start_ms: times.landing(start_ms) for start_ms in parents}
         keys = index_keys(container, stream)
         sound = [

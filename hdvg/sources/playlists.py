@@ -12,7 +12,14 @@ from typing import Any
 from hdvg.sources.info import seconds
 
 SEGMENTS_MOST = 50_000
-REFUSED = ("#EXT-X-KEY:", "#EXT-X-DISCONTINUITY", "#ANVATO-SEGMENT-INFO", "#UPLYNK-SEGMENT", "#EXT-X-SKIP", "#EXT-X-PART:")
+REFUSED = (
+    "#EXT-X-KEY:",
+    "#EXT-X-DISCONTINUITY",
+    "#ANVATO-SEGMENT-INFO",
+    "#UPLYNK-SEGMENT",
+    "#EXT-X-SKIP",
+    "#EXT-X-PART:",
+)
 """What an HLS playlist has whose segments do not stand simply one behind the other."""
 ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
 

@@ -44,7 +44,9 @@ def fetch_part(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]
 
 def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> dict[str, Any]:
     pieces = [(int(start), int(end), int(at)) for start, end, at in done["pieces"]]
-    layout = Layout(done["size"], done["filler"], tuple((start, end) for start, end, _ in pieces), tuple(done["numbers"]))
+    layout = Layout(
+        done["size"], done["filler"], tuple((start, end) for start, end, _ in pieces), tuple(done["numbers"])
+    )
     write_part(target, Path(HELD), pieces, layout)
     Path(HELD).unlink()
     return source.told(layout)
@@ -99,7 +101,9 @@ class _Held:
         if response.status != 206 or not said:
             response.close()
             raise WholeError(
-                "the source changed meanwhile" if known else f"the server does not serve ranges (status {response.status})"
+                "the source changed meanwhile"
+                if known
+                else f"the server does not serve ranges (status {response.status})"
             )
         low, high, size = map(int, said.groups())
         if low != start or high + 1 != min(end, size):
