@@ -113,12 +113,10 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
 
 def _answer(settings: Fetch, airlock: Airlock, question: dict[str, Any]) -> Any:
     """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be."""
-    script = question["js"]
-    return (
-        runtime.find(settings.js_runtime).version
-        if script is None
-        else runtime.solve(script, settings.js_runtime, airlock)
-    )
+    script, choice = question["js"], settings.js_runtime
+    if script is None:
+        return runtime.find(choice).version
+    return runtime.solve(script, choice, airlock, wall_s=min(runtime.WALL_S, settings.wall_s / 4))
 
 
 def _new_folder(scratch: Path) -> Path:
