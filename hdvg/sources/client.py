@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any
 
 import yt_dlp
+import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
+import yt_dlp.globals
+from yt_dlp.networking._helper import make_ssl_context
 from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
@@ -32,6 +35,15 @@ PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their ow
 ANY_SOURCE = {"4": "0.0.0.0", "6": "::", "any": None}  # makes yt-dlp look for addresses of that version only
 LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
 
+yt_dlp.globals.plugin_dirs.value = []
+yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
+
+# What takes long and is the same for every video is made once, in the server that children are forked from.
+TLS = make_ssl_context()
+EXTRACTORS: dict[str, Any] = dict(yt_dlp.YoutubeDL({"quiet": True, "js_runtimes": {}})._ies)
+for _extractor in EXTRACTORS.values():
+    _extractor.suitable("https://host.invalid/")  # compiles its pattern
+
 
 class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
     """The one way out: few redirects, whose bodies are not read; each request passes `Hops`."""
@@ -40,8 +52,8 @@ class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here;
         self._hops, self._ca_pem = hops, ca_pem
         super().__init__(*args, **kwargs)
 
-    def _make_sslcontext(self, *args: Any, **kwargs: Any) -> Any:
-        context = super()._make_sslcontext(*args, **kwargs)
+    def _make_sslcontext(self, legacy_ssl_support: bool | None = None) -> Any:
+        context = super()._make_sslcontext(legacy_ssl_support) if legacy_ssl_support else TLS
         if self._ca_pem is not None:
             context.load_verify_locations(cadata=self._ca_pem)
         return context
@@ -102,6 +114,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if not said:
             raise ItemError("not_media", "no video in it")
         self.taken = dict(said)
+
+    def add_default_info_extractors(self) -> None:
+        self._ies.update(EXTRACTORS)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
         hops = Hops(self._limits, self._refused)

@@ -135,12 +135,10 @@ def _answer(settings: Fetch, airlock: Airlock, wanted: Wanted | None, out: Path,
     has come} asks what more of the source is wanted."""
     if "sections" in question and wanted is not None:
         return wanted.look(question["sections"], out, airlock)
-    script = question["js"]
-    return (
-        runtime.find(settings.js_runtime).version
-        if script is None
-        else runtime.solve(script, settings.js_runtime, airlock)
-    )
+    script, choice = question["js"], settings.js_runtime
+    if script is None:
+        return runtime.find(choice).version
+    return runtime.solve(script, choice, airlock, wall_s=min(runtime.WALL_S, settings.wall_s / 4))
 
 
 def _new_folder(scratch: Path) -> Path:

@@ -66,7 +66,10 @@ class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; 
                     left.remove(answer.request)
                 yield answer
         except Exception as error:
-            client.unsolved = error if isinstance(error, TransientError) else unsolved(first_line(error))
+            if isinstance(error, TransientError):
+                client.unsolved = error if error.reason == "runtime" else unsolved(error.detail)
+            else:
+                client.unsolved = unsolved(first_line(error))
             raise
         if left:
             client.unsolved = unsolved(f"{left[0].type.value} challenge: {said}")

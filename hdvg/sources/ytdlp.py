@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
-import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
-import yt_dlp.globals
 
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media.part import is_part
@@ -24,11 +22,6 @@ from hdvg.sources.info import info_row, seconds
 
 UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
 """What yt-dlp may say of a video whose site's challenge it could not solve."""
-
-yt_dlp.globals.plugin_dirs.value = []
-yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
-for _extractor in yt_dlp.extractor.gen_extractor_classes():
-    _extractor.suitable("https://host.invalid/")  # compiles its pattern here, not in every child: 0.3 s
 
 
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
