@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hdvg.media.part import HoleError, Part
+from hdvg.media.excerpt import HoleError, Excerpt
 
 BOXES_MOST = 200
 """Boxes at the top that are looked at; a file without an index of its fragments has thousands."""
@@ -31,29 +31,29 @@ class Reference(NamedTuple):
     end: int
 
 
-def top_boxes(part: Part) -> Iterator[Box]:
+def top_boxes(source: Excerpt) -> Iterator[Box]:
     """The boxes of the file, one after the other. Raises HoleError where a head is not there, ValueError if it is none."""
     at = 0
     for _ in range(BOXES_MOST):
-        if at + 8 > part.size:
+        if at + 8 > source.size:
             return
-        head = read_exactly(part, at, min(16, part.size - at))
+        head = read_exactly(source, at, min(16, source.size - at))
         size, kind = struct.unpack(">I4s", head[:8])
         if size == 1 and len(head) == 16:
             (size,) = struct.unpack(">Q", head[8:])
         elif size == 0:
-            size = part.size - at
-        if size < 8 or at + size > part.size:
-            raise ValueError(f"a box of {size} bytes at {at} of {part.size}")
+            size = source.size - at
+        if size < 8 or at + size > source.size:
+            raise ValueError(f"a box of {size} bytes at {at} of {source.size}")
         yield Box(kind, at, at + size)
         at += size
 
 
-def is_fragmented(part: Part, moov: Box) -> bool:
+def is_fragmented(source: Excerpt, moov: Box) -> bool:
     """Whether the media is in fragments: `moov` has a box `mvex`. Raises HoleError, ValueError."""
     at = moov.start + 8
     while at + 8 <= moov.end:
-        size, kind = struct.unpack(">I4s", read_exactly(part, at, 8))
+        size, kind = struct.unpack(">I4s", read_exactly(source, at, 8))
         if kind == b"mvex":
             return True
         if size < 8:
@@ -62,11 +62,11 @@ def is_fragmented(part: Part, moov: Box) -> bool:
     return False
 
 
-def references(part: Part, sidx: Box) -> list[Reference]:
+def references(source: Excerpt, sidx: Box) -> list[Reference]:
     """The fragments of a `sidx` (ISO/IEC 14496-12, 8.16.3). Raises HoleError, ValueError for what is none, or an index of indexes."""
     if sidx.end - sidx.start > SIDX_MOST:
         raise ValueError(f"`sidx` of {sidx.end - sidx.start} bytes")
-    data = read_exactly(part, sidx.start, sidx.end - sidx.start)
+    data = read_exactly(source, sidx.start, sidx.end - sidx.start)
     try:
         (scale,) = struct.unpack_from(">I", data, 16)
         tick, first = struct.unpack_from(">QQ" if data[8] else ">II", data, 20)
@@ -81,22 +81,22 @@ def references(part: Part, sidx: Box) -> list[Reference]:
     for size, ticks in rows:
         if size >> 31:
             raise ValueError("`sidx` is an index of indexes")
-        if not size or start + size > part.size:
+        if not size or start + size > source.size:
             raise ValueError("`sidx` points beyond the file")
         found.append(Reference(tick / scale, start, start + size))
         start, tick = start + size, tick + ticks
     return found
 
 
-def read_exactly(part: Part, at: int, size: int) -> bytes:
+def read_exactly(source: Excerpt, at: int, size: int) -> bytes:
     """Those bytes. Raises HoleError if some are not there, ValueError where the file ends."""
-    if at + size > part.size:
+    if at + size > source.size:
         raise ValueError("the file ends in a box")
-    if not part.holds(at, at + size):
-        part.missed.append(at)
+    if not source.holds(at, at + size):
+        source.missed.append(at)
         raise HoleError(f"byte {at} has not been fetched")
-    part.seek(at)
+    source.seek(at)
     data = b""
     while len(data) < size:
-        data += part.read(size - len(data))
+        data += source.read(size - len(data))
     return data

@@ -11,7 +11,7 @@ from hdvg.errors import ItemError
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.given import Scene
-from hdvg.media.part import Filler, HoleError, Part, Piece, joined, missing, without
+from hdvg.media.excerpt import Filler, HoleError, Excerpt, Piece, joined, missing, without
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
 
 BLOCK = 1 << 16
@@ -73,10 +73,10 @@ class _Held:
     block: int
     spans: Spans
 
-    def open(self, filler: Filler = "zeros", *, strict: bool = False, hidden: Sequence[Range] = ()) -> Part:
+    def open(self, filler: Filler = "zeros", *, strict: bool = False, hidden: Sequence[Range] = ()) -> Excerpt:
         """The file as far as it is there."""
         pieces = without(self.pieces, list(hidden))
-        return Part(self.path.open("rb"), pieces, size=self.size, filler=filler, strict=strict)
+        return Excerpt(self.path.open("rb"), pieces, size=self.size, filler=filler, strict=strict)
 
     def has(self, start: int, end: int) -> bool:
         return not missing([(start, end)], self.pieces)
@@ -86,16 +86,16 @@ class _Held:
         if lost := missing(ranges, self.pieces):
             raise NeedError(lost)
 
-    def tried(self, do: Callable[[Part], T], filler: Filler = "zeros") -> T:
+    def tried(self, do: Callable[[Excerpt], T], filler: Filler = "zeros") -> T:
         """What `do` returns of the file, if it reads no byte that is not there; else raises NeedError with those."""
         found, failed = None, None
-        with self.open(filler, strict=True) as part:
+        with self.open(filler, strict=True) as source:
             try:
-                found = do(part)
+                found = do(source)
             except (HoleError, ItemError, OSError, ValueError) as error:
                 failed = error
-            if part.missed:
-                self.must([(part.missed[0], min(part.missed[0] + self.block, self.size))])
+            if source.missed:
+                self.must([(source.missed[0], min(source.missed[0] + self.block, self.size))])
         if isinstance(failed, ItemError):
             raise failed
         if failed is not None:
@@ -108,7 +108,7 @@ def _bytes(path: str, asked: Answer, spans: Spans) -> Answer:
     block = BLOCK << min(max(asked["round"] - 2, 0), GROWS)
     held = _Held(Path(path), int(asked["size"]), pieces, block, spans)
     held.must([(0, min(BLOCK, held.size))])
-    head = held.tried(lambda part: read_exactly(part, 0, min(16, held.size)))
+    head = held.tried(lambda source: read_exactly(source, 0, min(16, held.size)))
     if head[4:8] in FIRST:
         filler, need, hidden = _mp4(held)
     elif head[:4] == b"\x1a\x45\xdf\xa3":
@@ -127,28 +127,28 @@ def _mp4(held: _Held) -> tuple[Filler, list[Range], list[Range]]:
     """Of an MP4 file: filler, the bytes that are needed, and what is to be hidden."""
     boxes, fragmented = held.tried(_index_boxes)
     held.must([(box.start, box.end) for box in boxes if box.kind in (b"moov", b"sidx")])
-    held.tried(lambda part: _first_frame(part, held.spans))
+    held.tried(lambda source: _first_frame(source, held.spans))
     if not fragmented:
         return "zeros", look_at_packets(held.open, held.spans), []
     indexes = [box for box in boxes if box.kind == b"sidx"]
     if not indexes:
         raise WholeError("fragments without an index (`sidx`)")
-    found = held.tried(lambda part: references(part, indexes[0]))
+    found = held.tried(lambda source: references(source, indexes[0]))
     segments = [(one.start, one.end) for one in found]
     head = missing([(0, found[0].start)], [(box.start, box.end) for box in indexes])
     return "free", *_segments(held, "free", [one.seconds for one in found], segments, head)
 
 
-def _index_boxes(part: Part) -> tuple[list[Box], bool]:
+def _index_boxes(source: Excerpt) -> tuple[list[Box], bool]:
     """The boxes up to the index, or to the first fragment if the media is in fragments, and whether it is."""
     boxes: list[Box] = []
     fragmented = False
-    for box in top_boxes(part):
+    for box in top_boxes(source):
         if fragmented and box.kind in (b"moof", b"mdat"):
             break
         boxes.append(box)
         if box.kind == b"moov":
-            fragmented = is_fragmented(part, box)
+            fragmented = is_fragmented(source, box)
             if not fragmented:
                 break
     if not any(box.kind == b"moov" for box in boxes):
@@ -158,10 +158,10 @@ def _index_boxes(part: Part) -> tuple[list[Box], bool]:
 
 def _clusters(held: _Held) -> tuple[list[Range], list[Range]]:
     """Of a Matroska file, by its Cues, of which FFmpeg makes index entries: what is needed, what is to be hidden."""
-    held.tried(lambda part: _first_frame(part, held.spans), "void")
+    held.tried(lambda source: _first_frame(source, held.spans), "void")
 
-    def cues(part: Part) -> dict[int, float]:
-        with open_video(part, max_pixels=held.spans.max_pixels) as (container, stream):
+    def cues(source: Excerpt) -> dict[int, float]:
+        with open_video(source, max_pixels=held.spans.max_pixels) as (container, stream):
             container.seek(max(container.duration or 0, 1), backward=True)
             return {one.pos: float(one.timestamp * stream.time_base) for one in reversed(list(stream.index_entries))}
 
@@ -186,9 +186,9 @@ def _segments(
     return [segments[number] for number in need], hidden
 
 
-def _first_frame(part: Part, spans: Spans) -> None:
+def _first_frame(source: Excerpt, spans: Spans) -> None:
     """Open the file and decode its first frame, as every later stage does."""
-    with open_video(part, max_pixels=spans.max_pixels) as (container, stream):
+    with open_video(source, max_pixels=spans.max_pixels) as (container, stream):
         next(iter(Decoder(container, stream)), None)
 
 
@@ -205,13 +205,13 @@ def _playlist(path: str, asked: Answer, spans: Spans) -> Answer:
     run = next((count for count, number in enumerate(numbers) if number != count + first[0]), len(numbers))
     further = numbers[run - 1] + 1
 
-    def look() -> Part:
-        return Part(Path(path).open("rb"), pieces, size=at, filler="none")
+    def look() -> Excerpt:
+        return Excerpt(Path(path).open("rb"), pieces, size=at, filler="none")
 
-    with look() as part:
-        _first_frame(part, spans)
+    with look() as source:
+        _first_frame(source, spans)
         reach = (
-            OPENING if asked["init"] and starts[min(further, len(starts) - 1)] >= HEAD_S else max(part.reach, OPENING)
+            OPENING if asked["init"] and starts[min(further, len(starts) - 1)] >= HEAD_S else max(source.reach, OPENING)
         )
         if further < len(starts) and reach >= pieces[run - 1][1]:
             _must([further], numbers)

@@ -13,7 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
-from hdvg.media.part import HoleError, Part, is_part, open_part
+from hdvg.media.excerpt import HoleError, Excerpt, is_excerpt, open_excerpt
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
 """Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
@@ -35,10 +35,10 @@ class Frame:
     picture: av.VideoFrame
 
 
-def open_container(path: str | Part) -> Any:
-    """The container of a source: a file, a part file, or a part that is being looked at. Raises ItemError not_media."""
+def open_container(path: str | Excerpt) -> Any:
+    """The container of a source: a file, an excerpt, or one that is being looked at. Raises ItemError not_media."""
     try:
-        source = path if isinstance(path, Part) else open_part(path) if is_part(path) else path
+        source = path if isinstance(path, Excerpt) else open_excerpt(path) if is_excerpt(path) else path
         return av.open(source, options=OPTIONS, metadata_errors="replace")
     except HoleError:
         raise
@@ -48,7 +48,7 @@ def open_container(path: str | Part) -> Any:
 
 @contextmanager
 def open_video(
-    path: str | Part, *, threads: int = 1, max_pixels: int, thrifty: bool = False
+    path: str | Excerpt, *, threads: int = 1, max_pixels: int, thrifty: bool = False
 ) -> Iterator[tuple[Any, Any]]:
     """The container and its first real video stream (cover art is none), ready to decode.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import Syntax, open_syntax
-from hdvg.media.part import part_of
+from hdvg.media.excerpt import excerpt_of
 from hdvg.media.sets import Sets
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
@@ -104,8 +104,8 @@ def index_packets(container: Any, stream: Any) -> Index:
 
 def is_there(container: Any, packet: Any) -> bool:
     """Whether a packet's bytes were fetched, if the container is of a part of its source."""
-    part = part_of(container)
-    return part is None or part.filler != "zeros" or part.holds(packet.pos, packet.pos + packet.size)
+    excerpt = excerpt_of(container)
+    return excerpt is None or excerpt.filler != "zeros" or excerpt.holds(packet.pos, packet.pos + packet.size)
 
 
 def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Iterator[Any]:

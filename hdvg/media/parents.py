@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from av.format import Flags
 
 from hdvg.media.packets import coded_packets
-from hdvg.media.part import part_of
+from hdvg.media.excerpt import excerpt_of
 
 MICRO = 1_000_000
 HEURISTIC_US = 3 * MICRO // 23
@@ -119,7 +119,7 @@ class Timeline:
 def index_keys(container: Any, stream: Any) -> frozenset[int]:
     """Where the key frames begin that the index names, if only a part of the source is there: FFmpeg takes a packet's flag
     from its bytes, and in holes there are none."""
-    if part_of(container) is None:
+    if excerpt_of(container) is None:
         return frozenset()
     return frozenset(entry.pos for entry in stream.index_entries if entry.is_keyframe)
 

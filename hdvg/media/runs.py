@@ -12,14 +12,14 @@ from hdvg.media.decode import open_video
 from hdvg.media.given import Place, Placed, Scene, place_in
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.parents import HEURISTIC_US, Stamp, Timeline, index_keys
-from hdvg.media.part import Part
+from hdvg.media.excerpt import Excerpt
 
 SOUND_S = 1.0
 """Sound that is fetched before and behind the pictures: tracks of a file need not be in step."""
 EARLY_S, LATE_S = 0.05, 0.1
 """How much an index of segments may be wrong before a second look is needed."""
 
-Look = Callable[[], Part]
+Look = Callable[[], Excerpt]
 """Opens the source, of which holes may be read."""
 Range = tuple[int, int]
 
@@ -54,7 +54,7 @@ class _Seen:
 
 def _see(look: Look, spans: Spans) -> _Seen:
     """Raises ItemError for what has no frames that could be found by their times."""
-    with look() as part, open_video(part, max_pixels=spans.max_pixels) as (container, stream):
+    with look() as source, open_video(source, max_pixels=spans.max_pixels) as (container, stream):
         try:
             times = Timeline(container, stream)
         except ValueError as error:
@@ -72,7 +72,7 @@ def _see(look: Look, spans: Spans) -> _Seen:
             for track in container.streams.audio[:1]
             for one in track.index_entries
         ]
-    with look() as part, open_video(part, max_pixels=spans.max_pixels) as (container, stream):
+    with look() as source, open_video(source, max_pixels=spans.max_pixels) as (container, stream):
         index = index_packets(container, stream)
     if not index.usable or not index.shown:
         raise ItemError("bad_span", "its packets have no times of their own")

@@ -14,8 +14,8 @@ from hdvg.media.assemble import Assembler
 from hdvg.media.decode import Decoder, Frame, geometry, open_video
 from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
 from hdvg.media.given import GivenClips, place_scenes
-from hdvg.media.part import is_part, part_of
-from hdvg.media.part_frames import PartFrames
+from hdvg.media.excerpt import is_excerpt, excerpt_of
+from hdvg.media.excerpt_frames import ExcerptFrames
 from hdvg.media.probe import describe
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
@@ -41,8 +41,8 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
     packets do not decode), blocked_content, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    if is_part(path):
-        return _scan_part(path, out, settings, threads, max_pixels)
+    if is_excerpt(path):
+        return _scan_excerpt(path, out, settings, threads, max_pixels)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
@@ -65,9 +65,9 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
         return _finish(container, stream, assembler, [seen.told(decoder)])
 
 
-def _scan_part(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
+def _scan_excerpt(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
     """What `scan` returns of a part of a video, whose clips are given scenes; what only the whole could tell is None."""
-    scenes, frames = settings["scenes"], PartFrames(path, max_pixels=max_pixels)
+    scenes, frames = settings["scenes"], ExcerptFrames(path, max_pixels=max_pixels)
     placed = place_scenes(path, scenes, mode=settings["given"], max_pixels=max_pixels)
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         seen = _Seen(stream, settings, start_pts=frames.start_pts)
@@ -187,7 +187,7 @@ class _Seen:
         """What has come since the last chunk."""
         return self._features.take() if self._features is not None and len(self._features) else None
 
-    def told(self, decoder: Decoder | PartFrames) -> dict[str, Any]:
+    def told(self, decoder: Decoder | ExcerptFrames) -> dict[str, Any]:
         """What the frames do not say themselves."""
         return {
             "shape": self.shape,
@@ -210,7 +210,7 @@ def _finish(
     assembler.finish(end_pts)
     time_base = Fraction(told[0]["time_base"])
     errors, packets, hidden = (sum(segment[name] for segment in told) for name in ("errors", "packets", "hidden"))
-    is_whole = part_of(container) is None
+    is_whole = excerpt_of(container) is None
     if is_whole:
         _check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
     if errors > max(ERRORS_MOST * packets, 1):

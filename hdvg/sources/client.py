@@ -21,7 +21,7 @@ from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
 from hdvg.sources.playlists import WholeError
-from hdvg.sources.ranges import fetch_part
+from hdvg.sources.ranges import fetch_excerpt
 from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
@@ -86,7 +86,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self.taken: dict[str, Any] | None = None
-        self.part: dict[str, Any] | None = None  # what `fetch_part` says, if it fetched a part only
+        self.excerpt: dict[str, Any] | None = None  # what `fetch_excerpt` says, if it fetched a part only
         self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
         self.js_runtime = settings["js_runtime"]
@@ -158,9 +158,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             self._ask_host(str(info["url"]))
             self._refuse_endless(info)
         self.taken, self._bytes = dict(info), 0
-        if self._limits.get("in_part") and name == NAME:
+        if self._limits.get("as_excerpt") and name == NAME:
             try:
-                self.part = fetch_part(self, info, name)
+                self.excerpt = fetch_excerpt(self, info, name)
                 return True, True
             except WholeError as error:
                 self.whole_because = str(error)

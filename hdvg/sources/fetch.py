@@ -41,12 +41,12 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`); if it is a part file, what
-    `ranges.fetch_part` says of it; and if a part was wanted, why it is the whole."""
+    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`); if it is an excerpt, what
+    `ranges.fetch_excerpt` says of it; and if a part was wanted, why it is the whole."""
 
     path: Path
     info: dict[str, Any]
-    part: dict[str, Any] | None = None
+    excerpt: dict[str, Any] | None = None
     whole_because: str | None = None
 
 
@@ -71,7 +71,7 @@ def fetch(
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
     said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, airlock=airlock, gate=gate)
-    return Fetched(Path(said["path"]), said["info"], said["part"], said["whole_because"])
+    return Fetched(Path(said["path"]), said["info"], said["excerpt"], said["whole_because"])
 
 
 def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _try(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gat
     try:
         way = way_out(settings)
         out = _new_folder(scratch)
-        told = settings.model_dump() | way.told() | {"in_part": asked.wanted is not None}
+        told = settings.model_dump() | way.told() | {"as_excerpt": asked.wanted is not None}
         call = {"source": asked.source, "out": str(out), "settings": told}
         with way.masked():
             answer = partial(_answer, settings, airlock, asked.wanted, out)

@@ -11,7 +11,7 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 
 from hdvg.airlock import ask
-from hdvg.media.part import Layout, write_part
+from hdvg.media.excerpt import Layout, write_excerpt
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
 from hdvg.sources.wanted import HELD
 
@@ -25,8 +25,8 @@ NO_RANGES = frozenset({400, 405, 416, 501})
 """What a server answers that does not know ranges."""
 
 
-def fetch_part(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]:
-    """Fetch what is wanted of a format of yt-dlp's into the part file `target`, in the current folder.
+def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]:
+    """Fetch what is wanted of a format of yt-dlp's into the excerpt `target`, in the current folder.
 
     Returns {"size": of the source, None if it is not known, "ranges": [[start, end]] of bytes or segments, "of"}. Raises
     WholeError, and what `client.urlopen` raises.
@@ -47,7 +47,7 @@ def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> dict
     layout = Layout(
         done["size"], done["filler"], tuple((start, end) for start, end, _ in pieces), tuple(done["numbers"])
     )
-    write_part(target, Path(HELD), pieces, layout)
+    write_excerpt(target, Path(HELD), pieces, layout)
     Path(HELD).unlink()
     return source.told(layout)
 

@@ -14,7 +14,7 @@ from typing import Any
 import yt_dlp
 
 from hdvg.errors import ItemError, ResourceError
-from hdvg.media.part import is_part
+from hdvg.media.excerpt import is_excerpt
 from hdvg.sources.client import NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
@@ -27,19 +27,19 @@ UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
-    With settings["in_part"] the caller answers which parts of it are wanted, see `sources.ranges`. Returns {"path", "info",
-    "part", "whole_because"} (see `info_row`, `fetch_part`, and `Fetched`). A page or feed with several videos gives its
+    With settings["as_excerpt"] the caller answers which parts of it are wanted, see `sources.ranges`. Returns {"path", "info",
+    "excerpt", "whole_because"} (see `info_row`, `fetch_excerpt`, and `Fetched`). A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
     path = Path(out) / NAME
-    if client.part is None:
+    if client.excerpt is None:
         refuse_text(path)
-    if client.part is None and is_part(path):
-        raise ItemError("not_media", "a part file of ours, which only we make")
+    if client.excerpt is None and is_excerpt(path):
+        raise ItemError("not_media", "an excerpt, which only hdvg makes")
     info = info_row(client.taken or {}, version=yt_dlp.version.__version__)
-    return {"path": str(path), "info": info, "part": client.part, "whole_because": client.whole_because}
+    return {"path": str(path), "info": info, "excerpt": client.excerpt, "whole_because": client.whole_because}
 
 
 def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:

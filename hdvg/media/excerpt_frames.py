@@ -12,8 +12,8 @@ from hdvg.media.packets import Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
 
 
-class PartFrames:
-    """One way through a part file; `errors`, `packets`, `hidden`, `decoded` and `end_pts` tell what happened, as a `Decoder`'s.
+class ExcerptFrames:
+    """One way through an excerpt; `errors`, `packets`, `hidden`, `decoded` and `end_pts` tell what happened, as a `Decoder`'s.
 
     Raises ItemError no_frames if its packets have no times.
     """

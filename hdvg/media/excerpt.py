@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-MAGIC = b"hdvg part 1\n"
+MAGIC = b"hdvg excerpt 1\n"
 HEAD_MOST = 64 * 2**20
-"""Bytes of a part file's second line: a million ranges."""
-EXTENSION = "part"
+"""Bytes of an excerpt's second line: a million ranges."""
+EXTENSION = "excerpt"
 BLOCK = 1 << 20
 
 Piece = tuple[int, int, int]
@@ -28,7 +28,7 @@ there are no holes, for pieces are segments that stand one behind the other."""
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the bytes of a part belong: `pieces` are sorted and apart; of segments, `numbers` are theirs in the playlist."""
+    """Where the bytes of an excerpt belong: `pieces` are sorted and apart; of segments, `numbers` are theirs in the playlist."""
 
     size: int
     filler: Filler
@@ -70,7 +70,7 @@ class HoleError(OSError):
     """A byte was read that has not been fetched."""
 
 
-class Part(io.RawIOBase):
+class Excerpt(io.RawIOBase):
     """The whole source as a file to read, of which only pieces are there.
 
     If `strict`, the file seems to end at a hole, and `missed` tells where; else holes hold what `filler` says.
@@ -155,40 +155,40 @@ def _head(filler: Filler, length: int) -> bytes:
     return b""
 
 
-def is_part(path: str | Path) -> bool:
-    """Whether a file is a part file."""
+def is_excerpt(path: str | Path) -> bool:
+    """Whether a file is an excerpt."""
     with open(path, "rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 def read_layout(path: str | Path) -> Layout:
-    """The layout of a part file. Raises ValueError if it is none."""
+    """The layout of an excerpt. Raises ValueError if it is none."""
     with open(path, "rb") as file:
         return _layout(file)
 
 
-def open_part(path: str | Path) -> Part:
-    """A part file, to read. Raises ValueError if it is none, or breaks off."""
-    file = open(path, "rb")  # noqa: SIM115  # the part closes it
+def open_excerpt(path: str | Path) -> Excerpt:
+    """A excerpt, to read. Raises ValueError if it is none, or breaks off."""
+    file = open(path, "rb")  # noqa: SIM115  # the excerpt closes it
     layout = _layout(file)
     at, pieces = file.tell(), []
     for start, end in layout.pieces:
         pieces.append((start, end, at))
         at += end - start
     if at != os.fstat(file.fileno()).st_size:
-        raise ValueError("a part file breaks off")
-    return Part(file, pieces, size=layout.size, filler=layout.filler)
+        raise ValueError("an excerpt breaks off")
+    return Excerpt(file, pieces, size=layout.size, filler=layout.filler)
 
 
-def part_of(container: Any) -> Part | None:
-    """The part that an opened container reads, None if it reads a whole file."""
+def excerpt_of(container: Any) -> Excerpt | None:
+    """The excerpt that an opened container reads, None if it reads a whole file."""
     file = container.file.file if container.file is not None else None
-    return file if isinstance(file, Part) else None
+    return file if isinstance(file, Excerpt) else None
 
 
-def write_part(path: Path, held: Path, pieces: Sequence[Piece], layout: Layout) -> None:
-    """Write a part file of the bytes that stand in `held`; the same layout and bytes give the same file."""
-    whole = Part(held.open("rb"), pieces, size=layout.size, filler=layout.filler, strict=True)
+def write_excerpt(path: Path, held: Path, pieces: Sequence[Piece], layout: Layout) -> None:
+    """Write an excerpt of the bytes that stand in `held`; the same layout and bytes give the same file."""
+    whole = Excerpt(held.open("rb"), pieces, size=layout.size, filler=layout.filler, strict=True)
     with whole, path.open("xb") as target:
         target.write(MAGIC + json.dumps(asdict(layout), separators=(",", ":")).encode() + b"\n")
         for start, end in layout.pieces:
@@ -203,7 +203,7 @@ def write_part(path: Path, held: Path, pieces: Sequence[Piece], layout: Layout) 
 
 def _layout(file: BinaryIO) -> Layout:
     if file.read(len(MAGIC)) != MAGIC:
-        raise ValueError("no part file")
+        raise ValueError("no excerpt")
     said = json.loads(file.readline(HEAD_MOST))
     pieces = tuple((int(start), int(end)) for start, end in said["pieces"])
     return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])))

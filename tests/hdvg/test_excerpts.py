@@ -5,7 +5,7 @@ import pytest
 
 from hdvg.airlock import Airlock
 from hdvg.media.cut import cut
-from hdvg.media.part import is_part
+from hdvg.media.excerpt import is_excerpt
 from hdvg.media.scan import scan
 from hdvg.sections import Cut, Fetch, Split
 from hdvg.sources.fetch import PRELOAD, fetch
@@ -118,7 +118,7 @@ def both(take, server, folder, name, scenes):
     server.sent.clear()
     part = take(url, scenes)
     assert part.whole_because is None
-    assert is_part(part.path)
+    assert is_excerpt(part.path)
     return whole, part, bytes_asked(server, url)
 
 
