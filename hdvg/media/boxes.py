@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hdvg.media.excerpt import HoleError, Excerpt
+from hdvg.media.excerpt import Excerpt, HoleError
 
 BOXES_MOST = 200
 """Boxes at the top that are looked at; a file without an index of its fragments has thousands."""

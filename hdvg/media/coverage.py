@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from hdvg.errors import ItemError
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
+from hdvg.media.excerpt import Excerpt, Filler, HoleError, Piece, joined, missing, without
 from hdvg.media.given import Scene
-from hdvg.media.excerpt import Filler, HoleError, Excerpt, Piece, joined, missing, without
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
 
 BLOCK = 1 << 16

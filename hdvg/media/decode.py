@@ -13,7 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
-from hdvg.media.excerpt import HoleError, Excerpt, is_excerpt, open_excerpt
+from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
 """Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""

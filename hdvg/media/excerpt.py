@@ -168,7 +168,7 @@ def read_layout(path: str | Path) -> Layout:
 
 
 def open_excerpt(path: str | Path) -> Excerpt:
-    """A excerpt, to read. Raises ValueError if it is none, or breaks off."""
+    """An excerpt, to read. Raises ValueError if it is none, or breaks off."""
     file = open(path, "rb")  # noqa: SIM115  # the excerpt closes it
     layout = _layout(file)
     at, pieces = file.tell(), []

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 from av.format import Flags
 
-from hdvg.media.packets import coded_packets
 from hdvg.media.excerpt import excerpt_of
+from hdvg.media.packets import coded_packets
 
 MICRO = 1_000_000
 HEURISTIC_US = 3 * MICRO // 23
