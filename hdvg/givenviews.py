@@ -32,16 +32,25 @@ def given_sql(plan: Plan, *, read: str | None, compared: bool, living: str) -> d
     `read` is SQL for the rows of `given/`, None if there are no files; `compared`: whether a split counts only for the scenes
     it was made with; `living`: SQL that leaves out what is forgotten.
     """
+    partly = compared and plan.recipe.fetch.sections == "auto"
     return {
         "split_status": "case when s.given_digest is not distinct from g.given_digest then s.status end"
         if compared
         else "s.status",
+        "download_status": f"case when d.status <> 'ok' or {_covers('d')} then d.status end" if partly else "d.status",
+        "download_join": " left join given_videos g using (video_id)" if partly else "",
+        "split_ready": f" and ({_covers('v')})" if partly else "",
         "given_join": " left join given_videos g using (video_id)" if compared else "",
         "given": f"select * from {read or no_rows(GIVEN)} {living}",
         "given_videos": f"select {_videos(plan.recipe.split.given, read)}",
         "given_failures": FAILURES if compared else "",
         "given_columns": ", ".join(f"c.{field.name}" for field in GIVEN_SPAN),
     }
+
+
+def _covers(download: str) -> str:
+    """SQL: whether what was fetched is enough for the scenes that are given now."""
+    return f"{download}.sections_digest is null or {download}.sections_digest = coalesce(g.given_digest, '')"
 
 
 def _videos(mode: str, read: str | None) -> str:

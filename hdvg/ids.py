@@ -25,6 +25,11 @@ def clip_id(video_sha256: str, start_pts: int, end_pts: int, time_base: str) -> 
     return digest("clip", video_sha256, start_pts, end_pts, time_base)
 
 
+def scene_clip_id(video: str, opening: str, start_pts: int, end_pts: int, time_base: str) -> str:
+    """Name of a given scene of a video that may be fetched in part; `opening` is the hash of the source's first bytes."""
+    return digest("scene", video, opening, start_pts, end_pts, time_base)
+
+
 def settings_fingerprint(stage: str, version: int, *shaping: Any) -> str:
     """Short hash of all that shapes a stage's results; it stands in the names of the stage's parts."""
     return digest("stage", stage, version, *shaping)[:12]

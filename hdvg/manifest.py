@@ -80,6 +80,7 @@ def views_sql(
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
+        of_view="span_id(c.video_id, c.start_pts, c.end_pts, c.time_base) as span_id, c.start_frame is null as partial",
         cut_columns=", ".join(f"cuts.{field.name}" for field in CUT if field.name != "clip_id"),
         clip_measured_columns=", ".join(f"c.{field.name}" for field in ALL_MEASURED),
         measured_columns=", ".join(field.name for field in ALL_MEASURED),

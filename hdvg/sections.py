@@ -60,6 +60,11 @@ class Fetch(Settings):
         description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
         "redirects into private networks are always refused",
     )
+    sections: Literal["auto", "whole"] = Field(
+        "whole",
+        description="auto: of videos whose clips are given, only the bytes that show these, where the source has an index; "
+        "such clips are named by link and span, not by the file's bytes",
+    )
     block_list: Annotated[str, AfterValidator(os.path.abspath)] | None = Field(
         None, description="text file of hashes that must not be stored: sha256 of files, perceptual hashes of pictures"
     )

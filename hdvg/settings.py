@@ -105,7 +105,9 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
-    download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
+    download = settings_fingerprint(
+        "download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec, *_sections(recipe)
+    )
     split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump(exclude={"given"}))
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
     fingerprints = {
@@ -121,6 +123,11 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
     return with_rules(Plan(recipe, before, (), known.quantiles if known else {}), recipe, observed=observed)
+
+
+def _sections(recipe: Recipe) -> tuple[str, ...]:
+    """What fetching in part adds to what shapes a download: nothing where all is fetched, as it was before there was a choice."""
+    return () if recipe.fetch.sections == "whole" else (recipe.fetch.sections,)
 
 
 def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:

@@ -53,7 +53,7 @@ def _plan(dataset: Dataset) -> Iterator[pa.Table]:
         for seq in [row["seq"] for row in lists]:
             rows = manifest.table(
                 f"select {', '.join('d.' + name for name in columns)}, "
-                "coalesce(d.clip_bytes, v.bytes * d.n_frames // v.n_frames) as size from dataset d join videos v using (video_id) "
+                "coalesce(d.clip_bytes, v.bytes * d.n_frames // coalesce(v.n_frames, v.decoded_frames)) as size from dataset d join videos v using (video_id) "
                 f"where {ready} and v.seq = ? order by md5(? || clip_id), clip_id",
                 [seq, f"{settings.seed}:"],
             )

@@ -41,7 +41,7 @@ DECODE_PASSES = """
 with cut as (select video_id, sum(cut_decoded_frames) as frames from clips group by video_id),
 passes as (
     select (v.decoded_frames + coalesce(cut.frames, 0)) / v.n_frames as passes
-    from videos v left join cut using (video_id) where v.status = 'ok'
+    from videos v left join cut using (video_id) where v.status = 'ok' and v.n_frames is not null
 )
 select avg(passes) as mean, max(passes) as max from passes
 """

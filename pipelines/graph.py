@@ -65,7 +65,7 @@ TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
 
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id "
-    "webpage_url info_duration_s yt_dlp_version fetched_at"
+    "webpage_url info_duration_s yt_dlp_version fetched_at fetched_ranges source_bytes whole_because sections_digest"
 )
 SCANNED = _columns(
     "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "
@@ -92,8 +92,9 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name="download",
         run=stages.download,
-        items_from="select * from videos",
-        needs=("source",),
+        items_from="select v.* exclude (given_digest), g.given_digest, g.given "
+        "from videos v left join given_videos g using (video_id)",
+        needs=("source", "given", "given_digest"),
         adds=FETCHED,
         cpus=0.25,  # it waits for the network
         workers=lambda run, cpus: run.download_workers,

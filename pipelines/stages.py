@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 
 from hdvg.errors import ItemError
 from hdvg.givenviews import PLACES
-from hdvg.ids import clip_id, digest, file_sha256
+from hdvg.ids import digest, file_sha256
+from hdvg.media.excerpt import is_excerpt
 from hdvg.shots import NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from hdvg.tombstones import Tombstones
 from pipelines.packs import Packs
+from pipelines.parts import NOTHING, clip_names, part_row, wanted_of
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
@@ -58,16 +60,28 @@ def _fetch(work: Work, item: Row) -> Row:
     recipe = work.dataset.plan.recipe
     blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
     tombstones.refuse_video(item["video_id"])
+    wanted, digest_of, why = wanted_of(work, item) if recipe.fetch.sections == "auto" else NOTHING
     with work.dataset.store.scratch() as scratch:
-        fetched = fetch(item["source"], scratch=scratch, settings=recipe.fetch, airlock=work.airlock, gate=work.gate)
+        fetched = fetch(
+            item["source"],
+            scratch=scratch,
+            settings=recipe.fetch,
+            airlock=work.airlock,
+            gate=work.gate,
+            wanted=wanted,
+        )
+        if fetched.excerpt is None and is_excerpt(fetched.path):
+            raise ItemError("not_media", "an excerpt, which only hdvg makes")
         blocked.refuse(fetched.path)
         if tombstones.tokens:
             tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
-        sha256 = work.dataset.store.put_media(fetched.path, EXTENSIONS.get(found["container"], "mp4"))
+        extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
+        sha256 = work.dataset.store.put_media(fetched.path, extension)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size}
+    row |= part_row(fetched, digest_of, why)
     return row | {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds")} | fetched.info
 
 
@@ -85,9 +99,12 @@ def _split(work: Work, item: Row) -> list[Row]:
                 work.dataset.store.remove_media(item["sha256"])
             raise
         clips = found["clips"]
+        named = clip_names(work, item)
         for clip in clips:
-            clip["clip_id"] = clip_id(item["sha256"], clip["start_pts"], clip["end_pts"], clip["time_base"])
+            clip["clip_id"] = named(clip["start_pts"], clip["end_pts"], clip["time_base"])
             clip |= _given(item, clip.pop("given", None))
+            if found["video"]["n_frames"] is None:
+                clip |= {"start_frame": None, "end_frame": None}
         pictures = [
             picture | {"clip_id": clip["clip_id"], "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
             for clip in clips

@@ -63,6 +63,8 @@ class Work:
     save: Callable[[list[Row]], None] = save_nothing
     """Makes rows that are done durable before the unit is."""
     meter: Meter = field(default_factory=Meter)
+    unit: str | None = None
+    """The unit whose items these are; None if they are of several."""
 
     @property
     def limits(self) -> Limits:

@@ -1,13 +1,18 @@
 """`clips`: the shots of a video as exact spans, and the files cut from them."""
 
-from schemas.columns import INT, REAL, STR, column
+from schemas.columns import BOOL, INT, REAL, STR, column
 
 SPAN = [
-    column("clip_id", STR, "hash of (video content hash, start_pts, end_pts, time base)"),
+    column(
+        "clip_id",
+        STR,
+        "hash of (video content hash, start_pts, end_pts, time base); with `fetch.sections = auto`, of a given scene, hash of "
+        "(video_id, hash of the source's first 16 KiB, start_pts, end_pts, time base)",
+    ),
     column("time_base", STR, "seconds per tick, such as `1/15360`"),
     column("start_pts", INT, "pts of the first frame"),
     column("end_pts", INT, "pts just after the last frame (exclusive)"),
-    column("start_frame", INT, "index of the first frame in decode order of display"),
+    column("start_frame", INT, "index of the first frame in decode order of display; null if only a part was fetched"),
     column("end_frame", INT, "index just after the last frame (exclusive)"),
     column("n_frames", INT, "frames in the clip"),
     column("start_s", REAL, "start_pts in seconds, for people"),
@@ -41,6 +46,12 @@ GIVEN_SPAN = [
     column("given_caption", STR, "the text that the set gives for the clip; null if it gives none"),
 ]
 """Stored where a published set gave scenes, null elsewhere."""
+
+OF_VIEW = [
+    column("span_id", STR, "hash of the video_id and the span's ends in seconds, exact: equal for part and whole"),
+    column("partial", BOOL, "whether only a part of the clip's source was fetched, and it was cut from that"),
+]
+"""Computed in the views `clips` and `dataset`; stored nowhere."""
 
 GIVEN_VIDEO = [column("given_digest", STR, "hash of the given scenes that the video was split by, and of the mode")]
 

@@ -1,6 +1,13 @@
 -- The dataset as DuckDB views. In a DuckDB shell, from the dataset's folder:  .read manifest.sql
 -- Made by hdvg from the dataset's settings; a new rule changes only `clip_rows`.
 
+-- A time in seconds as a fraction in lowest terms; a name of a video's span that no time base or file shapes.
+create or replace macro seconds_of(pts, base) as
+    (pts * split_part(base, '/', 1)::hugeint // gcd(pts * split_part(base, '/', 1)::hugeint, split_part(base, '/', 2)::hugeint))
+    || '/' || (split_part(base, '/', 2)::hugeint // gcd(pts * split_part(base, '/', 1)::hugeint, split_part(base, '/', 2)::hugeint));
+create or replace macro span_id(video, start_pts, end_pts, base) as
+    md5(concat_ws(' ', video, seconds_of(start_pts, base), seconds_of(end_pts, base)));
+
 ${forgotten}create or replace view inputs as
 select * from ${inputs} ${living}${unit_filter};
 
@@ -123,7 +130,7 @@ select *, ${reasons} as reasons from measured;
 
 create or replace view clips as
 select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
-    ${cut_columns}
+    ${cut_columns}, ${of_view}
 from clip_rows c left join cuts using (video_id, clip_id);
 
 create or replace view measures as
@@ -160,7 +167,7 @@ where c.status <> 'ok' and v.status = 'ok'${keyframe_failures}${given_failures};
 create or replace view dataset as
 select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns},
-    ${clip_measured_columns}, len(c.reasons) = 0 as keep, c.reasons,
+    ${clip_measured_columns}, ${of_view}, len(c.reasons) = 0 as keep, c.reasons,
     t.captioner, t.model, t.text as caption, x.texts,
     v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
 from clip_rows c
@@ -175,12 +182,12 @@ left join (
 
 -- What is left to do. `old_*` is the last word on the item, if there is one.
 create or replace view wanted as
-select 'download' as stage, video_id as key, video_id, d.status as old_status, d.reason as old_reason, d.attempt
-from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)
+select 'download' as stage, video_id as key, video_id, ${download_status} as old_status, d.reason as old_reason, d.attempt
+from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)${download_join}
 union all by name
 select 'split' as stage, video_id as key, video_id,
     ${split_status} as old_status, s.reason as old_reason, s.attempt
-from videos v left join scanned s using (video_id)${given_join} where v.stage = 'split'
+from videos v left join scanned s using (video_id)${given_join} where v.stage = 'split'${split_ready}
 union all by name
 ${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
 from (select video_id, clip_id from measured where ${due}) left join cuts c using (video_id, clip_id)${caption_wanted};

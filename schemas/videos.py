@@ -5,8 +5,8 @@ import pyarrow as pa
 from schemas.columns import BOOL, INT, REAL, STR, column
 
 FETCHED = [
-    column("sha256", STR, "hash of the source file: its name in media/"),
-    column("bytes", INT, "size of the source file"),
+    column("sha256", STR, "hash of the source file, or of the excerpt that was fetched of it: its name in media/"),
+    column("bytes", INT, "size of that file"),
     column("title", STR, "title at the source, e-mail addresses and names of its makers masked"),
     column("licence", STR, "licence as the source states it"),
     column(
@@ -25,6 +25,14 @@ FETCHED = [
     column("info_duration_s", REAL, "length as the source states it; not trusted"),
     column("yt_dlp_version", STR, "version of yt-dlp; null for local files"),
     column("fetched_at", STR, "UTC time of the fetch", volatile=True),
+    column(
+        "fetched_ranges",
+        pa.list_(pa.struct({"start": pa.int64(), "until": pa.int64(), "kind": pa.string()})),
+        "what was fetched of the source, `until` exclusive, of `kind` `bytes` or `segments`; null if all of it",
+    ),
+    column("source_bytes", INT, "size of the whole source, if only a part of it was fetched and a size is known"),
+    column("whole_because", STR, "why all of it was fetched though only given spans were wanted"),
+    column("sections_digest", STR, "hash of the given scenes that the part was fetched for; null of a whole file"),
 ]
 
 SCANNED = [
@@ -39,7 +47,7 @@ SCANNED = [
     column("sar", STR, "sample aspect ratio, such as `1/1`"),
     column("time_base", STR, "seconds per tick of every pts of this video, such as `1/15360`"),
     column("start_pts", INT, "pts of the first decoded frame"),
-    column("n_frames", INT, "frames that decoded; headers are not trusted"),
+    column("n_frames", INT, "frames that decoded; headers are not trusted. Null, as length and rates, if only a part was fetched"),
     column("duration_s", REAL, "length of the decoded frames, seconds"),
     column("fps", REAL, "decoded frames over their length"),
     column("vfr", BOOL, "whether the steps between frames differ"),

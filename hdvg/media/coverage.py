@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from hdvg.errors import ItemError
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
-from hdvg.media.excerpt import Excerpt, Filler, HoleError, Piece, joined, missing, without
+from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, joined, missing, without
 from hdvg.media.given import Scene
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
 
@@ -23,8 +23,6 @@ WORTH = 0.9
 """Share of the source from which all of it is fetched."""
 HEAD_S = 2.0
 """Seconds of fragments from which FFmpeg has learnt what it must know of a stream; of MPEG-TS it reads as far as it likes."""
-OPENING = 1 << 14
-"""Bytes at the start that name the source: see `hdvg.ids.opening`."""
 
 Answer = dict[str, Any]
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,6 +18,8 @@ HEAD_MOST = 64 * 2**20
 """Bytes of an excerpt's second line: a million ranges."""
 EXTENSION = "excerpt"
 BLOCK = 1 << 20
+OPENING = 1 << 14
+"""Bytes at the start that name a source."""
 
 Piece = tuple[int, int, int]
 """[start, end) of the source, and where these bytes stand in the file that holds them."""
@@ -153,6 +156,15 @@ def _head(filler: Filler, length: int) -> bytes:
     if filler == "void" and length >= 2:
         return bytes([0xEC, 0x80 | (length - 2)])
     return b""
+
+
+def opening_sha256(path: Path) -> str:
+    """Hash of a source's first 16 KiB, of which an excerpt holds at least so many: what its clips are named by."""
+    with open_excerpt(path) if is_excerpt(path) else path.open("rb") as source:
+        head = b""
+        while len(head) < OPENING and (data := source.read(OPENING - len(head))):
+            head += data
+    return hashlib.sha256(head).hexdigest()
 
 
 def is_excerpt(path: str | Path) -> bool:

@@ -28,7 +28,7 @@ NO_RANGES = frozenset({400, 405, 416, 501})
 def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]:
     """Fetch what is wanted of a format of yt-dlp's into the excerpt `target`, in the current folder.
 
-    Returns {"size": of the source, None if it is not known, "ranges": [[start, end]] of bytes or segments, "of"}. Raises
+    Returns {"size": of the source, None if it is not known, "ranges": [[start, end]] of bytes or segments, "kind"}. Raises
     WholeError, and what `client.urlopen` raises.
     """
     source = _source(client, info)
@@ -138,7 +138,7 @@ class File(_Held):
                 self.pieces.append([low, high, self._keep(self._range(self._url, low, high)[0])])
 
     def told(self, layout: Layout) -> dict[str, Any]:
-        return {"size": layout.size, "ranges": [list(one) for one in layout.pieces], "of": "bytes"}
+        return {"size": layout.size, "ranges": [list(one) for one in layout.pieces], "kind": "bytes"}
 
 
 class Segments(_Held):
@@ -162,7 +162,7 @@ class Segments(_Held):
         return data
 
     def told(self, layout: Layout) -> dict[str, Any]:
-        return {"size": None, "ranges": _runs([number for number in layout.numbers if number >= 0]), "of": "segments"}
+        return {"size": None, "ranges": _runs([number for number in layout.numbers if number >= 0]), "kind": "segments"}
 
 
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
