@@ -55,11 +55,24 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         "given": {field.name: row[field.name] for field in GIVEN_SPAN if row["given_id"] is not None},
         "caption": {name: row[name] for name in ("caption", "captioner", "model")},
         "captions": texts,
-        "clip": {name: row[name] for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height")},
+        "clip": {
+            name: row[name]
+            for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height", "span_id", "partial")
+        },
         "failures": trouble,
         "video": {
             name: video[name]
-            for name in ("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version", "tools")
+            for name in (
+                "video_id",
+                "source",
+                "title",
+                "licence",
+                "sha256",
+                "fetched_at",
+                "yt_dlp_version",
+                "tools",
+                "fetched_ranges",
+            )
         },
         "recipe": dataset.plan.recipe.name,
     }

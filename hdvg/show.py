@@ -47,6 +47,9 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
     if said["decode_passes"]["mean"] is not None:
         mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
+    if (parts := said["sections"])["videos"] or parts["whole"]:
+        saved = f", {parts['saved_bytes'] / 1e6:.1f} MB saved ({1 - parts['share']:.0%})" if parts["sized"] else ""
+        typer.echo(f"fetched in part: {parts['videos']} videos{saved}; whole all the same: {parts['whole']}")
     if said["last_run"]:
         names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
         rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())

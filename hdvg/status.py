@@ -48,6 +48,16 @@ select avg(passes) as mean, max(passes) as max from passes
 """How often a source's frames were decoded, split and cut together, over the videos."""
 
 
+SECTIONS = """
+select count(*) as videos, count(source_bytes) as sized, sum(bytes)::bigint as fetched_bytes,
+    coalesce(sum(source_bytes - bytes), 0)::bigint as saved_bytes,
+    sum(bytes) filter (source_bytes is not null) / sum(source_bytes) as share,
+    (select count(*) from videos where whole_because is not null) as whole
+from videos where fetched_ranges is not null
+"""
+"""What was fetched in part: of `sized` ones it is known how large their sources are. `whole`: taken whole all the same."""
+
+
 REPORT = "last-run.json"
 """What the stages of the last run that did something did: units, items by status, and how well models were used."""
 
@@ -75,6 +85,7 @@ def status(dataset: Dataset) -> dict[str, Any]:
                 "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
             ),
             "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            "sections": manifest.rows(SECTIONS)[0],
             "decode_passes": manifest.rows(DECODE_PASSES)[0],
             "last_run": read_report(dataset.root),
             "captions": caption_stats(manifest, dataset.plan),

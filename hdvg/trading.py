@@ -18,7 +18,7 @@ trading = typer.Typer()
 @trading.command("import")
 def import_(
     origin: Annotated[
-        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid or videoufo")
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
     ],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")

@@ -74,7 +74,7 @@ def check_files(
 def recipe_for(origin: str, name: str, sets: Sequence[str]) -> Recipe:
     """The recipe, whose captions are those that the set gives, if it gives any."""
     given = ["caption.captioner=given", "caption.model=null"] if find_set(origin).captions else []
-    return find_recipe(name, [*given, *sets])
+    return find_recipe(name, [*given, *find_set(origin).settings, *sets])
 
 
 @contextmanager

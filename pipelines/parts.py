@@ -52,7 +52,9 @@ def part_row(fetched: Fetched, digest: str | None, whole_because: str | None) ->
     """The columns of a download that tell what was fetched of the source."""
     if fetched.excerpt is None:
         return {"whole_because": whole_because or fetched.whole_because}
-    ranges = [{"start": start, "until": end, "kind": fetched.excerpt["kind"]} for start, end in fetched.excerpt["ranges"]]
+    ranges = [
+        {"start": start, "until": end, "kind": fetched.excerpt["kind"]} for start, end in fetched.excerpt["ranges"]
+    ]
     return {"fetched_ranges": ranges, "source_bytes": fetched.excerpt["size"], "sections_digest": digest}
 
 

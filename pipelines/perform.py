@@ -100,7 +100,9 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
         side = functools.partial(spread or side_by_side, detector)
         schema = part_schema(job.stage)
         rows = list(
-            stage.run(Work(dataset, items, gate, airlock(detector), schema, side, model, job.stage, save, meter, job.unit))
+            stage.run(
+                Work(dataset, items, gate, airlock(detector), schema, side, model, job.stage, save, meter, job.unit)
+            )
         )
     if saves:
         gather(dataset, job)

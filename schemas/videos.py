@@ -47,7 +47,11 @@ SCANNED = [
     column("sar", STR, "sample aspect ratio, such as `1/1`"),
     column("time_base", STR, "seconds per tick of every pts of this video, such as `1/15360`"),
     column("start_pts", INT, "pts of the first decoded frame"),
-    column("n_frames", INT, "frames that decoded; headers are not trusted. Null, as length and rates, if only a part was fetched"),
+    column(
+        "n_frames",
+        INT,
+        "frames that decoded; headers are not trusted. Null, as length and rates, if only a part was fetched",
+    ),
     column("duration_s", REAL, "length of the decoded frames, seconds"),
     column("fps", REAL, "decoded frames over their length"),
     column("vfr", BOOL, "whether the steps between frames differ"),

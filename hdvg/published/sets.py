@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hdvg.errors import UsageError
-from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, videoufo
+from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, spans, videoufo
 from hdvg.published.entries import Entry, Source
 from hdvg.published.tables import Read
 from hdvg.published.tables import read as read_table
@@ -15,11 +15,13 @@ from hdvg.published.tables import read as read_table
 
 @dataclass(frozen=True)
 class Published:
-    """A published set: how its files are read, the recipe that suits it, and whether it brings captions."""
+    """A published set: how its files are read, the recipe that suits it, and whether each of its scenes has a caption."""
 
     read: Callable[[Source], Iterator[Entry]]
     recipe: str
     captions: bool = True
+    settings: tuple[str, ...] = ()
+    """What else a new dataset of it has, as `--set` takes it."""
 
 
 def _table(row_read: Read, *, name: str) -> Callable[[Source], Iterator[Entry]]:
@@ -33,6 +35,7 @@ SETS: dict[str, Published] = {
     "openvid": Published(_table(openvid.read_row, name="video"), "openvid"),
     "internvid": Published(_table(internvid.read_row, name="youtubeid"), "hd_vg_130m"),
     "videoufo": Published(_table(videoufo.read_row, name="id"), "videoufo_like"),
+    "spans": Published(_table(spans.read_row, name="link"), "demo", captions=False, settings=("fetch.sections=auto",)),
 }
 
 
