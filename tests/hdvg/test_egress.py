@@ -12,8 +12,9 @@ from urllib3.util import parse_url
 
 from hdvg.airlock import Airlock
 from hdvg.config import parse_recipe
+from hdvg.dataset import Dataset
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
-from hdvg.sections import Fetch
+from hdvg.sections import Fetch, host_settings
 from hdvg.settings import make_plan, read_plan
 from hdvg.sources.client import Client
 from hdvg.sources.egress import VARIABLE, certificates, way_out
@@ -22,9 +23,11 @@ from hdvg.sources.hops import private_target
 from hdvg.sources.hosts import HostGate
 from pipelines.run import Task, Where, run
 from tests import servers as web
+from tests.hdvg.test_fetch import ANSWERS
 from tests.proxy import LoopbackProxy, TestCA
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
+DEMO = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 SETTINGS = Fetch(silence_s=2, wall_s=20, tries=1, max_mb=1.0, max_wait_s=2)
 
 
@@ -282,7 +285,7 @@ def test_redirect_to_a_private_target_is_not_sent_to_the_proxy(take, server, inn
     assert not inner.hits
 
 
-@pytest.mark.parametrize("way", ["page", "segment", "key", "playlist", "robots", "link", "second hop"])
+@pytest.mark.parametrize("way", ["page", "segment", "key", "playlist", "robots", "link", "second hop", "wide"])
 def test_private_target_is_not_sent_to_the_proxy_from_anywhere(take, server, inner, ca, way):
     secret = inner.url("/secret.mp4")
     key = f'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=AES-128,URI="{secret}"\n#EXTINF:2,\n/ok.mp4\n'
@@ -292,6 +295,9 @@ def test_private_target_is_not_sent_to_the_proxy_from_anywhere(take, server, inn
         "key": lambda: server.add("/a", web.body(key.encode() + b"#EXT-X-ENDLIST", "application/x-mpegurl")),
         "playlist": lambda: server.add("/a", web.page(f'<video src="{inner.url("/list.m3u8")}"></video>')),
         "robots": lambda: server.add("/robots.txt", web.redirect(secret)),
+        "wide": lambda: server.add(
+            "/a", web.page(f'<video src="http://\uff11\uff12\uff17.0.0.2:{inner.port}/secret.mp4"></video>')
+        ),
         "second hop": lambda: (server.add("/b", web.redirect(secret)), server.add("/a", web.redirect("/b"))),
         "link": lambda: None,
     }
@@ -301,6 +307,15 @@ def test_private_target_is_not_sent_to_the_proxy_from_anywhere(take, server, inn
         assert fails(take, source, proxy=proxy.url(), private_links="allow").reason == "forbidden_address"
     assert all("www.example.org" in asked for asked in proxy.asked)
     assert not inner.hits
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answer_ends_in_the_same_reason_behind_a_proxy(take, server, proxy, tmp_path, name):
+    reason, answer = ANSWERS[name]
+    server.add(f"/{name}", answer)
+    error = fails(take, f"http://www.example.org/{name}", proxy=proxy.url(), silence_s=0.4)
+    assert error.reason == reason, error.detail
+    assert all("www.example.org" in asked for asked in proxy.asked)
 
 
 # Certificates
@@ -447,6 +462,12 @@ def test_header_value_is_one_line_of_printable_ascii(value):
         parse_recipe({"fetch": {"hosts": {"example.org": {"headers": {"X-Purpose": value}}}}})
 
 
+def test_host_is_set_on_the_command_line_in_quotes():
+    sets = ['fetch.hosts."example.org".interval_s=2', 'fetch.hosts."example.org".headers.X-Purpose=research']
+    asked = host_settings(parse_recipe({}, sets).fetch, "www.example.org:8080")
+    assert (asked.interval_s, asked.headers) == (2, {"X-Purpose": "research"})
+
+
 # What all this does not change
 
 
@@ -466,3 +487,20 @@ def test_run_says_what_is_wrong_with_the_way_out_before_it_starts(tmp_path, monk
     task = Task(links=[str(tmp_path / "links.txt")], where=Where("ray"))
     with pytest.raises(UsageError, match=r"no proxy answers at 127\.0\.0\.1:9"):
         run(tmp_path / "d", wanted, task, Console(file=io.StringIO()))
+
+
+def test_password_is_in_no_file_of_a_dataset_nor_in_what_a_run_prints(server, ca, ca_file, tmp_path, monkeypatch):
+    server.add("/birds.mp4", web.body((DEMO / "birds_720p.mp4").read_bytes()))
+    (tmp_path / "links.txt").write_text("https://video.example.org/birds.mp4\nhttps://video.example.org/none.mp4\n")
+    said = io.StringIO()
+    with LoopbackProxy({"*": server}, ca=ca, user=PLAIN) as proxy:
+        monkeypatch.setenv(VARIABLE, proxy.url("http", USER))
+        wanted = parse_recipe({"caption": {"captioner": "none"}}, [f"fetch.ca_file={ca_file}"])
+        task = Task(links=[str(tmp_path / "links.txt")], where=Where("serial"), stage="download")
+        assert run(tmp_path / "d", wanted, task, Console(file=said))
+    with Dataset.open(tmp_path / "d").manifest() as manifest:
+        told = {row["status"]: row["reason"] for row in manifest.rows("from videos")}
+    assert told == {"pending": None, "failed": "gone"}  # one waits for its split
+    stored = below(tmp_path / "d").decode("latin-1") + said.getvalue()
+    coded = base64.b64encode(PLAIN.encode()).decode()
+    assert not any(secret in stored for secret in ("jane", "ss-w0rd", coded, str(proxy.port)))
