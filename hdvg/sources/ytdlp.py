@@ -16,7 +16,7 @@ import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork serv
 import yt_dlp.globals
 
 from hdvg.errors import ItemError, ResourceError
-from hdvg.sources.client import NAME, Client
+from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import named_private, put_up
 from hdvg.sources.info import info_row, seconds
@@ -30,14 +30,20 @@ for _extractor in yt_dlp.extractor.gen_extractor_classes():
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
-    Returns {"path", "info"} (see `info_row`). A page or feed with several videos gives its
+    Returns {"path", "info", "sound", "choice"}: see `info_row`; `sound` names the file beside it of a sound that was fetched
+    apart, else None; `choice` is the line of `formats.Choice.why`. A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
-    path = Path(out) / NAME
-    refuse_text(path)
-    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+    said, choice = client.taken or {}, client.choice
+    refuse_text(path := Path(out) / NAME)
+    sound = None
+    if choice and choice.sound:
+        refuse_text(Path(out) / SOUND_NAME)
+        sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
+    info = info_row(said, version=yt_dlp.version.__version__)
+    return {"path": str(path), "info": info, "sound": sound, "choice": choice.why if choice else None}
 
 
 def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -45,10 +51,9 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
     """
-    said = _guarded(source, out, settings, Client.look).taken or {}
-    duration_s = seconds(said.get("duration"))
-    size = seconds(said.get("filesize") or said.get("filesize_approx"))
-    return {"duration_s": duration_s, "bytes": None if size is None else int(size)}
+    client = _guarded(source, out, settings, Client.look)
+    duration_s = seconds((client.taken or {}).get("duration"))
+    return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
 
 def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
@@ -70,7 +75,8 @@ def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Cli
         try:
             raise failure(error, last=client.broken) from error
         except ResourceError:
-            Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
+            for name in (NAME, SOUND_NAME):
+                Path(name).unlink(missing_ok=True)  # makes room for the report itself
             raise
     return client
 
