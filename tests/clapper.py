@@ -31,7 +31,7 @@ def film(target: Path, *options: str, video_from_s: float = 0.0, sound_from_s: f
 
 
 def claps(path: Path) -> tuple[list[float], list[float]]:
-    """When a file's picture turns white, and when its sound gets loud, in seconds of the file's clock."""
+    """When a file's picture turns white, and when its sound gets loud, in seconds of the file's clock; none without a sound."""
     flashes, beeps = [], []
     with av.open(str(path)) as container:
         white = False
@@ -42,7 +42,7 @@ def claps(path: Path) -> tuple[list[float], list[float]]:
             white = now
     with av.open(str(path)) as container:
         quiet_since = -1.0
-        for frame in container.decode(audio=0):
+        for frame in container.decode(audio=0) if container.streams.audio else ():
             wave = np.abs(frame.to_ndarray().astype(np.float64)).max(axis=0)
             for at in float(frame.pts * frame.time_base) + np.flatnonzero(wave > LOUD) / frame.sample_rate:
                 if at - quiet_since > 0.1:

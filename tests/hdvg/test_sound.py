@@ -3,7 +3,6 @@
 import re
 import subprocess
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -136,14 +135,8 @@ def test_source_without_sound_gives_its_video_alone(server, take, streams, tmp_p
     source = server.add("/dash-together/silent.mpd", web.body(silent.encode(), "application/dash+xml"))
     got = take(source)
     assert got.choice == "120p avc: the only one; sound: none is offered"
-    assert len(claps_of_video(got.path)) == len(CLAPS_S)
-
-
-def claps_of_video(path):
-    with av.open(str(path)) as container:
-        assert not container.streams.audio
-        whites = [frame.to_ndarray(format="gray").mean() > 128 for frame in container.decode(video=0)]
-    return [1 for early, late in pairwise(whites) if late and not early]
+    flashes, beeps = claps(got.path)
+    assert (len(flashes), beeps) == (len(CLAPS_S), [])
 
 
 def test_video_that_has_its_sound_needs_no_second_file(server, take, tmp_path):
@@ -204,7 +197,7 @@ def test_packets_keep_their_times_and_their_bytes(tmp_path, name):
     video_end, video_options, sound_end, sound_options, container = PAIRS[name]
     video, sound, whole = (tmp_path / f"{part}.{end}" for part, end in (("v", video_end), ("a", sound_end), ("w", "x")))
     film(video, *video_options, "-an", video_from_s=0.52)
-    film(sound, *sound_options, "-vn")
+    film(sound, *sound_options, "-vn", sound_from_s=0.7)
     assert mux(str(video), str(sound), str(whole)) == container
     exact = Fraction(1, 100_000) if container == "mp4" else Fraction(1, 1000)
     for source, kind in ((video, "video"), (sound, "audio")):
@@ -234,6 +227,52 @@ def test_hidden_frames_stay_hidden_and_the_turn_of_the_picture_stays(tmp_path):
     assert frames[0] == frames[1]
     assert len(packets(turned, "video")) > len(frames[0])
     assert frames[0][0] == (0, 90)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_hidden_frames_stay_hidden_where_the_first_one_shown_comes_late(tmp_path, late):
+    film(tmp_path / "whole.mp4", *VIDEO, "-an")
+    film(tmp_path / "sound.m4a", *SOUND, "-vn")
+    cut_in = [FFMPEG, "-v", "error", "-ss", "0.52", "-i", tmp_path / "whole.mp4", "-c", "copy", tmp_path / "v.mp4"]
+    subprocess.run(cut_in, check=True)
+    if late:
+        (tmp_path / "v.mp4").write_bytes(with_empty_edit((tmp_path / "v.mp4").read_bytes(), ms=700))
+    mux(str(tmp_path / "v.mp4"), str(tmp_path / "sound.m4a"), str(tmp_path / "made"))
+    before, after = claps(tmp_path / "v.mp4"), claps(tmp_path / "made")
+    assert before[0] == pytest.approx([at - 0.52 + 0.7 * late for at in CLAPS_S])
+    assert frames_of(tmp_path / "made") == frames_of(tmp_path / "v.mp4")
+    assert after[1] == pytest.approx([at - 0.7 * late for at in CLAPS_S], abs=0.01)
+    assert after[0] == pytest.approx([at - 0.52 for at in CLAPS_S])
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def with_empty_edit(data, *, ms):
+    """An mp4 whose one track has an edit list, with nothing shown for so long before it."""
+    at, movie = data.index(b"elst"), data.index(b"mvhd") + 16
+    ticks = ms * int.from_bytes(data[movie : movie + 4]) // 1000
+    data = data[: at + 12] + ticks.to_bytes(4) + b"\xff" * 4 + b"\0\1\0\0" + data[at + 12 :]
+    data = data[: at + 8] + (2).to_bytes(4) + data[at + 12 :]
+    for box in (b"moov", b"trak", b"edts", b"elst"):
+        start = data.rindex(box) - 4
+        size = int.from_bytes(data[start : start + 4]) + 12
+        data = data[:start] + size.to_bytes(4) + data[start + 4 :]
+    return data
+
+
+def test_clock_that_begins_anew_loses_no_frame(tmp_path):
+    near = ("-f", "mpegts", "-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(int(CLOCK_TURN_S) - 1))
+    film(tmp_path / "v.ts", *VIDEO, "-an", *near)
+    film(tmp_path / "a.ts", *SOUND, "-vn", *near)
+    assert packets(tmp_path / "v.ts", "video")[0][0] < 0
+    mux(str(tmp_path / "v.ts"), str(tmp_path / "a.ts"), str(tmp_path / "made"))
+    assert frames_of(tmp_path / "made") == 150
+    flashes, beeps = claps(tmp_path / "made")
+    assert flashes == pytest.approx(CLAPS_S)
+    assert beeps == pytest.approx(CLAPS_S, abs=APART_S)
 
 
 def test_packed_audio_begins_when_its_tag_says(tmp_path):
