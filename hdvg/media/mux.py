@@ -104,12 +104,12 @@ def _times(container: Any, stream: Any) -> Times:
     shown = [at for _, at, _, hidden in packets if not hidden]
     if not shown:
         raise ItemError("no_frames", "no packet of the video is shown")
-    end = max(at + (length or 0) for _, at, length, _ in packets)
+    first, end = min(shown), max(at + (length or 0) for _, at, length, _ in packets)
     check_whole(container, stream, frames=len(packets), end_s=float(end * stream.time_base))
     if None in dts or any(late <= early for early, late in pairwise(dts)) or any(map(operator.gt, dts, pts)):
         dts = _decode_times(pts)
-    before = [at for _, at, _, hidden in packets if hidden and at < min(shown)]
-    return Times(dts, pts, min(shown), max(before, default=None))
+    before = [at for _, at, _, hidden in packets if hidden and at < first]
+    return Times(dts, pts, first, max(before, default=None))
 
 
 def _decode_times(pts: list[int]) -> list[int]:

@@ -125,8 +125,8 @@ def _best_sound(known: Sequence[Format]) -> Format | None:
     def rank(form: Format) -> tuple[Any, ...]:
         return (not marks(form), track_rank(form), 0.0 if alone else -(number(form.get("height")) or 1e6))
 
-    places = alone or both
-    return max(enumerate(places), key=lambda pair: (*rank(pair[1]), pair[0]))[1] if places else None
+    last_first = (alone or both)[::-1]  # of equals, yt-dlp's better one
+    return max(last_first, key=rank) if last_first else None
 
 
 def _why(order: Sequence[Format], ranks: Sequence[tuple[Any, ...]], wanted: Preferences) -> str:
@@ -141,7 +141,8 @@ def _why(order: Sequence[Format], ranks: Sequence[tuple[Any, ...]], wanted: Pref
         reason = f"the least height from {wanted.min_height_px} px up"
     else:
         reason = f"the largest below {wanted.min_height_px} px"
-    by = next(name for name, first, second in zip(CRITERIA, *ranks, strict=True) if first != second)
+    differs = (name for name, first, second in zip(CRITERIA, *ranks, strict=True) if first != second)
+    by = next(differs, CRITERIA[-1])
     return f"{video}: {reason}, before {label(order[1])} by {by}"
 
 
