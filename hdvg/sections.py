@@ -36,12 +36,22 @@ class HostSettings(Settings):
 
 
 class Fetch(Settings):
-    """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
+    """How videos are fetched. What chooses among formats shapes what is fetched; the rest are limits."""
 
     min_height_px: int = Field(
         720, ge=1, description="preferred least height; the best below it is taken if there is none"
     )
     codec: str = Field("avc1", description="preferred video codec, as yt-dlp names it")
+    codecs: tuple[Literal["av1", "vp9", "hevc", "avc", "vp8"], ...] = Field(
+        (), description="video codecs in order of preference, instead of `codec`"
+    )
+    max_fps: float | None = Field(
+        None, gt=0, description="preferred highest frame rate, among formats of the same height"
+    )
+    hdr: Literal["avoid", "allow", "prefer"] = Field(
+        "allow", description="HDR among formats of the same height: avoided, no matter, or preferred"
+    )
+    sound: bool = Field(False, description="fetch the sound too where the source keeps it in a file of its own")
     max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
     max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
     wall_s: float = Field(3600, gt=0, description="longest time one try may take")
