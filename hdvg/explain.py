@@ -63,15 +63,8 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         "video": {
             name: video[name]
             for name in (
-                "video_id",
-                "source",
-                "title",
-                "licence",
-                "sha256",
-                "fetched_at",
-                "yt_dlp_version",
-                "tools",
-                "fetched_ranges",
+                *("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version"),
+                *("format_id", "format_choice", "tools", "fetched_ranges"),
             )
         },
         "recipe": dataset.plan.recipe.name,

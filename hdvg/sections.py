@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hdvg.sources.egress import check_bind, check_headers, for_host, open_proxy_address
+from hdvg.sources.egress import check_bind, check_headers, open_proxy_address
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,11 +22,11 @@ class Settings(BaseModel):
 
 
 class HostSettings(Settings):
-    """What one host, with those below it, has of its own; None is what `[fetch]` says."""
+    """What differs for one host; None: as for all others."""
 
-    interval_s: float | None = Field(None, ge=0, description="least time between two starts")
-    concurrency: int | None = Field(None, ge=1, description="videos fetched at once, over the whole run")
-    headers: dict[str, str] = Field(default_factory=dict, description="headers of requests to it; none with secrets")
+    interval_s: float | None = Field(None, ge=0, description="least time between two starts on this host")
+    concurrency: int | None = Field(None, ge=1, description="videos fetched at once from this host, over the whole run")
+    headers: dict[str, str] = Field(default_factory=dict, description="headers of every request to this host")
 
     @field_validator("headers")
     @classmethod
@@ -36,12 +36,22 @@ class HostSettings(Settings):
 
 
 class Fetch(Settings):
-    """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
+    """How videos are fetched. What chooses among formats shapes what is fetched; the rest are limits."""
 
     min_height_px: int = Field(
         720, ge=1, description="preferred least height; the best below it is taken if there is none"
     )
     codec: str = Field("avc1", description="preferred video codec, as yt-dlp names it")
+    codecs: tuple[Literal["av1", "vp9", "hevc", "avc", "vp8"], ...] = Field(
+        (), description="video codecs in order of preference, instead of `codec`"
+    )
+    max_fps: float | None = Field(
+        None, gt=0, description="preferred highest frame rate, among formats of the same height"
+    )
+    hdr: Literal["avoid", "allow", "prefer"] = Field(
+        "allow", description="HDR among formats of the same height: avoided, no matter, or preferred"
+    )
+    sound: bool = Field(False, description="fetch the sound too where the source keeps it in a file of its own")
     max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
     max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
     wall_s: float = Field(3600, gt=0, description="longest time one try may take")
@@ -54,6 +64,9 @@ class Fetch(Settings):
     js_runtime: Literal["auto", "deno", "node", "bun", "quickjs", "none"] = Field(
         "auto",
         description="what runs the scripts that some sites need: auto is deno; none leaves yt-dlp to what works without",
+    )
+    hosts: dict[str, HostSettings] = Field(
+        default_factory=dict, description="settings of single hosts: of `example.org` for `www.example.org` as well"
     )
     private_links: Literal["allow", "refuse"] = Field(
         "allow",
@@ -85,9 +98,6 @@ class Fetch(Settings):
     bind_address: str | None = Field(
         None, description="address of this machine that connections leave from; of the version in `ip_version`"
     )
-    hosts: dict[str, HostSettings] = Field(
-        default_factory=dict, description="settings of single hosts; a name covers the hosts below it"
-    )
 
     @model_validator(mode="after")
     def _leaves_by_its_version(self) -> Fetch:
@@ -95,11 +105,23 @@ class Fetch(Settings):
             check_bind(self.bind_address, self.ip_version)
         return self
 
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: dict[str, HostSettings]) -> dict[str, HostSettings]:
+        for name in hosts:
+            if not re.fullmatch(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]+)?", name):
+                raise ValueError(
+                    f"fetch.hosts: `{name}` is no host; write its name alone, in small letters: example.org"
+                )
+        return hosts
+
 
 def host_settings(fetch: Fetch, host: str) -> HostSettings:
-    """The settings of a host (name, or name:port): its own, else those of the nearest name above it, else none."""
-    found: HostSettings | None = for_host(fetch.hosts, re.sub(r":\d+$", "", host))
-    return found or HostSettings()
+    """What is set for a host, given with its port or without: by its own name, else by that of the nearest parent domain."""
+    full = host.lower().rpartition("@")[2]
+    name = re.sub(r":\d+$", "", full)
+    names = [full, name, *(name.split(".", start)[-1] for start in range(1, name.count(".") + 1))]
+    return next((fetch.hosts[name] for name in names if name in fetch.hosts), HostSettings())
 
 
 Detector = Literal["adaptive", "content", "histogram", "hash", "transnetv2", "cascade", "pyscenedetect-0.6.1"]

@@ -80,7 +80,7 @@ def _fetch(work: Work, item: Row) -> Row:
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
         sha256 = work.dataset.store.put_media(fetched.path, extension)
-    row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size}
+    row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     row |= part_row(fetched, digest_of, why)
     return row | {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds")} | fetched.info
 

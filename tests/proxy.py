@@ -50,7 +50,7 @@ class LoopbackProxy:
 
     A route is a host name, or "*" for all others; what has none is 502. With a `ca`, what is tunnelled to port 443 is TLS:
     the proxy is its other end and the servers speak plain HTTP. `asked` lists "CONNECT host:port", "GET address", "SOCKS
-    host:port"; `heads` what came with it. `user` = "name:password" is wanted of those who ask. `tls`: the proxy itself
+    host:port"; `heads` what came with it, `clients` from which addresses. `user` = "name:password" is wanted of those who ask. `tls`: the proxy itself
     speaks TLS, with a certificate of that authority.
     """
 
@@ -66,6 +66,7 @@ class LoopbackProxy:
         self.routes, self.ca, self.user = routes, ca, user
         self.asked: list[str] = []
         self.heads: list[str] = []
+        self.clients: list[str] = []
         self._tls = tls.context(host) if tls else None
         self._tcp = _Server6((host, 0), _Handler) if ":" in host else _Server((host, 0), _Handler)
         self._tcp.owner = self
@@ -124,6 +125,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.owner = self.server.owner
+        self.owner.clients.append(self.client_address[0])
         with self.owner.wrapped(self.request) as client:
             self.client = client
             first = client.recv(1)

@@ -16,7 +16,7 @@ from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from hdvg.errors import ItemError, TransientError
-from hdvg.sources.formats import choose
+from hdvg.sources.formats import Choice, Preferences, choose
 from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
@@ -25,6 +25,7 @@ from hdvg.sources.ranges import fetch_excerpt
 from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
+SOUND_NAME = "sound.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
 MAX_PAGES = 100  # most requests before the video begins
 MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
@@ -82,10 +83,12 @@ class _Silent:
 
 
 class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types here
-    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched."""
+    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched,
+    of the formats in `choice`."""
 
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self.taken: dict[str, Any] | None = None
+        self.choice: Choice | None = None
         self.excerpt: dict[str, Any] | None = None  # what `fetch_excerpt` says, if it fetched a part only
         self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
@@ -104,6 +107,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self.extract_info(source)
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
+        if self.choice and self.choice.sound:
+            said = {name: value for name, value in self.taken.items() if name not in self.choice.video}
+            self.dl(SOUND_NAME, said | self.choice.sound)
 
     def look(self, source: str) -> None:
         """Take what is said of the video behind `source`, no more; raises as `fetch`."""
@@ -157,9 +163,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if str(info.get("extractor")) in PLAIN:
             self._ask_host(str(info["url"]))
             self._refuse_endless(info)
-        self.taken, self._bytes = dict(info), 0
+        if self.taken is None:
+            self.taken, self._bytes = dict(info), 0
         if self._limits.get("as_excerpt") and name == NAME:
             try:
+                if self.choice and self.choice.sound:
+                    raise WholeError("its sound is fetched apart")
                 self.excerpt = fetch_excerpt(self, info, name)
                 return True, True
             except WholeError as error:
@@ -176,12 +185,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             raise ItemError("too_long", f"{length_s:.0f} s")
 
     def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
-        limits = self._limits
         if self.unsolved is not None:
             raise self.unsolved
         if all(form.get("protocol") == "mhtml" for form in said["formats"]):
             raise unsolved("only images are offered")
-        return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
+        self.choice = choose(said["formats"], Preferences.of(self._limits))
+        return [self.choice.video]
 
     def _meter(self, response: Any) -> None:
         page = bytearray() if "html" in str(response.headers.get("Content-Type", "")).lower() else None

@@ -12,8 +12,9 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hdvg.errors import ItemError, UsageError
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hdvg.sections import Fetch
 
 VARIABLE = "HDVG_PROXY"
+FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6, "any": socket.AF_UNSPEC}
+"""Families of addresses, by `fetch.ip_version`."""
+PROXY_WAIT_S = 10.0
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """Schemes of proxies, with the ports they have where none is given; names are the proxy's to look up with all of them."""
 WOULD_DO = "http://proxy.example.org:3128 would be fine; so would https://, socks5:// and socks5h://"
@@ -59,18 +63,21 @@ class WayOut:
 def way_out(settings: Fetch) -> WayOut:
     """The way out that the settings and HDVG_PROXY say; the variable wins, and empty means none.
 
-    Raises UsageError if the variable holds no proxy's address, `fetch.ca_file` no certificate, or this machine has no
-    `fetch.bind_address`.
+    Raises UsageError if the variable holds no proxy's address, `fetch.ca_file` no certificate, this machine has no
+    `fetch.bind_address`, or nothing answers where the proxy should be (asked once in a process).
     """
     if settings.bind_address is not None:
         _try_bind(settings.bind_address)
-    proxy = settings.proxy
+    proxy, name = settings.proxy, "fetch.proxy"
     if VARIABLE in os.environ:
+        name = VARIABLE
         try:
             said = os.environ[VARIABLE].strip()
             proxy = proxy_address(said) if said else None
         except ValueError as error:
             raise UsageError(f"{VARIABLE}: {error}; or unset it") from None
+    if proxy is not None:
+        _try_proxy(proxy, name, ip_version=settings.ip_version, bind_address=settings.bind_address)
     return WayOut(proxy, None if settings.ca_file is None else certificates(Path(settings.ca_file)))
 
 
@@ -82,12 +89,13 @@ def proxy_address(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"no proxy's address: {WOULD_DO}") from error
     user, at, _ = parts.netloc.rpartition("@")
-    if not (text.isascii() and text.isprintable() and re.fullmatch(r"[\w.:-]+", host)) or " " in text or not port:
+    plain = text.isascii() and text.isprintable() and " " not in text and re.fullmatch(r"[\w.:-]+", host)
+    if not plain or parts.scheme not in PORTS or not port:
         raise ValueError(f"no proxy's address: {WOULD_DO}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"a proxy's address has no path: {WOULD_DO}")
-    place = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{user}{at}{place}:{port}"
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{user}{at}{name}:{port}"
 
 
 def open_proxy_address(text: str) -> str:
@@ -112,6 +120,12 @@ def certificates(path: Path) -> str:
             f"fetch.ca_file: {path} {said}; name a PEM file (-----BEGIN CERTIFICATE-----), or none with --set fetch.ca_file=null"
         ) from error
     return found
+
+
+def place(proxy: str) -> tuple[str, int]:
+    """Host and port of a proxy's address."""
+    parts = urllib.parse.urlsplit(proxy)
+    return parts.hostname or "", parts.port or PORTS[parts.scheme]
 
 
 def check_bind(address: str, ip_version: str) -> None:
@@ -142,13 +156,6 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise ValueError(f"header {name}: its value must be one line of printable ASCII")
 
 
-def for_host(table: Mapping[str, Any], host: str) -> Any:
-    """The table's entry for a host: its own, or that of the nearest domain above it; None if there is none."""
-    labels = host.lower().rstrip(".").split(".")
-    names = (".".join(labels[start:]) for start in range(len(labels)))
-    return next((table[name] for name in names if name in table), None)
-
-
 def _try_bind(address: str) -> None:
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as one:
@@ -158,6 +165,26 @@ def _try_bind(address: str) -> None:
             f"fetch.bind_address = {address!r}: this machine cannot leave from there: {error.strerror}; name one of its own "
             f"addresses (`ip address` lists them), or none with --set fetch.bind_address=null"
         ) from error
+
+
+@lru_cache
+def _try_proxy(proxy: str, name: str, *, ip_version: str, bind_address: str | None) -> None:
+    """Connect once: a proxy that is not there must not be told of every video."""
+    host, port = place(proxy)
+    said = "it has no address of that version"
+    try:
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, FAMILIES[ip_version], socket.SOCK_STREAM):
+            with socket.socket(family, kind) as one:
+                one.settimeout(PROXY_WAIT_S)
+                one.bind((bind_address or "", 0))
+                said = os.strerror(failed) if (failed := one.connect_ex(address)) else ""
+            if not said:
+                return
+    except OSError as error:
+        said = error.strerror or str(error)
+    raise UsageError(
+        f"{name}: no proxy answers at {urllib.parse.urlsplit(proxy).netloc.rpartition('@')[2]} ({said}); start it, or name another one, or none"
+    )
 
 
 def _secrets(proxy: str) -> list[str]:

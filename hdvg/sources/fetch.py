@@ -24,6 +24,7 @@ from hdvg.sources.wanted import Wanted
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import
 DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
+MUX = "hdvg.media.mux:mux"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
@@ -41,11 +42,12 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`); if it is an excerpt, what
-    `ranges.fetch_excerpt` says of it; and if a part was wanted, why it is the whole."""
+    """A fetched file below the scratch folder, what its source says of it (`info.INFO_KEYS`), and why this of its formats; if
+    it is an excerpt, what `ranges.fetch_excerpt` says of it; and if a part was wanted, why it is the whole."""
 
     path: Path
     info: dict[str, Any]
+    choice: str | None = None
     excerpt: dict[str, Any] | None = None
     whole_because: str | None = None
 
@@ -71,7 +73,23 @@ def fetch(
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
     said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, airlock=airlock, gate=gate)
-    return Fetched(Path(said["path"]), said["info"], said["excerpt"], said["whole_because"])
+    path = Path(said["path"])
+    if said["sound"]:
+        path = _with_sound(path, path.with_name(said["sound"]), settings, airlock)
+    return Fetched(path, said["info"], said["choice"], said["excerpt"], said["whole_because"])
+
+
+def _with_sound(video: Path, sound: Path, settings: Fetch, airlock: Airlock) -> Path:
+    """One file of a video and the sound that was fetched apart, made in a child of its own; the two are removed."""
+    whole = video.with_name("whole.bin")
+    file_mb = 16 + 1.25 * (video.stat().st_size + sound.stat().st_size) / 2**20  # an index comes with it
+    limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=file_mb)
+    try:
+        airlock.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
+    finally:
+        video.unlink()
+        sound.unlink()
+    return whole
 
 
 def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:

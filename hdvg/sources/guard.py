@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.errors import ItemError, TransientError
+from hdvg.sources.egress import FAMILIES, place
 
 Pair = tuple[str, int]
 CONNECTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -33,7 +34,6 @@ LAN = tuple(
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 )
-FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6, "any": socket.AF_UNSPEC}
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,19 @@ def named_private(source: str, *, ip_version: str = "4") -> frozenset[Pair]:
 def proxy_only(proxy: str, *, ip_version: str) -> Reach:
     """The reach of a process that connects to this proxy alone, whose name is looked up here, for good: the process knows
     no other name afterwards. Raises TransientError("network") if there is no such name."""
-    parts = urllib.parse.urlsplit(proxy)
-    host, port = parts.hostname or "", parts.port or 0
+    host, port = place(proxy)
     try:
         found = socket.getaddrinfo(host, port, FAMILIES[ip_version], socket.SOCK_STREAM)
     except OSError as error:
         raise TransientError("network", f"the proxy {host}: {error.strerror}") from error
 
-    def known(name: Any, *_: Any, **__: Any) -> Any:
-        if name != host:
+    def known(name: Any, at: Any, *_: Any, **__: Any) -> Any:
+        if (name, at) != (host, port):
             raise socket.gaierror(socket.EAI_NONAME, "names are looked up by the proxy")
         return found
 
     socket.getaddrinfo = known  # type: ignore[assignment]  # of this child alone, for good
-    return Reach(frozenset((str(place[0]), port) for *_, place in found), ip_version, proxied=True)
+    return Reach(frozenset((str(address[0]), port) for *_, address in found), ip_version, proxied=True)
 
 
 def put_up(reach: Reach, *, writable: tuple[Path, ...]) -> list[str]:

@@ -11,10 +11,12 @@ from typing import Any
 
 import urllib3.exceptions
 import urllib3.util
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.socks import Socks5Auth, Socks5Error
 
-from hdvg.errors import ItemError, ResourceError, causes
-from hdvg.sources.egress import VARIABLE, for_host
+from hdvg.errors import ItemError, ResourceError, TransientError, causes
+from hdvg.sections import Fetch, host_settings
+from hdvg.sources.egress import VARIABLE
 from hdvg.sources.guard import public
 
 PRIVATE = frozenset(
@@ -22,8 +24,8 @@ PRIVATE = frozenset(
 )
 """Last labels of names in private networks (RFC 6761, 6762, 8375; `internal` by ICANN)."""
 NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
-LOCKED, LOCKED_TUNNEL = 407, "Tunnel connection failed: 407"
-LOCKED_SOCKS = (Socks5Auth.AUTH_NO_ACCEPTABLE, 0xFE)
+LOCKED_TUNNEL = "Tunnel connection failed: 407"
+LOCKED_SAID = f"the proxy wants a user and password, or others: put its address with them into {VARIABLE}"
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 
@@ -35,7 +37,7 @@ class Hops:
 
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self._proxied = settings["proxy"] is not None
-        self._hosts = settings["hosts"]
+        self._settings = Fetch(hosts=settings["hosts"])
         self._refused = refused
 
     def send(self, send: Callable[..., Any], request: Any, **kwargs: Any) -> Any:
@@ -46,10 +48,9 @@ class Hops:
         if self._proxied and (said := private_target(request.url)):
             self._refused.append(said)
             raise ItemError("forbidden_address", said)
-        own = for_host(self._hosts, urllib.parse.urlsplit(request.url).hostname or "")
-        if own and own["headers"]:
+        if own := host_settings(self._settings, urllib.parse.urlsplit(request.url).netloc).headers:
             request = request.copy()
-            request.headers.update(own["headers"])
+            request.headers.update(own)
         return send(request, **kwargs)
 
 
@@ -89,10 +90,13 @@ def _is_address(name: str) -> bool:
 
 
 def refuse_locked_proxy(error: BaseException) -> None:
-    """Raise ResourceError if the proxy wants another user or password than it was given: that is no item's fault."""
+    """Raise ResourceError if the proxy opens no tunnel without another user or password; that is no item's fault.
+
+    Where it forwards plain HTTP its refusal looks like one of the host, which must not stop a run: TransientError.
+    """
     for cause in causes(error):
-        locked = isinstance(cause, Socks5Error) and cause.errno in LOCKED_SOCKS
-        if locked or getattr(cause, "status", None) == LOCKED or LOCKED_TUNNEL in str(cause):
-            raise ResourceError(
-                f"the proxy wants a user and password, or others: put its address with them into {VARIABLE}"
-            )
+        tunnel = type(cause) is OSError and str(cause).startswith(LOCKED_TUNNEL)
+        if tunnel or (isinstance(cause, Socks5Error) and cause.errno == Socks5Auth.AUTH_NO_ACCEPTABLE):
+            raise ResourceError(LOCKED_SAID)
+        if isinstance(cause, HTTPError) and cause.status == 407:
+            raise TransientError("network", LOCKED_SAID)

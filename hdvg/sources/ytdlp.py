@@ -15,7 +15,7 @@ import yt_dlp
 
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media.excerpt import is_excerpt
-from hdvg.sources.client import NAME, Client
+from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
@@ -28,18 +28,24 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
     With settings["as_excerpt"] the caller answers which parts of it are wanted, see `sources.ranges`. Returns {"path", "info",
-    "excerpt", "whole_because"} (see `info_row`, `fetch_excerpt`, and `Fetched`). A page or feed with several videos gives its
+    "sound", "choice", "excerpt", "whole_because"}: see `info_row`; `sound` names the file beside it of a sound that was fetched
+    apart, else None; `choice` is the line of `formats.Choice.why`; see `fetch_excerpt`. A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
-    path = Path(out) / NAME
+    said, choice, path = client.taken or {}, client.choice, Path(out) / NAME
     if client.excerpt is None:
         refuse_text(path)
-    if client.excerpt is None and is_excerpt(path):
-        raise ItemError("not_media", "an excerpt, which only hdvg makes")
-    info = info_row(client.taken or {}, version=yt_dlp.version.__version__)
-    return {"path": str(path), "info": info, "excerpt": client.excerpt, "whole_because": client.whole_because}
+        if is_excerpt(path):
+            raise ItemError("not_media", "an excerpt, which only hdvg makes")
+    sound = None
+    if choice and choice.sound:
+        refuse_text(Path(out) / SOUND_NAME)
+        sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
+    info = info_row(said, version=yt_dlp.version.__version__)
+    found = {"excerpt": client.excerpt, "whole_because": client.whole_because}
+    return {"path": str(path), "info": info, "sound": sound, "choice": choice.why if choice else None} | found
 
 
 def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +53,9 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
     """
-    said = _guarded(source, out, settings, Client.look).taken or {}
-    duration_s = seconds(said.get("duration"))
-    size = seconds(said.get("filesize") or said.get("filesize_approx"))
-    return {"duration_s": duration_s, "bytes": None if size is None else int(size)}
+    client = _guarded(source, out, settings, Client.look)
+    duration_s = seconds((client.taken or {}).get("duration"))
+    return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
 
 def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
@@ -70,7 +75,8 @@ def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Cli
             found = failure(error, last=client.broken)
             raise (client.unsolved if client.unsolved and found.reason in UNSOLVED else found) from error
         except ResourceError:
-            Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
+            for name in (NAME, SOUND_NAME):
+                Path(name).unlink(missing_ok=True)  # makes room for the report itself
             raise
     return client
 
