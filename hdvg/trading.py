@@ -125,8 +125,13 @@ def _show_check(said: dict[str, Any]) -> None:
             ["videos to fetch", fetch["videos"]],
             ["hours to fetch", f"{fetch['hours']:.1f} (from {fetch['hours_from']})"],
             ["GB to fetch", f"{fetch['bytes'] / 1e9:.1f} (from {fetch['bytes_from']})"],
+            *([["of these in part", _part(fetch)]] if fetch["part_share"] is not None else []),
         ],
     )  # fmt: skip
+
+
+def _part(fetch: dict[str, Any]) -> str:
+    return f"about {fetch['part_bytes'] / 1e9:.1f} GB, {fetch['part_share']:.0%}, with --set fetch.sections=auto"
 
 
 def _share(share: dict[str, Any]) -> str:

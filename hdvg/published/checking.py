@@ -31,11 +31,24 @@ SHORTER_S = 1.0
 CONFIDENCE_Z = 1.96  # 95 %
 
 Show = Callable[[Path], AbstractContextManager[Callable[[int], None]]]
+BEFORE_MS, BEHIND_MS, OPENING_MS = 2500, 500, 1000
+"""What is fetched with a scene of which only the bytes that show it are: from the key frame before it, half of 5 s on
+average, to the frame behind it; and the opening of the source, once."""
+WORTH = 0.9
+"""Share of a video from which all of it is fetched, see `media.coverage`."""
 VIDEOS = f"""
-with scene as (
+with span as (
+    select video_id, greatest(coalesce(start_ms, parent_start_ms) - {BEFORE_MS}, 0) as low,
+        coalesce(end_ms, parent_end_ms) + {BEHIND_MS} as high from scenes
+), ordered as (
+    select *, max(high) over (partition by video_id order by low, high rows between unbounded preceding and 1 preceding) as done
+    from span
+), part as (
+    select video_id, ({OPENING_MS} + sum(greatest(high - greatest(low, coalesce(done, low)), 0)))::bigint as part_ms from ordered group by all
+), scene as (
     select video_id, max(coalesce(end_ms, parent_end_ms)) as needs_ms, sum({HOURS_MS}) as ms, count(*) as n from scenes group by all
 ), asked as (select video_id, any_value(source) as source from links group by all)
-select source, needs_ms, ms, n from scene join asked using (video_id) order by video_id
+select source, needs_ms, ms, n, part_ms from scene join asked using (video_id) join part using (video_id) order by video_id
 """
 
 
@@ -69,14 +82,15 @@ def check(
             files = ", ".join(literal(no_glob(one.paths[name])) for one in spilt)
             connection.execute(f"create view {name} as from read_parquet([{files}])")
         connection.execute(f"create table videos as {VIDEOS}")
-        whole = "count(*) as links, sum(n)::bigint as scenes, sum(ms) / 3.6e6 as hours, sum(needs_ms) / 3.6e6 as least_hours"
+        whole = "count(*) as links, sum(n)::bigint as scenes, sum(ms) / 3.6e6 as hours, sum(needs_ms) / 3.6e6 as least_hours, "
+        whole += "sum(part_ms) / 3.6e6 as part_hours"
         (held,) = connection.sql(f"select {whole} from videos").to_arrow_table().to_pylist()
         asked = connection.sql(f"from videos limit {sample if sample is not None else held['links']}").to_arrow_table()
         answers = ask(asked.to_pylist(), settings, Path(temporary))
     rejected = sum((one.reasons for one in spilt), Counter[str]())
-    least_hours = held.pop("least_hours")
+    least_hours, part_hours = held.pop("least_hours"), held.pop("part_hours")
     said = {"files": [str(path) for path in paths], "origin": origin, **held, "rejected": dict(rejected)}
-    return said | report(answers, links=held["links"], least_hours=least_hours)
+    return said | report(answers, links=held["links"], least_hours=least_hours, part_hours=part_hours)
 
 
 def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[dict[str, Any]]:
@@ -93,11 +107,14 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
             said = look(video["source"], scratch=scratch, settings=settings, airlock=airlock, gate=gate)
         except ItemError as error:
             state = "unsure" if error.reason in RETRYABLE | {"blocked"} else error.reason
-            return {"source": video["source"], "state": state, "detail": str(error), "duration_s": None, "bytes": None}
+            told = {"duration_s": None, "bytes": None, "part_s": None}
+            return {"source": video["source"], "state": state, "detail": str(error)} | told
         length_s, needs_s = said["duration_s"], (video["needs_ms"] or 0) / 1000
         short = length_s is not None and length_s + SHORTER_S < needs_s
         detail = f"{length_s:.1f} s long, its scenes need {needs_s:.1f} s" if short else ""
-        return {"source": video["source"], "state": "changed" if short else "alive", "detail": detail, **said}
+        part_s = (video["part_ms"] or 0) / 1000
+        state = "changed" if short else "alive"
+        return {"source": video["source"], "state": state, "detail": detail, "part_s": part_s, **said}
 
     try:
         with ThreadPoolExecutor(settings.concurrency) as pool:
@@ -106,7 +123,9 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
         airlock.close()
 
 
-def report(answers: list[dict[str, Any]], *, links: int, least_hours: float | None) -> dict[str, Any]:
+def report(
+    answers: list[dict[str, Any]], *, links: int, least_hours: float | None, part_hours: float | None = None
+) -> dict[str, Any]:
     """Shares with their intervals over those that answered, and what fetching would come to."""
     states = Counter(answer["state"] for answer in answers)
     of = len(answers) - states["unsure"]
@@ -137,6 +156,20 @@ def report(answers: list[dict[str, Any]], *, links: int, least_hours: float | No
             "hours_from": told,
             "bytes": round(size),
             "bytes_from": by,
-        },
+        }
+        | _in_part(answers, size, least_hours=least_hours, part_hours=part_hours),
         "answers": [answer for answer in answers if answer["state"] != "alive"],
     }
+
+
+def _in_part(
+    answers: list[dict[str, Any]], size: float, *, least_hours: float | None, part_hours: float | None
+) -> dict[str, Any]:
+    """What of it would be fetched with `fetch.sections = auto`, by time; an estimate, where sources can be taken apart."""
+    pairs = [(one["part_s"], one["duration_s"]) for one in answers if one.get("part_s") and one["duration_s"]]
+    if not pairs and least_hours and part_hours:
+        pairs = [(part_hours, least_hours)]
+    whole = sum(length for _, length in pairs)
+    part = sum(share if share < WORTH * length else length for share, length in pairs)
+    share = part / whole if whole else None
+    return {"part_share": share, "part_bytes": None if share is None else round(share * size)}

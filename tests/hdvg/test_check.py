@@ -85,6 +85,18 @@ def test_sample_is_the_same_each_time_and_no_link_besides_is_asked(server, tmp_p
         assert (said["asked"], len(asked), set(asked.values())) == (3, 3, {times})
 
 
+def test_share_that_spans_need_counts_overlaps_once(server, tmp_path):
+    """10 to 14 s and 40 to 41 s, each with 2.5 s before and 0.5 s behind it, and a second of opening: 12 of 60 s."""
+    link = server.add("/long", page(server, 60))
+    path = tmp_path / "spans.csv"
+    rows = [(10, 12), ("00:11", 14.0), (40, "00:00:41.000"), (9, 3)]
+    path.write_text("Link,Start_s,End_s,Caption\n" + "".join(f"{link},{start},{end},a dog\n" for start, end in rows))
+    said = check([path], origin="spans", limit=None, sample=None, settings=SETTINGS, show=silent)
+    assert (said["links"], said["scenes"], said["rejected"]) == (1, 3, {"bad_input": 1})
+    assert said["fetch"]["part_share"] == pytest.approx(12 / 60)
+    assert said["fetch"]["part_bytes"] == pytest.approx(said["fetch"]["bytes"] / 5, abs=1)
+
+
 @pytest.mark.parametrize(
     ("found", "of", "low", "high"),
     [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0.0, 1.0)],
