@@ -18,7 +18,7 @@ select * from ${rejected} ${living};
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
 select * from ${download} ${living}
-qualify row_number() over (partition by video_id order by generation desc) = 1;
+qualify row_number() over (partition by video_id order by ${download_order}generation desc) = 1;
 
 create or replace view split_rows as
 select * from ${split} ${living};

@@ -45,6 +45,9 @@ SOURCES = {
     ),
 }
 
+EACH = Recipe("each.mp4", (*CLOSED, "-an", "-movflags", "+dash+frag_keyframe"))
+"""An index (`sidx`) of each fragment, and none of all."""
+
 
 def make(recipe: Recipe, folder: Path) -> Path:
     """Make the source in `folder`, if it is not there."""

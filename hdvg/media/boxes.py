@@ -85,6 +85,8 @@ def references(source: Excerpt, sidx: Box) -> list[Reference]:
             raise ValueError("`sidx` points beyond the file")
         found.append(Reference(tick / scale, start, start + size))
         start, tick = start + size, tick + ticks
+    if not found:
+        raise ValueError("`sidx` of no fragments")
     return found
 
 

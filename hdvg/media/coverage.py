@@ -21,6 +21,8 @@ GAP = 1 << 16
 """Bytes between two ranges that are fetched with them: a request is dearer."""
 WORTH = 0.9
 """Share of the source from which all of it is fetched."""
+BEHIND = frozenset({b"mfra", b"free", b"skip", b"uuid", b"meta"})
+"""Boxes that may stand behind the last fragment."""
 HEAD_S = 2.0
 """Seconds of fragments from which FFmpeg has learnt what it must know of a stream; of MPEG-TS it reads as far as it likes."""
 
@@ -132,6 +134,10 @@ def _mp4(held: _Held) -> tuple[Filler, list[Range], list[Range]]:
     if not indexes:
         raise WholeError("fragments without an index (`sidx`)")
     found = held.tried(lambda source: references(source, indexes[0]))
+    if found[-1].end + 8 <= held.size:
+        behind = held.tried(lambda source: read_exactly(source, found[-1].end, 8))[4:]
+        if behind not in BEHIND:
+            raise WholeError("`sidx` tells of a part of the file only")
     segments = [(one.start, one.end) for one in found]
     head = missing([(0, found[0].start)], [(box.start, box.end) for box in indexes])
     return "free", *_segments(held, "free", [one.seconds for one in found], segments, head)

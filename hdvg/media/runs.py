@@ -176,27 +176,44 @@ class _Check:
             need |= self._of_place(place, spans.scenes[place.number])
         for number in self._seen.placed.failed:
             if ranges[number]:
-                need |= {max(ranges[number].start - 1, 0), min(ranges[number].stop, self._last)}
+                need |= self._of_failed(spans.scenes[number])
         return need
 
     def _of_place(self, place: Place, scene: Scene) -> set[int]:
-        times, index = self._seen.times, self._seen.index
-        shown = times.shown
+        shown, index = self._seen.times.shown, self._seen.index
         first, stop = bisect_left(shown, place.start_pts), bisect_left(shown, place.end_pts)
         run = self._runs[shown[first]]
         low, high = self._ends[run]
-        before = [shown[first - 1]] if first else []
-        if scene["start_ms"] is None and scene["parent_start_ms"] is not None:
-            exact = times.first_after(scene["parent_start_ms"])
-            before += [self._seen.landings[scene["parent_start_ms"]].pts, *shown[max(exact - 1, 0) : exact]]
-        inside = [pts for pts in before if self._runs[pts] == run]
-        need: set[int] = set()
-        safe = index.packets[index.safe_before(min([*inside, shown[first]]))].pts
-        if low > 0 and (len(inside) < len(before) or not before or self._runs[safe] != run):
-            need.add(low - 1)
-        behind = shown[first : stop + 1]
-        last = max(index.number(pts) for pts in behind)
+        around, beyond = self._found_by(scene)
+        around += shown[max(first - 1, 0) : stop + 1]
+        runs = {self._runs[pts] for pts in around}
+        safe = index.packets[index.safe_before(min(pts for pts in around if self._runs[pts] == run))].pts
+        last = max(index.number(pts) for pts in shown[first : stop + 1])
         ends = last + 1 == len(index.packets) or self._runs[index.packets[last + 1].pts] != run
-        if high < self._last and (ends or stop == len(shown) or any(self._runs[pts] != run for pts in behind)):
+        need: set[int] = set()
+        if low > 0 and (first == 0 or min(runs) < run or self._runs[safe] != run):
+            need.add(low - 1)
+        if high < self._last and (ends or beyond or stop == len(shown) or max(runs) > run):
             need.add(high + 1)
         return need
+
+    def _of_failed(self, scene: Scene) -> set[int]:
+        """Segments that might yet have the frames of a scene that has none: all between the frames around its start."""
+        shown = self._seen.times.shown
+        start_ms = scene["start_ms"] if scene["start_ms"] is not None else scene["parent_start_ms"]
+        at = self._seen.times.first_after(start_ms)
+        if at == len(shown):
+            return {min(self._ends[self._runs[shown[-1]]][1] + 1, self._last)}
+        run, before = self._runs[shown[at]], self._runs[shown[max(at - 1, 0)]]
+        if run != before:
+            return {self._ends[before][1] + 1, self._ends[run][0] - 1}
+        return set()
+
+    def _found_by(self, scene: Scene) -> tuple[list[int], bool]:
+        """The pts by which the parent of a scene is found: where FFmpeg's seek lands, and the frames on both sides of its start;
+        and whether that start lies behind all frames that are there."""
+        start_ms = scene["parent_start_ms"]
+        if scene["start_ms"] is not None or start_ms is None:
+            return [], False
+        shown, exact = self._seen.times.shown, self._seen.times.first_after(start_ms)
+        return [self._seen.landings[start_ms].pts, *shown[max(exact - 1, 0) : exact + 1]], exact == len(shown)

@@ -1,6 +1,7 @@
 """A part of a source shows the spans exactly as the whole does, and only its bytes are asked for."""
 
 import random
+import re
 
 import av
 import pytest
@@ -274,6 +275,7 @@ def test_index_that_is_none_leads_to_the_whole(server, take, folder, first, last
         "no-moov.mp4": last[: last.rindex(b"moov")] + b"skip" + last[last.rindex(b"moov") + 4 :],
         "sidx-beyond.mp4": fragments[: sidx + 32] + b"\x7f\xff\xff\xff" + fragments[sidx + 36 :],
         "sidx-scale.mp4": fragments[: sidx + 12] + bytes(4) + fragments[sidx + 16 :],
+        "sidx-each.mp4": sources.make(sources.EACH, folder).read_bytes(),
         "no-sidx.mp4": fragments.replace(b"sidx", b"free"),
         "no-cues.webm": webm[:cues] + b"\xec" * 4 + webm[cues + 4 :],
         "text.webm": b"\x1a\x45\xdf\xa3" + b"x" * 300_000,
@@ -282,6 +284,18 @@ def test_index_that_is_none_leads_to_the_whole(server, take, folder, first, last
         got = take(server.add(f"/{name}", web.body(data)), SCENES)
         assert got.whole_because, name
         assert got.path.read_bytes() == data
+
+
+def test_playlist_whose_lengths_are_wrong_costs_more_and_gives_the_same_clips(server, take, folder, tmp_path):
+    path = sources.make(sources.SOURCES["HLS of MP4"], folder)
+    wrong = path.with_name("wrong.m3u8")
+    wrong.write_text(re.sub(r"#EXTINF:[\d.]+", "#EXTINF:1.5", path.read_text()))
+    scenes = [timed(10000, 11000), counted(20000, 21000, 2, 9)]
+    whole, part = take(server.url("/cmaf/list.m3u8")), take(server.url("/cmaf/wrong.m3u8"), scenes)
+    assert part.whole_because is None
+    seen, truth = (scanned(one.path, tmp_path / side, scenes) for side, one in (("part", part), ("whole", whole)))
+    assert seen["clips"] == truth["clips"]
+    assert len(truth["clips"]) == 2
 
 
 def test_tables_that_lie_give_no_clip_that_the_whole_does_not_give(server, take, first, tmp_path):

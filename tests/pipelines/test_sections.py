@@ -19,6 +19,7 @@ from pipelines.importing import import_files
 from tests import sources
 from tests.pipelines.test_run import ask, go
 from tests.servers import HostileServer, serve_folder
+from tests.servers import status as refuse
 
 RECIPE = """
 name = "test"
@@ -136,6 +137,22 @@ def test_scenes_added_later_rename_and_recut_nothing(finished, site, tmp_path):
     assert set(cuts) < set(ask(root, "select clip_id, clip_sha256 from clips"))
     assert verify(Dataset.open(root)) == []
     assert finish(root) == []
+
+
+def test_clips_stay_if_the_link_is_gone_when_scenes_are_added(finished, site, tmp_path):
+    root = tmp_path / "d"
+    shutil.copytree(finished, root)
+    before = ask(root, CLIPS)
+    take_in(root, spans(tmp_path / "later.csv", site, LATER))
+    site.routes["/first.mp4"] = refuse(404)
+    try:
+        finish(root)
+        assert ask(root, CLIPS) == before
+        assert ask(root, "select stage, count(*) from pending group by all") == [("download", 1)]
+    finally:
+        site.routes.clear()
+    finish(root)
+    assert len(ask(root, CLIPS)) == 4
 
 
 def test_source_that_was_let_go_is_fetched_again_in_the_same_part(finished, site, tmp_path):
