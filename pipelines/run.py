@@ -269,5 +269,9 @@ def decide(root: Path, recipe: Recipe) -> Dataset:
     plan = with_rules(current.plan, recipe)
     dataset = Dataset(current.root, plan, Store(current.root, run=new_run()))
     with writing(dataset.store):
+        if plan.pool_wanted:
+            dataset.publish_seeds()
+            dataset.read_back()
+            return settle(dataset)
         dataset.prepare()
-        return settle(dataset) if plan.pool_wanted else dataset
+        return dataset
