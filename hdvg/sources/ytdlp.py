@@ -8,6 +8,7 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,30 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"duration_s": duration_s, "bytes": None if size is None else int(size)}
 
 
-def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
+def listing(
+    source: str, out: str, settings: dict[str, Any], *, kind: str, query: str, most: int, conditions: list[str]
+) -> dict[str, Any]:
+    """Write what a list on a site says of its videos to `out`, an entry a line (`entries.Entries`), and ask for no video;
+    what an earlier try wrote there stays. `source` is an address on the site.
+
+    Returns {"end"}: "whole", "most" (the list may go on) or "video" (it is no list). Else as `download`.
+    """
+    from hdvg.sources.list_client import ListClient  # not for every child: these bring pyarrow
+    from hdvg.sources.list_readers import read_list
+
+    make = partial(ListClient, most=most, conditions=conditions)
+    client = _guarded(source, out, settings, partial(read_list, kind=kind, query=query, most=most), client=make)
+    return {"end": client.end}
+
+
+def _guarded(
+    source: str,
+    out: str,
+    settings: dict[str, Any],
+    act: Callable[[Any, str], None],
+    *,
+    client: Callable[[dict[str, Any], list[str]], Any] = Client,
+) -> Any:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
     if ":" in (urllib.parse.urlsplit(source).hostname or ""):
@@ -59,20 +83,20 @@ def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Cli
     allowed = named_private(source) if settings["private_links"] == "allow" else frozenset()
     refused = put_up(allowed, writable=(Path(out), Path.cwd()))
     os.chdir(out)  # so that the output template is a bare, fixed name
-    client = Client(settings, refused)
+    made = client(settings, refused)
     try:
-        act(client, source)
+        act(made, source)
     except ItemError:
         raise
     except MemoryError:
         raise ItemError("too_big", "a page does not fit in memory") from None
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
-            raise failure(error, last=client.broken) from error
+            raise failure(error, last=made.broken) from error
         except ResourceError:
             Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
             raise
-    return client
+    return made
 
 
 def refuse_text(path: Path) -> None:

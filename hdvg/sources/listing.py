@@ -1,0 +1,205 @@
+"""Lists on sites as a source of links: how one is written, and its reading by a guarded child, again and again until it is whole."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hdvg.airlock import Airlock, Limits
+from hdvg.errors import REASONS, RETRYABLE, ItemError, TransientError, UsageError
+from hdvg.ids import digest
+from hdvg.sections import Fetch
+from hdvg.sources.canonical import canonical
+from hdvg.sources.entries import Row
+from hdvg.sources.entry_file import FILE, Found, read_entries
+from hdvg.sources.fetch import MEMORY_MB, Gate, _pause_s, _sleep, _wait_for_permit
+from hdvg.sources.guard import named_private
+from hdvg.sources.list_filter import Choice
+
+LISTING = "hdvg.sources.ytdlp:listing"
+SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia.org"}
+"""Where the public interfaces are."""
+
+STALE_S = 24 * 3600.0
+"""After so long a list that was not read to its end is read from its start."""
+
+TRIES_MOST = 100
+COLLECTION = re.compile(r"https?://(?:www\.)?archive\.org/details/([\w.-]+)/?", re.ASCII)
+CATEGORY = re.compile(r"https?://commons\.wikimedia\.org/wiki/(Category:[^?#]+)", re.IGNORECASE)
+WOULD_DO = (
+    "a list is list:URL (a playlist, channel, search, feed or page with several videos), archive:QUERY, "
+    "commons:Category:NAME or commons:WORDS"
+)
+
+
+@dataclass(frozen=True)
+class ListSource:
+    """A list on a site: what reads it (`list_readers.READERS`), what is asked, and the address that it starts at."""
+
+    text: str
+    kind: str
+    query: str
+
+    @property
+    def address(self) -> str:
+        """An address on the site."""
+        return SITES.get(self.kind, self.query)
+
+    @property
+    def origin(self) -> str:
+        """What is stored of each of its links: the list's address, or the query as it was given."""
+        return self.query if self.kind == "list" else f"{self.kind}:{self.query}"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list said: rows of `entries.ENTRY`, how it ended ("whole", "most" or "video"), or why it broke off."""
+
+    found: Found
+    end: str = "whole"
+    broken: ItemError | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The entries that came."""
+        return self.found.rows
+
+
+def list_source(text: str, *, always: bool = False) -> ListSource | None:
+    """The list that a source of links names (see `WOULD_DO`), None if it names none; with `always` any http(s) link does.
+
+    Without a request nobody knows whether a link leads to one video or many: it is a list if it is written as one.
+    Raises UsageError for an empty list or a bad address.
+    """
+    kind, colon, rest = text.partition(":")
+    kind, rest = kind.lower(), rest.strip()
+    if colon and kind in SITES:
+        return ListSource(text, kind, _category(rest) if rest else _empty(text))
+    link = text if kind in {"http", "https"} else rest if kind == "list" else ""
+    if found := CATEGORY.fullmatch(link):
+        return ListSource(text, "commons", _category(urllib.parse.unquote(found[1]).replace("_", " ")))
+    if kind != "list" and not (link and always):
+        return None
+    if found := COLLECTION.fullmatch(link):
+        return ListSource(text, "archive", f"collection:{found[1]} OR identifier:{found[1]}")
+    try:
+        return ListSource(text, "list", canonical(link, base=None))
+    except ItemError as error:
+        raise UsageError(f"--links {text[:200]}: {error.detail}; {WOULD_DO}") from None
+
+
+def _empty(text: str) -> NoReturn:
+    raise UsageError(f"--links {text}: nothing is asked for; {WOULD_DO}")
+
+
+def _category(query: str) -> str:
+    return "Category:" + query[9:].strip() if query[:9].lower() == "category:" else query
+
+
+def list_folder(root: Path, source: ListSource, choice: Choice) -> Path:
+    """Where a list is kept until it is read to its end: below `root`, by what is asked."""
+    return root / digest("list", source.kind, source.query, choice.conditions)
+
+
+def read_site(
+    source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate
+) -> Listing:
+    """Read a list into `folder`, going on with what is there, until it ends, `choice.most` entries are read, or it breaks
+    off for good: tries are as for a fetch, counted anew when entries came.
+
+    Raises UsageError for one video, for a list without one, and where nothing could be read; ResourceError on a full disk.
+    """
+    _make(folder)
+    end: str = "whole"
+    broken: ItemError | None = None
+    tries = 0
+    for trial in range(TRIES_MOST):
+        had = _progress(folder)
+        try:
+            end = _try(source, choice, folder=folder, settings=settings, airlock=airlock, gate=gate)
+            broken = None
+            break
+        except TransientError as error:
+            broken = error
+            tries = 1 if _progress(folder) > had else tries + 1
+            if tries >= settings.tries:
+                break
+            _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+        except ItemError as error:
+            broken = error
+            break
+    found = read_entries(folder / FILE) if (folder / FILE).exists() else Found()
+    found.rows = [row for row in found.rows[: choice.most] if _is_outside(row, source, found)]
+    _refuse_nothing(source, found, end, broken)
+    return Listing(found, end, broken)
+
+
+def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> str:
+    """One try in one child; gives the permit back, with what the host said."""
+    host = urllib.parse.urlsplit(source.address).netloc
+    wait_s, refusal, end = None, None, None
+    asked: dict[str, Any] = {
+        "source": source.address,
+        "out": str(folder),
+        "settings": settings.model_dump(),
+        "kind": source.kind,
+    }
+    asked |= {"query": source.query, "most": choice.most, "conditions": list(choice.conditions)}
+    _wait_for_permit(gate, host, airlock)
+    try:
+        end = str(airlock.call(LISTING, asked, folder, Limits(settings.wall_s, MEMORY_MB, settings.max_mb))["end"])
+        return end
+    except TransientError as error:
+        wait_s = 1.0 if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
+        raise
+    except ItemError as error:
+        refusal = error.detail if error.reason == "blocked" else None
+        if error.reason == "timeout":  # the airlock's clock: the next try goes on
+            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
+        raise
+    finally:
+        gate.done(host, wait_s, refusal=refusal, fetched=end is not None)
+
+
+def _is_outside(row: Row, source: ListSource, found: Found) -> bool:
+    """Whether an entry may be asked for: a site's list does not choose hosts of our own network, but for its own host."""
+    private = named_private(row["url"])
+    if private <= named_private(source.address if source.kind == "list" else ""):
+        return True
+    found.skipped["private address"] += 1
+    return False
+
+
+def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemError | None) -> None:
+    """Raise UsageError if there is no entry."""
+    if end == "video":
+        raise UsageError(f"{source.text}: one video, no list; to fetch it: --links {source.query}")
+    if found.rows:
+        return
+    if broken is not None:
+        later = "; run again later" if broken.reason in RETRYABLE else ""
+        raise UsageError(f"{source.text}: cannot be listed: {REASONS[broken.reason]} ({broken.detail[-300:]}){later}")
+    why = "".join(f"; {count} without: {why}" for why, count in found.skipped.items())
+    raise UsageError(f"{source.text}: a list without a video{why}; {WOULD_DO}")
+
+
+def _make(folder: Path) -> None:
+    """The folder, empty if what is in it is old."""
+    file = folder / FILE
+    if file.exists() and time.time() - file.stat().st_mtime > STALE_S:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _progress(folder: Path) -> int:
+    """How many entries and pages came so far."""
+    file = folder / FILE
+    if not file.exists():
+        return 0
+    with file.open("rb") as lines:
+        return sum(line.startswith((b'{"row"', b'{"cursor"')) for line in lines)

@@ -1,0 +1,85 @@
+"""Links come in: from files and folders as they are, from lists on sites by reading these first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+
+from hdvg.airlock import Airlock
+from hdvg.config import Recipe
+from hdvg.dataset import Accepted, Dataset
+from hdvg.sources.fetch import PRELOAD
+from hdvg.sources.list_filter import Choice, Chosen, choose_entries
+from hdvg.sources.listing import Listing, ListSource, list_folder, list_source, read_site
+from pipelines.runners import make_gate
+
+KEPT = "cache/lists"
+"""Where lists are kept that broke off, below the dataset."""
+
+
+def accept(dataset: Dataset, links: str, choice: Choice, console: Console) -> bool:
+    """Take the links of a source, and say how many are new; False if it is a list that broke off.
+
+    Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `Dataset.accept` and
+    `listing.read_site` do.
+    """
+    source = list_source(links)
+    if source is None:
+        _announce(dataset.accept(links), links, console)
+        return True
+    folder = list_folder(dataset.root / KEPT, source, choice)
+    console.print(f"{links}: listing…", highlight=False)
+    found = look(source, choice, folder=folder, recipe=dataset.plan.recipe)
+    chosen = choose_entries(found.rows, choice)
+    for said in report(found, chosen, choice):
+        console.print(f"{links}: {said}", highlight=False)
+    if chosen.rows:
+        with dataset.store.scratch() as scratch:
+            path = scratch / "links.jsonl"
+            path.write_text("".join(json.dumps({"url": row["url"]}) + "\n" for row in chosen.rows), encoding="utf-8")
+            _announce(dataset.accept(str(path), origin=source.origin), links, console)
+    if found.broken is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found.broken is None
+
+
+def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe) -> Listing:
+    """Read a list into `folder`, as politely as the recipe says; raises as `listing.read_site` does."""
+    with closing(Airlock(PRELOAD)) as airlock:
+        return read_site(
+            source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=make_gate(recipe)
+        )
+
+
+def report(found: Listing, chosen: Chosen, choice: Choice) -> list[str]:
+    """What a list came to, in lines for people."""
+    lines = [f"{len(found.rows)} videos listed, {len(chosen.rows)} taken"]
+    lines += [f"{count} dropped by {text}" for text, count in chosen.dropped.items()]
+    of = "of those dropped" if choice.strict else "of those taken"
+    hint = "" if choice.strict else "; --strict drops them"
+    lines += [f"{count} {of} do not say what {text} needs{hint}" for text, count in chosen.unknown.items()]
+    lines += [f"{count} entries passed over: {why}" for why, count in found.found.skipped.items()]
+    if found.end == "most":
+        lines.append(f"stopped after {choice.most} entries, for the list may go on: --max-items raises it")
+    if found.broken is not None:
+        lines.append(f"broke off here, the same command goes on: {found.broken}")
+    return lines
+
+
+def _announce(accepted: Accepted, links: str, console: Console) -> None:
+    parts = [f"{accepted.new} new"]
+    parts += [
+        f"{count} {word}"
+        for count, word in (
+            (accepted.known, "known"),
+            (accepted.duplicates, "duplicate"),
+            (accepted.bad, "bad"),
+            (accepted.forgotten, "forgotten (taken down: not stored, not fetched)"),
+        )
+        if count
+    ]
+    console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
