@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,15 +75,16 @@ def _is_link(text: str) -> bool:
 
 def show_lists(links: Sequence[str], choice: Choice, recipe: Recipe, *, as_json: bool) -> bool:
     """Read lists on sites and print what would come; nothing is stored. False if one of them broke off."""
+    from hdvg.airlock import Airlock
     from hdvg.sources.list_filter import choose_entries
-    from hdvg.sources.listing import list_source
+    from hdvg.sources.listing import PRELOAD, list_source
     from pipelines.listing import look, report
 
     lists: list[dict[str, Any]] = []
     whole = True
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, closing(Airlock(PRELOAD)) as airlock:
         for number, source in enumerate(filter(None, map(list_source, links))):
-            found = look(source, choice, folder=Path(folder) / str(number), recipe=recipe)
+            found = look(source, choice, folder=Path(folder) / str(number), recipe=recipe, airlock=airlock)
             chosen = choose_entries(found.rows, choice)
             lists.append({"links": source.text, "says": report(found, chosen, choice), "rows": chosen.rows})
             whole &= found.broken is None
@@ -102,4 +104,6 @@ def _print(lists: Sequence[Mapping[str, Any]]) -> None:
             typer.echo(f"… {len(rows) - SHOWN} more; --json gives all")
         for line in found["says"]:
             typer.echo(f"{show.plain(found['links'])}: {show.plain(line)}")
-        typer.echo(f"to take these: the same without --list-only, with --links {shlex.quote(found['links'])} --out DATASET")
+        typer.echo(
+            f"to take these: the same without --list-only, with --links {shlex.quote(found['links'])} --out DATASET"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,16 +13,22 @@ from rich.console import Console
 from hdvg.airlock import Airlock
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset
-from hdvg.sources.fetch import PRELOAD
 from hdvg.sources.list_filter import Choice, Chosen, choose_entries
-from hdvg.sources.listing import Listing, ListSource, list_folder, list_source, read_site
+from hdvg.sources.listing import PRELOAD, Listing, ListSource, list_folder, list_source, read_site
 from pipelines.runners import make_gate
 
 KEPT = "cache/lists"
 """Where lists are kept that broke off, below the dataset."""
 
 
-def accept(dataset: Dataset, links: str, choice: Choice, console: Console) -> bool:
+def accept_all(dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console) -> bool:
+    """Take the links of all sources, one after the other; False if one is a list that broke off. Raises as `accept`."""
+    with closing(Airlock(PRELOAD)) as airlock:  # starts with the first list
+        whole = [accept(dataset, links, choice, console, airlock=airlock) for links in sources]
+    return all(whole)
+
+
+def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, airlock: Airlock) -> bool:
     """Take the links of a source, and say how many are new; False if it is a list that broke off.
 
     Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `Dataset.accept` and
@@ -33,7 +40,7 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console) -> bo
         return True
     folder = list_folder(dataset.root / KEPT, source, choice)
     console.print(f"{links}: listing…", highlight=False)
-    found = look(source, choice, folder=folder, recipe=dataset.plan.recipe)
+    found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, airlock=airlock)
     chosen = choose_entries(found.rows, choice)
     for said in report(found, chosen, choice):
         console.print(f"{links}: {said}", highlight=False)
@@ -47,12 +54,10 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console) -> bo
     return found.broken is None
 
 
-def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe) -> Listing:
+def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe, airlock: Airlock) -> Listing:
     """Read a list into `folder`, as politely as the recipe says; raises as `listing.read_site` does."""
-    with closing(Airlock(PRELOAD)) as airlock:
-        return read_site(
-            source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=make_gate(recipe)
-        )
+    gate = make_gate(recipe)
+    return read_site(source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=gate)
 
 
 def report(found: Listing, chosen: Chosen, choice: Choice) -> list[str]:

@@ -25,7 +25,7 @@ from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
 from pipelines.graph import check, find_stage
-from pipelines.listing import accept
+from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release import Release, drop_sources
@@ -94,7 +94,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
-        listed = [accept(dataset, links, task.choice, console) for links in task.links]
+        listed = accept_all(dataset, task.links, task.choice, console)
         _block(dataset, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
@@ -109,7 +109,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 dataset, again = _pass_stages(dataset, task, console)
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
-    return fine and all(listed)
+    return fine and listed
 
 
 def new_run() -> str:

@@ -14,10 +14,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yt_dlp.utils import parse_duration, unified_timestamp
+from yt_dlp.utils import parse_duration
 
 from hdvg.errors import ItemError
-from hdvg.sources.entries import entry_row
+from hdvg.sources.entries import entry_row, timestamp
 from hdvg.sources.entry_file import Entries
 from hdvg.sources.info import seconds
 from hdvg.sources.links import VIDEO_SUFFIXES
@@ -87,7 +87,7 @@ def _said(item: Mapping[str, Any]) -> Said:
         "title": _text(item.get("title")),
         "license": _text(item.get("licenseurl")) or "",
         "language": item.get("language"),
-        "timestamp": unified_timestamp(_text(item.get("publicdate")) or _text(item.get("addeddate"))),
+        "timestamp": timestamp(_text(item.get("publicdate")) or _text(item.get("addeddate"))),
         "uploader": _text(item.get("uploader")) or _text(item.get("adder")),
         "creators": creators if isinstance(creators, list) else [creators],
     }

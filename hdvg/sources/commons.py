@@ -15,9 +15,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yt_dlp.utils import clean_html, unified_timestamp
+from yt_dlp.utils import clean_html
 
 from hdvg.errors import ItemError, TransientError
+from hdvg.sources.entries import timestamp
 from hdvg.sources.entry_file import Entries
 from hdvg.sources.links import VIDEO_SUFFIXES
 from hdvg.sources.list_client import ListClient
@@ -113,7 +114,7 @@ def _take_file(file: Said, entries: Entries) -> None:
             ),
             "duration": file.get("duration"),
             "height": file.get("height"),
-            "timestamp": unified_timestamp(str(file.get("timestamp"))),
+            "timestamp": timestamp(str(file.get("timestamp"))),
             "uploader": file.get("user"),
             "artist": _value(about, "Artist"),
         },

@@ -35,17 +35,10 @@ is an ISO 639-1 code. `height` is the largest that is offered, px.
 
 LANGUAGES = {
     **{"english": "en", "spanish": "es", "french": "fr", "german": "de", "italian": "it", "portuguese": "pt"},
-    **{
-        "dutch": "nl",
-        "russian": "ru",
-        "japanese": "ja",
-        "chinese": "zh",
-        "arabic": "ar",
-        "hindi": "hi",
-        "korean": "ko",
-    },
+    **{"dutch": "nl", "russian": "ru", "japanese": "ja", "chinese": "zh", "arabic": "ar", "korean": "ko"},
+    **{"fre": "fr", "ger": "de", "dut": "nl", "chi": "zh", "cze": "cs", "gre": "el", "per": "fa", "rum": "ro"},
 }
-"""How the Internet Archive's uploaders write them, beside codes."""
+"""How the Internet Archive's uploaders write them, beside the codes of ISO 639-1 and 639-2/T."""
 
 Row = dict[str, Any]
 
@@ -81,7 +74,16 @@ def language_code(said: object) -> str | None:
 
     if len(first) == 2 and first.isascii() and first.isalpha():
         return first
-    return ISO639Utils.long2short(first) if len(first) == 3 else LANGUAGES.get(text)
+    return ISO639Utils.long2short(first) or LANGUAGES.get(text)
+
+
+def timestamp(text: str | None) -> float | None:
+    """Seconds since 1970 of a time as ISO 8601 writes it, UTC if it does not say; None for anything else."""
+    try:
+        moment = datetime.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def _count(value: object) -> int | None:

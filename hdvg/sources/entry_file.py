@@ -13,10 +13,15 @@ import pyarrow as pa
 
 from hdvg.errors import ItemError
 from hdvg.sources.canonical import canonical
-from hdvg.sources.entries import ENTRY, Row, entry_row
+from hdvg.sources.entries import ENTRY, MOST_NUMBER, Row, entry_row
 
 FILE = "entries.jsonl"
 LINE_BYTES = 2**20
+PYTHON: dict[pa.DataType, Any] = {
+    **{pa.string(): str, pa.bool_(): bool, pa.int64(): int, pa.float64(): (int, float), pa.date32(): datetime.date}
+}
+KINDS = {column.name: PYTHON[column.type] for column in ENTRY}
+NUMBERS = [column.name for column in ENTRY if column.type in (pa.int64(), pa.float64())]
 
 
 class Entries:
@@ -120,6 +125,7 @@ def _checked(row: Row) -> Row | None:
         date = row["upload_date"]
         row = row | {"upload_date": date and datetime.date.fromisoformat(date)}
         row["url"] = canonical(row["url"], base=None)
-        return dict(pa.Table.from_pylist([row], schema=ENTRY).to_pylist()[0])
-    except (ItemError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+    except (ItemError, KeyError, TypeError, ValueError, AttributeError):
         return None
+    fits = row.keys() == KINDS.keys() and all(row[name] is None or isinstance(row[name], KINDS[name]) for name in KINDS)
+    return row if fits and all(row[name] is None or abs(row[name]) <= MOST_NUMBER for name in NUMBERS) else None

@@ -67,5 +67,7 @@ class ListClient(Client):
         if self._total > TOTAL_BYTES:
             raise ItemError("too_big", f"the list's pages are over {TOTAL_BYTES >> 20} MB")
         time.sleep(max(0.0, self._last_s + self._limits["host_interval_s"] - time.monotonic()))
-        self._last_s = time.monotonic()
-        return super().urlopen(req)
+        try:
+            return super().urlopen(req)
+        finally:
+            self._last_s = time.monotonic()

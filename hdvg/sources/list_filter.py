@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,13 @@ import pyarrow as pa
 from hdvg.errors import UsageError
 from hdvg.rules import condition_columns
 from hdvg.sources.entries import ENTRY, Row
+
+SAMPLE: Row = dict.fromkeys(ENTRY.names) | {
+    "upload_date": datetime.date(2020, 1, 1),
+    "title": "1",
+    "language": "en",
+}
+"""A row of which a condition must be told: a date that is none is found before a list is read."""
 
 TYPES = {column.name: column.type for column in ENTRY}
 EXAMPLE = "`duration_s between 10 and 1200` or `licence_class in ('cc0', 'cc-by')`"
@@ -44,6 +52,7 @@ def check_conditions(conditions: Sequence[str]) -> None:
     for text in conditions:
         try:
             condition_columns(text, TYPES, _check_known, example=EXAMPLE)
+            _answers([SAMPLE], [text])
         except ValueError as error:
             raise UsageError(f"--where {text!r}: {error}") from None
 

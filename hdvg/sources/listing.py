@@ -14,6 +14,7 @@ from hdvg.airlock import Airlock, Limits
 from hdvg.errors import REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
 from hdvg.sections import Fetch
+from hdvg.sources import fetch
 from hdvg.sources.canonical import canonical
 from hdvg.sources.entries import Row
 from hdvg.sources.entry_file import FILE, Found, read_entries
@@ -22,6 +23,7 @@ from hdvg.sources.guard import named_private
 from hdvg.sources.list_filter import Choice
 
 LISTING = "hdvg.sources.ytdlp:listing"
+PRELOAD = (*fetch.PRELOAD, "hdvg.sources.list_readers")  # for `Airlock(preload=...)`
 SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia.org"}
 """Where the public interfaces are."""
 
