@@ -52,7 +52,7 @@ def choose(
     Raises UsageError for such an option without a list, and for what is no condition.
     """
     from hdvg.sources.list_filter import Choice, check_conditions
-    from hdvg.sources.listing import WOULD_DO, list_source
+    from hdvg.sources.list_source import WOULD_DO, list_source
 
     used = {"--list-only": list_only, "--max-items": most != MOST, "--where": where, "--strict": strict}
     names = [name for name, value in used.items() if value]
@@ -77,14 +77,17 @@ def show_lists(links: Sequence[str], choice: Choice, recipe: Recipe, *, as_json:
     """Read lists on sites and print what would come; nothing is stored. False if one of them broke off."""
     from hdvg.airlock import Airlock
     from hdvg.sources.list_filter import choose_entries
-    from hdvg.sources.listing import PRELOAD, list_source
-    from pipelines.listing import look, report
+    from hdvg.sources.list_source import list_source
+    from hdvg.sources.listing import PRELOAD
+    from pipelines.listing import counting, look, report
 
     lists: list[dict[str, Any]] = []
     whole = True
     with tempfile.TemporaryDirectory() as folder, closing(Airlock(PRELOAD)) as airlock:
         for number, source in enumerate(filter(None, map(list_source, links))):
-            found = look(source, choice, folder=Path(folder) / str(number), recipe=recipe, airlock=airlock)
+            kept = Path(folder) / str(number)
+            with counting(kept, show.console()):
+                found = look(source, choice, folder=kept, recipe=recipe, airlock=airlock)
             chosen = choose_entries(found.rows, choice)
             lists.append({"links": source.text, "says": report(found, chosen, choice), "rows": chosen.rows})
             whole &= found.broken is None

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 
 from hdvg.airlock import Airlock
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset
 from hdvg.sources.list_filter import Choice, Chosen, choose_entries
-from hdvg.sources.listing import PRELOAD, Listing, ListSource, list_folder, list_source, read_site
+from hdvg.sources.list_source import ListSource, list_source
+from hdvg.sources.listing import PRELOAD, Listing, list_folder, progress, read_site
 from pipelines.runners import make_gate
 
+COUNT_S = 2.0
 KEPT = "cache/lists"
 """Where lists are kept that broke off, below the dataset."""
 
@@ -39,8 +43,8 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, ai
         _announce(dataset.accept(links), links, console)
         return True
     folder = list_folder(dataset.root / KEPT, source, choice)
-    console.print(f"{links}: listing…", highlight=False)
-    found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, airlock=airlock)
+    with counting(folder, console):
+        found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, airlock=airlock)
     chosen = choose_entries(found.rows, choice)
     for said in report(found, chosen, choice):
         console.print(f"{links}: {said}", highlight=False)
@@ -58,6 +62,25 @@ def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe, ai
     """Read a list into `folder`, as politely as the recipe says; raises as `listing.read_site` does."""
     gate = make_gate(recipe)
     return read_site(source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=gate)
+
+
+@contextmanager
+def counting(folder: Path, console: Console) -> Iterator[None]:
+    """Show how many entries and pages of a list came so far."""
+    done = threading.Event()
+
+    def count(status: Status) -> None:
+        while not done.wait(COUNT_S):
+            status.update(f"listing: {progress(folder)} entries and pages")
+
+    with console.status("listing") as status:
+        counter = threading.Thread(target=count, args=(status,), daemon=True)
+        counter.start()
+        try:
+            yield
+        finally:
+            done.set()
+            counter.join()
 
 
 def report(found: Listing, chosen: Chosen, choice: Choice) -> list[str]:

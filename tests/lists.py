@@ -18,7 +18,8 @@ from hdvg.airlock import Airlock
 from hdvg.sections import Fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.list_filter import Choice
-from hdvg.sources.listing import Listing, list_folder, list_source, read_site
+from hdvg.sources.list_source import list_source
+from hdvg.sources.listing import Listing, list_folder, read_site
 from tests import servers as web
 
 SETTINGS = Fetch(silence_s=2, wall_s=30, tries=2, max_mb=16, max_wait_s=0.1)

@@ -20,15 +20,14 @@ Said = dict[str, Any]
 
 
 def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None:
-    """The entries of the list at the address `query`, from its start. Raises ItemError("not_media", "one video") for a
-    video."""
+    """The entries of the list at the address `query`, from its start; `client.end` says "video" if it is none."""
     entries.rewind()
     client.ask_host(query)
     said = _follow(client, {"_type": "url", "url": query})
     if said.get("_type") not in LISTS:
         client.end = "video"
         return
-    _Walk(client, entries).take(said, depth=1)
+    Walk(client, entries).take(said, depth=1)
 
 
 def _follow(client: ListClient, said: Said) -> Said:
@@ -41,7 +40,7 @@ def _follow(client: ListClient, said: Said) -> Said:
     raise ItemError("redirect", f"over {HOPS} pages lead from one to the next")
 
 
-class _Walk:
+class Walk:
     """One way through a list and the lists in it."""
 
     def __init__(self, client: ListClient, entries: Entries) -> None:

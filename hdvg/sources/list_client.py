@@ -66,6 +66,8 @@ class ListClient(Client):
         self._total, self._bytes = self._total + self._bytes, 0
         if self._total > TOTAL_BYTES:
             raise ItemError("too_big", f"the list's pages are over {TOTAL_BYTES >> 20} MB")
+        if self._requests >= self.max_pages:
+            raise ItemError("too_big", f"the list has over {self.max_pages} pages")
         time.sleep(max(0.0, self._last_s + self._limits["host_interval_s"] - time.monotonic()))
         try:
             return super().urlopen(req)

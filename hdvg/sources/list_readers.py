@@ -17,7 +17,7 @@ class Reader(Protocol):
 
 
 READERS: dict[str, Reader] = {"list": flat_list.read, "archive": archive_org.read, "commons": commons.read}
-"""Kind of list (`listing.ListSource`) -> its reader. A new kind is a reader here and its spelling in `listing`."""
+"""Kind of list (`list_source.ListSource`) -> its reader. A new kind is a reader here and its spelling in `list_source`."""
 
 
 def read_list(client: ListClient, site: str, *, kind: str, query: str, most: int) -> None:

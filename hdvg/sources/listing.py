@@ -1,61 +1,33 @@
-"""Lists on sites as a source of links: how one is written, and its reading by a guarded child, again and again until it is whole."""
+"""Read a list on a site by a guarded child, try after try, until it ends, is long enough, or breaks off."""
 
 from __future__ import annotations
 
-import re
+import ipaddress
 import shutil
 import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.errors import REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
 from hdvg.sections import Fetch
 from hdvg.sources import fetch
-from hdvg.sources.canonical import canonical
 from hdvg.sources.entries import Row
 from hdvg.sources.entry_file import FILE, Found, read_entries
 from hdvg.sources.fetch import MEMORY_MB, Gate, _pause_s, _sleep, _wait_for_permit
 from hdvg.sources.guard import named_private
 from hdvg.sources.list_filter import Choice
+from hdvg.sources.list_source import WOULD_DO, ListSource
 
 LISTING = "hdvg.sources.ytdlp:listing"
 PRELOAD = (*fetch.PRELOAD, "hdvg.sources.list_readers")  # for `Airlock(preload=...)`
-SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia.org"}
-"""Where the public interfaces are."""
-
 STALE_S = 24 * 3600.0
 """After so long a list that was not read to its end is read from its start."""
 
 TRIES_MOST = 100
-COLLECTION = re.compile(r"https?://(?:www\.)?archive\.org/details/([\w.-]+)/?", re.ASCII)
-CATEGORY = re.compile(r"https?://commons\.wikimedia\.org/wiki/(Category:[^?#]+)", re.IGNORECASE)
-WOULD_DO = (
-    "a list is list:URL (a playlist, channel, search, feed or page with several videos), archive:QUERY, "
-    "commons:Category:NAME or commons:WORDS"
-)
-
-
-@dataclass(frozen=True)
-class ListSource:
-    """A list on a site: what reads it (`list_readers.READERS`), what is asked, and the address that it starts at."""
-
-    text: str
-    kind: str
-    query: str
-
-    @property
-    def address(self) -> str:
-        """An address on the site."""
-        return SITES.get(self.kind, self.query)
-
-    @property
-    def origin(self) -> str:
-        """What is stored of each of its links: the list's address, or the query as it was given."""
-        return self.query if self.kind == "list" else f"{self.kind}:{self.query}"
 
 
 @dataclass(frozen=True)
@@ -70,37 +42,6 @@ class Listing:
     def rows(self) -> list[Row]:
         """The entries that came."""
         return self.found.rows
-
-
-def list_source(text: str, *, always: bool = False) -> ListSource | None:
-    """The list that a source of links names (see `WOULD_DO`), None if it names none; with `always` any http(s) link does.
-
-    Without a request nobody knows whether a link leads to one video or many: it is a list if it is written as one.
-    Raises UsageError for an empty list or a bad address.
-    """
-    kind, colon, rest = text.partition(":")
-    kind, rest = kind.lower(), rest.strip()
-    if colon and kind in SITES:
-        return ListSource(text, kind, _category(rest) if rest else _empty(text))
-    link = text if kind in {"http", "https"} else rest if kind == "list" else ""
-    if found := CATEGORY.fullmatch(link):
-        return ListSource(text, "commons", _category(urllib.parse.unquote(found[1]).replace("_", " ")))
-    if kind != "list" and not (link and always):
-        return None
-    if found := COLLECTION.fullmatch(link):
-        return ListSource(text, "archive", f"collection:{found[1]} OR identifier:{found[1]}")
-    try:
-        return ListSource(text, "list", canonical(link, base=None))
-    except ItemError as error:
-        raise UsageError(f"--links {text[:200]}: {error.detail}; {WOULD_DO}") from None
-
-
-def _empty(text: str) -> NoReturn:
-    raise UsageError(f"--links {text}: nothing is asked for; {WOULD_DO}")
-
-
-def _category(query: str) -> str:
-    return "Category:" + query[9:].strip() if query[:9].lower() == "category:" else query
 
 
 def list_folder(root: Path, source: ListSource, choice: Choice) -> Path:
@@ -121,14 +62,14 @@ def read_site(
     broken: ItemError | None = None
     tries = 0
     for trial in range(TRIES_MOST):
-        had = _progress(folder)
+        had = progress(folder)
         try:
             end = _try(source, choice, folder=folder, settings=settings, airlock=airlock, gate=gate)
             broken = None
             break
         except TransientError as error:
             broken = error
-            tries = 1 if _progress(folder) > had else tries + 1
+            tries = 1 if progress(folder) > had else tries + 1
             if tries >= settings.tries:
                 break
             _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), airlock)
@@ -171,10 +112,20 @@ def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, a
 def _is_outside(row: Row, source: ListSource, found: Found) -> bool:
     """Whether an entry may be asked for: a site's list does not choose hosts of our own network, but for its own host."""
     private = named_private(row["url"])
-    if private <= named_private(source.address if source.kind == "list" else ""):
+    if private:
+        outside = private <= named_private(source.address if source.kind == "list" else "")
+    else:
+        outside = _is_public(urllib.parse.urlsplit(row["url"]).hostname or "")
+    found.skipped.update([] if outside else ["private address"])
+    return outside
+
+
+def _is_public(host: str) -> bool:
+    """Whether a host is a name, or written as the address of one on the public internet."""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
         return True
-    found.skipped["private address"] += 1
-    return False
 
 
 def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemError | None) -> None:
@@ -198,7 +149,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _progress(folder: Path) -> int:
+def progress(folder: Path) -> int:
     """How many entries and pages came so far."""
     file = folder / FILE
     if not file.exists():

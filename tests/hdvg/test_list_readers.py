@@ -10,8 +10,9 @@ from yt_dlp.extractor.wikimedia import WikimediaIE
 
 from hdvg.airlock import Airlock
 from hdvg.errors import UsageError
-from hdvg.sources import listing as lists
+from hdvg.sources import list_source
 from hdvg.sources.list_filter import Choice, choose_entries
+from hdvg.sources.listing import PRELOAD
 from tests import servers as web
 from tests.lists import Archive, Commons, answer_json, derived, item, original, path_of, read, video
 
@@ -21,7 +22,7 @@ READERS = ("archive", "commons")
 
 @pytest.fixture(scope="module")
 def airlock():
-    lock = Airlock(preload=lists.PRELOAD)
+    lock = Airlock(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -30,7 +31,7 @@ def airlock():
 def server(monkeypatch):
     with web.HostileServer() as running:
         for site in READERS:
-            monkeypatch.setitem(lists.SITES, site, running.url(""))
+            monkeypatch.setitem(list_source.SITES, site, running.url(""))
         yield running
 
 

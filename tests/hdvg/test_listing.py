@@ -10,12 +10,16 @@ import time
 import pytest
 
 from hdvg.airlock import Airlock
-from hdvg.errors import UsageError
+from hdvg.errors import ItemError, UsageError
+from hdvg.sources import flat_list
+from hdvg.sources.entry_file import FILE, Entries, read_entries
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.list_client import ListClient
 from hdvg.sources.list_filter import Choice
-from hdvg.sources.listing import PRELOAD, STALE_S, ListSource, list_source
+from hdvg.sources.list_source import ListSource, list_source
+from hdvg.sources.listing import PRELOAD, STALE_S
 from tests import servers as web
-from tests.lists import MEDIA, feed, path_of, read
+from tests.lists import MEDIA, SETTINGS, feed, path_of, read
 
 CATALOGUE = "0123456789abcdef0123456789abcdef"
 
@@ -53,6 +57,12 @@ def media_hits(server):
     ("text", "kind", "query"),
     [
         ("list:https://a.org/PLAYLIST?utm_source=x", "list", "https://a.org/PLAYLIST"),
+        ("list:https://youtu.be/abcdefghijk?si=x&list=PLa-1", "list", "https://www.youtube.com/playlist?list=PLa-1"),
+        (
+            "list:https://www.youtube.com/watch?v=abcdefghijk&list=PLa",
+            "list",
+            "https://www.youtube.com/playlist?list=PLa",
+        ),
         ("archive:collection:prelinger", "archive", "collection:prelinger"),
         ("list:https://archive.org/details/prelinger", "archive", "collection:prelinger OR identifier:prelinger"),
         ("list:https://archive.org/details/item/one.mp4", "list", "https://archive.org/details/item/one.mp4"),
@@ -73,9 +83,10 @@ def test_what_is_not_written_as_a_list_is_none(text):
     assert list_source(text) is None
 
 
-def test_any_link_is_a_list_where_lists_are_asked_for():
-    assert list_source("https://a.org/p", always=True) == ListSource("https://a.org/p", "list", "https://a.org/p")
-    assert list_source("links.txt", always=True) is None
+def test_the_origin_of_a_list_is_its_address_or_its_query():
+    assert list_source("list:https://A.org/p").origin == "https://a.org/p"
+    assert list_source("list:https://archive.org/details/x").origin == "https://archive.org/details/x"
+    assert list_source("archive:collection:x").origin == "archive:collection:x"
 
 
 @pytest.mark.parametrize("text", ["list:", "list:links.txt", "list:ftp://a.org/x", "archive:", "commons: "])
@@ -121,6 +132,34 @@ def test_site_whose_page_leads_to_its_list_is_followed(server, look):
     listing = look(f"list:{server.url('/Mediasite/Catalog/catalogs/mine')}")
     assert paths(listing) == [f"/Mediasite/Play/{name}" for name in ids]
     assert not any("Play" in path for path in server.hits)
+
+
+def test_lists_in_a_list_are_read_too_and_what_turns_out_a_video_is_not_asked_twice(server, tmp_path):
+    """A channel's tabs, say. In this process, for no list of lists stands on a host of any name."""
+    links = {
+        name: server.add(f"/{name}", feed([(server.url(f"/{name}{n}.mp4"), 5) for n in range(2)])) for name in "ab"
+    }
+    for name in "cd":
+        links[name] = server.add(f"/{name}", web.page('<video src="/x.mp4"></video>'))
+    entries = [{"_type": "url", "url": url, "ie_key": "Generic"} for url in links.values()]
+    inline = {"_type": "playlist", "entries": [{"_type": "url", "url": server.url("/i.mp4"), "ie_key": None}]}
+    channel = {"_type": "playlist", "extractor_key": "Generic", "extractor": "generic", "entries": [*entries, inline]}
+    client = ListClient(SETTINGS.model_dump(), [], most=99, conditions=[])
+    flat_list.Walk(client, Entries(tmp_path, 99)).take(channel, depth=1)
+    found = [path_of(row["url"]) for row in read_entries(tmp_path / FILE).rows]
+    assert found == ["/a0.mp4", "/a1.mp4", "/b0.mp4", "/b1.mp4", "/c", "/d", "/i.mp4"]
+    assert (server.hits["/c"], server.hits["/d"]) == (1, 0)
+
+
+def test_list_has_a_most_of_pages(server, tmp_path):
+    client = ListClient(SETTINGS.model_dump(), [], most=1, conditions=[])
+    client.max_pages = 3
+    server.add("/page", web.body(b"{}", "application/json"))
+    for _ in range(3):
+        client.ask_json(server.url("/page"))
+    with pytest.raises(ItemError, match="over 3 pages"):
+        client.ask_json(server.url("/page"))
+    assert server.hits["/page"] == 3
 
 
 def test_entry_named_twice_is_taken_once(server, look):
@@ -225,11 +264,17 @@ def test_robots_txt_that_forbids_the_list_is_heeded(server, look):
 def test_entries_in_private_networks_are_neither_asked_for_nor_taken(server, look):
     with web.HostileServer("127.0.0.2") as inner, web.HostileServer() as beside:
         private = [inner.url("/a.mp4"), beside.url("/b.mp4"), "http://192.168.1.1/c.mp4", "http://localhost/d.mp4"]
+        private += [
+            "http://169.254.169.254/latest",
+            "http://[::1]/e.mp4",
+            "http://0x7f.1/f.mp4",
+            "http://[fd00::1]/g.mp4",
+        ]
         listing = look(f"list:{server.add('/feed', feed([(link, 5) for link in [*private, server.url('/ok.mp4')]]))}")
         assert not inner.hits
         assert not beside.hits
     assert paths(listing) == ["/ok.mp4"]
-    assert listing.found.skipped == {"private address": 4}
+    assert listing.found.skipped == {"private address": 8}
 
 
 def test_list_that_leads_into_a_private_network_causes_no_request(server, look):
