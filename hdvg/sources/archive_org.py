@@ -2,8 +2,8 @@
 
 Known, from the shapes that yt-dlp's archive.org extractor reads: `/metadata/ID` (`metadata`, `files` with `name`, `source`,
 `original`, `format`, `length`, `width`, `height`, `private`), and that `/details/ID/FILE` means one file of an item.
-From the public documentation, unverified here: `/services/search/v1/scrape` (`q`, `fields`, `count` from 100, `cursor`;
-answers `items` and, but at the end, `cursor`). Assumed: the player shows a file if a format of `PLAYABLE` is among its
+Documented by the archive (help/aboutsearch.htm): `/services/search/v1/scrape` (`q`, `fields`, `count` from 100, `cursor`;
+answers `items` and, but at the end, `cursor`). Nothing was asked of the archive itself. Assumed: the player shows a file if a format of `PLAYABLE` is among its
 files; the archive answers `{}` for an item that is not there.
 """
 

@@ -1,10 +1,10 @@
 """Lists of Wikimedia Commons by its public interface: the videos of a category, or those that a search finds.
 
 Known, from the shapes that yt-dlp's Wikimedia extractor reads: `prop=videoinfo` with `viprop` and its answer (`url`, `width`,
-`height`, `duration`, `timestamp`, `user`, `extmetadata`). From MediaWiki's public documentation, unverified here: the
-generators `categorymembers` and `search`, `continue`, `maxlag` and its error. Assumed: `mediatype` is `VIDEO` for what has
-pictures. robots.txt closes `/w/` to crawlers of pages; programs are sent to `/w/api.php` by the same host, under a name of
-their own, one request at a time: asked is whether the files' pages are open to us.
+`height`, `duration`, `timestamp`, `user`, `extmetadata`). Documented by MediaWiki: the generators `categorymembers` and `search`,
+`continue`, `mediatype`, `maxlag` and its error (status 200, Retry-After). Nothing was asked of Commons itself. Assumed:
+`mediatype` is `VIDEO` for what has pictures, and that robots.txt closes `/w/` to crawlers of pages, while programs are to ask
+`/w/api.php`, under a name of their own, one request at a time: heeded is what it says of the pages that are listed.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ import json
 import math
 import time
 import urllib.parse
+from http import HTTPStatus
 from typing import Any
 
 import yt_dlp
 from yt_dlp.networking import Request
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import update_url_query
 
 from hdvg import __version__
@@ -45,17 +47,23 @@ class ListClient(Client):
     def ask_json(self, url: str, **query: str | int) -> Said:
         """The JSON object that an interface answers; `retry_after_s` is then what it asked us to wait.
 
-        Raises TransientError("protocol") for anything else.
+        Raises TransientError("protocol") for anything else, ItemError("bad_input") if it does not take the query.
         """
         address = update_url_query(url, query)
-        response = self.urlopen(Request(address, headers={"User-Agent": AGENT, "Accept": "application/json"}))
+        host = urllib.parse.urlsplit(url).netloc
+        try:
+            response = self.urlopen(Request(address, headers={"User-Agent": AGENT, "Accept": "application/json"}))
+        except HTTPError as error:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                raise ItemError("bad_input", f"{host} does not take this query") from error
+            raise
         self.retry_after_s = retry_after_s(response.headers.get("Retry-After"))
         try:
             said = json.loads(response.read())
         except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict):
-            raise TransientError("protocol", f"{urllib.parse.urlsplit(url).netloc} answers no JSON object")
+            raise TransientError("protocol", f"{host} answers no JSON object")
         return said
 
     def choose_format(self, formats: list[Said]) -> Said:

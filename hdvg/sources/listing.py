@@ -136,7 +136,8 @@ def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemErro
         return
     if broken is not None:
         later = "; run again later" if broken.reason in RETRYABLE else ""
-        raise UsageError(f"{source.text}: cannot be listed: {REASONS[broken.reason]} ({broken.detail[-300:]}){later}")
+        why = "" if broken.reason in {"bad_input", "error"} else f"{REASONS[broken.reason]}: "
+        raise UsageError(f"{source.text}: cannot be listed: {why}{broken.detail[-300:]}{later}")
     why = "".join(f"; {count} without: {why}" for why, count in found.skipped.items())
     raise UsageError(f"{source.text}: a list without a video{why}; {WOULD_DO}")
 

@@ -277,6 +277,10 @@ def test_archive_is_asked_for_films_only_and_says_who_asks(server, look):
     copy.broken[""] = [answer_json({"error": "bad query", "errorType": "RangeError"})]
     with pytest.raises(UsageError, match="does not take this query"):
         look("archive:((")
+    copy.broken[""] = [web.status(400)]
+    with pytest.raises(UsageError, match="does not take this query"):
+        look("archive:))")
+    assert len(copy.asked) == 3
 
 
 # Wikimedia Commons
