@@ -16,9 +16,10 @@ from yt_dlp.utils import update_url_query
 
 from hdvg import __version__
 from hdvg.errors import ItemError, TransientError
+from hdvg.sections import Fetch, host_settings
 from hdvg.sources.client import Client
 from hdvg.sources.failures import retry_after_s
-from hdvg.sources.formats import choose
+from hdvg.sources.formats import Preferences, choose
 
 AGENT = f"hdvg/{__version__} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
 """What the public interfaces are told that we are: a browser's name is refused there."""
@@ -68,7 +69,7 @@ class ListClient(Client):
 
     def choose_format(self, formats: list[Said]) -> Said:
         """The format that a fetch would take; raises as `formats.choose` does."""
-        return choose(formats, codec=self._limits["codec"], min_height_px=self._limits["min_height_px"])
+        return choose(formats, Preferences.of(self._limits)).video
 
     def urlopen(self, req: Any) -> Any:
         self._total, self._bytes = self._total + self._bytes, 0
@@ -76,8 +77,13 @@ class ListClient(Client):
             raise ItemError("too_big", f"the list's pages are over {TOTAL_BYTES >> 20} MB")
         if self._requests >= self.max_pages:
             raise ItemError("too_big", f"the list has over {self.max_pages} pages")
-        time.sleep(max(0.0, self._last_s + self._limits["host_interval_s"] - time.monotonic()))
+        time.sleep(max(0.0, self._last_s + self._interval_s(req) - time.monotonic()))
         try:
             return super().urlopen(req)
         finally:
             self._last_s = time.monotonic()
+
+    def _interval_s(self, req: Any) -> float:
+        host = urllib.parse.urlsplit(req if isinstance(req, str) else req.url).netloc
+        own = host_settings(Fetch(hosts=self._limits["hosts"]), host).interval_s
+        return float(self._limits["host_interval_s"] if own is None else own)

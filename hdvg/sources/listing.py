@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 import time
 import urllib.parse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import REASONS, RETRYABLE, ItemError, TransientError, UsageError
+from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
 from hdvg.sections import Fetch
 from hdvg.sources import fetch
+from hdvg.sources.egress import way_out
 from hdvg.sources.entries import Row
 from hdvg.sources.entry_file import FILE, Found, read_entries
-from hdvg.sources.fetch import MEMORY_MB, Gate, _pause_s, _sleep, _wait_for_permit
+from hdvg.sources.fetch import MEMORY_MB, Gate, _answer, _pause_s, _sleep, _wait_for_permit
 from hdvg.sources.guard import named_private
 from hdvg.sources.list_filter import Choice
 from hdvg.sources.list_source import WOULD_DO, ListSource
@@ -70,7 +70,7 @@ def read_site(
         except TransientError as error:
             broken = error
             tries = 1 if progress(folder) > had else tries + 1
-            if tries >= settings.tries:
+            if tries >= settings.tries or error.reason in MACHINE:
                 break
             _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), airlock)
         except ItemError as error:
@@ -86,16 +86,15 @@ def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, a
     """One try in one child; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source.address).netloc
     wait_s, refusal, end = None, None, None
-    asked: dict[str, Any] = {
-        "source": source.address,
-        "out": str(folder),
-        "settings": settings.model_dump(),
-        "kind": source.kind,
-    }
-    asked |= {"query": source.query, "most": choice.most, "conditions": list(choice.conditions)}
+    asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
+    limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
     _wait_for_permit(gate, host, airlock)
     try:
-        end = str(airlock.call(LISTING, asked, folder, Limits(settings.wall_s, MEMORY_MB, settings.max_mb))["end"])
+        way = way_out(settings)
+        shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
+        with way.masked():
+            said = airlock.call(LISTING, asked | shared, folder, limits, answer=partial(_answer, settings, airlock))
+        end = str(said["end"])
         return end
     except TransientError as error:
         wait_s = 1.0 if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
@@ -111,21 +110,13 @@ def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, a
 
 def _is_outside(row: Row, source: ListSource, found: Found) -> bool:
     """Whether an entry may be asked for: a site's list does not choose hosts of our own network, but for its own host."""
-    private = named_private(row["url"])
-    if private:
-        outside = private <= named_private(source.address if source.kind == "list" else "")
-    else:
-        outside = _is_public(urllib.parse.urlsplit(row["url"]).hostname or "")
+    from hdvg.sources.hops import private_target  # brings yt-dlp, which other commands do without
+
+    private = private_target(row["url"]) is not None
+    own = named_private(source.address, ip_version="any") if source.kind == "list" else frozenset()
+    outside = not private or bool(own & named_private(row["url"], ip_version="any"))
     found.skipped.update([] if outside else ["private address"])
     return outside
-
-
-def _is_public(host: str) -> bool:
-    """Whether a host is a name, or written as the address of one on the public internet."""
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return True
 
 
 def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemError | None) -> None:
@@ -138,7 +129,7 @@ def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemErro
         later = "; run again later" if broken.reason in RETRYABLE else ""
         why = "" if broken.reason in {"bad_input", "error"} else f"{REASONS[broken.reason]}: "
         raise UsageError(f"{source.text}: cannot be listed: {why}{broken.detail[-300:]}{later}")
-    why = "".join(f"; {count} without: {why}" for why, count in found.skipped.items())
+    why = "".join(f"; {count} entries passed over: {why}" for why, count in found.skipped.items())
     raise UsageError(f"{source.text}: a list without a video{why}; {WOULD_DO}")
 
 

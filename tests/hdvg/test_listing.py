@@ -21,6 +21,7 @@ from hdvg.sources.listing import PRELOAD, STALE_S
 from tests import servers as web
 from tests.lists import MEDIA, SETTINGS, feed, path_of, read
 
+IN_CHILD = SETTINGS.model_dump() | {"ca_pem": None}
 CATALOGUE = "0123456789abcdef0123456789abcdef"
 
 
@@ -144,7 +145,7 @@ def test_lists_in_a_list_are_read_too_and_what_turns_out_a_video_is_not_asked_tw
     entries = [{"_type": "url", "url": url, "ie_key": "Generic"} for url in links.values()]
     inline = {"_type": "playlist", "entries": [{"_type": "url", "url": server.url("/i.mp4"), "ie_key": None}]}
     channel = {"_type": "playlist", "extractor_key": "Generic", "extractor": "generic", "entries": [*entries, inline]}
-    client = ListClient(SETTINGS.model_dump(), [], most=99, conditions=[])
+    client = ListClient(IN_CHILD, [], most=99, conditions=[])
     flat_list.Walk(client, Entries(tmp_path, 99)).take(channel, depth=1)
     found = [path_of(row["url"]) for row in read_entries(tmp_path / FILE).rows]
     assert found == ["/a0.mp4", "/a1.mp4", "/b0.mp4", "/b1.mp4", "/c", "/d", "/i.mp4"]
@@ -152,7 +153,7 @@ def test_lists_in_a_list_are_read_too_and_what_turns_out_a_video_is_not_asked_tw
 
 
 def test_list_has_a_most_of_pages(server, tmp_path):
-    client = ListClient(SETTINGS.model_dump(), [], most=1, conditions=[])
+    client = ListClient(IN_CHILD, [], most=1, conditions=[])
     client.max_pages = 3
     server.add("/page", web.body(b"{}", "application/json"))
     for _ in range(3):
