@@ -101,10 +101,11 @@ class Dataset:
         """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
         return Manifest(self.root, self.plan, unit=unit, stage=stage)
 
-    def accept(self, links: str) -> Accepted:
+    def accept(self, links: str, *, origin: str | None = None) -> Accepted:
         """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-        Of a link that was taken down nothing is stored. Raises UsageError if `links` cannot be read.
+        `origin` is stored as where they come from, by default the list's name. Of a link that was taken down nothing is
+        stored. Raises UsageError if `links` cannot be read.
         """
         names = sorted(path.name for path in (self.root / "inputs").glob("*.parquet"))
         seen = pq.read_table(
@@ -116,7 +117,7 @@ class Dataset:
         given = list(read_links(links))
         tombstones = Tombstones.of(self.root)
         wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
-        rows, known = _new_rows(wanted, _origin(links), seq, seen_links, seen_videos)
+        rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)
         if rows:
             _assign_units(rows)
             rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))

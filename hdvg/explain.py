@@ -59,7 +59,10 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         "failures": trouble,
         "video": {
             name: video[name]
-            for name in ("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version", "tools")
+            for name in (
+                *("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version"),
+                *("format_id", "format_choice", "tools"),
+            )
         },
         "recipe": dataset.plan.recipe.name,
     }

@@ -19,6 +19,7 @@ from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
+from hdvg.sections import Settings
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION, HOMES, MATCH, POOL
 
@@ -30,6 +31,10 @@ MEASURES_STAGE = "measure"
 
 VERSIONS = {"download": 2, "split": 3, "pool": 1, "cut": 2, CAPTION: 2, MATCH: 1}
 """Raise a stage's number when its code changes what it writes: its parts then become new work."""
+
+
+FORMAT_SETTINGS = ("codecs", "max_fps", "hdr", "sound")
+"""Settings of `fetch` that shape what is fetched, beside `min_height_px` and `codec`, where they are not as they come."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,8 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
-    download = settings_fingerprint("download", VERSIONS["download"], recipe.fetch.min_height_px, recipe.fetch.codec)
+    shaping = recipe.fetch.min_height_px, recipe.fetch.codec, *_changed(recipe.fetch, FORMAT_SETTINGS)
+    download = settings_fingerprint("download", VERSIONS["download"], *shaping)
     split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump(exclude={"given"}))
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
     fingerprints = {
@@ -121,6 +127,14 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
     return with_rules(Plan(recipe, before, (), known.quantiles if known else {}), recipe, observed=observed)
+
+
+def _changed(section: Settings, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Those of the settings that differ from their defaults, as one table; nothing if none does: a setting that is new
+    in a version of hdvg names no part anew."""
+    fields = type(section).model_fields
+    changed = {name: value for name in names if (value := getattr(section, name)) != fields[name].default}
+    return [changed] if changed else []
 
 
 def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:

@@ -64,7 +64,7 @@ TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
 """Told of keyframes, if they were looked at; a captioner may say it."""
 
 FETCHED = _columns(
-    "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id "
+    "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id format_choice "
     "webpage_url info_duration_s yt_dlp_version fetched_at"
 )
 SCANNED = _columns(

@@ -67,7 +67,7 @@ def _fetch(work: Work, item: Row) -> Row:
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
         found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
         sha256 = work.dataset.store.put_media(fetched.path, EXTENSIONS.get(found["container"], "mp4"))
-    row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size}
+    row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     return row | {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds")} | fetched.info
 
 

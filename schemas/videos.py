@@ -21,6 +21,7 @@ FETCHED = [
     column("categories", pa.list_(pa.string()), "categories as the source states them"),
     column("extractor", STR, "the yt-dlp extractor that read the link, or `local`"),
     column("format_id", STR, "the format that was chosen"),
+    column("format_choice", STR, "why this of the source's formats was fetched, and what else there was"),
     column("webpage_url", STR, "the page, as the extractor names it; names and handles in it are `_`"),
     column("info_duration_s", REAL, "length as the source states it; not trusted"),
     column("yt_dlp_version", STR, "version of yt-dlp; null for local files"),

@@ -24,6 +24,7 @@ BUNDLE_MB = 10
 COMMANDS = (
     "hdvg/cli.py",
     "hdvg/learning.py",
+    "hdvg/list_options.py",
     "hdvg/removing.py",
     "hdvg/trading.py",
 )  # command bodies may look up to `pipelines`
@@ -36,6 +37,7 @@ CATCHES_ALL = {
         "hdvg/airlock.py",
         "BaseException",
     ): "the child's very end: it must leave by _exit, never return into the parent's code",
+    ("hdvg/sources/solver.py", "Exception"): "noted and raised again: yt-dlp goes on behind a solver that failed",
 }
 """Where anything may be caught, once each, and why."""
 

@@ -24,6 +24,8 @@ OPTIONS = {
     "analyzeduration": "10000000",
 }
 
+WHOLE_ENOUGH = 0.9
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -132,3 +134,18 @@ def geometry(stream: Any, picture: av.VideoFrame) -> dict[str, Any]:
         "rotation": rotation,
         "sar": f"{sar.numerator}/{sar.denominator}",
     }
+
+
+def check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> None:
+    """Headers are no truth, but a file whose own index promises much more than decodes or is hidden is not whole.
+
+    An mp4's index lists its frames; a Matroska file with nothing but this stream states when it ends, to be compared with
+    `end_s`, where its pictures end. Raises ItemError truncated.
+    """
+    promised, got, what = 0.0, 0.0, "frames"
+    if "mp4" in container.format.name:
+        promised, got = float(stream.frames), float(frames)
+    elif "matroska" in container.format.name and len(container.streams) == 1:
+        promised, got, what = (container.duration or 0) / 1e6, end_s, "seconds"
+    if got < WHOLE_ENOUGH * promised:
+        raise ItemError("truncated", f"{got:g} of {promised:g} {what} decode")

@@ -11,7 +11,7 @@ import numpy as np
 
 from hdvg.errors import ItemError
 from hdvg.media.assemble import Assembler
-from hdvg.media.decode import Decoder, Frame, geometry, open_video
+from hdvg.media.decode import Decoder, Frame, check_whole, geometry, open_video
 from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
 from hdvg.media.given import GivenClips, place_scenes
 from hdvg.media.probe import describe
@@ -19,7 +19,6 @@ from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
 
 CHUNK_FRAMES = 250
-WHOLE_ENOUGH = 0.9
 ERRORS_MOST = 0.01
 
 Settings = dict[str, Any]
@@ -183,7 +182,7 @@ def _finish(
     assembler.finish(end_pts)
     time_base = Fraction(told[0]["time_base"])
     errors, packets, hidden = (sum(segment[name] for segment in told) for name in ("errors", "packets", "hidden"))
-    _check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
+    check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
     if errors > max(ERRORS_MOST * packets, 1):
         raise ItemError("corrupt", f"{errors} of {packets} packets do not decode")
     video = describe(container, stream) | told[0]["shape"] | _timing(assembler.pts, end_pts, time_base)
@@ -206,17 +205,3 @@ def _timing(pts: list[int], end_pts: int, time_base: Fraction) -> dict[str, Any]
         "fps": len(pts) / duration_s,
         "vfr": bool(len(steps) and steps.max() - steps.min() > 1),
     }
-
-
-def _check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> None:
-    """Headers are no truth, but a file whose own index promises much more than decodes or is hidden is not whole.
-
-    An mp4's index lists its frames; a Matroska file with nothing but this stream states when it ends.
-    """
-    promised, got, what = 0.0, 0.0, "frames"
-    if "mp4" in container.format.name:
-        promised, got = float(stream.frames), float(frames)
-    elif "matroska" in container.format.name and len(container.streams) == 1:
-        promised, got, what = (container.duration or 0) / 1e6, end_s, "seconds"
-    if got < WHOLE_ENOUGH * promised:
-        raise ItemError("truncated", f"{got:g} of {promised:g} {what} decode")

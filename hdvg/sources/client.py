@@ -9,15 +9,21 @@ from functools import partial
 from typing import Any
 
 import yt_dlp
+import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
+import yt_dlp.globals
+from yt_dlp.networking._helper import make_ssl_context
 from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
-from hdvg.errors import ItemError
-from hdvg.sources.formats import choose
+from hdvg.errors import ItemError, TransientError
+from hdvg.sources.formats import Choice, Preferences, choose
+from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
+SOUND_NAME = "sound.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
 MAX_PAGES = 100  # most requests before the video begins
 MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
@@ -25,14 +31,36 @@ MAX_REDIRECTS = 10
 ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
 HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
 PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
+ANY_SOURCE = {"4": "0.0.0.0", "6": "::", "any": None}  # makes yt-dlp look for addresses of that version only
 LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
+
+yt_dlp.globals.plugin_dirs.value = []
+yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
+
+# What takes long and is the same for every video is made once, in the server that children are forked from.
+TLS = make_ssl_context()
+EXTRACTORS: dict[str, Any] = dict(yt_dlp.YoutubeDL({"quiet": True, "js_runtimes": {}})._ies)
+for _extractor in EXTRACTORS.values():
+    _extractor.suitable("https://host.invalid/")  # compiles its pattern
 
 
 class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
-    """The one way out: few redirects, whose bodies are not read."""
+    """The one way out: few redirects, whose bodies are not read; each request passes `Hops`."""
+
+    def __init__(self, *args: Any, hops: Hops, ca_pem: str | None, **kwargs: Any) -> None:
+        self._hops, self._ca_pem = hops, ca_pem
+        super().__init__(*args, **kwargs)
+
+    def _make_sslcontext(self, legacy_ssl_support: bool | None = None) -> Any:
+        context = super()._make_sslcontext(legacy_ssl_support) if legacy_ssl_support else TLS
+        if self._ca_pem is not None:
+            context.load_verify_locations(cadata=self._ca_pem)
+        return context
 
     def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
         session = super()._create_instance(*args, **kwargs)
+        for adapter in {id(one): one for one in session.adapters.values()}.values():
+            adapter.send = partial(self._hops.send, adapter.send)
         session.max_redirects = MAX_REDIRECTS
         session.hooks["response"].append(_drop_redirect_body)
         return session
@@ -53,17 +81,23 @@ class _Silent:
 
 
 class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types here
-    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched."""
+    """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched,
+    of the formats in `choice`."""
 
-    def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
+    max_pages = MAX_PAGES
+
+    def __init__(self, settings: dict[str, Any], refused: list[str], **options: Any) -> None:
         self.taken: dict[str, Any] | None = None
+        self.choice: Choice | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
+        self.js_runtime = settings["js_runtime"]
+        self.unsolved: TransientError | None = None
         self._limits = settings
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
         self._requests = self._bytes = 0
         self._asked: dict[str, tuple[Robots, str]] = {}
-        super().__init__(_options(settings, self._judge, self._choose))
+        super().__init__(_options(settings, self._judge, self._choose) | options)
 
     def fetch(self, source: str) -> None:
         """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
@@ -71,6 +105,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self.extract_info(source)
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
+        if self.choice and self.choice.sound:
+            said = {name: value for name, value in self.taken.items() if name not in self.choice.video}
+            self.dl(SOUND_NAME, said | self.choice.sound)
 
     def look(self, source: str) -> None:
         """Take what is said of the video behind `source`, no more; raises as `fetch`."""
@@ -82,8 +119,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             raise ItemError("not_media", "no video in it")
         self.taken = dict(said)
 
+    def add_default_info_extractors(self) -> None:
+        self._ies.update(EXTRACTORS)
+
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
-        return super().build_request_director([_BoundedRH])
+        hops = Hops(self._limits, self._refused)
+        return super().build_request_director([partial(_BoundedRH, hops=hops, ca_pem=self._limits["ca_pem"])])
 
     def urlopen(self, req: Any) -> Any:
         url = req if isinstance(req, str) else req.url
@@ -91,7 +132,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if scheme not in {"http", "https", ""}:
             raise ItemError("redirect", f"the page leads to a `{scheme}:` address")
         self._requests += 1
-        if self._requests > (MAX_PAGES if self.taken is None else MAX_REQUESTS):
+        if self._requests > (self.max_pages if self.taken is None else MAX_REQUESTS):
             raise ItemError("redirect" if self.taken is None else "too_big", f"over {self._requests - 1} requests")
         try:
             response = super().urlopen(req)
@@ -101,6 +142,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
                 self._meter(error.response)
             if self._refused:
                 raise ItemError("forbidden_address", self._refused[0]) from error
+            if self._limits["proxy"] is not None:
+                refuse_locked_proxy(error)
             raise
         self._meter(response)
         if said := header_refusal(response.headers):
@@ -111,14 +154,15 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def process_ie_result(self, ie_result: Any, download: bool = True, extra_info: Any = None) -> Any:
         listed = ie_result.get("_type") in {"playlist", "multi_video", "compat_list"}
         if listed and str(ie_result.get("extractor")) not in PLAIN:
-            raise ItemError("not_media", "a list of videos; give the links of the videos in it")
+            raise ItemError("not_media", "a list of videos; to take those in it: --links list:URL")
         return super().process_ie_result(ie_result, download, extra_info)
 
     def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
         if str(info.get("extractor")) in PLAIN:
             self._ask_host(str(info["url"]))
             self._refuse_endless(info)
-        self.taken, self._bytes = dict(info), 0
+        if self.taken is None:
+            self.taken, self._bytes = dict(info), 0
         return super().dl(name, info, subtitle, test)
 
     def _judge(self, info: dict[str, Any], *, incomplete: Any = False) -> None:
@@ -130,8 +174,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             raise ItemError("too_long", f"{length_s:.0f} s")
 
     def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
-        limits = self._limits
-        return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
+        if self.unsolved is not None:
+            raise self.unsolved
+        if all(form.get("protocol") == "mhtml" for form in said["formats"]):
+            raise unsolved("only images are offered")
+        self.choice = choose(said["formats"], Preferences.of(self._limits))
+        return [self.choice.video]
 
     def _meter(self, response: Any) -> None:
         page = bytearray() if "html" in str(response.headers.get("Content-Type", "")).lower() else None
@@ -220,7 +268,7 @@ def _options(settings: dict[str, Any], judge: Callable[..., None], select: Calla
         "fixup": "never",
         "js_runtimes": {},
         "geo_bypass": False,
-        "proxy": "",
-        "source_address": "0.0.0.0",  # makes yt-dlp look for IPv4 addresses only
+        "proxy": settings["proxy"] or "",  # "" is none, whatever the environment says
+        "source_address": settings["bind_address"] or ANY_SOURCE[settings["ip_version"]],
         "socket_timeout": settings["silence_s"],
     }

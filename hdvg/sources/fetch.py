@@ -9,17 +9,21 @@ import shutil
 import tempfile
 import urllib.parse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
+from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
+from hdvg.sources import runtime
+from hdvg.sources.egress import way_out
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import
 DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
+MUX = "hdvg.media.mux:mux"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
@@ -37,22 +41,39 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched file below the scratch folder, and what its source says of it (`info.INFO_KEYS`)."""
+    """A fetched file below the scratch folder, what its source says of it (`info.INFO_KEYS`), and why this of its formats."""
 
     path: Path
     info: dict[str, Any]
+    choice: str | None = None
 
 
 def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
-    turns it away, ResourceError on a full disk.
+    turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
     said = _tries(DOWNLOAD, source, scratch, settings, airlock=airlock, gate=gate)
-    return Fetched(Path(said["path"]), said["info"])
+    path = Path(said["path"])
+    if said["sound"]:
+        path = _with_sound(path, path.with_name(said["sound"]), settings, airlock)
+    return Fetched(path, said["info"], said["choice"])
+
+
+def _with_sound(video: Path, sound: Path, settings: Fetch, airlock: Airlock) -> Path:
+    """One file of a video and the sound that was fetched apart, made in a child of its own; the two are removed."""
+    whole = video.with_name("whole.bin")
+    file_mb = 16 + 1.25 * (video.stat().st_size + sound.stat().st_size) / 2**20  # an index comes with it
+    limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=file_mb)
+    try:
+        airlock.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
+    finally:
+        video.unlink()
+        sound.unlink()
+    return whole
 
 
 def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:
@@ -75,7 +96,7 @@ def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock:
         try:
             return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
-            if trial + 1 == settings.tries:
+            if trial + 1 == settings.tries or error.reason in MACHINE:
                 raise
             _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
     raise AssertionError("tries >= 1 by the settings")
@@ -88,9 +109,11 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
     out, said = None, None
     try:
+        way = way_out(settings)
         out = _new_folder(scratch)
-        asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits)
+        asked = {"source": source, "out": str(out), "settings": settings.model_dump() | way.told()}
+        with way.masked():
+            said = airlock.call(target, asked, out, limits, answer=partial(_answer, settings, airlock))
     except TransientError as error:
         wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
         raise
@@ -104,6 +127,14 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
         if out is not None and (said is None or target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
+
+
+def _answer(settings: Fetch, airlock: Airlock, question: dict[str, Any]) -> Any:
+    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be."""
+    script, choice = question["js"], settings.js_runtime
+    if script is None:
+        return runtime.find(choice).version
+    return runtime.solve(script, choice, airlock, wall_s=min(runtime.WALL_S, settings.wall_s / 4))
 
 
 def _new_folder(scratch: Path) -> Path:

@@ -8,36 +8,39 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yt_dlp
-import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
-import yt_dlp.globals
 
 from hdvg.errors import ItemError, ResourceError
-from hdvg.sources.client import NAME, Client
+from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
-from hdvg.sources.guard import named_private, put_up
+from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
 
-yt_dlp.globals.plugin_dirs.value = []
-yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
-for _extractor in yt_dlp.extractor.gen_extractor_classes():
-    _extractor.suitable("https://host.invalid/")  # compiles its pattern here, not in every child: 0.3 s
+UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
+"""What yt-dlp may say of a video whose site's challenge it could not solve."""
 
 
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
 
-    Returns {"path", "info"} (see `info_row`). A page or feed with several videos gives its
+    Returns {"path", "info", "sound", "choice"}: see `info_row`; `sound` names the file beside it of a sound that was fetched
+    apart, else None; `choice` is the line of `formats.Choice.why`. A page or feed with several videos gives its
     first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
-    path = Path(out) / NAME
-    refuse_text(path)
-    return {"path": str(path), "info": info_row(client.taken or {}, version=yt_dlp.version.__version__)}
+    said, choice = client.taken or {}, client.choice
+    refuse_text(path := Path(out) / NAME)
+    sound = None
+    if choice and choice.sound:
+        refuse_text(Path(out) / SOUND_NAME)
+        sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
+    info = info_row(said, version=yt_dlp.version.__version__)
+    return {"path": str(path), "info": info, "sound": sound, "choice": choice.why if choice else None}
 
 
 def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -45,34 +48,66 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
     """
-    said = _guarded(source, out, settings, Client.look).taken or {}
-    duration_s = seconds(said.get("duration"))
-    size = seconds(said.get("filesize") or said.get("filesize_approx"))
-    return {"duration_s": duration_s, "bytes": None if size is None else int(size)}
+    client = _guarded(source, out, settings, Client.look)
+    duration_s = seconds((client.taken or {}).get("duration"))
+    return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
 
-def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
+def listing(
+    source: str, out: str, settings: dict[str, Any], *, kind: str, query: str, most: int, conditions: list[str]
+) -> dict[str, Any]:
+    """Write what a list on a site says of its videos to `out`, an entry a line (`entries.Entries`), and ask for no video;
+    what an earlier try wrote there stays. `source` is an address on the site.
+
+    Returns {"end"}: "whole", "most" (the list may go on) or "video" (it is no list). Else as `download`.
+    """
+    from hdvg.sources.list_client import ListClient  # not for every child: these bring pyarrow
+    from hdvg.sources.list_readers import read_list
+
+    make = partial(ListClient, most=most, conditions=conditions)
+    client = _guarded(source, out, settings, partial(read_list, kind=kind, query=query, most=most), client=make)
+    return {"end": client.end}
+
+
+def _guarded(
+    source: str,
+    out: str,
+    settings: dict[str, Any],
+    act: Callable[[Any, str], None],
+    *,
+    client: Callable[[dict[str, Any], list[str]], Any] = Client,
+) -> Any:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
-    if ":" in (urllib.parse.urlsplit(source).hostname or ""):
-        raise ItemError("forbidden_address", "only IPv4 is spoken")
-    allowed = named_private(source) if settings["private_links"] == "allow" else frozenset()
-    refused = put_up(allowed, writable=(Path(out), Path.cwd()))
+    refused = put_up(_reach(source, settings), writable=(Path(out), Path.cwd()))
     os.chdir(out)  # so that the output template is a bare, fixed name
-    client = Client(settings, refused)
+    made = client(settings, refused)
     try:
-        act(client, source)
+        act(made, source)
     except ItemError:
         raise
     except MemoryError:
         raise ItemError("too_big", "a page does not fit in memory") from None
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
-            raise failure(error, last=client.broken) from error
+            found = failure(error, last=made.broken)
+            raise (made.unsolved if made.unsolved and found.reason in UNSOLVED else found) from error
         except ResourceError:
-            Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
+            for name in (NAME, SOUND_NAME):
+                Path(name).unlink(missing_ok=True)  # makes room for the report itself
             raise
-    return client
+    return made
+
+
+def _reach(source: str, settings: dict[str, Any]) -> Reach:
+    """Where the fetch of a link may connect. Raises as `guard.proxy_only`, or ItemError if the link itself is out of reach."""
+    version = settings["ip_version"]
+    if settings["proxy"] is not None:
+        return proxy_only(settings["proxy"], ip_version=version)
+    if version == "4" and ":" in (urllib.parse.urlsplit(source).hostname or ""):
+        raise ItemError("forbidden_address", 'only IPv4 is spoken; fetch.ip_version = "any" would speak both')
+    allowed = named_private(source, ip_version=version) if settings["private_links"] == "allow" else frozenset()
+    return Reach(allowed, version)
 
 
 def refuse_text(path: Path) -> None:

@@ -120,6 +120,7 @@ def test_every_declared_column_is_filled(finished, stage):
         "info_duration_s",
         "yt_dlp_version",
         "format_id",
+        "format_choice",
     }  # of no local file
     never = {"reason", "detail", "hdr"} | (local if stage == "download" else set())
     given = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)} if stage == "split" else set()  # of published scenes
