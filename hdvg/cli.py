@@ -15,12 +15,15 @@ from hdvg.asking import Folder, Json, asking
 from hdvg.errors import HdvgError, UsageError
 from hdvg.interrupts import interruptible
 from hdvg.learning import learning
+from hdvg.list_options import MOST, ListOnly, MaxItems, Strict, Where, choose, show_lists
+from hdvg.list_options import Json as ListJson
 from hdvg.removing import removing
 from hdvg.trading import trading
 
 if TYPE_CHECKING:
     from hdvg.config import Recipe
     from hdvg.dataset import Dataset
+    from hdvg.sources.list_filter import Choice
 
 app = typer.Typer(
     name="hdvg",
@@ -47,7 +50,8 @@ Links = Annotated[
         "--links",
         "-l",
         metavar="FILE|FOLDER|URL",
-        help="text, CSV, JSONL or Parquet list, folder of videos, or one link; may be repeated",
+        help="text, CSV, JSONL or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
+        "commons:Category:NAME; may be repeated",
     ),
 ]
 Out = Annotated[
@@ -88,12 +92,16 @@ def version(
 def run(
     target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
     cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False,
+    list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
 
     Example: hdvg run demo --links links.txt --out my-dataset --set 'keep.too_short=duration_s >= 3'
     """
-    _work(target, out, sets, links=links, new_work=new_work, where=(runner, address, cpus, gpus))
+    taken, choice = choose(links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json)
+    if list_only:
+        return _list(target, sets, taken, choice, as_json=as_json)
+    _work(target, out, sets, links=taken, choice=choice, new_work=new_work, where=(runner, address, cpus, gpus))
 
 
 def _stage_command(stage: str, doc: str) -> None:
@@ -102,8 +110,17 @@ def _stage_command(stage: str, doc: str) -> None:
     def command(
         target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
         cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False,
+        list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
     ) -> None:  # fmt: skip
-        _work(target, out, sets, links=links, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage)
+        taken, choice = choose(
+            links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json
+        )
+        if list_only:
+            return _list(target, sets, taken, choice, as_json=as_json)
+        _work(
+            target, out, sets,
+            links=taken, choice=choice, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage,
+        )  # fmt: skip
 
     app.command(stage, help=f"{doc}, and show what is done, failed and pending.")(command)
 
@@ -300,10 +317,12 @@ def _suppose(
 
 def _work(
     target: str, out: Path | None, sets: list[str] | None, *, where: tuple[str | None, str | None, int | None, int | None],
-    links: list[str] | None = None, new_work: bool = False, stage: str | None = None, retry: tuple[str, ...] = (),
+    links: tuple[str, ...] = (), choice: Choice | None = None, new_work: bool = False, stage: str | None = None,
+    retry: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
     """Run the graph, or one stage of it, then say where the dataset stands."""
     from hdvg.dataset import Dataset
+    from hdvg.sources.list_filter import Choice
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
@@ -312,7 +331,8 @@ def _work(
         raise UsageError(f"--runner {runner}: ray or serial")
     root, recipe = _resolve(target, out, sets or [])
     task = Task(
-        links=tuple(links or ()),
+        links=links,
+        choice=choice or Choice(),
         stage=stage,
         retry=retry,
         new_work=new_work,
@@ -327,9 +347,22 @@ def _work(
         show.stage_counts(dataset, task.stages(dataset.plan))
     if not fine:
         typer.echo(
-            "some items failed in a way hdvg does not know: hdvg query … \"from failures where reason = 'error'\"",
+            "a list of links broke off (see above), or some items failed in a way hdvg does not know: "
+            "hdvg query … \"from failures where reason = 'error'\"",
             err=True,
         )
+        raise typer.Exit(1)
+
+
+def _list(target: str, sets: list[str] | None, links: tuple[str, ...], choice: Choice, *, as_json: bool) -> None:
+    """Show what lists on sites would give, by the settings of a recipe or a dataset."""
+    from pipelines.recipes import find_recipe
+
+    is_dataset = (Path(target) / "dataset.toml").exists()
+    recipe = _resolve(target, None, sets or [])[1] if is_dataset else find_recipe(target, sets or [])
+    with interruptible():
+        whole = show_lists(links, choice, recipe, as_json=as_json)
+    if not whole:
         raise typer.Exit(1)
 
 

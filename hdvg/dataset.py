@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -59,7 +60,19 @@ class Dataset:
         return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)), Store(root, run=run))
 
     def prepare(self) -> None:
-        """Write the plan, the views and the empty seed parts; under the run lock."""
+        """Write the empty seed parts, the plan and the views; under the run lock.
+
+        Raises UsageError, with the plan and the views as they were, if the new plan cannot be read back.
+        """
+        self.publish_seeds()
+        text, path = self.plan.to_toml(), self.root / "dataset.toml"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            self.read_back()
+            self.store.replace("dataset.toml", text)
+        self.write_views()
+
+    def publish_seeds(self) -> None:
+        """Publish a file without rows of each kind, for views to read; under the run lock."""
         self.store.publish_table("inputs/00000-seed.parquet", INPUTS.empty_table())
         self.store.publish_table("rejected/seed.parquet", REJECTED.empty_table())
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
@@ -67,8 +80,18 @@ class Dataset:
             self.store.publish_table(
                 f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", part_schema(stage).empty_table()
             )
-        self.store.replace("dataset.toml", self.plan.to_toml())
-        self.write_views()
+
+    def read_back(self) -> None:
+        """Raise UsageError unless the plan, read again from its own text, gives a verdict on every clip; seeds are needed."""
+        plan = read_plan(self.plan.to_toml(), where=f"the new settings of {self.root}")
+        try:
+            with Manifest(self.root, plan) as manifest:
+                manifest.one("select count(*) from clip_rows where len(reasons) = 0")
+        except duckdb.Error as error:
+            raise UsageError(
+                f"{self.root}: by the new settings its clips cannot be judged: {error}\n"
+                "dataset.toml stays as it was; change the rule that is named, or see `hdvg verify`"
+            ) from error
 
     def write_views(self, store: Store | None = None) -> None:
         """Write the views for people, as they are now; with another `store` than the run's, without its lock."""
@@ -78,10 +101,11 @@ class Dataset:
         """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
         return Manifest(self.root, self.plan, unit=unit, stage=stage)
 
-    def accept(self, links: str) -> Accepted:
+    def accept(self, links: str, *, origin: str | None = None) -> Accepted:
         """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-        Of a link that was taken down nothing is stored. Raises UsageError if `links` cannot be read.
+        `origin` is stored as where they come from, by default the list's name. Of a link that was taken down nothing is
+        stored. Raises UsageError if `links` cannot be read.
         """
         names = sorted(path.name for path in (self.root / "inputs").glob("*.parquet"))
         seen = pq.read_table(
@@ -93,7 +117,7 @@ class Dataset:
         given = list(read_links(links))
         tombstones = Tombstones.of(self.root)
         wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
-        rows, known = _new_rows(wanted, _origin(links), seq, seen_links, seen_videos)
+        rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)
         if rows:
             _assign_units(rows)
             rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))

@@ -107,7 +107,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     Shards that held any of it are gone then, for the caller to write.
     """
     store = dataset.store
-    for path in sorted(dataset.root.glob("cache/measures-*.parquet")):
+    for path in sorted((*dataset.root.glob("cache/measures-*.parquet"), *dataset.root.glob("cache/lists/*/*"))):
         _remove(store, path)
     _forget_latents(dataset, found)
     _drop_shards(dataset, found)

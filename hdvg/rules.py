@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,13 +157,24 @@ def _check_known(columns: Sequence[str]) -> None:
 
 def _condition(name: str, text: str) -> Rule:
     """Any SQL condition over measures, as DuckDB reads it; without tables of its own."""
+    columns = condition_columns(text, RULED, _check_known, example="`text_area <= 0.07` or `not watermark_found`")
+    return Rule(name, text, columns)
+
+
+def condition_columns(
+    text: str, types: Mapping[str, pa.DataType], check_known: Callable[[Sequence[str]], None], *, example: str
+) -> tuple[str, ...]:
+    """The columns that one SQL condition on a row names; `check_known` raises ValueError for names not in `types`.
+
+    Raises ValueError for what is no condition: a query inside, a window, a function that gives another answer each time.
+    """
     import duckdb
 
     with duckdb.connect() as connection:
         rows = connection.execute("select json_serialize_sql(?)", [f"select ({text})"]).fetchall()
         tree = json.loads(rows[0][0])
         if tree["error"]:
-            raise ValueError(f"{tree['error_message']}; write such as `text_area <= 0.07` or `not watermark_found`")
+            raise ValueError(f"{tree['error_message']}; write such as {example}")
         nodes = list(_walk(tree))
         froms = [node["from_table"]["type"] for node in nodes if "from_table" in node]
         lists = [len(node["select_list"]) for node in nodes if "select_list" in node]
@@ -173,17 +184,17 @@ def _condition(name: str, text: str) -> Rule:
             raise ValueError("a rule looks at one clip, without a window over others; quantile(0.25) bounds by all")
         _check_functions(connection, {node["function_name"] for node in nodes if node.get("class") == "FUNCTION"})
         columns = [".".join(node["column_names"]) for node in nodes if node.get("class") == "COLUMN_REF"]
-        _check_known(columns)
+        check_known(columns)
         if not columns:
-            raise ValueError("no measure in it")
-        connection.register("t", pa.table({column: pa.array([], kind) for column, kind in RULED.items()}))
+            raise ValueError("no measure in it" if types is RULED else "no column in it")
+        connection.register("t", pa.table({column: pa.array([], kind) for column, kind in types.items()}))
         try:
             kind = connection.sql(f"select {columns[0]}, ({text}) from t").types[1]
         except duckdb.Error as error:
             raise ValueError(str(error).splitlines()[0]) from None
         if str(kind) != "BOOLEAN":
-            raise ValueError(f"gives {kind}, not true or false; compare it with something, such as `text_area <= 0.07`")
-    return Rule(name, text, tuple(dict.fromkeys(columns)))
+            raise ValueError(f"gives {kind}, not true or false; compare it with something, such as {example}")
+    return tuple(dict.fromkeys(columns))
 
 
 def _check_functions(connection: Any, names: set[str]) -> None:

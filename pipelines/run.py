@@ -14,17 +14,19 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config import Recipe
-from hdvg.dataset import Accepted, Dataset, folder_problem
+from hdvg.dataset import Dataset, folder_problem
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.measures.order import observe
 from hdvg.pool import settle
 from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import Cutter, lost_clips, write_shards
 from hdvg.sources.egress import way_out
+from hdvg.sources.list_filter import Choice
 from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
 from pipelines.graph import check, find_stage
+from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release import Release, drop_sources
@@ -54,6 +56,8 @@ class Task:
     """What a run is to do with the dataset."""
 
     links: Sequence[str] = ()
+    choice: Choice = field(default_factory=Choice)
+    """Which entries of lists on sites are taken."""
     stage: str | None = None
     """Run only this one; `measure` is all keyframe measures, `caption` what all writers need."""
     retry: tuple[str, ...] = ()
@@ -70,7 +74,8 @@ class Task:
 
 
 def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
-    """Do the task over the dataset at `root`, made if it is not there; True unless an item ended in an unknown error.
+    """Do the task over the dataset at `root`, made if it is not there; True unless an item ended in an unknown error, or a
+    list of links broke off.
 
     Raises UsageError (bad input, another run at work) and ResourceError (disk full); all commits stay.
     """
@@ -90,8 +95,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
-        for links in task.links:
-            _announce(dataset.accept(links), links, console)
+        listed = accept_all(dataset, task.links, task.choice, console)
         _block(dataset, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
@@ -106,7 +110,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 dataset, again = _pass_stages(dataset, task, console)
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
-    return fine
+    return fine and listed
 
 
 def new_run() -> str:
@@ -146,21 +150,6 @@ def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_w
             f"{dataset.root} was made with other settings for {', '.join(changed)}; doing these again for all videos is new work: "
             "add --new-work if you mean it, use another --out, or the settings in its dataset.toml"
         )
-
-
-def _announce(accepted: Accepted, links: str, console: Console) -> None:
-    parts = [f"{accepted.new} new"]
-    parts += [
-        f"{count} {word}"
-        for count, word in (
-            (accepted.known, "known"),
-            (accepted.duplicates, "duplicate"),
-            (accepted.bad, "bad"),
-            (accepted.forgotten, "forgotten (taken down: not stored, not fetched)"),
-        )
-        if count
-    ]
-    console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
 
 
 def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Dataset, bool]:
@@ -272,5 +261,9 @@ def decide(root: Path, recipe: Recipe) -> Dataset:
     plan = with_rules(current.plan, recipe)
     dataset = Dataset(current.root, plan, Store(current.root, run=new_run()))
     with writing(dataset.store):
+        if plan.pool_wanted:
+            dataset.publish_seeds()
+            dataset.read_back()
+            return settle(dataset)
         dataset.prepare()
-        return settle(dataset) if plan.pool_wanted else dataset
+        return dataset

@@ -24,6 +24,7 @@ BUNDLE_MB = 10
 COMMANDS = (
     "hdvg/cli.py",
     "hdvg/learning.py",
+    "hdvg/list_options.py",
     "hdvg/removing.py",
     "hdvg/trading.py",
 )  # command bodies may look up to `pipelines`

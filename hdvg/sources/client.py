@@ -86,7 +86,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     """A YoutubeDL for one video whose every request is checked and metered in `urlopen`; `taken` is what it fetched,
     of the formats in `choice`."""
 
-    def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
+    max_pages = MAX_PAGES
+
+    def __init__(self, settings: dict[str, Any], refused: list[str], **options: Any) -> None:
         self.taken: dict[str, Any] | None = None
         self.choice: Choice | None = None
         self.excerpt: dict[str, Any] | None = None  # what `fetch_excerpt` says, if it fetched a part only
@@ -99,7 +101,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self._most_bytes = int(settings["max_mb"] * 2**20)
         self._requests = self._bytes = 0
         self._asked: dict[str, tuple[Robots, str]] = {}
-        super().__init__(_options(settings, self._judge, self._choose))
+        super().__init__(_options(settings, self._judge, self._choose) | options)
 
     def fetch(self, source: str) -> None:
         """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
@@ -134,7 +136,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if scheme not in {"http", "https", ""}:
             raise ItemError("redirect", f"the page leads to a `{scheme}:` address")
         self._requests += 1
-        if self._requests > (MAX_PAGES if self.taken is None else MAX_REQUESTS):
+        if self._requests > (self.max_pages if self.taken is None else MAX_REQUESTS):
             raise ItemError("redirect" if self.taken is None else "too_big", f"over {self._requests - 1} requests")
         try:
             response = super().urlopen(req)
@@ -156,7 +158,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def process_ie_result(self, ie_result: Any, download: bool = True, extra_info: Any = None) -> Any:
         listed = ie_result.get("_type") in {"playlist", "multi_video", "compat_list"}
         if listed and str(ie_result.get("extractor")) not in PLAIN:
-            raise ItemError("not_media", "a list of videos; give the links of the videos in it")
+            raise ItemError("not_media", "a list of videos; to take those in it: --links list:URL")
         return super().process_ie_result(ie_result, download, extra_info)
 
     def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:

@@ -8,6 +8,7 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,27 +59,50 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
 
-def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
+def listing(
+    source: str, out: str, settings: dict[str, Any], *, kind: str, query: str, most: int, conditions: list[str]
+) -> dict[str, Any]:
+    """Write what a list on a site says of its videos to `out`, an entry a line (`entries.Entries`), and ask for no video;
+    what an earlier try wrote there stays. `source` is an address on the site.
+
+    Returns {"end"}: "whole", "most" (the list may go on) or "video" (it is no list). Else as `download`.
+    """
+    from hdvg.sources.list_client import ListClient  # not for every child: these bring pyarrow
+    from hdvg.sources.list_readers import read_list
+
+    make = partial(ListClient, most=most, conditions=conditions)
+    client = _guarded(source, out, settings, partial(read_list, kind=kind, query=query, most=most), client=make)
+    return {"end": client.end}
+
+
+def _guarded(
+    source: str,
+    out: str,
+    settings: dict[str, Any],
+    act: Callable[[Any, str], None],
+    *,
+    client: Callable[[dict[str, Any], list[str]], Any] = Client,
+) -> Any:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
     refused = put_up(_reach(source, settings), writable=(Path(out), Path.cwd()))
     os.chdir(out)  # so that the output template is a bare, fixed name
-    client = Client(settings, refused)
+    made = client(settings, refused)
     try:
-        act(client, source)
+        act(made, source)
     except ItemError:
         raise
     except MemoryError:
         raise ItemError("too_big", "a page does not fit in memory") from None
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
-            found = failure(error, last=client.broken)
-            raise (client.unsolved if client.unsolved and found.reason in UNSOLVED else found) from error
+            found = failure(error, last=made.broken)
+            raise (made.unsolved if made.unsolved and found.reason in UNSOLVED else found) from error
         except ResourceError:
             for name in (NAME, SOUND_NAME):
                 Path(name).unlink(missing_ok=True)  # makes room for the report itself
             raise
-    return client
+    return made
 
 
 def _reach(source: str, settings: dict[str, Any]) -> Reach:

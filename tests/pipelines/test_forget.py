@@ -229,6 +229,9 @@ def test_purge_leaves_nothing_of_it_in_any_file_and_its_neighbours_as_they_were(
     neighbour, media = rows_of(dataset, NEIGHBOUR), media_of(dataset)
     own = {f"{name}.{kind}" for name, kind in _media_names(dataset, TARGET)}
     list(_snapshot(dataset))
+    unread = dataset / "cache" / "lists" / "a" / "entries.jsonl"
+    unread.parent.mkdir(parents=True)
+    unread.write_text(made.url(TARGET))
     report = call("forget", dataset, "--video", made.url(TARGET), "--purge")
     assert report["purged"]
     assert report["whole"]

@@ -302,6 +302,28 @@ def test_manifest_sql_works_in_a_bare_duckdb_shell(finished, monkeypatch):
     assert shell.execute("select count(*) from dataset where keep").fetchall() == [(5,)]
 
 
+@pytest.mark.parametrize("more", [{}, {"half": "motion_px_s >= quantile(0.5)"}])
+def test_rules_that_cannot_be_decided_are_not_written(dataset, more):
+    """SQL takes the rule as a condition; only with a clip does it fail."""
+    before = {name: (dataset / name).read_bytes() for name in ("dataset.toml", "manifest.sql")}
+    with pytest.raises(UsageError, match="stays as it was"):
+        decide(
+            dataset,
+            parse_recipe(RECIPE.model_dump(exclude_none=True) | {"keep": {"odd": "cast(phash as int) > 1"} | more}),
+        )
+    assert {name: (dataset / name).read_bytes() for name in before} == before
+    assert ask(dataset, "select count(*) from verdicts where keep") == [(5,)]
+
+
+def test_rules_are_not_written_where_a_part_cannot_be_read(dataset):
+    before = (dataset / "dataset.toml").read_bytes()
+    part = next(path for path in (dataset / "parts/split").glob("*-0.parquet") if not path.name.startswith("seed"))
+    part.write_bytes(b"no parquet")
+    with pytest.raises(UsageError, match="verify"):
+        decide(dataset, parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.long=duration_s >= 1"]))
+    assert (dataset / "dataset.toml").read_bytes() == before
+
+
 def test_explain_shows_every_rule_with_its_margin(finished):
     (clip,) = ask(finished, "select clip_id from dataset where not keep")[0]
     said = explain(Dataset.open(finished), clip[:12])

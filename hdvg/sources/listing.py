@@ -1,0 +1,150 @@
+"""Read a list on a site by a guarded child, try after try, until it ends, is long enough, or breaks off."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.parse
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hdvg.airlock import Airlock, Limits
+from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
+from hdvg.ids import digest
+from hdvg.sections import Fetch
+from hdvg.sources import fetch
+from hdvg.sources.egress import way_out
+from hdvg.sources.entries import Row
+from hdvg.sources.entry_file import FILE, Found, read_entries
+from hdvg.sources.fetch import MEMORY_MB, Gate, _answer, _pause_s, _sleep, _wait_for_permit
+from hdvg.sources.guard import named_private
+from hdvg.sources.list_filter import Choice
+from hdvg.sources.list_source import WOULD_DO, ListSource
+
+LISTING = "hdvg.sources.ytdlp:listing"
+PRELOAD = (*fetch.PRELOAD, "hdvg.sources.list_readers")  # for `Airlock(preload=...)`
+STALE_S = 24 * 3600.0
+"""After so long a list that was not read to its end is read from its start."""
+
+TRIES_MOST = 100
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list said: rows of `entries.ENTRY`, how it ended ("whole", "most" or "video"), or why it broke off."""
+
+    found: Found
+    end: str = "whole"
+    broken: ItemError | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The entries that came."""
+        return self.found.rows
+
+
+def list_folder(root: Path, source: ListSource, choice: Choice) -> Path:
+    """Where a list is kept until it is read to its end: below `root`, by what is asked."""
+    return root / digest("list", source.kind, source.query, choice.conditions)
+
+
+def read_site(
+    source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate
+) -> Listing:
+    """Read a list into `folder`, going on with what is there, until it ends, `choice.most` entries are read, or it breaks
+    off for good: tries are as for a fetch, counted anew when entries came.
+
+    Raises UsageError for one video, for a list without one, and where nothing could be read; ResourceError on a full disk.
+    """
+    _make(folder)
+    end: str = "whole"
+    broken: ItemError | None = None
+    tries = 0
+    for trial in range(TRIES_MOST):
+        had = progress(folder)
+        try:
+            end = _try(source, choice, folder=folder, settings=settings, airlock=airlock, gate=gate)
+            broken = None
+            break
+        except TransientError as error:
+            broken = error
+            tries = 1 if progress(folder) > had else tries + 1
+            if tries >= settings.tries or error.reason in MACHINE:
+                break
+            _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+        except ItemError as error:
+            broken = error
+            break
+    found = read_entries(folder / FILE) if (folder / FILE).exists() else Found()
+    found.rows = [row for row in found.rows[: choice.most] if _is_outside(row, source, found)]
+    _refuse_nothing(source, found, end, broken)
+    return Listing(found, end, broken)
+
+
+def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> str:
+    """One try in one child; gives the permit back, with what the host said."""
+    host = urllib.parse.urlsplit(source.address).netloc
+    wait_s, refusal, end = None, None, None
+    asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
+    limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
+    _wait_for_permit(gate, host, airlock)
+    try:
+        way = way_out(settings)
+        shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
+        with way.masked():
+            said = airlock.call(LISTING, asked | shared, folder, limits, answer=partial(_answer, settings, airlock))
+        end = str(said["end"])
+        return end
+    except TransientError as error:
+        wait_s = 1.0 if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
+        raise
+    except ItemError as error:
+        refusal = error.detail if error.reason == "blocked" else None
+        if error.reason == "timeout":  # the airlock's clock: the next try goes on
+            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
+        raise
+    finally:
+        gate.done(host, wait_s, refusal=refusal, fetched=end is not None)
+
+
+def _is_outside(row: Row, source: ListSource, found: Found) -> bool:
+    """Whether an entry may be asked for: a site's list does not choose hosts of our own network, but for its own host."""
+    from hdvg.sources.hops import private_target  # brings yt-dlp, which other commands do without
+
+    private = private_target(row["url"]) is not None
+    own = named_private(source.address, ip_version="any") if source.kind == "list" else frozenset()
+    outside = not private or bool(own & named_private(row["url"], ip_version="any"))
+    found.skipped.update([] if outside else ["private address"])
+    return outside
+
+
+def _refuse_nothing(source: ListSource, found: Found, end: str, broken: ItemError | None) -> None:
+    """Raise UsageError if there is no entry."""
+    if end == "video":
+        raise UsageError(f"{source.text}: one video, no list; to fetch it: --links {source.query}")
+    if found.rows:
+        return
+    if broken is not None:
+        later = "; run again later" if broken.reason in RETRYABLE else ""
+        why = "" if broken.reason in {"bad_input", "error"} else f"{REASONS[broken.reason]}: "
+        raise UsageError(f"{source.text}: cannot be listed: {why}{broken.detail[-300:]}{later}")
+    why = "".join(f"; {count} entries passed over: {why}" for why, count in found.skipped.items())
+    raise UsageError(f"{source.text}: a list without a video{why}; {WOULD_DO}")
+
+
+def _make(folder: Path) -> None:
+    """The folder, empty if what is in it is old."""
+    file = folder / FILE
+    if file.exists() and time.time() - file.stat().st_mtime > STALE_S:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def progress(folder: Path) -> int:
+    """How many entries and pages came so far."""
+    file = folder / FILE
+    if not file.exists():
+        return 0
+    with file.open("rb") as lines:
+        return sum(line.startswith((b'{"row"', b'{"cursor"')) for line in lines)

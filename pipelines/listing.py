@@ -1,0 +1,113 @@
+"""Links come in: from files and folders as they are, from lists on sites by reading these first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.status import Status
+
+from hdvg.airlock import Airlock
+from hdvg.config import Recipe
+from hdvg.dataset import Accepted, Dataset
+from hdvg.sources.list_filter import Choice, Chosen, choose_entries
+from hdvg.sources.list_source import ListSource, list_source
+from hdvg.sources.listing import PRELOAD, Listing, list_folder, progress, read_site
+from pipelines.runners import make_gate
+
+COUNT_S = 2.0
+KEPT = "cache/lists"
+"""Where lists are kept that broke off, below the dataset."""
+
+
+def accept_all(dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console) -> bool:
+    """Take the links of all sources, one after the other; False if one is a list that broke off. Raises as `accept`."""
+    with closing(Airlock(PRELOAD)) as airlock:  # starts with the first list
+        whole = [accept(dataset, links, choice, console, airlock=airlock) for links in sources]
+    return all(whole)
+
+
+def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, airlock: Airlock) -> bool:
+    """Take the links of a source, and say how many are new; False if it is a list that broke off.
+
+    Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `Dataset.accept` and
+    `listing.read_site` do.
+    """
+    source = list_source(links)
+    if source is None:
+        _announce(dataset.accept(links), links, console)
+        return True
+    folder = list_folder(dataset.root / KEPT, source, choice)
+    with counting(folder, console):
+        found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, airlock=airlock)
+    chosen = choose_entries(found.rows, choice)
+    for said in report(found, chosen, choice):
+        console.print(f"{links}: {said}", highlight=False)
+    if chosen.rows:
+        with dataset.store.scratch() as scratch:
+            path = scratch / "links.jsonl"
+            path.write_text("".join(json.dumps({"url": row["url"]}) + "\n" for row in chosen.rows), encoding="utf-8")
+            _announce(dataset.accept(str(path), origin=source.origin), links, console)
+    if found.broken is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found.broken is None
+
+
+def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe, airlock: Airlock) -> Listing:
+    """Read a list into `folder`, as politely as the recipe says; raises as `listing.read_site` does."""
+    gate = make_gate(recipe)
+    return read_site(source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=gate)
+
+
+@contextmanager
+def counting(folder: Path, console: Console) -> Iterator[None]:
+    """Show how many entries and pages of a list came so far."""
+    done = threading.Event()
+
+    def count(status: Status) -> None:
+        while not done.wait(COUNT_S):
+            status.update(f"listing: {progress(folder)} entries and pages")
+
+    with console.status("listing") as status:
+        counter = threading.Thread(target=count, args=(status,), daemon=True)
+        counter.start()
+        try:
+            yield
+        finally:
+            done.set()
+            counter.join()
+
+
+def report(found: Listing, chosen: Chosen, choice: Choice) -> list[str]:
+    """What a list came to, in lines for people."""
+    lines = [f"{len(found.rows)} videos listed, {len(chosen.rows)} taken"]
+    lines += [f"{count} dropped by {text}" for text, count in chosen.dropped.items()]
+    of = "of those dropped" if choice.strict else "of those taken"
+    hint = "" if choice.strict else "; --strict drops them"
+    lines += [f"{count} {of} do not say what {text} needs{hint}" for text, count in chosen.unknown.items()]
+    lines += [f"{count} entries passed over: {why}" for why, count in found.found.skipped.items()]
+    if found.end == "most":
+        lines.append(f"stopped after {choice.most} entries, for the list may go on: --max-items raises it")
+    if found.broken is not None:
+        lines.append(f"broke off here, the same command goes on: {found.broken}")
+    return lines
+
+
+def _announce(accepted: Accepted, links: str, console: Console) -> None:
+    parts = [f"{accepted.new} new"]
+    parts += [
+        f"{count} {word}"
+        for count, word in (
+            (accepted.known, "known"),
+            (accepted.duplicates, "duplicate"),
+            (accepted.bad, "bad"),
+            (accepted.forgotten, "forgotten (taken down: not stored, not fetched)"),
+        )
+        if count
+    ]
+    console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)

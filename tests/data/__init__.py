@@ -1,0 +1,1 @@
+"""Datasets as released versions wrote them, and the script that made them."""
