@@ -29,6 +29,7 @@ from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from tests.bench.bench_run import served_elsewhere
 from tests.bench.machine import describe, spread
+from tests.bench.sections import STATED, saved
 
 AT_ONCE = 4
 FILE_KB = 200
@@ -110,6 +111,13 @@ def main() -> None:
         figures["fetch_cpu_ms_per_video"] = statistics.median(run["hdvg"][0] for run in runs)
         figures["videos_per_s_loopback"] = statistics.median(run["hdvg"][1] for run in runs)
         figures["cpu_over_yt_dlp"] = statistics.median(run["hdvg"][0] / run["yt-dlp"][0] for run in runs)
+    if "sections" in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            found = saved(Path(folder), lists=args.repeats)
+        for name, shares in found.items():
+            told = ", ".join(f"{rest:.0%} where scenes cover {share:.0%}" for share, rest in shares.items())
+            print(f"sections: {name}: of its bytes not fetched {told}")
+        figures["bytes_saved_share"] = statistics.mean(shares[STATED] for shares in found.values())
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
