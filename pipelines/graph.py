@@ -65,7 +65,8 @@ TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
 
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id format_choice "
-    "webpage_url info_duration_s yt_dlp_version fetched_at"
+    "webpage_url info_duration_s yt_dlp_version language chapters subtitles subtitles_language subtitles_origin "
+    "subtitles_note fetched_at"
 )
 SCANNED = _columns(
     "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "

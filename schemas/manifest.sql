@@ -10,8 +10,17 @@ select * from ${rejected} ${living};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
-select * from ${download} ${living}
+select * exclude (subtitles) from ${download} ${living}
 qualify row_number() over (partition by video_id order by generation desc) = 1;
+
+-- What is said in each video: a row a line of the subtitles that came with it, seconds of the player's clock.
+create or replace view subtitles as
+select video_id, line.start_s, line.end_s, line.text, line.word_starts_s, language, origin from (
+    select video_id, unnest(subtitles) as line, subtitles_language as language, subtitles_origin as origin from (
+        select * from ${download} ${living}
+        qualify row_number() over (partition by video_id order by generation desc) = 1
+    ) where status = 'ok'
+);
 
 create or replace view split_rows as
 select * from ${split} ${living};

@@ -4,6 +4,9 @@ import pyarrow as pa
 
 from schemas.columns import BOOL, INT, REAL, STR, column
 
+CHAPTER = pa.struct([("start_s", REAL), ("end_s", REAL), ("title", STR)])
+LINE = pa.struct([("start_s", REAL), ("end_s", REAL), ("text", STR), ("word_starts_s", pa.list_(REAL))])
+
 FETCHED = [
     column("sha256", STR, "hash of the source file: its name in media/"),
     column("bytes", INT, "size of the source file"),
@@ -25,6 +28,29 @@ FETCHED = [
     column("webpage_url", STR, "the page, as the extractor names it; names and handles in it are `_`"),
     column("info_duration_s", REAL, "length as the source states it; not trusted"),
     column("yt_dlp_version", STR, "version of yt-dlp; null for local files"),
+    column("language", STR, "BCP 47 tag of the language that is spoken, as the source states it"),
+    column(
+        "chapters",
+        pa.list_(CHAPTER),
+        "chapters as the source states them, seconds of the player's clock; names of its makers masked; null if it states none",
+    ),
+    column(
+        "subtitles",
+        pa.list_(LINE),
+        "lines of the one track of subtitles that was fetched, seconds of the player's clock, names of the video's makers masked; "
+        "`word_starts_s` has a time for each word where the site tells them; up to 20,000 lines and a million characters",
+    ),
+    column("subtitles_language", STR, "BCP 47 tag of the track, as the source states it"),
+    column(
+        "subtitles_origin",
+        STR,
+        "`manual`: somebody wrote the subtitles; `automatic`: the site's speech recognition did",
+    ),
+    column(
+        "subtitles_note",
+        STR,
+        "why there are none though they were asked for: `not_offered`, `unreadable`, or a reason of failures; or `truncated`",
+    ),
     column("fetched_at", STR, "UTC time of the fetch", volatile=True),
 ]
 
