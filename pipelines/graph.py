@@ -74,6 +74,10 @@ SCANNED = _columns(
 )
 
 
+SPOKEN = _columns("start_s end_s spoken subtitles_language subtitles_origin extractor")
+"""Told of what is said in a clip: `spoken` are the lines of its video's subtitles that are said while it lasts."""
+
+
 def _measure(name: str) -> Stage:
     """The stage that takes a keyframe measure."""
     return Stage(
@@ -126,7 +130,7 @@ GRAPH: tuple[Stage, ...] = (
         name=CAPTION,
         run=writing.caption,
         items_from=items_sql(CAPTION),
-        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *GEOMETRY, *MEASURES, *TOLD),
+        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *SPOKEN, *GEOMETRY, *MEASURES, *TOLD),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
@@ -168,8 +172,8 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    # `texts` are the last stage's, put together; `given` stands beside the links
-    known = {"video_id", "source", "texts", "given", "given_digest"}
+    # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`
+    known = {"video_id", "source", "texts", "given", "given_digest", "spoken"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:
