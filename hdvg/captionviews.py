@@ -18,6 +18,18 @@ SAID = "status = 'ok' and text is not null"
 """SQL: whether a row of `captioned` is a text; of some kinds there may be nothing to say, which is no failure."""
 
 
+CLOCK = "start_pts * split_part(time_base, '/', 1)::double / split_part(time_base, '/', 2)::double"
+"""SQL: when the player's clock is 0, seconds of the source's: at a video's first frame."""
+
+SPOKEN = (
+    "select c.video_id, c.clip_id, list({'start_s': s.start_s + zero_s, 'end_s': s.end_s + zero_s, 'text': s.text, "
+    "'word_starts_s': list_transform(s.word_starts_s, lambda word_s: word_s + zero_s)} order by s.start_s, s.end_s) as spoken "
+    f"from measured c join (select video_id, {CLOCK} as zero_s from videos) using (video_id) join subtitles s "
+    "on s.video_id = c.video_id and s.start_s + zero_s < c.end_s and s.end_s + zero_s > c.start_s group by all"
+)
+"""SQL: the lines that are said while a clip lasts, in part or whole, seconds of the source's clock as those of the clip."""
+
+
 def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     """The parts of schemas/manifest.sql that tell of the writers' texts; `files` tells a stage's parts."""
     caption = plan.recipe.caption
@@ -93,7 +105,10 @@ def _last_words(step: str, writer: str, clips: str) -> tuple[str, str]:
 def items_sql(step: str, writer: str = MAIN) -> str:
     """SQL: the items of a writer's stage, a row a clip."""
     if step == CAPTION:
-        return "select d.*, v.title from measured d join videos v using (video_id)"
+        return (
+            "select d.*, v.title, v.extractor, v.subtitles_language, v.subtitles_origin, s.spoken from measured d "
+            f"join videos v using (video_id) left join ({SPOKEN}) s using (video_id, clip_id)"
+        )
     texts = "list({'kind': kind, 'text': text} order by kind) as texts"
     return (
         f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "

@@ -28,7 +28,19 @@ from schemas.rejected import REJECTED
 from schemas.tombstones import TOMBSTONES
 from schemas.videos import FETCHED, SCANNED
 
-VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs", "rejected")
+VIEWS = (
+    "videos",
+    "clips",
+    "measures",
+    "verdicts",
+    "captions",
+    "subtitles",
+    "shards",
+    "failures",
+    "dataset",
+    "inputs",
+    "rejected",
+)
 """The views whose names and columns users' scripts may rely on."""
 
 
@@ -82,7 +94,7 @@ def views_sql(
         **given_sql(plan, read=read_as(GIVEN, given) if held else None, compared=has_given(root), living=living),
         caption_wanted=caption_wanted(plan, only=stage),
         **_keyframe_sql(plan, files, only=stage),
-        fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
+        fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
         of_view="span_id(c.video_id, c.start_pts, c.end_pts, c.time_base) as span_id, c.start_frame is null as partial",

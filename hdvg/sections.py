@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from hdvg.sources.egress import check_bind, check_headers, open_proxy_address
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 
+LANGUAGE = r"^(\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -36,7 +37,7 @@ class HostSettings(Settings):
 
 
 class Fetch(Settings):
-    """How videos are fetched. What chooses among formats shapes what is fetched; the rest are limits."""
+    """How videos are fetched. What chooses among formats and `subtitles` shape what is fetched; the rest are limits."""
 
     min_height_px: int = Field(
         720, ge=1, description="preferred least height; the best below it is taken if there is none"
@@ -52,6 +53,13 @@ class Fetch(Settings):
         "allow", description="HDR among formats of the same height: avoided, no matter, or preferred"
     )
     sound: bool = Field(False, description="fetch the sound too where the source keeps it in a file of its own")
+    subtitles: tuple[Annotated[str, Field(pattern=LANGUAGE)], ...] = Field(
+        (),
+        description="languages of subtitles to fetch, the best first, such as en or pt-BR; * is any, the video's own first",
+    )
+    automatic_subtitles: bool = Field(
+        True, description="whether the site's own speech recognition is taken where nobody wrote subtitles"
+    )
     max_mb: float = Field(4096, gt=0, description="largest file, enforced by the operating system")
     max_duration_s: float = Field(4 * 3600, gt=0, description="longest video, by what the source says")
     wall_s: float = Field(3600, gt=0, description="longest time one try may take")

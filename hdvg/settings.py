@@ -19,7 +19,7 @@ from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
-from hdvg.sections import Settings
+from hdvg.sections import Fetch, Settings
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION, HOMES, MATCH, POOL
 
@@ -110,7 +110,9 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
     shots.preload(recipe.split.detector)  # asked now, not when the first child starts
-    shaping = recipe.fetch.min_height_px, recipe.fetch.codec, *_changed(recipe.fetch, (*FORMAT_SETTINGS, "sections"))
+    fetch = recipe.fetch
+    changed = _changed(fetch, (*FORMAT_SETTINGS, "sections"))
+    shaping = fetch.min_height_px, fetch.codec, *changed, *_subtitles(fetch)
     download = settings_fingerprint("download", VERSIONS["download"], *shaping)
     split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump(exclude={"given"}))
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
@@ -135,6 +137,11 @@ def _changed(section: Settings, names: Sequence[str]) -> list[dict[str, Any]]:
     fields = type(section).model_fields
     changed = {name: value for name in names if (value := getattr(section, name)) != fields[name].default}
     return [changed] if changed else []
+
+
+def _subtitles(fetch: Fetch) -> list[dict[str, Any]]:
+    """What is asked of subtitles, as one table; nothing if none are: that names no part anew."""
+    return [fetch.model_dump(include={"subtitles", "automatic_subtitles"})] if fetch.subtitles else []
 
 
 def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:

@@ -13,6 +13,7 @@ from hdvg.dataset import Dataset
 from hdvg.errors import LostClipsError, UsageError
 from hdvg.ids import digest, file_sha256
 from schemas import SCHEMA_VERSION
+from schemas.columns import later_names
 from schemas.parts import SHARD_PART
 from schemas.shards import SHARDS
 
@@ -34,13 +35,19 @@ def write_shards(dataset: Dataset, cutter: Cutter) -> int:
     settings = dataset.plan.recipe.shard
     planned: dict[str, tuple[str, pa.Table]] = {}
     for number, rows in enumerate(_plan(dataset)):
-        content = digest(rows.drop_columns("size").to_pylist(), settings.row_group_mb, SCHEMA_VERSION)
+        content = digest(_told(rows.drop_columns("size")), settings.row_group_mb, SCHEMA_VERSION)
         planned[f"{settings.split}-{number:05d}"] = (content, rows)
     _refuse_lost(dataset, planned)
     _remove_stale(dataset, {name: content for name, (content, _) in planned.items()})
     for name, (content, rows) in planned.items():
         _write(dataset, name, content=content, rows=rows, cutter=cutter)
     return sum(rows.num_rows for _, rows in planned.values())
+
+
+def _told(rows: pa.Table) -> list[Row]:
+    """The rows; a later column counts only where it is not null, so that its coming changes no shard."""
+    later = later_names(SHARDS)
+    return [{k: v for k, v in row.items() if v is not None or k not in later} for row in rows.to_pylist()]
 
 
 def _plan(dataset: Dataset) -> Iterator[pa.Table]:

@@ -65,12 +65,17 @@ TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
 
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id format_choice "
-    "webpage_url info_duration_s yt_dlp_version fetched_at fetched_ranges source_bytes whole_because sections_digest"
+    "webpage_url info_duration_s yt_dlp_version language chapters subtitles subtitles_language subtitles_origin "
+    "subtitles_note fetched_at fetched_ranges source_bytes whole_because sections_digest"
 )
 SCANNED = _columns(
     "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "
     "decoded_frames decode_errors time_base tools"
 )
+
+
+SPOKEN = _columns("start_s end_s spoken subtitles_language subtitles_origin extractor")
+"""Told of what is said in a clip: `spoken` are the lines of its video's subtitles that are said while it lasts."""
 
 
 def _measure(name: str) -> Stage:
@@ -126,7 +131,7 @@ GRAPH: tuple[Stage, ...] = (
         name=CAPTION,
         run=writing.caption,
         items_from=items_sql(CAPTION),
-        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *GEOMETRY, *MEASURES, *TOLD),
+        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *SPOKEN, *GEOMETRY, *MEASURES, *TOLD),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
         cpus=1,
         workers=lambda run, cpus: run.caption_workers,
@@ -168,8 +173,8 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    # `texts` are the last stage's, put together; `given` stands beside the links
-    known = {"video_id", "source", "texts", "given", "given_digest"}
+    # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`
+    known = {"video_id", "source", "texts", "given", "given_digest", "spoken"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

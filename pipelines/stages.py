@@ -56,8 +56,9 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
                 work.airlock.close()
 
 
-def _fetch(work: Work, item: Row) -> Row:
+def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
     recipe = work.dataset.plan.recipe
+    settings = recipe.fetch.model_copy(update={"subtitles": ()}) if again else recipe.fetch
     blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
     tombstones.refuse_video(item["video_id"])
     wanted, digest_of, why = wanted_of(work, item) if recipe.fetch.sections == "auto" else NOTHING
@@ -65,7 +66,7 @@ def _fetch(work: Work, item: Row) -> Row:
         fetched = fetch(
             item["source"],
             scratch=scratch,
-            settings=recipe.fetch,
+            settings=settings,
             airlock=work.airlock,
             gate=work.gate,
             wanted=wanted,
@@ -177,7 +178,7 @@ def _source(work: Work, item: Row) -> Path:
     found = work.dataset.store.find_media(item["sha256"])
     if found is not None:
         return found
-    again = _fetch(work, item)
+    again = _fetch(work, item, again=True)
     if again["sha256"] != item["sha256"]:
         raise ItemError("changed", f"fetched {again['sha256']}, had {item['sha256']}")
     found = work.dataset.store.find_media(item["sha256"])

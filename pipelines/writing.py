@@ -18,6 +18,7 @@ from hdvg.measures.semantics import similarity
 from hdvg.wording import wording
 from pipelines.packs import Packs
 from pipelines.work import Row, Work, batches, failed_row
+from schemas.captions import SPEECH
 
 AHEAD = 2
 """Batches that are prepared while one is written."""
@@ -101,13 +102,20 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     rows: list[Row] = []
     for kind, told in answer.texts.items():
         if text := clean(told, lower_case=settings.lower_case):
-            spoken = language(text) if kind == TITLE else settings.language
-            rows.append(who | {"kind": kind, "text": text, "language": spoken} | wording(text))
+            rows.append(
+                who | {"kind": kind, "text": text, "language": _language(kind, text, answer, settings)} | wording(text)
+            )
     if not rows and not answer.silent and set(answer.texts) != {TITLE}:
         return [failed_row(item, ItemError("caption", "no keyframe to be seen, or no usable answer"))]
     rows = rows or [who | {"kind": kind, "text": None} for kind in answer.texts]
     rows[0] |= {"prompt_tokens": answer.prompt_tokens, "output_tokens": answer.output_tokens}
     return rows
+
+
+def _language(kind: str, text: str, answer: Written, settings: Writer) -> str | None:
+    if kind == TITLE:
+        return language(text)
+    return answer.language if kind == SPEECH else settings.language
 
 
 def match(work: Work) -> Iterator[Row]:

@@ -4,8 +4,9 @@ import pyarrow as pa
 
 from schemas.columns import BOOL, INT, REAL, STR, column
 
-KINDS = ("short", "detailed", "title")
-"""What a text can be: a sentence, a paragraph, or the source's own title, cleaned."""
+SPEECH = "speech"
+KINDS = ("short", "detailed", "title", SPEECH)
+"""What a text can be: a sentence, a paragraph, the source's own title, cleaned, or what is said in the clip."""
 
 WORDING = [
     column("words", INT, "words of the text"),
@@ -24,7 +25,7 @@ WORDING = [
 
 CAPTION = [
     column("clip_id", STR, "the clip that was captioned"),
-    column("kind", STR, "`short`, `detailed` or `title`"),
+    column("kind", STR, "`short`, `detailed`, `title` or `speech`"),
     column(
         "text",
         STR,

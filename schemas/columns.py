@@ -1,4 +1,4 @@
-"""How a column is written down: its type, its sentence, and whether two equal runs may differ in it."""
+"""How a column is written down: its type, its sentence, whether two equal runs may differ in it, and whether it came later."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import pyarrow as pa
 from schemas import SCHEMA_VERSION
 
 
-def column(name: str, kind: pa.DataType, doc: str, *, volatile: bool = False) -> pa.Field:
-    """A documented column. A *volatile* one (a time, a count of tries) may differ between two equal runs."""
-    return pa.field(name, kind, metadata={"doc": doc} | ({"volatile": "yes"} if volatile else {}))
+def column(name: str, kind: pa.DataType, doc: str, *, volatile: bool = False, later: bool = False) -> pa.Field:
+    """A documented column. A *volatile* one (a time, a count of tries) may differ between two equal runs.
+
+    A *later* one was added after the first release: datasets lack it that were written before (docs/layout.md).
+    """
+    marks = {"volatile": volatile, "later": later}
+    return pa.field(name, kind, metadata={"doc": doc} | {mark: "yes" for mark, is_set in marks.items() if is_set})
 
 
 def table(*groups: Iterable[pa.Field]) -> pa.Schema:
@@ -31,6 +35,11 @@ def doc(field: pa.Field) -> str:
 def stable_names(schema: pa.Schema) -> list[str]:
     """The columns in which two equal runs agree."""
     return [field.name for field in schema if b"volatile" not in (field.metadata or {})]
+
+
+def later_names(schema: pa.Schema) -> set[str]:
+    """The columns that datasets of the first release lack."""
+    return {field.name for field in schema if b"later" in (field.metadata or {})}
 
 
 STR, INT, REAL, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()

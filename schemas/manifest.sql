@@ -17,8 +17,17 @@ select * from ${rejected} ${living};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
-select * from ${download} ${living}
+select * exclude (subtitles) from ${download} ${living}
 qualify row_number() over (partition by video_id order by ${download_order}generation desc) = 1;
+
+-- What is said in each video: a row a line of the subtitles that came with it, seconds of the player's clock.
+create or replace view subtitles as
+select video_id, line.start_s, line.end_s, line.text, line.word_starts_s, language, origin from (
+    select video_id, unnest(subtitles) as line, subtitles_language as language, subtitles_origin as origin from (
+        select * from ${download} ${living}
+        qualify row_number() over (partition by video_id order by ${download_order}generation desc) = 1
+    ) where status = 'ok'
+);
 
 create or replace view split_rows as
 select * from ${split} ${living};
@@ -87,7 +96,7 @@ with t as (
     select a.writer, a.video_id, a.clip_id, a.kind,
         avg(list_cosine_similarity(a.text_embedding, b.text_embedding)) as agreement
     from t a join t b on a.video_id = b.video_id and a.clip_id = b.clip_id and a.writer <> b.writer
-    where b.kind <> 'title' and a.match_status = 'ok' and b.match_status = 'ok' group by all
+    where b.kind not in ('title', 'speech') and a.match_status = 'ok' and b.match_status = 'ok' group by all
 ), chosen as (
     select t.*, agreed.agreement, row_number() over (partition by video_id, clip_id, kind order by ${best_order}) = 1 as best
     from t left join agreed using (writer, video_id, clip_id, kind)
@@ -100,7 +109,7 @@ from chosen;
 -- The text that stands for each clip, and its checks.
 create or replace view caption_rows as
 select *, count(*) over (partition by text) as copies from (
-    from texts where best
+    from texts where best and (kind <> 'speech' or kind_weight > 0)
     qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1
 );
 

@@ -4,6 +4,9 @@ import pyarrow as pa
 
 from schemas.columns import BOOL, INT, REAL, STR, column
 
+CHAPTER = pa.struct([("start_s", REAL), ("end_s", REAL), ("title", STR)])
+LINE = pa.struct([("start_s", REAL), ("end_s", REAL), ("text", STR), ("word_starts_s", pa.list_(REAL))])
+
 FETCHED = [
     column("sha256", STR, "hash of the source file, or of the excerpt that was fetched of it: its name in media/"),
     column("bytes", INT, "size of that file"),
@@ -21,19 +24,57 @@ FETCHED = [
     column("categories", pa.list_(pa.string()), "categories as the source states them"),
     column("extractor", STR, "the yt-dlp extractor that read the link, or `local`"),
     column("format_id", STR, "the format that was chosen"),
-    column("format_choice", STR, "why this of the source's formats was fetched, and what else there was"),
+    column("format_choice", STR, "why this of the source's formats was fetched, and what else there was", later=True),
     column("webpage_url", STR, "the page, as the extractor names it; names and handles in it are `_`"),
     column("info_duration_s", REAL, "length as the source states it; not trusted"),
     column("yt_dlp_version", STR, "version of yt-dlp; null for local files"),
+    column("language", STR, "BCP 47 tag of the language that is spoken, as the source states it", later=True),
+    column(
+        "chapters",
+        pa.list_(CHAPTER),
+        "chapters as the source states them, seconds of the player's clock; names of its makers masked; null if it states none",
+        later=True,
+    ),
+    column(
+        "subtitles",
+        pa.list_(LINE),
+        "lines of the one track of subtitles that was fetched, seconds of the player's clock, names of the video's makers masked; "
+        "`word_starts_s` has a time for each word where the site tells them; up to 20,000 lines and a million characters",
+        later=True,
+    ),
+    column("subtitles_language", STR, "BCP 47 tag of the track, as the source states it", later=True),
+    column(
+        "subtitles_origin",
+        STR,
+        "`manual`: somebody wrote the subtitles; `automatic`: the site's speech recognition did",
+        later=True,
+    ),
+    column(
+        "subtitles_note",
+        STR,
+        "why there are none though they were asked for: `not_offered`, `unreadable`, or a reason of failures; or `truncated`",
+        later=True,
+    ),
     column("fetched_at", STR, "UTC time of the fetch", volatile=True),
     column(
         "fetched_ranges",
         pa.list_(pa.struct({"start": pa.int64(), "until": pa.int64(), "kind": pa.string()})),
         "what was fetched of the source, `until` exclusive, of `kind` `bytes` or `segments`; null if all of it",
+        later=True,
     ),
-    column("source_bytes", INT, "size of the whole source, if only a part of it was fetched and a size is known"),
-    column("whole_because", STR, "why all of it was fetched though only given spans were wanted"),
-    column("sections_digest", STR, "hash of the given scenes that the part was fetched for; null of a whole file"),
+    column(
+        "source_bytes",
+        INT,
+        "size of the whole source, if only a part of it was fetched and a size is known",
+        later=True,
+    ),
+    column("whole_because", STR, "why all of it was fetched though only given spans were wanted", later=True),
+    column(
+        "sections_digest",
+        STR,
+        "hash of the given scenes that the part was fetched for; null of a whole file",
+        later=True,
+    ),
 ]
 
 SCANNED = [

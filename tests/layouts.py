@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -41,3 +45,47 @@ def files(root: Path) -> dict[str, str]:
     folders = ("inputs", "given", "rejected", "parts", "media", "shards", "tombstones")
     paths = [path for folder in folders for path in sorted((root / folder).rglob("*")) if path.is_file()]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+ROOT = Path(__file__).parent.parent
+
+GROWN = (
+    ("schemas/videos.py", '    column("fetched_at",', '    column("odd_fetched", STR, "x", later=True),\n'),
+    ("schemas/clips.py", '    column("keyframes",', '    column("odd_span", INT, "x", later=True),\n'),
+    ("schemas/measures.py", '    column("noise_levels",', '    column("odd_measure", REAL, "x", later=True),\n'),
+)
+"""File of the tree, how a line of it begins, and the line to put before it: a column for each of three tables."""
+
+ADDED = (
+    ("pipelines/graph.py", "webpage_url info_duration_s", "odd_fetched webpage_url info_duration_s"),
+    ("pipelines/graph.py", "closes_with closes_frames", "odd_span closes_with closes_frames"),
+    ("pipelines/graph.py", '"aspect luma_mean', '"odd_measure aspect luma_mean'),
+    ("pipelines/stages.py", '"bytes": size}', '"bytes": size, "odd_fetched": "new"}'),
+    (
+        "pipelines/stages.py",
+        'clip.pop("given", None))',
+        'clip.pop("given", None)) | {"odd_span": 7, "odd_measure": 0.5}',
+    ),
+)
+"""File of the tree, a text of it, and what takes its place: the stages fill the columns."""
+
+
+def grown_tree(folder: Path) -> Path:
+    """A copy of the code with three columns more, and their values."""
+    for package in ("schemas", "hdvg", "pipelines"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    changes = [(name, start, line + start) for name, start, line in GROWN] + list(ADDED)
+    for name, before, after in changes:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, (name, before)
+        (folder / name).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
+
+
+def call_in(tree: Path, *words: object) -> str:
+    """What a command of the code in `tree` prints. It must end with exit code 0."""
+    command = [sys.executable, "-c", "from hdvg.cli import app; app()", *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+    return done.stdout

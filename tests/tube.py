@@ -69,13 +69,20 @@ def solved_signature(text: str) -> str:
 
 @dataclass
 class Tube:
-    """The site on a server: `Tube(server, {video id: file bytes})`; `refused` are the links of media that were not solved."""
+    """The site on a server: `Tube(server, {video id: file bytes})`; `refused` are the links of media that were not solved.
+
+    `captions` are by the site's own names: `.en` is written, `a.en` heard; it offers a translation of each. `texts` are the
+    links of them that were asked for.
+    """
 
     server: HostileServer
     videos: dict[str, bytes]
     player_js: str = PLAYER_JS
     only_images: bool = False
+    captions: dict[str, Answer] = field(default_factory=dict)
+    description: str = ""
     refused: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         routes: dict[str, Answer] = {
@@ -85,6 +92,7 @@ class Tube:
             "/youtubei/v1/player": self._player,
             PLAYER: lambda handler: body(self.player_js.encode(), "text/javascript")(handler),
             "/videoplayback": self._media,
+            "/api/timedtext": self._text,
         }  # fmt: skip
         self.server.routes |= routes
 
@@ -123,7 +131,10 @@ class Tube:
                 "title": "A stand-in film",
                 "lengthSeconds": "2",
                 "channelId": "UC" + "x" * 22,
+                "author": "Ann Other",
+                "shortDescription": self.description,
             },
+            "captions": {"playerCaptionsTracklistRenderer": self._captions()},
             "microformat": {"playerMicroformatRenderer": {"category": "Education", "uploadDate": "2020-02-02"}},
             "storyboards": {"playerStoryboardSpecRenderer": {"spec": boards}},
             "streamingData": {
@@ -149,6 +160,26 @@ class Tube:
                 "signatureCipher": f"s={quote(SIGNATURE)}&sp=sig&url={quote(link, safe='')}",
             }
         ]
+
+    def _captions(self) -> dict[str, Any]:
+        tracks = []
+        for name in self.captions:
+            heard, _, language = name.partition(".")
+            asked = {"lang": language} | ({"kind": "asr"} if heard else {})
+            track = {
+                "baseUrl": f"https://{SITE}/api/timedtext?{urlencode(asked)}",
+                "languageCode": language,
+                "vssId": name,
+            }
+            track |= {"name": {"simpleText": language}, "isTranslatable": True}
+            tracks.append(track | ({"kind": "asr"} if heard else {}))
+        languages = [{"languageCode": code, "languageName": {"simpleText": code}} for code in ("de", "en", "fr")]
+        return {"captionTracks": tracks, "translationLanguages": languages}
+
+    def _text(self, handler: _Handler) -> None:
+        self.texts.append(handler.path)
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
+        self.captions["a" * (asked.get("kind") == "asr") + "." + asked["lang"]](handler)
 
     def _media(self, handler: _Handler) -> None:
         asked = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}

@@ -26,6 +26,7 @@ CAPTIONERS: dict[str, str] = {
     "lavis": "hdvg.captioners.lavis:Lavis",
     "title": "hdvg.captioners.title:Title",
     "given": "hdvg.captioners.given:Given",
+    "speech": "hdvg.captioners.speech:Speech",
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",
 }
@@ -39,12 +40,13 @@ class Shot:
     """One clip as a captioner sees it.
 
     `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name, what a
-    published set gives (`given_caption`, `given_origin`), and its video's `title`; a captioner does without those that are absent or None.
+    published set gives (`given_caption`, `given_origin`), its video's `title`, `extractor`, `subtitles_language` and
+    `subtitles_origin`, and `spoken`, the lines said while it lasts; a captioner does without those that are absent or None.
     """
 
     clip_id: str
     keyframes: Mapping[str, bytes]
-    measures: Mapping[str, float | str | None]
+    measures: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Written:
     """What a captioner wrote for one shot, kind -> text, and the tokens a service counted.
 
     No usable text is a failure, unless it is `silent`: there is nothing of its kind to say. {"title": ""} says so too.
-    `model` is whose text it is where that is not the captioner's own.
+    `model` is whose text it is where that is not the captioner's own. `language` is that of speech, if it is known.
     """
 
     texts: Mapping[str, str]
@@ -60,6 +62,7 @@ class Written:
     output_tokens: int | None = None
     model: str | None = None
     silent: bool = False
+    language: str | None = None
 
 
 class Captioner(Protocol):

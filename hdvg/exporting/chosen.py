@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from hdvg.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.manifest import Manifest, literal, no_glob
+from hdvg.manifest import Manifest, path_list
+from hdvg.parts import read_as
+from schemas.shards import SHARDS
 
 Numbers = npt.NDArray[np.int64]
 
@@ -68,11 +70,11 @@ class Chosen:
         self._shards = manifest.rows("select * from shards")
         if not self._shards:
             raise UsageError(f"{dataset.root} has no shards yet: `hdvg run {dataset.root}` or `hdvg shard` writes them")
-        names = ", ".join(literal(no_glob(str(dataset.root / row["shard"]))) for row in self._shards)
+        files = path_list(dataset.root / row["shard"] for row in self._shards)
         prefix = len(str(dataset.root)) + 2
         self._rows = (
             f"select *, filename[{prefix}:] as shard, file_row_number as row "
-            f"from read_parquet([{names}], filename = true, file_row_number = true, hive_partitioning = false)"
+            f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
         )
         manifest.connection.execute(
             f"create temp table held as select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes from ({self._rows})"
@@ -121,7 +123,7 @@ class Chosen:
                 with pq.ParquetFile(self._dataset.root / part.shard, page_checksum_verification=True) as file:
                     if (file.schema_arrow.metadata or {}).get(b"hdvg_content", b"").decode() != part.content:
                         raise UsageError(f"{part.shard} was written anew meanwhile: run the export again")
-                    yield from _groups(file, part.rows)
+                    yield from map(as_shards, _groups(file, part.rows))
             except (OSError, pa.ArrowException) as error:
                 raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
 
@@ -131,8 +133,16 @@ class Chosen:
         return self._manifest.rows(f"with exported as ({exported}) {sql}")
 
     def schema(self) -> pa.Schema:
-        """The columns of the first shard, with their sentences."""
-        return pq.read_schema(self._dataset.root / self._shards[0]["shard"])
+        """The columns of the shards, with their sentences; the metadata are those of the first."""
+        return SHARDS.with_metadata(pq.read_schema(self._dataset.root / self._shards[0]["shard"]).metadata)
+
+
+def as_shards(table: pa.Table) -> pa.Table:
+    """The rows with the columns of shards as they are now: null where theirs was written before there was one."""
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type) for field in SHARDS
+    ]
+    return pa.table(columns, schema=SHARDS.with_metadata(table.schema.metadata))
 
 
 def identity(bundle: Bundle, *settings: object) -> str:

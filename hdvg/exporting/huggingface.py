@@ -20,6 +20,8 @@ from hdvg.exporting.chosen import Bundle, clips, identity, row_groups
 from hdvg.exporting.croissant import beside
 from hdvg.exporting.job import Job
 from hdvg.ids import digest
+from schemas.columns import later_names
+from schemas.shards import SHARDS
 
 VERSION = 1
 """Raise it when the same clips come to be laid out otherwise."""
@@ -49,7 +51,7 @@ class Described:
             made.append(
                 Piece(
                     name,
-                    identity(bundle, "datasets", VERSION),
+                    identity(bundle, "datasets", VERSION, *sorted(later_names(SHARDS))),
                     clips(bundle),
                     partial(self._write, bundle),
                 )
@@ -57,8 +59,9 @@ class Described:
         return made
 
     def _write(self, bundle: Bundle, path: Path) -> None:
-        if len(bundle) == 1 and bundle[0].whole:
-            return _link(self._job.dataset.root / bundle[0].shard, path)
+        shard = self._job.dataset.root / bundle[0].shard
+        if len(bundle) == 1 and bundle[0].whole and pq.read_schema(shard).names == SHARDS.names:
+            return _link(shard, path)
         schema = self._job.chosen.schema()
         told = {b"hdvg_content": identity(bundle).encode(), b"hdvg_where": (self._job.wanted.where or "").encode()}
         tables = row_groups(self._job.chosen.tables(bundle), self._job.dataset.plan.recipe.shard.row_group_mb)

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
-from hdvg.manifest import literal, no_glob
+from hdvg.manifest import path_list
+from hdvg.parts import read_as
+from schemas.shards import SHARDS
 
 if TYPE_CHECKING:
     from hdvg.dataset import Dataset
@@ -89,10 +91,10 @@ def _places(root: Path, shards: Sequence[str]) -> str:
     if not shards:
         texts, numbers = ("clip_id", "shard", "clip_sha256"), ("row", *CUT)
         return NO_SHARDS.format(", null::varchar as ".join(texts), ", null::bigint as ".join(numbers))
-    names = ", ".join(literal(no_glob(str(root / name))) for name in shards)
+    files = path_list(root / name for name in shards)
     return (
         f"select clip_id, 'shards/' || parse_filename(filename) as shard, file_row_number as row, clip_sha256, {', '.join(CUT)} "
-        f"from read_parquet([{names}], filename = true, file_row_number = true)"
+        f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
     )
 
 

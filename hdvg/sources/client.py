@@ -126,6 +126,13 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def add_default_info_extractors(self) -> None:
         self._ies.update(EXTRACTORS)
 
+    def fetch_beside(self, name: str, form: dict[str, Any], *, most_bytes: int) -> None:
+        """Fetch a further file of the video, its subtitles; raises as `fetch`. Only such files can be fetched after it."""
+        self._most_bytes, self._bytes = most_bytes, 0
+        if str((self.taken or {}).get("extractor")) in PLAIN:
+            self._ask_host(str(form["url"]))
+        super().dl(name, form, subtitle=True)
+
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
         hops = Hops(self._limits, self._refused)
         return super().build_request_director([partial(_BoundedRH, hops=hops, ca_pem=self._limits["ca_pem"])])
@@ -208,7 +215,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             raise
         self._bytes += len(data)
         if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
-            raise ItemError("too_big", f"over {self._limits['max_mb']:g} MB, or a page over {PAGE_BYTES >> 20} MB")
+            raise ItemError("too_big", f"over {self._most_bytes / 2**20:g} MB, or a page over {PAGE_BYTES >> 20} MB")
         if page is not None and len(page) < HEAD_BYTES:
             page += data
             whole = not data or len(page) >= HEAD_BYTES
@@ -280,6 +287,10 @@ def _options(settings: dict[str, Any], judge: Callable[..., None], select: Calla
         "external_downloader": "native",
         "fixup": "never",
         "js_runtimes": {},
+        "writesubtitles": bool(settings["subtitles"]),  # makes extractors look for them
+        "writeautomaticsub": bool(settings["subtitles"]),
+        "subtitleslangs": ["-all"],  # yt-dlp itself fetches none: see `fetch_beside`
+        "extractor_args": {"youtube": {"skip": ["translated_subs"]}},
         "geo_bypass": False,
         "proxy": settings["proxy"] or "",  # "" is none, whatever the environment says
         "source_address": settings["bind_address"] or ANY_SOURCE[settings["ip_version"]],

@@ -10,6 +10,9 @@ from hdvg.sources.licence import licence_class, open_licence
 from hdvg.sources.people import People, clean, opaque_id
 
 MAX_CHARS = 1000
+BESIDE_KEYS = ("language", "chapters", "subtitles", "subtitles_language", "subtitles_origin", "subtitles_note")
+"""What `subtitles.beside` tells of a video."""
+
 INFO_KEYS = (
     "title",
     "licence",
@@ -23,6 +26,7 @@ INFO_KEYS = (
     "webpage_url",
     "info_duration_s",
     "yt_dlp_version",
+    *BESIDE_KEYS,
 )
 
 
@@ -34,7 +38,8 @@ def clean_text(value: object) -> str | None:
 
 
 def info_row(said: Mapping[str, Any], *, version: str | None = None) -> dict[str, Any]:
-    """The `INFO_KEYS` of a yt-dlp info dict: text or None each, `categories` a list of texts, the duration in seconds.
+    """The `INFO_KEYS` of a yt-dlp info dict: text or None each, `categories` a list of texts, the duration in seconds;
+    the `BESIDE_KEYS` are None.
 
     Names of who made or uploaded it, and e-mail addresses, are masked wherever they stand. Remote text may be any type:
     a wrong one is turned to text or None, never raised on.
@@ -60,6 +65,7 @@ def info_row(said: Mapping[str, Any], *, version: str | None = None) -> dict[str
         "webpage_url": _page(people, page) if page else None,
         "info_duration_s": seconds(said.get("duration")),
         "yt_dlp_version": version,
+        **dict.fromkeys(BESIDE_KEYS),
     }
 
 

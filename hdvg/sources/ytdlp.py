@@ -20,6 +20,7 @@ from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
+from hdvg.sources.subtitles import beside
 
 UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
 """What yt-dlp may say of a video whose site's challenge it could not solve."""
@@ -44,7 +45,7 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     if choice and choice.sound:
         refuse_text(Path(out) / SOUND_NAME)
         sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
-    info = info_row(said, version=yt_dlp.version.__version__)
+    info = info_row(said, version=yt_dlp.version.__version__) | beside(client, said, settings)
     found = {"excerpt": client.excerpt, "whole_because": client.whole_because}
     return {"path": str(path), "info": info, "sound": sound, "choice": choice.why if choice else None} | found
 
@@ -54,7 +55,7 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
     """
-    client = _guarded(source, out, settings, Client.look)
+    client = _guarded(source, out, settings | {"subtitles": ()}, Client.look)
     duration_s = seconds((client.taken or {}).get("duration"))
     return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 

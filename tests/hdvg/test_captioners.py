@@ -40,6 +40,9 @@ def noise(seed: int) -> bytes:
 
 def shot(picture: bytes, *, clip_id: str = "clip", titled: bool = True, **measures: float) -> Shot:
     title = {"title": f"The film about {clip_id}", "given_caption": f"A clip of {clip_id}."} if titled else {}
+    if titled:
+        line = {"start_s": 0.0, "end_s": 1.0, "text": f"This is {clip_id}.", "word_starts_s": None}
+        title |= {"spoken": [line], "start_s": 0.0, "end_s": 1.0, "extractor": "x", "subtitles_origin": "manual"}
     return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, {**measures, **title})
 
 

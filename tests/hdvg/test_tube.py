@@ -1,5 +1,6 @@
 """Real yt-dlp, its real solver and a real runtime, in the real airlock, against a stand-in of the large video site."""
 
+import json
 import random
 import re
 
@@ -13,7 +14,7 @@ from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
 from tests import tube
 from tests.proxy import LoopbackProxy, TestCA
-from tests.servers import HostileServer
+from tests.servers import HostileServer, body, status
 from tests.tools import need
 from tests.tube import PLAYER_JS, Tube
 
@@ -135,6 +136,53 @@ def test_what_the_site_says_is_gone_is_gone_whatever_the_runtime(take, site):
     del site.videos[VIDEO]
     error = fails(take)
     assert (error.reason, isinstance(error, TransientError)) == ("gone", False)
+
+
+def heard(*lines):
+    """Automatic captions: (milliseconds, words that begin 100 ms apart) each, and the line that rolls up."""
+    events = []
+    for start_ms, text in lines:
+        segs = [{"utf8": " " * (place > 0) + word, "tOffsetMs": 100 * place} for place, word in enumerate(text.split())]
+        events.append({"tStartMs": start_ms, "dDurationMs": 4000, "segs": segs})
+        events.append({"tStartMs": start_ms + 900, "dDurationMs": 10, "aAppend": 1, "segs": [{"utf8": "\n"}]})
+    return body(json.dumps({"events": events}).encode(), "application/json")
+
+
+def test_what_the_site_heard_comes_with_times_of_words_and_is_no_translation(take, site):
+    site.captions = {"a.en": heard((100, "hello big world"), (1000, "it turns"))}
+    site.description = "A film.\n0:00 The start\n0:01 The end"
+    got = take(subtitles=("de", "en")).info
+    assert [(line["start_s"], line["end_s"], line["text"]) for line in got["subtitles"]] == [
+        (0.1, 1.0, "hello big world"),
+        (1.0, 5.0, "it turns"),
+    ]
+    assert got["subtitles"][0]["word_starts_s"] == [0.1, 0.2, 0.3]
+    assert [got[name] for name in ("language", "subtitles_language", "subtitles_origin")] == ["en", "en", "automatic"]
+    assert [(one["start_s"], one["end_s"], one["title"]) for one in got["chapters"]] == [
+        (0.0, 1.0, "The start"),
+        (1.0, 2.0, "The end"),
+    ]
+    assert len(site.texts) == 1
+    assert "tlang" not in site.texts[0]
+
+
+def test_what_somebody_wrote_wins_and_a_broken_file_costs_only_itself(take, site):
+    site.captions = {"a.en": heard((100, "heard")), ".de": heard((100, "geschrieben")), ".fr": status(404)}
+    written = take(subtitles=("en", "de")).info
+    assert [line["text"] for line in written["subtitles"]] == ["geschrieben"]
+    assert [written[name] for name in ("language", "subtitles_language", "subtitles_origin")] == ["en", "de", "manual"]
+    broken = take(subtitles=("fr",))
+    assert broken.path.read_bytes() == MEDIA
+    assert broken.info["subtitles_note"] == "gone"
+
+
+def test_captions_are_not_asked_for_unless_the_recipe_does(take, site):
+    site.captions = {"a.en": heard((100, "heard")), ".de": heard((100, "geschrieben"))}
+    got = take().info
+    assert (got["subtitles"], got["subtitles_note"], got["language"]) == (None, None, "en")
+    assert site.texts == []
+    assert take(subtitles=("en",), automatic_subtitles=False).info["subtitles_note"] == "not_offered"
+    assert site.texts == []
 
 
 @pytest.mark.network

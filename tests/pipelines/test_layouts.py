@@ -35,7 +35,7 @@ def old(kept: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_every_view_is_read(old):
     for view in VIEWS:
         rows = asked(old, f"select * from {view}")
-        assert rows or view == "rejected", view
+        assert rows or view in {"rejected", "subtitles"}, view
 
 
 def test_clips_have_what_their_version_measured(old):

@@ -18,6 +18,7 @@ from hdvg.explain import explain
 from hdvg.ids import file_sha256
 from hdvg.settings import Plan
 from hdvg.shards import write_shards
+from hdvg.sources.info import BESIDE_KEYS
 from hdvg.status import status
 from hdvg.store import Store
 from hdvg.verify import verify
@@ -121,6 +122,7 @@ def test_every_declared_column_is_filled(finished, stage):
         "yt_dlp_version",
         "format_id",
         "format_choice",
+        *BESIDE_KEYS,
         *("fetched_ranges", "source_bytes", "whole_because", "sections_digest"),
     }  # of no local file
     never = {"reason", "detail", "hdr"} | (local if stage == "download" else set())
