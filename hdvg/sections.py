@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -19,6 +20,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+class HostSettings(Settings):
+    """What differs for one host; None: as for all others."""
+
+    interval_s: float | None = Field(None, ge=0, description="least time between two starts on this host")
+    concurrency: int | None = Field(None, ge=1, description="videos fetched at once from this host, over the whole run")
+    headers: dict[str, str] = Field(default_factory=dict, description="headers of every request to this host")
+
+
 class Fetch(Settings):
     """How videos are fetched. Only `min_height_px` and `codec` shape what is fetched; the rest are limits."""
 
@@ -31,10 +40,25 @@ class Fetch(Settings):
     wall_s: float = Field(3600, gt=0, description="longest time one try may take")
     silence_s: float = Field(15, gt=0, description="longest time a server may say nothing")
     tries: int = Field(3, ge=1, le=10, description="tries within a run for failures that may pass")
-    max_wait_s: float = Field(60, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    max_wait_s: float = Field(600, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    throttle_wait_s: float = Field(
+        3600,
+        ge=0,
+        description="longest time that a fetch which a host throttles waits to be tried again within a run; 0 is not at all",
+    )
+    blocked_wait_s: float = Field(
+        3600,
+        ge=0,
+        description="how long a host that refuses us (a wall against bots, or 20 refusals in a row) is left alone; "
+        "each time that it refuses again twice as long, a day at most",
+    )
+    max_mb_s: float | None = Field(None, gt=0, description="most MB a second fetched, over the whole run")
     concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
     per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
+    hosts: dict[str, HostSettings] = Field(
+        default_factory=dict, description="settings of single hosts: of `example.org` for `www.example.org` as well"
+    )
     private_links: Literal["allow", "refuse"] = Field(
         "allow",
         description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
@@ -46,6 +70,24 @@ class Fetch(Settings):
     block_distance: int = Field(
         6, ge=0, le=16, description="most of the 64 bits in which a picture may differ from a blocked one"
     )
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: dict[str, HostSettings]) -> dict[str, HostSettings]:
+        for name in hosts:
+            if not re.fullmatch(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]+)?", name):
+                raise ValueError(
+                    f"fetch.hosts: `{name}` is no host; write its name alone, in small letters: example.org"
+                )
+        return hosts
+
+
+def host_settings(fetch: Fetch, host: str) -> HostSettings:
+    """What is set for a host, given with its port or without: by its own name, else by that of the nearest parent domain."""
+    full = host.lower().rpartition("@")[2]
+    name = re.sub(r":\d+$", "", full)
+    names = [full, name, *(name.split(".", start)[-1] for start in range(1, name.count(".") + 1))]
+    return next((fetch.hosts[name] for name in names if name in fetch.hosts), HostSettings())
 
 
 Detector = Literal["adaptive", "content", "histogram", "hash", "transnetv2", "cascade", "pyscenedetect-0.6.1"]
