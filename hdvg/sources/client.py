@@ -16,6 +16,7 @@ from hdvg.errors import ItemError
 from hdvg.sources.formats import choose
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+from hdvg.sources.pace import Pace
 
 NAME = "source.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
@@ -62,6 +63,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
         self._requests = self._bytes = 0
+        self._pace = Pace(settings["max_mb_s"])
         self._asked: dict[str, tuple[Robots, str]] = {}
         super().__init__(_options(settings, self._judge, self._choose))
 
@@ -69,6 +71,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
         self._ask_host(source)
         self.extract_info(source)
+        self._pace.pay()
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
 
@@ -141,11 +144,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if amt is None:
             return b"".join(iter(lambda: self._read(read, page, 1 << 16), b""))
         try:
-            data = read(amt)
+            data = read(min(amt, self._pace.most))
         except RequestError as error:
             self.broken = error
             raise
         self._bytes += len(data)
+        self._pace.read(len(data))
         if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
             raise ItemError("too_big", f"over {self._limits['max_mb']:g} MB, or a page over {PAGE_BYTES >> 20} MB")
         if page is not None and len(page) < HEAD_BYTES:

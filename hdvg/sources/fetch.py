@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
 import random
 import shutil
 import tempfile
+import time
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
+from hdvg.sources.host import Visit
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 
@@ -30,9 +34,8 @@ class Gate(Protocol):
     """What `hosts.HostGate` does, or a stand-in for one that lives elsewhere."""
 
     def ask(self, host: str) -> float: ...
-    def done(
-        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
-    ) -> None: ...
+    def done(self, host: str, visit: Visit | None = None) -> None: ...
+    def spend(self, n_bytes: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Fetched:
 def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
+    A try that the host throttles is none of them: it is made again when the gate lets it, for `settings.throttle_wait_s`.
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
     turns it away, ResourceError on a full disk.
     """
@@ -70,40 +74,59 @@ def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate:
 
 def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     host = urllib.parse.urlsplit(source).netloc
-    for trial in range(settings.tries):
-        _wait_for_permit(gate, host, airlock)
+    trial, until = 0, math.inf
+    throttled: TransientError | None = None
+    while _wait_for_permit(gate, host, airlock, until=until):
         try:
             return _try(target, source, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
-            if trial + 1 == settings.tries:
+            if error.reason == "throttled":
+                throttled, until = error, min(until, time.monotonic() + settings.throttle_wait_s)
+                continue
+            trial += 1
+            if trial == settings.tries:
                 raise
-            _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
-    raise AssertionError("tries >= 1 by the settings")
+            _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+    assert throttled is not None  # else it waits without an end
+    raise throttled
 
 
 def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source).netloc
-    wait_s, refusal = None, None
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
-    out, said = None, None
+    out, said, visit = None, None, None
+    start = time.monotonic()
     try:
         out = _new_folder(scratch)
         asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits)
-    except TransientError as error:
-        wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
-        raise
+        said = airlock.call(target, asked, out, limits, answer=functools.partial(_answer, gate=gate))
+        visit = Visit()
     except ItemError as error:
-        refusal = error.detail if error.reason == "blocked" else None
-        if error.reason == "timeout":  # the airlock's clock: another try may be quicker
-            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
+        retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
+        visit = Visit(error.reason, error.detail, retry_after_s)
+        if error.reason == "timeout" and not isinstance(error, TransientError):
+            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error  # another try may be quicker
         raise
     finally:
-        gate.done(host, wait_s, refusal=refusal, fetched=said is not None)
+        took_s = time.monotonic() - start
+        gate.done(host, visit and replace(visit, bytes=_size(out), took_s=took_s))
         if out is not None and (said is None or target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
+
+
+def _answer(question: Any, *, gate: Gate) -> Any:
+    """What a child is told that asks with a single key: `bytes`, how many it read, is answered with seconds to wait."""
+    match question:
+        case {"bytes": int(n_bytes)} if 0 <= n_bytes <= COPY_BYTES:
+            return gate.spend(n_bytes)
+    raise ValueError("no question that a fetch may ask")  # which ends the talk
+
+
+def _size(out: Path | None) -> int:
+    """Bytes of the files that a try left."""
+    return sum(path.stat().st_size for path in out.iterdir() if path.is_file()) if out and out.exists() else 0
 
 
 def _new_folder(scratch: Path) -> Path:
@@ -134,9 +157,13 @@ def _copy(path: Path, copy: Path) -> None:
         shutil.copyfileobj(source, target, 1 << 20)  # the rest
 
 
-def _wait_for_permit(gate: Gate, host: str, airlock: Airlock) -> None:
+def _wait_for_permit(gate: Gate, host: str, airlock: Airlock, *, until: float) -> bool:
+    """Wait for a permit; False at once if there is none before `until`, by the monotonic clock."""
     while (wait_s := gate.ask(host)) > 0:
+        if time.monotonic() + wait_s > until:
+            return False
         _sleep(min(wait_s, STEP_S), airlock)
+    return True
 
 
 def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: float) -> float:
