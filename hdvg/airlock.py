@@ -48,10 +48,10 @@ Answer = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one call may use: seconds on the clock, address space, size of any one file."""
+    """What one call may use: seconds on the clock, address space (None: no limit), size of any one file."""
 
     wall_s: float = 3600.0
-    memory_mb: int = 4096
+    memory_mb: int | None = 4096
     file_mb: float = 8192.0
 
 
@@ -368,13 +368,13 @@ def _confine(scratch: Path, job: dict[str, Any]) -> None:
     limits = Limits(**job["limits"])
     for kind, most in (
         (resource.RLIMIT_FSIZE, int(limits.file_mb * 2**20)),
-        (resource.RLIMIT_AS, limits.memory_mb * 2**20),
+        (resource.RLIMIT_AS, limits.memory_mb * 2**20 if limits.memory_mb else resource.RLIM_INFINITY),
         (resource.RLIMIT_CPU, math.ceil(limits.wall_s) * (os.cpu_count() or 1)),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(kind)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        least = most if hard == resource.RLIM_INFINITY else hard if most == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import pyarrow as pa
-
 from hdvg.captioning import MAIN, Writer, stage_of
+from hdvg.parts import no_rows, read_parts
 from hdvg.settings import Plan
 from schemas.captions import CAPTION_TOLD, KINDS
-from schemas.columns import SQL_TYPES
 from schemas.measures import CAPTION, MATCH
 from schemas.parts import part_schema
 
@@ -53,15 +51,11 @@ def _rows(plan: Plan, step: str, files: Callable[[str], str]) -> str:
         if stage in plan.writing:
             parts.append(
                 f"select {place} as place, '{writer}' as writer, '{stage}' as stage, * "
-                f"from read_parquet({files(stage)}, hive_partitioning = false)\n"
+                f"from {read_parts(stage, files(stage))}\n"
                 "qualify generation = max(generation) over (partition by video_id, clip_id)"
             )
-    return "\nunion all by name\n".join(parts) or f"select {', '.join(_nulls(part_schema(step)))} where false"
-
-
-def _nulls(schema: Iterable[pa.Field]) -> Iterable[str]:
-    yield from ("0 as place", "null::varchar as writer", "null::varchar as stage")
-    yield from (f"null::{SQL_TYPES[field.type]} as {field.name}" for field in schema)
+    none = f"select 0 as place, null::varchar as writer, null::varchar as stage, * from {no_rows(part_schema(step))}"
+    return "\nunion all by name\n".join(parts) or none
 
 
 def _wanted(plan: Plan) -> Iterable[tuple[str, str]]:

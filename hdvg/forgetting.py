@@ -17,13 +17,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset import Dataset
-from hdvg.manifest import literal, no_glob, read_parquet
+from hdvg.manifest import literal, no_glob, path_list
+from hdvg.parts import read_as, read_parts
 from hdvg.store import Store
 from hdvg.tombstones import FILES, PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
+from schemas.inputs import INPUTS
 from schemas.measures import CAPTION, POOL
+from schemas.parts import part_schema
+from schemas.tombstones import TOMBSTONES
 
 MEDIA = (("download", "sha256"), ("split", "keyframes"), ("cut", "clip_sha256"))
 """The columns that name files of media/, by stage."""
+
+OF_VIDEOS = pa.schema([("video_id", pa.string())])
+"""What the files of all stages have in common."""
 
 WRITERS = 16
 """Files written at once: most of the time is the disk's."""
@@ -138,14 +145,16 @@ def media_bytes(dataset: Dataset, found: Found) -> int:
 def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterable[Name]) -> None:
     """Make the tables `gone` (kind, name), `lost` (video_id), and the views `accepted` and `fetched` of all rows there are."""
     root = no_glob(str(dataset.root))
-    for view, pattern in (("accepted", "inputs/*.parquet"), ("fetched", "parts/download/*.parquet")):
-        connection.execute(f"create view {view} as from {read_parquet(f'{root}/{pattern}')}")
+    accepted = read_as(INPUTS, literal(f"{root}/inputs/*.parquet"))
+    fetched = read_parts("download", literal(f"{root}/parts/download/*.parquet"))
+    connection.execute(f"create view accepted as from {accepted}; create view fetched as from {fetched}")
     connection.execute("create table gone (kind varchar, name varchar)")
     names = list(map(list, set(asked)))
     if names:
         connection.executemany("insert into gone values (?, ?)", names)
     if tombstone_files(dataset.root):
-        known = forgotten_sql(inputs="accepted", download="fetched", tombstones=read_parquet(f"{root}/{FILES}"))
+        tombstones = read_as(TOMBSTONES, literal(f"{root}/{FILES}"))
+        known = forgotten_sql(inputs="accepted", download="fetched", tombstones=tombstones)
         connection.execute(f"insert into gone select 'video', video_id from ({known}) except from gone")
     while connection.execute(GROWN).fetchall() != [(0,)]:
         pass
@@ -155,7 +164,8 @@ def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterab
         paths = [path for path in _unit_files(dataset.root, units) if path.parent.name.partition("-")[0] == prefix]
         wanted = "clip_id" if view == "clips" else "filename, clip_id, kind"
         text = "" if view == "clips" else "and text is not null"
-        rows = f"select distinct {wanted} from {_files(paths)} where video_id in (from lost) {text}"
+        read = read_as(part_schema(prefix), path_list(paths), also=", filename = true")
+        rows = f"select distinct {wanted} from {read} where video_id in (from lost) {text}"
         connection.execute(f"create table {view} as {rows if paths else 'select null as clip_id where false'}")
 
 
@@ -171,7 +181,7 @@ def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[str]:
 def _media_of(
     dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, column: str, where: str = "true"
 ) -> set[str]:
-    rows = read_parquet(f"{no_glob(str(dataset.root))}/parts/{stage}/*.parquet")
+    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/parts/{stage}/*.parquet"))
     return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
 
 
@@ -182,7 +192,7 @@ def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[st
     for path in _unit_files(dataset.root, units):
         folders[path.parent].append(path)
     for paths in folders.values():
-        asked = f"select count(*) from {_files(paths)} where video_id in (from lost)"
+        asked = f"select count(*) from {read_as(OF_VIDEOS, path_list(paths))} where video_id in (from lost)"
         (row,) = connection.execute(asked).fetchall()
         count += row[0]
     return count
@@ -190,11 +200,6 @@ def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[st
 
 def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     return {row[0] for row in connection.execute(sql).fetchall()}
-
-
-def _files(paths: Iterable[Path]) -> str:
-    listed = ", ".join(literal(no_glob(str(path))) for path in paths)
-    return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = true, filename = true)"
 
 
 def _unit_files(root: Path, units: set[str]) -> Iterator[Path]:
@@ -230,7 +235,7 @@ def _drop_pool(dataset: Dataset, found: Found) -> None:
     """Remove what was told of the pool while it held any of the clips: it names them beside others."""
     clips = pa.array(sorted(found.clips), pa.string())
     for path in sorted(dataset.root.glob(f"parts/{POOL}/*.parquet")):
-        table = pq.read_table(path, columns=["clip_id", "duplicate_of", "duplicate_group"])
+        table = pq.read_table(path, columns=["clip_id", "duplicate_of", "duplicate_group"], schema=part_schema(POOL))
         if any(pc.any(pc.is_in(column, value_set=clips)).as_py() for column in table.itercolumns()):
             _remove(dataset.store, path)
 

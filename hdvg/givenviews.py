@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hdvg.parts import no_rows
 from hdvg.settings import Plan
-from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
-from schemas.columns import SQL_TYPES
+from schemas.clips import GIVEN_SPAN
 from schemas.given import GIVEN
 
 PLACES = ("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame", "start_ms", "end_ms")
@@ -26,27 +26,20 @@ def has_given(root: Path) -> bool:
     return (root / "given").is_dir()
 
 
-def given_sql(plan: Plan, *, split: str, read: str | None, union: bool, living: str) -> dict[str, str]:
+def given_sql(plan: Plan, *, read: str | None, compared: bool, living: str) -> dict[str, str]:
     """The parts of schemas/manifest.sql that tell of given scenes.
 
-    `split` is the literal of the split's parts; `read` is SQL for what is read of `given/`, None if there are no files;
-    `union`: parts with and without the columns of given scenes lie side by side; `living`: SQL that leaves out what is forgotten.
+    `read` is SQL for the rows of `given/`, None if there are no files; `compared`: whether a split counts only for the scenes
+    it was made with; `living`: SQL that leaves out what is forgotten.
     """
-    nulls = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in (*GIVEN_SPAN, *GIVEN_VIDEO))
-    empty = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in GIVEN)
-    rows = f"select *, {nulls} from read_parquet({split}, hive_partitioning = false) {living}"
-    if union:
-        rows = f"select * from read_parquet({split}, hive_partitioning = false, union_by_name = true) {living}\n"
-        rows += f"union all by name select {nulls} where false"
     return {
-        "split_rows": rows,
         "split_status": "case when s.given_digest is not distinct from g.given_digest then s.status end"
-        if union
+        if compared
         else "s.status",
-        "given_join": " left join given_videos g using (video_id)" if union else "",
-        "given": f"select * from {read} {living}" if read else f"select {empty} where false",
+        "given_join": " left join given_videos g using (video_id)" if compared else "",
+        "given": f"select * from {read or no_rows(GIVEN)} {living}",
         "given_videos": f"select {_videos(plan.recipe.split.given, read)}",
-        "given_failures": FAILURES if union else "",
+        "given_failures": FAILURES if compared else "",
         "given_columns": ", ".join(f"c.{field.name}" for field in GIVEN_SPAN),
     }
 

@@ -16,12 +16,16 @@ import pyarrow as pa
 from hdvg.captionviews import caption_sql, caption_wanted
 from hdvg.errors import UsageError
 from hdvg.givenviews import given_sql, has_given
+from hdvg.parts import no_rows, nulls, read_as, read_parts
 from hdvg.settings import Plan
 from hdvg.tombstones import FILES, forgotten_sql, tombstone_files
 from schemas.clips import CUT, SPAN
-from schemas.columns import SQL_TYPES
+from schemas.given import GIVEN
+from schemas.inputs import INPUTS
 from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
+from schemas.parts import SHARD_PART
 from schemas.rejected import REJECTED
+from schemas.tombstones import TOMBSTONES
 from schemas.videos import FETCHED, SCANNED
 
 VIEWS = ("videos", "clips", "measures", "verdicts", "captions", "shards", "failures", "dataset", "inputs", "rejected")
@@ -51,30 +55,26 @@ def views_sql(
             return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
         seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
         found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
-        return "[" + ", ".join(literal(no_glob(str(path))) for path in (seed, *found)) + "]"
+        return path_list(found or [seed])
 
     forgotten = bool(tombstone_files(root))
     living = "anti join forgotten using (video_id) " if forgotten else ""
     held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
-    names = [literal(no_glob(str(path))) for path in held] if unit else [literal(f"{prefix}given/*.parquet")]
-    read = f"read_parquet([{', '.join(names)}], hive_partitioning = false)" if held else None
-    no_imports = not (root / "rejected").exists()  # of an earlier version
-    columns = ", ".join(f"null::{SQL_TYPES[field.type]} as {field.name}" for field in REJECTED)
+    given = path_list(held) if unit else literal(f"{prefix}given/*.parquet")
+    imported = (root / "rejected").exists()  # not in a dataset of an earlier version
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
     return template.substitute(
-        inputs=literal(f"{prefix}inputs/*.parquet"),
-        rejected=f"(select {columns} limit 0)"
-        if no_imports
-        else f"read_parquet({literal(f'{prefix}rejected/*.parquet')}, hive_partitioning = false)",
+        inputs=read_as(INPUTS, literal(f"{prefix}inputs/*.parquet")),
+        rejected=read_as(REJECTED, literal(f"{prefix}rejected/*.parquet")) if imported else no_rows(REJECTED),
         unit_filter=_unit_filter(unit),
         forgotten=_forgotten_view(prefix, unit, files("download")) if forgotten else "",
         living=living,
-        shard=literal(f"{prefix}parts/shard/*.parquet"),
-        **{stage: files(stage) for stage in ("download", POOL, "cut")},
+        shard=read_as(SHARD_PART, literal(f"{prefix}parts/shard/*.parquet")),
+        **{stage: read_parts(stage, files(stage)) for stage in ("download", "split", POOL, "cut")},
         **caption_sql(plan, files),
-        **given_sql(plan, split=files("split"), read=read, union=has_given(root), living=living),
+        **given_sql(plan, read=read_as(GIVEN, given) if held else None, compared=has_given(root), living=living),
         caption_wanted=caption_wanted(plan, only=stage),
         **_keyframe_sql(plan, files, only=stage),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED),
@@ -98,15 +98,20 @@ def _unit_filter(unit: str | None) -> str:
 def _forgotten_view(prefix: str, unit: str | None, download: str) -> str:
     """The view that `inputs` and `downloaded` leave out: all others begin with these."""
     sql = forgotten_sql(
-        inputs=f"(from {read_parquet(f'{prefix}inputs/*.parquet')} {_unit_filter(unit)})",
-        download=f"read_parquet({download}, hive_partitioning = false)",
-        tombstones=read_parquet(f"{prefix}{FILES}"),
+        inputs=f"(from {read_as(INPUTS, literal(f'{prefix}inputs/*.parquet'))} {_unit_filter(unit)})",
+        download=read_parts("download", download),
+        tombstones=read_as(TOMBSTONES, literal(f"{prefix}{FILES}")),
     )
     return f"-- Videos that were taken down: see `hdvg forget`.\ncreate or replace view forgotten as\n{sql};\n\n"
 
 
+def path_list(paths: Iterable[Path]) -> str:
+    """SQL: a list of files, for a function that reads them."""
+    return f"[{', '.join(literal(no_glob(str(path))) for path in paths)}]"
+
+
 def read_parquet(pattern: str) -> str:
-    """SQL: the rows of the files that a pattern names."""
+    """SQL: the rows of files that a pattern names and that no schema describes, such as those of a scratch folder."""
     return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"
 
 
@@ -120,14 +125,13 @@ def _keyframe_sql(plan: Plan, files: Callable[[str], str], *, only: str | None) 
         if name in plan.fingerprints:
             views.append(
                 f"create or replace view {name}_rows as\n"
-                f"select * from read_parquet({files(name)}, hive_partitioning = false)\n"
+                f"select * from {read_parts(name, files(name))}\n"
                 "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;\n"
             )
             columns += [f"{name}_rows.status as {name}_status", *(f"{name}_rows.{field.name}" for field in fields)]
             joins.append(f"left join {name}_rows using (video_id, clip_id)\n")
         else:
-            types = [(field.name, SQL_TYPES[field.type]) for field in fields]
-            columns += [f"null::varchar as {name}_status", *(f"null::{kind} as {column}" for column, kind in types)]
+            columns += [f"null::varchar as {name}_status", nulls(fields)]
     for name in plan.measures:
         open_to_all = plan.recipe.measure.all
         passes = "true" if open_to_all else f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"

@@ -7,8 +7,9 @@ import os
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hdvg.sources.egress import check_bind, check_headers, open_proxy_address
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,6 +27,12 @@ class HostSettings(Settings):
     interval_s: float | None = Field(None, ge=0, description="least time between two starts on this host")
     concurrency: int | None = Field(None, ge=1, description="videos fetched at once from this host, over the whole run")
     headers: dict[str, str] = Field(default_factory=dict, description="headers of every request to this host")
+
+    @field_validator("headers")
+    @classmethod
+    def _are_open(cls, headers: dict[str, str]) -> dict[str, str]:
+        check_headers(headers)
+        return headers
 
 
 class Fetch(Settings):
@@ -56,6 +63,10 @@ class Fetch(Settings):
     concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
     per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")
+    js_runtime: Literal["auto", "deno", "node", "bun", "quickjs", "none"] = Field(
+        "auto",
+        description="what runs the scripts that some sites need: auto is deno; none leaves yt-dlp to what works without",
+    )
     hosts: dict[str, HostSettings] = Field(
         default_factory=dict, description="settings of single hosts: of `example.org` for `www.example.org` as well"
     )
@@ -70,6 +81,26 @@ class Fetch(Settings):
     block_distance: int = Field(
         6, ge=0, le=16, description="most of the 64 bits in which a picture may differ from a blocked one"
     )
+    proxy: Annotated[str, AfterValidator(open_proxy_address)] | None = Field(
+        None,
+        description="address of your own proxy, by which all is fetched: http://, https://, socks5:// or socks5h://; the "
+        "environment's HDVG_PROXY wins, and alone may hold a user and password",
+    )
+    ca_file: Annotated[str, AfterValidator(os.path.abspath)] | None = Field(
+        None, description="PEM file of certificates that are trusted beside the usual ones"
+    )
+    ip_version: Literal["4", "6", "any"] = Field(
+        "4", description="version of the internet protocol that is spoken: 4, 6, or whichever a host has"
+    )
+    bind_address: str | None = Field(
+        None, description="address of this machine that connections leave from; of the version in `ip_version`"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_by_its_version(self) -> Fetch:
+        if self.bind_address is not None:
+            check_bind(self.bind_address, self.ip_version)
+        return self
 
     @field_validator("hosts")
     @classmethod

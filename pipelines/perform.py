@@ -186,7 +186,7 @@ def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> Non
         generation += 1
         for row in rows:
             row["generation"] = generation
-        table = pa.Table.from_pylist(rows, schema=dataset.part_schema(job.stage))
+        table = pa.Table.from_pylist(rows, schema=part_schema(job.stage))
         published = dataset.store.publish_table(f"parts/{job.stage}/{prefix}-{generation}.parquet", table)
 
 

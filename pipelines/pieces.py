@@ -48,7 +48,7 @@ class Pieces:
         taken: dict[str, list[Row]] = {}
         for path in paths:
             mine: dict[str, list[Row]] = {}
-            for row in pq.read_table(path).to_pylist():
+            for row in pq.read_table(path, schema=part_schema(self._stage)).to_pylist():
                 if row["generation"] >= self._generation:
                     mine.setdefault(row["clip_id"], []).append(row)
             for clip, rows in mine.items():

@@ -11,9 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hdvg.sources.runtime import INSTALL
 from pipelines.perform import Done
 
 LINE_EVERY_S = 5.0
+HINTS = {
+    "runtime": f"some links are of a site that needs a JavaScript runtime and a solver: {INSTALL}; then run again "
+    "(`hdvg doctor` says what is there)",
+    "solver": f"the installed yt-dlp cannot read some links' site any more: {INSTALL}; then run again",
+}
+"""What to do about failures that lie in this machine; said once a run."""
 
 
 @dataclass
@@ -95,6 +102,8 @@ class Reporter:
     def __call__(self, done: Done) -> None:
         """One job is over."""
         self.statuses[done.stage].update(done.statuses)
+        for reason in HINTS.keys() & done.reasons.keys() - self.reasons.keys():
+            self._console.print(HINTS[reason], highlight=False)
         self.reasons.update(done.reasons)
         note = ", ".join(
             f"{count} {status}" for status, count in sorted(self.statuses[done.stage].items(), reverse=True)

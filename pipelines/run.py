@@ -20,6 +20,7 @@ from hdvg.measures.order import observe
 from hdvg.pool import settle
 from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import Cutter, lost_clips, write_shards
+from hdvg.sources.egress import way_out
 from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list
@@ -185,6 +186,8 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
         if stages:
             console.print(f"nothing to do at {', '.join(stages)}: {_why_nothing(dataset)}", highlight=False)
         return True
+    if BEFORE[0] in {stages[first] for first in order.units.values()}:
+        way_out(dataset.plan.recipe.fetch)  # a wrong one is said before the runner starts
     totals = {
         stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)
     }

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.dataset import Dataset
-from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
+from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
@@ -116,7 +116,7 @@ def failed_row(item: Row, error: Exception) -> Row:
     """The row of an item without a result; an exception that is no ItemError is reported with its traceback."""
     if not isinstance(error, ItemError):
         error = ItemError("error", "".join(traceback.format_exception(error)))
-    asked = not isinstance(error, NotAskedError)
+    asked = not isinstance(error, NotAskedError) and error.reason not in MACHINE
     transient = isinstance(error, TransientError) and (item["attempt"] + 1 < TRIES or not asked)
     row = {"video_id": item["video_id"], "status": "retry" if transient else "failed"}
     detail = error.detail.encode("utf-8", "replace").decode()  # a child may say what is no text

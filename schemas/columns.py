@@ -40,7 +40,17 @@ SQL_TYPES = {
     INT: "BIGINT",
     REAL: "DOUBLE",
     BOOL: "BOOLEAN",
-    pa.list_(pa.float32()): "FLOAT[]",
-    pa.list_(pa.uint64()): "UBIGINT[]",
+    pa.binary(): "BLOB",
+    pa.float32(): "FLOAT",
+    pa.uint64(): "UBIGINT",
 }
-"""DuckDB's names of the types of measures."""
+"""DuckDB's names of the types that columns and their parts have."""
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of a column's type."""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {sql_type(field.type)}' for field in kind)})"
+    return SQL_TYPES[kind]

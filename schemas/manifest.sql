@@ -2,7 +2,7 @@
 -- Made by hdvg from the dataset's settings; a new rule changes only `clip_rows`.
 
 ${forgotten}create or replace view inputs as
-select * from read_parquet(${inputs}, hive_partitioning = false) ${living}${unit_filter};
+select * from ${inputs} ${living}${unit_filter};
 
 -- Entries of published metadata that were not taken (`hdvg import`), and why.
 create or replace view rejected as
@@ -10,11 +10,11 @@ select * from ${rejected} ${living};
 
 -- The newest word on every item, stage by stage.
 create or replace view downloaded as
-select * from read_parquet(${download}, hive_partitioning = false) ${living}
+select * from ${download} ${living}
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view split_rows as
-${split_rows};
+select * from ${split} ${living};
 
 -- The scenes that published sets give, and all of a video's with a hash of them.
 create or replace view given as
@@ -28,7 +28,7 @@ select * from split_rows where clip_id is null
 qualify row_number() over (partition by video_id order by generation desc) = 1;
 
 create or replace view cuts as
-select * from read_parquet(${cut}, hive_partitioning = false)
+select * from ${cut}
 qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
 
 create or replace view captioned as
@@ -66,7 +66,7 @@ from fetched d left join scanned s using (video_id);
 -- What was told of clips from their keyframes, measure by measure, and beside all others.
 ${keyframe_views}
 create or replace view pooled as
-select * from read_parquet(${pool}, hive_partitioning = false)
+select * from ${pool}
 qualify generation = max(generation) over ();
 
 -- The texts of every writer, with what is told of them; `best` is the best of its kind.
@@ -139,7 +139,7 @@ select clip_id, video_id, writer, kind, text, language, captioner, model, best, 
 from texts semi join clip_rows using (video_id, clip_id);
 
 create or replace view shards as
-select * from read_parquet(${shard}, hive_partitioning = false) order by shard;
+select * from ${shard} order by shard;
 
 -- One row for everything that did not work out, and why.
 create or replace view failures as

@@ -14,7 +14,6 @@ CLIP = column("clip_id", STR, "the clip")
 PARTS = {
     "download": table(OUTCOME, FETCHED),
     # one row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file
-    # without the given columns where no published set gave any scene
     "split": table(OUTCOME, SPAN, MEASURED, SCANNED, GIVEN_SPAN, GIVEN_VIDEO),
     **{name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()},
     "pool": table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")]),
@@ -24,16 +23,9 @@ PARTS = {
 }
 
 
-def part_schema(stage: str, *, given: bool = True) -> pa.Schema:
-    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first.
-
-    `given` False: of a dataset in which no published set gave any scene, whose parts need no columns for them.
-    """
-    schema = PARTS[stage.partition("-")[0]]
-    if given or stage != "split":
-        return schema
-    without = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)}
-    return pa.schema([field for field in schema if field.name not in without], metadata=schema.metadata)
+def part_schema(stage: str) -> pa.Schema:
+    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first."""
+    return PARTS[stage.partition("-")[0]]
 
 
 SHARD_PART = table(

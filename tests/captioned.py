@@ -16,6 +16,7 @@ from hdvg.dataset import UNIT_MOST, Dataset
 from hdvg.settings import make_plan
 from hdvg.store import Store
 from schemas.keyframes import KEYFRAMES
+from schemas.parts import part_schema
 
 KEPT = {
     "duration_s": 5.0,
@@ -137,10 +138,8 @@ def waiting_unit(root: Path, caption: dict[str, Any], videos: Sequence[Sequence[
             for place, (clip, _) in enumerate(clips)
         ]
     for stage, rows in (("download", fetched), ("split", split)):
-        schema = dataset.part_schema(stage)
-        known = [{name: value for name, value in row.items() if name in schema.names} for row in rows]
         name = f"parts/{stage}/{unit}-{plan.fingerprints[stage]}-0.parquet"
-        dataset.store.publish_table(name, pa.Table.from_pylist(known, schema=schema))
+        dataset.store.publish_table(name, pa.Table.from_pylist(rows, schema=part_schema(stage)))
     return dataset, unit
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from email.message import Message
 from email.utils import formatdate
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,17 +25,24 @@ TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".ts": "video/mp2t", ".m3u8
 class HostileServer:
     """`with HostileServer() as server:` serves `routes` (path -> answer) on a free port; unknown paths are 404.
 
-    `hits` counts requests by path, `times` holds when they came (seconds, monotonic clock).
+    `hits` counts requests by path, `times` holds when they came (seconds, monotonic clock), `heads` the headers of the
+    last one. With `tls` it speaks https.
     """
 
-    def __init__(self, host: str = "127.0.0.1", folder: Path | None = None) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", folder: Path | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.routes: dict[str, Answer] = {}
         self.hits: Counter[str] = Counter()
         self.times: dict[str, list[float]] = {}
+        self.heads: dict[str, Message] = {}
         self.closing = threading.Event()
         self._folder = folder
-        self._http = _Server((host, 0), _Handler)
+        self._scheme = "https" if tls else "http"
+        self._http = _Server6((host, 0), _Handler) if ":" in host else _Server((host, 0), _Handler)
         self._http.owner = self
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self.host, self.port = host, int(self._http.server_address[1])
 
     def __enter__(self) -> Self:
@@ -46,7 +56,8 @@ class HostileServer:
 
     def url(self, path: str) -> str:
         """The address of a path on this server."""
-        return f"http://{self.host}:{self.port}{path}"
+        place = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self._scheme}://{place}:{self.port}{path}"
 
     def add(self, path: str, *answers: Answer) -> str:
         """Answer `path` with each of `answers` in turn, then always with the last; returns the address."""
@@ -86,6 +97,10 @@ class _Server(ThreadingHTTPServer):
         """A client that leaves is no error of the server."""
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -96,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         owner.hits[path] += 1
         owner.times.setdefault(path, []).append(time.monotonic())
+        owner.heads[path] = self.headers
         try:
             owner.find(path)(self)
         except (ConnectionError, TimeoutError):

@@ -36,6 +36,7 @@ CATCHES_ALL = {
         "hdvg/airlock.py",
         "BaseException",
     ): "the child's very end: it must leave by _exit, never return into the parent's code",
+    ("hdvg/sources/solver.py", "Exception"): "noted and raised again: yt-dlp goes on behind a solver that failed",
 }
 """Where anything may be caught, once each, and why."""
 

@@ -20,6 +20,7 @@ from hdvg.manifest import literal, no_glob
 from hdvg.published.spill import Spill
 from hdvg.published.taking import HOURS_MS, MEMORY, spill
 from hdvg.sections import Fetch
+from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import PRELOAD, look
 from hdvg.sources.hosts import HostGate
 
@@ -85,6 +86,7 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
 
     States: `alive`, `changed` (shorter than its scenes need), `unsure` (no answer for now), or a reason of `errors.REASONS`.
     """
+    way_out(settings)  # a wrong one is said before the first link is asked
     shorter = {name: min(getattr(settings, name), most_s) for name, most_s in LOOK_WAITS.items()}
     settings = settings.model_copy(update=shorter)
     gate = HostGate.of(settings)

@@ -21,6 +21,7 @@ from hdvg.dataset import Dataset, cut_units
 from hdvg.errors import UsageError
 from hdvg.ids import digest, file_sha256
 from hdvg.manifest import literal, no_glob, read_parquet
+from hdvg.parts import read_as
 from hdvg.published.entries import Source
 from hdvg.published.sets import find_set
 from hdvg.published.spill import Spill, uncollected
@@ -112,9 +113,10 @@ def take(
 def _connect(connection: duckdb.DuckDBPyConnection, dataset: Dataset, spilt: Spill, folder: Path) -> None:
     connection.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = {literal(str(folder / 'sort'))}")
     patterns = {name: no_glob(path) for name, path in spilt.paths.items()}
-    patterns["inputs"] = f"{no_glob(str(dataset.root))}/inputs/*.parquet"
     for name, pattern in patterns.items():
         connection.execute(f"create view {name} as from {read_parquet(pattern)}")
+    accepted = literal(f"{no_glob(str(dataset.root))}/inputs/*.parquet")
+    connection.execute(f"create view inputs as from {read_as(INPUTS, accepted)}")
 
 
 class _Taking:
@@ -297,7 +299,7 @@ def _counts(dataset: Dataset, name: str, taken: Taken) -> Taken:
     rejected = pq.read_table(dataset.root / "rejected" / f"{name}.parquet", columns=["reason"])["reason"].value_counts()
     found = {"rejected": {row["values"]: row["counts"] for row in rejected.to_pylist()}}
     if any((dataset.root / "given").glob(f"*-{name}.parquet")):
-        files = read_parquet(f"{no_glob(str(dataset.root))}/given/*-{name}.parquet")
+        files = read_as(GIVEN, literal(f"{no_glob(str(dataset.root))}/given/*-{name}.parquet"))
         with duckdb.connect() as connection:
             counts = connection.sql(COUNTS.format(files))
             found |= counts.to_arrow_table().to_pylist()[0]

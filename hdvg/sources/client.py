@@ -9,14 +9,19 @@ from functools import partial
 from typing import Any
 
 import yt_dlp
+import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
+import yt_dlp.globals
+from yt_dlp.networking._helper import make_ssl_context
 from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, TransientError
 from hdvg.sources.formats import choose
+from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
 from hdvg.sources.pace import Pace
+from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
@@ -26,14 +31,36 @@ MAX_REDIRECTS = 10
 ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
 HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
 PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
+ANY_SOURCE = {"4": "0.0.0.0", "6": "::", "any": None}  # makes yt-dlp look for addresses of that version only
 LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
+
+yt_dlp.globals.plugin_dirs.value = []
+yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
+
+# What takes long and is the same for every video is made once, in the server that children are forked from.
+TLS = make_ssl_context()
+EXTRACTORS: dict[str, Any] = dict(yt_dlp.YoutubeDL({"quiet": True, "js_runtimes": {}})._ies)
+for _extractor in EXTRACTORS.values():
+    _extractor.suitable("https://host.invalid/")  # compiles its pattern
 
 
 class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
-    """The one way out: few redirects, whose bodies are not read."""
+    """The one way out: few redirects, whose bodies are not read; each request passes `Hops`."""
+
+    def __init__(self, *args: Any, hops: Hops, ca_pem: str | None, **kwargs: Any) -> None:
+        self._hops, self._ca_pem = hops, ca_pem
+        super().__init__(*args, **kwargs)
+
+    def _make_sslcontext(self, legacy_ssl_support: bool | None = None) -> Any:
+        context = super()._make_sslcontext(legacy_ssl_support) if legacy_ssl_support else TLS
+        if self._ca_pem is not None:
+            context.load_verify_locations(cadata=self._ca_pem)
+        return context
 
     def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
         session = super()._create_instance(*args, **kwargs)
+        for adapter in {id(one): one for one in session.adapters.values()}.values():
+            adapter.send = partial(self._hops.send, adapter.send)
         session.max_redirects = MAX_REDIRECTS
         session.hooks["response"].append(_drop_redirect_body)
         return session
@@ -59,6 +86,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
         self.taken: dict[str, Any] | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
+        self.js_runtime = settings["js_runtime"]
+        self.unsolved: TransientError | None = None
         self._limits = settings
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
@@ -85,8 +114,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             raise ItemError("not_media", "no video in it")
         self.taken = dict(said)
 
+    def add_default_info_extractors(self) -> None:
+        self._ies.update(EXTRACTORS)
+
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
-        return super().build_request_director([_BoundedRH])
+        hops = Hops(self._limits, self._refused)
+        return super().build_request_director([partial(_BoundedRH, hops=hops, ca_pem=self._limits["ca_pem"])])
 
     def urlopen(self, req: Any) -> Any:
         url = req if isinstance(req, str) else req.url
@@ -104,6 +137,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
                 self._meter(error.response)
             if self._refused:
                 raise ItemError("forbidden_address", self._refused[0]) from error
+            if self._limits["proxy"] is not None:
+                refuse_locked_proxy(error)
             raise
         self._meter(response)
         if said := header_refusal(response.headers):
@@ -134,6 +169,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
         limits = self._limits
+        if self.unsolved is not None:
+            raise self.unsolved
+        if all(form.get("protocol") == "mhtml" for form in said["formats"]):
+            raise unsolved("only images are offered")
         return [choose(said["formats"], codec=limits["codec"], min_height_px=limits["min_height_px"])]
 
     def _meter(self, response: Any) -> None:
@@ -224,7 +263,7 @@ def _options(settings: dict[str, Any], judge: Callable[..., None], select: Calla
         "fixup": "never",
         "js_runtimes": {},
         "geo_bypass": False,
-        "proxy": "",
-        "source_address": "0.0.0.0",  # makes yt-dlp look for IPv4 addresses only
+        "proxy": settings["proxy"] or "",  # "" is none, whatever the environment says
+        "source_address": settings["bind_address"] or ANY_SOURCE[settings["ip_version"]],
         "socket_timeout": settings["silence_s"],
     }

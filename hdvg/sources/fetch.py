@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hdvg.airlock import Airlock, Limits
-from hdvg.errors import SHORT, ItemError, ResourceError, TransientError
+from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
+from hdvg.sources import runtime
+from hdvg.sources.egress import way_out
 from hdvg.sources.host import Visit
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
@@ -51,7 +53,7 @@ def fetch(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate
 
     A try that the host throttles is none of them: it is made again when the gate lets it, for `settings.throttle_wait_s`.
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
-    turns it away, ResourceError on a full disk.
+    turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
@@ -84,7 +86,7 @@ def _tries(target: str, source: str, scratch: Path, settings: Fetch, *, airlock:
                 throttled, until = error, min(until, time.monotonic() + settings.throttle_wait_s)
                 continue
             trial += 1
-            if trial == settings.tries:
+            if trial == settings.tries or error.reason in MACHINE:
                 raise
             _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
     assert throttled is not None  # else it waits without an end
@@ -98,9 +100,12 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     out, said, visit = None, None, None
     start = time.monotonic()
     try:
+        way = way_out(settings)
         out = _new_folder(scratch)
-        asked = {"source": source, "out": str(out), "settings": settings.model_dump()}
-        said = airlock.call(target, asked, out, limits, answer=functools.partial(_answer, gate=gate))
+        asked = {"source": source, "out": str(out), "settings": settings.model_dump() | way.told()}
+        answer = functools.partial(_answer, settings=settings, airlock=airlock, gate=gate)
+        with way.masked():
+            said = airlock.call(target, asked, out, limits, answer=answer)
         visit = Visit()
     except ItemError as error:
         retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
@@ -116,11 +121,17 @@ def _try(target: str, source: str, scratch: Path, settings: Fetch, *, airlock: A
     return dict(said)
 
 
-def _answer(question: Any, *, gate: Gate) -> Any:
-    """What a child is told that asks with a single key: `bytes`, how many it read, is answered with seconds to wait."""
+def _answer(question: Any, *, settings: Fetch, airlock: Airlock, gate: Gate) -> Any:
+    """What the child may not do itself, by the question's single key: {"js": script} is run, {"js": None} asks whether
+    scripts can be; {"bytes": n}, so many were read, asks how many seconds to wait."""
+    choice = settings.js_runtime
     match question:
         case {"bytes": int(n_bytes)} if 0 <= n_bytes <= COPY_BYTES:
             return gate.spend(n_bytes)
+        case {"js": None}:
+            return runtime.find(choice).version
+        case {"js": str(script)}:
+            return runtime.solve(script, choice, airlock, wall_s=min(runtime.WALL_S, settings.wall_s / 4))
     raise ValueError("no question that a fetch may ask")  # which ends the talk
 
 

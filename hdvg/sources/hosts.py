@@ -6,14 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hdvg.errors import ResourceError
+from hdvg.sections import Fetch, host_settings
 from hdvg.sources.host import Host, Manners, Visit
 from hdvg.sources.traffic import Bandwidth, Traffic
-
-if TYPE_CHECKING:
-    from hdvg.sections import Fetch
 
 KEPT = 1000
 """Hosts of which each has figures of its own; those that are idle then are counted together."""
@@ -40,7 +38,6 @@ class HostGate:
     @classmethod
     def of(cls, settings: Fetch, *, clock: Callable[[], float] = time.monotonic) -> HostGate:
         """The gate that a recipe asks for."""
-        from hdvg.sections import host_settings  # loads pydantic, which the fetch server does without
 
         def manners(host: str) -> Manners:
             own = host_settings(settings, host)

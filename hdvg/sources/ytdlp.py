@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
-import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
-import yt_dlp.globals
 
 from hdvg.errors import ItemError, ResourceError
 from hdvg.sources.client import NAME, Client
 from hdvg.sources.failures import failure
-from hdvg.sources.guard import named_private, put_up
+from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
 
-yt_dlp.globals.plugin_dirs.value = []
-yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
-for _extractor in yt_dlp.extractor.gen_extractor_classes():
-    _extractor.suitable("https://host.invalid/")  # compiles its pattern here, not in every child: 0.3 s
+UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
+"""What yt-dlp may say of a video whose site's challenge it could not solve."""
 
 
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -54,10 +50,7 @@ def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
 def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Client, str], None]) -> Client:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
-    if ":" in (urllib.parse.urlsplit(source).hostname or ""):
-        raise ItemError("forbidden_address", "only IPv4 is spoken")
-    allowed = named_private(source) if settings["private_links"] == "allow" else frozenset()
-    refused = put_up(allowed, writable=(Path(out), Path.cwd()))
+    refused = put_up(_reach(source, settings), writable=(Path(out), Path.cwd()))
     os.chdir(out)  # so that the output template is a bare, fixed name
     client = Client(settings, refused)
     try:
@@ -68,11 +61,23 @@ def _guarded(source: str, out: str, settings: dict[str, Any], act: Callable[[Cli
         raise ItemError("too_big", "a page does not fit in memory") from None
     except (yt_dlp.utils.YoutubeDLError, OSError) as error:
         try:
-            raise failure(error, last=client.broken) from error
+            found = failure(error, last=client.broken)
+            raise (client.unsolved if client.unsolved and found.reason in UNSOLVED else found) from error
         except ResourceError:
             Path(NAME).unlink(missing_ok=True)  # makes room for the report itself
             raise
     return client
+
+
+def _reach(source: str, settings: dict[str, Any]) -> Reach:
+    """Where the fetch of a link may connect. Raises as `guard.proxy_only`, or ItemError if the link itself is out of reach."""
+    version = settings["ip_version"]
+    if settings["proxy"] is not None:
+        return proxy_only(settings["proxy"], ip_version=version)
+    if version == "4" and ":" in (urllib.parse.urlsplit(source).hostname or ""):
+        raise ItemError("forbidden_address", 'only IPv4 is spoken; fetch.ip_version = "any" would speak both')
+    allowed = named_private(source, ip_version=version) if settings["private_links"] == "allow" else frozenset()
+    return Reach(allowed, version)
 
 
 def refuse_text(path: Path) -> None:

@@ -29,7 +29,7 @@ from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.settings import Plan, make_plan
 from hdvg.snapshot import COLUMNS, ROW_GROUP, snapshot_name
-from schemas.columns import SQL_TYPES
+from schemas.columns import sql_type
 from schemas.measures import ALL_MEASURED
 from schemas.parts import PARTS, part_schema
 from tests.bench.machine import describe, spread
@@ -187,7 +187,7 @@ def _draw_parts(dataset: Dataset, rows: int) -> int:
 
 def _part(stage: str, unit: str) -> str:
     """SQL of one unit's rows at a stage, in the part's columns."""
-    names = part_schema(stage, given=False).names
+    names = part_schema(stage).names
     told = {"sha256": "video_id"} if stage == "download" else {}
     ours = {"video_id", "status", "generation", "attempt"}
     video = ", ".join(name if name in ours else f"{told.get(name, _null(name, stage))} as {name}" for name in names)
@@ -201,7 +201,7 @@ def _part(stage: str, unit: str) -> str:
 def _null(name: str, stage: str | None = None) -> str:
     """A null of the column's type."""
     fields = [*(PARTS[stage] if stage else ()), *ALL_MEASURED]
-    kind = next((SQL_TYPES.get(field.type, "varchar[]") for field in fields if field.name == name), "varchar")
+    kind = next((sql_type(field.type) for field in fields if field.name == name), "varchar")
     return f"null::{kind}"
 
 

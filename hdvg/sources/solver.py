@@ -1,0 +1,84 @@
+"""How yt-dlp gets a site's JavaScript challenges solved: its own solver scripts, run by whoever called this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import yt_dlp.version
+from yt_dlp.extractor.youtube.jsc._builtin.ejs import EJSBaseJCP
+from yt_dlp.extractor.youtube.jsc._director import validate_response
+from yt_dlp.extractor.youtube.jsc.provider import (
+    JsChallengeProviderRejectedRequest,
+    register_preference,
+    register_provider,
+)
+
+from hdvg.airlock import ask
+from hdvg.errors import TransientError, first_line
+from hdvg.sources.runtime import INSTALL, SOLVER
+
+
+def versions() -> str:
+    """Which yt-dlp and which solver are installed."""
+    try:
+        solver = version(SOLVER)
+    except PackageNotFoundError:
+        solver = "none"
+    return f"yt-dlp {yt_dlp.version.__version__}, {SOLVER} {solver}"
+
+
+def unsolved(detail: str) -> TransientError:
+    """Why a video cannot be fetched by this yt-dlp, though a newer one may."""
+    return TransientError("solver", f"{detail}; {versions()}")
+
+
+@register_provider
+class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
+    """Solves by asking the caller of this process. What it could not solve is noted in the client's `unsolved`, for
+    yt-dlp itself goes on, with the formats that are left."""
+
+    PROVIDER_VERSION = yt_dlp.version.__version__
+    JS_RUNTIME_NAME = "hdvg"
+    _is_ready = False
+
+    def is_available(self) -> bool:
+        """True, or False if the recipe wants no runtime. Raises TransientError `runtime` if this machine lacks what is wanted."""
+        if self.ie._downloader.js_runtime == "none":
+            return False
+        if not self._is_ready:
+            ask({"js": None})
+            try:
+                self._is_ready = bool(self._lib_script and self._core_script)
+            except JsChallengeProviderRejectedRequest:
+                raise TransientError("runtime", f"no solver that fits ({versions()}): {INSTALL}") from None
+        return True
+
+    def bulk_solve(self, requests: list[Any]) -> Iterator[Any]:
+        """As yt-dlp's; what is left unsolved is noted."""
+        client, left, said = self.ie._downloader, list(requests), "the answers are none"
+        try:
+            for answer in super().bulk_solve(requests):
+                if answer.error is not None:
+                    said = str(answer.error)
+                elif validate_response(answer.response, answer.request) is True:
+                    left.remove(answer.request)
+                yield answer
+        except Exception as error:
+            if isinstance(error, TransientError):
+                client.unsolved = error if error.reason == "runtime" else unsolved(error.detail)
+            else:
+                client.unsolved = unsolved(first_line(error))
+            raise
+        if left:
+            client.unsolved = unsolved(f"{left[0].type.value} challenge: {said}")
+
+    def _run_js_runtime(self, stdin: str, /) -> str:
+        return str(ask({"js": stdin}))
+
+
+@register_preference(CallerJCP)  # type: ignore[untyped-decorator]  # yt_dlp has no types here
+def preference(provider: Any, requests: list[Any]) -> int:
+    """Before yt-dlp's own, which could start no program here."""
+    return 10_000
