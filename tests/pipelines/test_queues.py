@@ -60,7 +60,7 @@ def test_unit_waits_for_its_jobs_tried_again():
 
 def test_the_graph_is_whole_and_can_be_printed():
     check()
-    assert describe().splitlines()[0].startswith("download: needs source; adds sha256")
+    assert describe().splitlines()[0].startswith("download: needs source, given, given_digest; adds sha256")
 
 
 def test_a_column_nobody_adds_is_named_before_anything_runs():
