@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from hdvg.captioning import Caption, Writer
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
-from hdvg.sections import Cut, Duplicates, Fetch, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.sections import Cut, Duplicates, Fetch, HostSettings, Limits, Measure, Run, Settings, Shard, Split, Storage
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
@@ -121,8 +121,9 @@ def _say(section: Any, problem: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
+    entry = HostSettings if "hosts" in problem["loc"] else Writer
     for part in problem["loc"][:-1]:
-        section = Writer() if isinstance(section, dict) else getattr(section, str(part))
+        section = entry() if isinstance(section, dict) else getattr(section, str(part))
     known = list(type(section).model_fields)
     near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)

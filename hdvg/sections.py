@@ -65,7 +65,19 @@ class Fetch(Settings):
     wall_s: float = Field(3600, gt=0, description="longest time one try may take")
     silence_s: float = Field(15, gt=0, description="longest time a server may say nothing")
     tries: int = Field(3, ge=1, le=10, description="tries within a run for failures that may pass")
-    max_wait_s: float = Field(60, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    max_wait_s: float = Field(600, ge=0, description="longest pause taken on a server's word (Retry-After)")
+    throttle_wait_s: float = Field(
+        3600,
+        ge=0,
+        description="longest time that a fetch which a host throttles waits to be tried again within a run; 0 is not at all",
+    )
+    blocked_wait_s: float = Field(
+        3600,
+        ge=0,
+        description="how long a host that refuses us (a wall against bots, or 20 refusals in a row) is left alone; "
+        "each time that it refuses again twice as long, a day at most",
+    )
+    max_mb_s: float | None = Field(None, gt=0, description="most MB a second fetched, over the whole run")
     concurrency: int = Field(4, ge=1, description="videos fetched at once by one worker")
     per_host: int = Field(4, ge=1, description="videos fetched at once from one host, over the whole run")
     host_interval_s: float = Field(0.0, ge=0, description="least time between two starts on one host")

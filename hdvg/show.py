@@ -54,6 +54,8 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
         rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())
         print_table(["last run", *names], rows)
+    if said["hosts"]:
+        _hosts(said["hosts"])
     _beside_published(said)
     if said["captions"] is not None:
         _captions(said["captions"])
@@ -64,6 +66,17 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def _hosts(said: Mapping[str, Any]) -> None:
+    """How the last run that fetched anything fared with each host."""
+    names = ["asked", "ok", "refused", "fetches_per_min", "limit_per_min", "mb_s"]
+    rows = []
+    for host, row in said["hosts"].items():
+        refused = ", ".join(f"{count} {reason}" for reason, count in row["refused"].items())
+        state = f"{row['closed_for']}: asked again in {row['closed_s']} s" if row.get("closed_for") else ""
+        rows.append([host, *(refused if name == "refused" else row.get(name) for name in names), state])
+    print_table([f"hosts, {said['at']}", "asked", "ok", "refused", "fetches/min", "limit/min", "MB/s", ""], rows)
 
 
 def _beside_published(said: Mapping[str, Any]) -> None:

@@ -63,9 +63,17 @@ REPORT = "last-run.json"
 """What the stages of the last run that did something did: units, items by status, and how well models were used."""
 
 
+HOSTS = "hosts.json"
+"""How the last run that fetched anything fared with each host: written while it goes, and at its end."""
+
+
 def read_report(root: Path) -> dict[str, Any] | None:
     """The last run's report, or None if there is none."""
-    path = root / REPORT
+    return read_json(root / REPORT)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What a file of figures holds, or None if there is none."""
     said: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     return said
 
@@ -89,6 +97,7 @@ def status(dataset: Dataset) -> dict[str, Any]:
             "sections": manifest.rows(SECTIONS)[0],
             "decode_passes": manifest.rows(DECODE_PASSES)[0],
             "last_run": read_report(dataset.root),
+            "hosts": read_json(dataset.root / HOSTS),
             "captions": caption_stats(manifest, dataset.plan),
             "durations": durations(manifest),
             "keep_rates": keep_rates(manifest, dataset.plan),

@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at impo
 import ray
 from ray.exceptions import (
     ActorDiedError,
+    GetTimeoutError,
     NodeDiedError,
     OutOfMemoryError,
     RayActorError,
@@ -23,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config import Recipe
 from hdvg.errors import HdvgError, ResourceError, TransientError
+from hdvg.sources.host import Visit
 from hdvg.sources.hosts import Leases
 from pipelines.graph import Stage
 from pipelines.perform import Done, Job, airlock, perform
@@ -30,6 +32,8 @@ from pipelines.runners import make_gate
 from pipelines.work import Call
 
 KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
+GATE_S = 10.0
+"""Longest wait for the gate's figures."""
 OBJECT_STORE_MB = 100
 """Only names pass through it."""
 
@@ -51,22 +55,30 @@ class RemoteGate:
     def ask(self, host: str) -> float:
         return float(self._answer(self._actor.ask.remote(self._holder, host)))
 
-    def done(
-        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
-    ) -> None:
-        self._answer(self._actor.done.remote(self._holder, host, retry_after_s, refusal=refusal, fetched=fetched))
+    def done(self, host: str, visit: Visit | None = None) -> None:
+        self._answer(self._actor.done.remote(self._holder, host, visit))
+
+    def spend(self, n_bytes: int) -> float:
+        return float(self._answer(self._actor.spend.remote(n_bytes)))
 
     def forget(self) -> None:
         """The job's worker is dead: its permits come back."""
         self._answer(self._actor.forget.remote(self._holder))
 
     def _answer(self, ref: Any) -> Any:
-        try:
-            return ray.get(ref)
-        except RayTaskError as error:
-            raise error.cause from None
-        except RayActorError as error:
-            raise ResourceError(f"the run's host gate died ({error}); run again") from None
+        return answer_of_gate(ref)
+
+
+def answer_of_gate(ref: Any, timeout_s: float | None = None) -> Any:
+    """What the gate's actor answers. Raises what it raises, or ResourceError if it is dead, or answers not in time."""
+    try:
+        return ray.get(ref, timeout=timeout_s)
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayActorError as error:
+        raise ResourceError(f"the run's host gate died ({error}); run again") from None
+    except GetTimeoutError:
+        raise ResourceError(f"the run's host gate did not answer within {timeout_s:g} s") from None
 
 
 def in_child(detector: str, call: Call) -> Any:
@@ -159,6 +171,11 @@ class Cluster:
             ref = self._task.options(num_cpus=stage.cpus).remote(job, gate)
         self._gates[ref] = gate
         return ref
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """As `hosts.HostGate.figures`. Raises ResourceError if the gate does not answer."""
+        found: dict[str, dict[str, Any]] = answer_of_gate(self._gate.figures.remote(), GATE_S)
+        return found
 
     def wait(self, refs: Iterable[Any]) -> Any:
         """The next reference that is over."""

@@ -12,6 +12,7 @@ from hdvg.config import Recipe
 from hdvg.dataset import Dataset
 from hdvg.sources.hosts import HostGate
 from pipelines.graph import Stage
+from pipelines.hosts import published
 from pipelines.perform import Done, Job, gather, pending_items, perform, poison
 
 CRASHES = 2
@@ -42,8 +43,7 @@ class Runner(Protocol):
 
 def make_gate(recipe: Recipe) -> HostGate:
     """The run's politeness, by its recipe."""
-    fetch = recipe.fetch
-    return HostGate(per_host=fetch.per_host, interval_s=fetch.host_interval_s, max_wait_s=fetch.max_wait_s)
+    return HostGate.of(recipe.fetch)
 
 
 class Serial:
@@ -53,9 +53,10 @@ class Serial:
         self._gate = make_gate(recipe)
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
-        for unit, first in order.units.items():
-            for stage in range(first, len(order.stages)):
-                report(perform(order.job(unit, stage), self._gate))
+        with published(order.root, order.run, self._gate.figures):
+            for unit, first in order.units.items():
+                for stage in range(first, len(order.stages)):
+                    report(perform(order.job(unit, stage), self._gate))
 
 
 class Queues:
@@ -113,7 +114,10 @@ class OnRay:
         from pipelines.cluster import Cluster  # imports ray
 
         stages = {stage.name: stage for stage in order.stages}
-        with Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster:
+        with (
+            Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster,
+            published(order.root, order.run, cluster.figures),
+        ):
             slots = [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages]
             cluster.share_gpus(
                 sum(count * stage.gpus(self._recipe.run) for count, stage in zip(slots, order.stages, strict=True))

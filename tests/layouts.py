@@ -60,7 +60,7 @@ ADDED = (
     ("pipelines/graph.py", "webpage_url info_duration_s", "odd_fetched webpage_url info_duration_s"),
     ("pipelines/graph.py", "closes_with closes_frames", "odd_span closes_with closes_frames"),
     ("pipelines/graph.py", '"aspect luma_mean', '"odd_measure aspect luma_mean'),
-    ("pipelines/stages.py", '"bytes": size}', '"bytes": size, "odd_fetched": "new"}'),
+    ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd_fetched": "new", '),
     (
         "pipelines/stages.py",
         'clip.pop("given", None))',

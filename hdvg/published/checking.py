@@ -29,6 +29,8 @@ ASSUMED_MBIT_S = 2.0
 SHORTER_S = 1.0
 """A video may be this much shorter than the end of its last scene: stamps and containers round."""
 CONFIDENCE_Z = 1.96  # 95 %
+LOOK_WAITS = {"throttle_wait_s": 5.0, "max_wait_s": 60.0}
+"""Most that a look waits for a host that throttles, seconds: a link without an answer is `unsure`."""
 
 Show = Callable[[Path], AbstractContextManager[Callable[[int], None]]]
 BEFORE_MS, BEHIND_MS, OPENING_MS = 2500, 500, 1000
@@ -99,7 +101,9 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
     States: `alive`, `changed` (shorter than its scenes need), `unsure` (no answer for now), or a reason of `errors.REASONS`.
     """
     way_out(settings)  # a wrong one is said before the first link is asked
-    gate = HostGate(settings.per_host, settings.host_interval_s, settings.max_wait_s)
+    shorter = {name: min(getattr(settings, name), most_s) for name, most_s in LOOK_WAITS.items()}
+    settings = settings.model_copy(update=shorter)
+    gate = HostGate.of(settings)
     airlock = Airlock(preload=PRELOAD)
 
     def one(video: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from hdvg.sources.formats import Choice, Preferences, choose
 from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
+from hdvg.sources.pace import Pace
 from hdvg.sources.playlists import WholeError
 from hdvg.sources.ranges import fetch_excerpt
 from hdvg.sources.solver import unsolved
@@ -100,6 +101,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
         self._requests = self._bytes = 0
+        self._pace = Pace(settings["max_mb_s"])
         self._asked: dict[str, tuple[Robots, str]] = {}
         super().__init__(_options(settings, self._judge, self._choose) | options)
 
@@ -107,6 +109,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         """Fetch the video behind `source`; raises what yt-dlp raises, or ItemError."""
         self._ask_host(source)
         self.extract_info(source)
+        self._pace.pay()
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
         if self.choice and self.choice.sound:
@@ -209,11 +212,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if amt is None:
             return b"".join(iter(lambda: self._read(read, page, 1 << 16), b""))
         try:
-            data = read(amt)
+            data = read(min(amt, self._pace.most))
         except RequestError as error:
             self.broken = error
             raise
         self._bytes += len(data)
+        self._pace.read(len(data))
         if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
             raise ItemError("too_big", f"over {self._most_bytes / 2**20:g} MB, or a page over {PAGE_BYTES >> 20} MB")
         if page is not None and len(page) < HEAD_BYTES:

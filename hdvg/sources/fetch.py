@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import shutil
 import tempfile
+import time
 import urllib.parse
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.sections import Fetch
 from hdvg.sources import runtime
 from hdvg.sources.egress import way_out
+from hdvg.sources.host import Visit
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 from hdvg.sources.wanted import Wanted
@@ -35,9 +37,8 @@ class Gate(Protocol):
     """What `hosts.HostGate` does, or a stand-in for one that lives elsewhere."""
 
     def ask(self, host: str) -> float: ...
-    def done(
-        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
-    ) -> None: ...
+    def done(self, host: str, visit: Visit | None = None) -> None: ...
+    def spend(self, n_bytes: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def fetch(
 ) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
-    Only what is `wanted` of it, where the source can be taken apart.
+    Only what is `wanted` of it, where the source can be taken apart. A try that the host throttles is none of the tries: it is
+    made again when the gate lets it, for `settings.throttle_wait_s`.
 
     Raises ItemError at the first final failure, the last TransientError after the last try, NotAskedError if the gate
     turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
@@ -108,55 +110,81 @@ def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate:
 def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     source = asked.source
     host = urllib.parse.urlsplit(source).netloc
-    for trial in range(settings.tries):
-        _wait_for_permit(gate, host, airlock)
+    trial, until = 0, math.inf
+    throttled: TransientError | None = None
+    while _wait_for_permit(gate, host, airlock, until=until):
         try:
             return _try(asked, scratch, settings, airlock=airlock, gate=gate)
         except TransientError as error:
-            if trial + 1 == settings.tries or error.reason in MACHINE:
+            if error.reason == "throttled":
+                throttled, until = error, min(until, time.monotonic() + settings.throttle_wait_s)
+                continue
+            trial += 1
+            if trial == settings.tries or error.reason in MACHINE:
                 raise
-            _sleep(_pause_s(source, trial, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
-    raise AssertionError("tries >= 1 by the settings")
+            _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+    assert throttled is not None  # else it waits without an end
+    raise throttled
 
 
 def _try(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(asked.source).netloc
-    wait_s, refusal = None, None
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
-    out, said = None, None
+    out, said, visit = None, None, None
+    start = time.monotonic()
     try:
         way = way_out(settings)
         out = _new_folder(scratch)
         told = settings.model_dump() | way.told() | {"as_excerpt": asked.wanted is not None}
         call = {"source": asked.source, "out": str(out), "settings": told}
+        answers = Answers(settings, airlock, gate, asked.wanted, out)
         with way.masked():
-            answer = partial(_answer, settings, airlock, asked.wanted, out)
-            said = airlock.call(asked.target, call, out, limits, answer=answer)
-    except TransientError as error:
-        wait_s = BACKOFF_S if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
-        raise
+            said = airlock.call(asked.target, call, out, limits, answer=answers)
+        visit = Visit()
     except ItemError as error:
-        refusal = error.detail if error.reason == "blocked" else None
-        if error.reason == "timeout":  # the airlock's clock: another try may be quicker
-            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
+        visit = Visit.of(error)
+        if error.reason == "timeout" and not isinstance(error, TransientError):
+            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error  # another try may be quicker
         raise
     finally:
-        gate.done(host, wait_s, refusal=refusal, fetched=said is not None)
+        took_s = time.monotonic() - start
+        gate.done(host, visit and replace(visit, bytes=_size(out), took_s=took_s))
         if out is not None and (said is None or asked.target == LOOK):
             shutil.rmtree(out, ignore_errors=True)
     return dict(said)
 
 
-def _answer(settings: Fetch, airlock: Airlock, wanted: Wanted | None, out: Path, question: dict[str, Any]) -> Any:
-    """What the child may not do itself: {"js": script} is run, {"js": None} asks whether scripts can be; {"sections": what
-    has come} asks what more of the source is wanted."""
-    if "sections" in question and wanted is not None:
-        return wanted.look(question["sections"], out, airlock)
-    script, choice = question["js"], settings.js_runtime
-    if script is None:
-        return runtime.find(choice).version
-    return runtime.solve(script, choice, airlock, wall_s=min(runtime.WALL_S, settings.wall_s / 4))
+@dataclass(frozen=True)
+class Answers:
+    """What the fetching child may not do itself, by its question's single key."""
+
+    settings: Fetch
+    airlock: Airlock
+    gate: Gate
+    wanted: Wanted | None = None
+    out: Path | None = None
+
+    def __call__(self, question: Any) -> Any:
+        """{"js": script} is run, {"js": None} asks whether scripts can be; {"bytes": n}: so many were read, how many seconds
+        to wait; {"sections": what has come}: what more of the source is wanted. Raises ValueError, which ends the talk."""
+        choice = self.settings.js_runtime
+        match question:
+            case {"bytes": int(n_bytes)} if 0 <= n_bytes <= COPY_BYTES:
+                return self.gate.spend(n_bytes)
+            case {"js": None}:
+                return runtime.find(choice).version
+            case {"js": str(script)}:
+                wall_s = min(runtime.WALL_S, self.settings.wall_s / 4)
+                return runtime.solve(script, choice, self.airlock, wall_s=wall_s)
+            case {"sections": come} if self.wanted is not None and self.out is not None:
+                return self.wanted.look(come, self.out, self.airlock)
+        raise ValueError("no question that a fetch may ask")
+
+
+def _size(out: Path | None) -> int:
+    """Bytes of the files that a try left."""
+    return sum(path.stat().st_size for path in out.iterdir() if path.is_file()) if out and out.exists() else 0
 
 
 def _new_folder(scratch: Path) -> Path:
@@ -187,9 +215,13 @@ def _copy(path: Path, copy: Path) -> None:
         shutil.copyfileobj(source, target, 1 << 20)  # the rest
 
 
-def _wait_for_permit(gate: Gate, host: str, airlock: Airlock) -> None:
+def _wait_for_permit(gate: Gate, host: str, airlock: Airlock, *, until: float) -> bool:
+    """Wait for a permit; False at once if there is none before `until`, by the monotonic clock."""
     while (wait_s := gate.ask(host)) > 0:
+        if time.monotonic() + wait_s > until:
+            return False
         _sleep(min(wait_s, STEP_S), airlock)
+    return True
 
 
 def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: float) -> float:

@@ -1,81 +1,94 @@
-"""How often one host is asked, over the whole run: permits, pauses and refusals."""
+"""How often hosts are asked, over the whole run: the one gate that gives permits to all workers."""
 
 from __future__ import annotations
 
-import math
-import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
-from hdvg.errors import NotAskedError, ResourceError
+from hdvg.errors import ResourceError
+from hdvg.sections import Fetch, host_settings
+from hdvg.sources.host import Host, Manners, Visit
+from hdvg.sources.traffic import Bandwidth, Traffic
 
-POLL_S = 0.2
-BOT_WALL = r"not a bot|captcha|anti-bot|cloudflare"
-"""Words by which a host says that it wants no more of us."""
-REFUSALS = 20
-"""Refusals in a row, nothing fetched in between, that close a host: one alone may be about its link only."""
-
-
-@dataclass
-class _Host:
-    """What is known of one host; `not_before` is on the gate's clock, in seconds."""
-
-    in_use: int = 0
-    not_before: float = -math.inf
-    refusals: int = 0
-    closed: bool = False
+KEPT = 1000
+"""Hosts of which each has figures of its own; those that are idle then are counted together."""
+OTHERS = "(others)"
 
 
 class HostGate:
     """Gives permits host by host; never sleeps itself, so that one can serve all workers (as a Ray actor, say).
 
-    `per_host` permits at once, `interval_s` seconds between two starts, `max_wait_s` caps what a Retry-After may ask.
+    `per_host` permits at once, `interval_s` seconds between two starts, `max_wait_s` caps what a Retry-After may ask; both
+    hold also where the rate that a host was found to accept (`rate.Rate`, in fetches: each is several requests) is higher.
     """
 
     def __init__(
         self, per_host: int, interval_s: float, max_wait_s: float, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._per_host = per_host
-        self._interval_s = interval_s
-        self._max_wait_s = max_wait_s
+        self._manners: Callable[[str], Manners] = lambda _: Manners(per_host, interval_s, max_wait_s)
         self._clock = clock
-        self._hosts: dict[str, _Host] = {}
+        self._bandwidth = Bandwidth(None)
+        self._hosts: dict[str, Host] = {}
+        self._others = Traffic(clock())
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, settings: Fetch, *, clock: Callable[[], float] = time.monotonic) -> HostGate:
+        """The gate that a recipe asks for."""
+
+        def manners(host: str) -> Manners:
+            own = host_settings(settings, host)
+            return Manners(
+                settings.per_host if own.concurrency is None else own.concurrency,
+                settings.host_interval_s if own.interval_s is None else own.interval_s,
+                settings.max_wait_s,
+                settings.throttle_wait_s,
+                settings.blocked_wait_s,
+            )
+
+        gate = cls(settings.per_host, settings.host_interval_s, settings.max_wait_s, clock=clock)
+        gate._manners, gate._bandwidth = manners, Bandwidth(settings.max_mb_s)
+        return gate
 
     def ask(self, host: str) -> float:
         """0.0: go now, a permit is taken and must be given back by `done`; else seconds to wait, then ask again.
 
-        Raises NotAskedError for a host that is closed for the rest of this run.
+        Raises NotAskedError for a host that is closed: it refused others, or throttled all for too long.
         """
-        state = self._hosts.setdefault(host, _Host())
-        if state.closed:
-            raise NotAskedError("blocked", f"{host} refused others in this run; it is asked again in the next one")
-        now = self._clock()
-        if now < state.not_before:
-            return state.not_before - now
-        if state.in_use >= self._per_host:
-            return POLL_S
-        state.in_use += 1
-        state.not_before = now + self._interval_s
-        return 0.0
+        with self._lock:
+            return self._host(host).ask(self._clock())
 
-    def done(
-        self, host: str, retry_after_s: float | None = None, *, refusal: str | None = None, fetched: bool = False
-    ) -> None:
-        """Give the permit back; `retry_after_s` (any number a server may send) slows the host for everybody.
+    def done(self, host: str, visit: Visit | None = None) -> None:
+        """Give the permit back, with how the fetch ended; None if that is not known."""
+        with self._lock:
+            now, state = self._clock(), self._host(host)
+            if visit is None:
+                state.give_back()
+            else:
+                state.done(visit, now)
+            if len(self._hosts) > KEPT and state.is_idle(now):  # a run over many hosts stays small
+                self._others.take_over(self._hosts.pop(host).traffic)
 
-        `refusal` is what the host said when it refused: the words of a bot wall, or `REFUSALS` in a row, close it.
-        """
-        state = self._hosts.setdefault(host, _Host())
-        state.in_use = max(0, state.in_use - 1)
-        state.refusals = 0 if fetched else state.refusals + (refusal is not None)
-        walled = refusal is not None and re.search(BOT_WALL, refusal, re.IGNORECASE) is not None
-        state.closed = state.closed or walled or state.refusals >= REFUSALS
-        if retry_after_s is not None and retry_after_s > 0:  # False for NaN too
-            state.not_before = max(state.not_before, self._clock() + min(retry_after_s, self._max_wait_s))
-        if not (state.in_use or state.refusals or state.closed) and state.not_before <= self._clock():
-            del self._hosts[host]  # idle: a run over many hosts stays small
+    def spend(self, n_bytes: int) -> float:
+        """Seconds to wait before more bytes are read, now that so many were, by the run's limit."""
+        with self._lock:
+            return self._bandwidth.spend(n_bytes, self._clock())
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """What `hdvg status` shows of each host, the most asked first."""
+        with self._lock:
+            now = self._clock()
+            found = {name: host.figures(now) for name, host in self._hosts.items() if host.traffic.asked}
+            found |= {OTHERS: self._others.figures(now)} if self._others.asked else {}
+            return dict(sorted(found.items(), key=lambda item: (-item[1]["asked"], item[0])))
+
+    def _host(self, name: str) -> Host:
+        if name not in self._hosts:
+            self._hosts[name] = Host(name, self._manners(name), self._clock())
+        return self._hosts[name]
 
 
 class Leases:
@@ -95,16 +108,22 @@ class Leases:
             self._held.setdefault(holder, Counter())[host] += 1
         return wait_s
 
-    def done(
-        self, holder: int, host: str, retry_after_s: float | None, *, refusal: str | None = None, fetched: bool = False
-    ) -> None:
+    def done(self, holder: int, host: str, visit: Visit | None = None) -> None:
         """As `HostGate.done`; nothing for a permit that the holder has not."""
         held = self._held.get(holder, Counter())
         if held[host] > 0:
             held[host] -= 1
-            self._gate.done(host, retry_after_s, refusal=refusal, fetched=fetched)
+            self._gate.done(host, visit)
             if not held.total():
                 del self._held[holder]
+
+    def spend(self, n_bytes: int) -> float:
+        """As `HostGate.spend`."""
+        return self._gate.spend(n_bytes)
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """As `HostGate.figures`."""
+        return self._gate.figures()
 
     def forget(self, holder: int) -> None:
         """The holder is dead: its permits come back, and what it still asks, or has asked, gets none."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 import urllib.parse
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hdvg.airlock import Airlock, Limits
@@ -17,8 +17,9 @@ from hdvg.sources import fetch
 from hdvg.sources.egress import way_out
 from hdvg.sources.entries import Row
 from hdvg.sources.entry_file import FILE, Found, read_entries
-from hdvg.sources.fetch import MEMORY_MB, Gate, _answer, _pause_s, _sleep, _wait_for_permit
+from hdvg.sources.fetch import MEMORY_MB, Answers, Gate, _pause_s, _sleep, _wait_for_permit
 from hdvg.sources.guard import named_private
+from hdvg.sources.host import Visit
 from hdvg.sources.list_filter import Choice
 from hdvg.sources.list_source import WOULD_DO, ListSource
 
@@ -85,27 +86,24 @@ def read_site(
 def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> str:
     """One try in one child; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source.address).netloc
-    wait_s, refusal, end = None, None, None
     asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
     limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
-    _wait_for_permit(gate, host, airlock)
+    visit = None
+    _wait_for_permit(gate, host, airlock, until=math.inf)
     try:
         way = way_out(settings)
         shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
         with way.masked():
-            said = airlock.call(LISTING, asked | shared, folder, limits, answer=partial(_answer, settings, airlock))
-        end = str(said["end"])
-        return end
-    except TransientError as error:
-        wait_s = 1.0 if error.reason == "throttled" and error.retry_after_s is None else error.retry_after_s
-        raise
+            said = airlock.call(LISTING, asked | shared, folder, limits, answer=Answers(settings, airlock, gate))
+        visit = Visit()
+        return str(said["end"])
     except ItemError as error:
-        refusal = error.detail if error.reason == "blocked" else None
-        if error.reason == "timeout":  # the airlock's clock: the next try goes on
+        visit = Visit.of(error)
+        if error.reason == "timeout" and not isinstance(error, TransientError):  # the airlock's: the next try goes on
             raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
         raise
     finally:
-        gate.done(host, wait_s, refusal=refusal, fetched=end is not None)
+        gate.done(host, visit)
 
 
 def _is_outside(row: Row, source: ListSource, found: Found) -> bool:

@@ -4,7 +4,8 @@ import pytest
 
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
-from hdvg.settings import wanted_measures
+from hdvg.sections import host_settings
+from hdvg.settings import make_plan, wanted_measures
 from pipelines.recipes import find_recipe, shipped
 
 
@@ -103,3 +104,51 @@ def test_a_rule_on_topics_asks_for_topics():
 def test_an_unknown_measure_is_named():
     with pytest.raises(UsageError, match="'tekst': no such measure; there are: watermark, nsfw, text"):
         wanted_measures(parse_recipe({"measure": {"also": ["tekst"]}}))
+
+
+HOSTS = {"example.org": {"interval_s": 2.0}, "cdn.example.org": {"concurrency": 1}, "127.0.0.1:80": {"interval_s": 3.0}}
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("example.org", (2.0, None)),
+        ("www.example.org", (2.0, None)),
+        ("WWW.Example.org:8080", (2.0, None)),
+        ("a.b.cdn.example.org", (None, 1)),
+        ("notexample.org", (None, None)),
+        ("org", (None, None)),
+        ("127.0.0.1:80", (3.0, None)),
+        ("127.0.0.1:81", (None, None)),
+    ],
+)
+def test_settings_of_a_host_are_those_of_the_nearest_name(host, found):
+    settings = host_settings(parse_recipe({"fetch": {"hosts": HOSTS}}).fetch, host)
+    assert (settings.interval_s, settings.concurrency) == found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ({"https://example.org": {}}, "`https://example.org` is no host; write its name alone"),
+        ({"Example.org": {}}, "in small letters: example.org"),
+        (
+            {"example.org": {"intervall_s": 1}},
+            "`fetch.hosts.example.org.intervall_s` is no setting; did you mean `interval_s`",
+        ),
+    ],
+)
+def test_bad_settings_of_a_host_are_an_error_that_says_what_would_be_fine(hosts, said):
+    with pytest.raises(UsageError) as error:
+        parse_recipe({"fetch": {"hosts": hosts}})
+    assert said in str(error.value)
+
+
+def test_manners_towards_hosts_are_no_new_work():
+    fetch = {"throttle_wait_s": 1, "blocked_wait_s": 1, "max_wait_s": 1, "max_mb_s": 1, "hosts": HOSTS}
+    assert make_plan(parse_recipe({"fetch": fetch})).fingerprints == make_plan(Recipe()).fingerprints
+
+
+def test_settings_of_hosts_survive_their_own_toml(tmp_path):
+    (tmp_path / "mine.toml").write_text(parse_recipe({"fetch": {"hosts": HOSTS}}).to_toml())
+    assert find_recipe(str(tmp_path / "mine.toml")).fetch.hosts == parse_recipe({"fetch": {"hosts": HOSTS}}).fetch.hosts

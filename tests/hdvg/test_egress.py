@@ -28,7 +28,7 @@ from tests.proxy import LoopbackProxy, TestCA
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
 DEMO = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
-SETTINGS = Fetch(silence_s=2, wall_s=20, tries=1, max_mb=1.0, max_wait_s=2)
+SETTINGS = Fetch(silence_s=2, wall_s=20, tries=1, max_mb=1.0, max_wait_s=2, throttle_wait_s=0)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests import servers as web
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
 HTML = b"<!DOCTYPE html><html><body>Sorry</body></html>"
 CAP_MB = 1.0
-SETTINGS = Fetch(silence_s=0.4, wall_s=10, tries=1, max_mb=CAP_MB, max_wait_s=2)
+SETTINGS = Fetch(silence_s=0.4, wall_s=10, tries=1, max_mb=CAP_MB, max_wait_s=2, throttle_wait_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -354,9 +354,30 @@ def test_page_whose_meta_tags_say_something_else_is_taken(server, take):
 def test_throttled_host_is_asked_again_after_its_retry_after(server, take, form):
     asked = "1" if form == "seconds" else web.http_date(4)
     server.add("/busy.mp4", web.status(429, Retry_After=asked), web.body(MEDIA))
-    assert take(server.url("/busy.mp4"), tries=2).path.read_bytes() == MEDIA
+    assert take(server.url("/busy.mp4"), throttle_wait_s=10).path.read_bytes() == MEDIA
     first, second = server.times["/busy.mp4"][:2]
     assert second - first >= 0.9
+
+
+def test_throttled_try_is_none_of_the_tries(server, take):
+    server.add("/busy.mp4", *[web.status(429)] * 2, web.status(500), web.status(503), web.body(MEDIA))
+    assert take(server.url("/busy.mp4"), tries=2, throttle_wait_s=30).path.read_bytes() == MEDIA
+
+
+def test_host_that_throttles_for_ever_is_not_asked_for_ever(server, take):
+    server.add("/busy", web.status(429))
+    start = time.monotonic()
+    assert fails(take, server.url("/busy"), throttle_wait_s=2.5).reason == "throttled"
+    assert time.monotonic() - start < 2.5 + 2
+    assert server.hits["/busy"] == 2  # at 0 s and 1 s; the pause after that one is longer than what is left
+
+
+def test_retry_after_that_is_longer_than_a_fetch_waits_ends_it_at_once(server, take):
+    server.add("/busy", web.status(429, Retry_After="60"))
+    start = time.monotonic()
+    assert fails(take, server.url("/busy"), gate=HostGate(4, 0, 600), throttle_wait_s=30).reason == "throttled"
+    assert time.monotonic() - start < 5
+    assert server.hits["/busy"] == 1
 
 
 def test_throttled_host_is_slowed_for_everybody(server, take):
@@ -387,7 +408,7 @@ def test_final_failure_is_not_tried_again(server, take):
 
 
 def test_host_that_goes_on_refusing_is_left_alone_and_permits_come_back(server, take, monkeypatch):
-    monkeypatch.setattr("hdvg.sources.hosts.REFUSALS", 2)
+    monkeypatch.setattr("hdvg.sources.host.REFUSALS", 2)
     gate = HostGate(1, 0, 2)
     take(server.url("/ok.mp4"), gate=gate)
     fails(take, server.url("/none.mp4"), gate=gate)

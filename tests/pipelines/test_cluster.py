@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from hdvg.config import Recipe
 from hdvg.errors import ResourceError
+from hdvg.sources.host import Visit
 from pipelines.cluster import Cluster, RemoteGate, where
 from pipelines.graph import find_stage
+from pipelines.hosts import published
 from pipelines.perform import Done, Job
 
 
@@ -29,20 +31,44 @@ def test_dead_gate_stops_the_run(monkeypatch):
     class Dead:
         """An actor whose node is gone."""
 
-        ask = done = None
+        ask = done = spend = None
 
         def remote(self, *_: object, **__: object) -> None: ...
 
-    def get(_: object) -> None:
+    def get(*_: object, **__: object) -> None:
         raise ActorDiedError()
 
     monkeypatch.setattr(ray, "get", get)
     dead = Dead()
-    dead.ask = dead.done = dead
+    dead.ask = dead.done = dead.spend = dead
     with pytest.raises(ResourceError, match="gate"):
         RemoteGate(dead, 1).ask("host")
     with pytest.raises(ResourceError, match="gate"):
-        RemoteGate(dead, 1).done("host")
+        RemoteGate(dead, 1).done("host", Visit())
+    with pytest.raises(ResourceError, match="gate"):
+        RemoteGate(dead, 1).spend(1)
+
+
+def test_gate_that_does_not_answer_in_time_holds_up_no_report(monkeypatch, tmp_path):
+    def get(_: object, timeout: float) -> None:
+        raise GetTimeoutError(f"{timeout}")
+
+    class Slow:
+        """An actor whose node does not answer."""
+
+        def __init__(self) -> None:
+            self.figures = self
+
+        def remote(self) -> None: ...
+
+    monkeypatch.setattr(ray, "get", get)
+    cluster = Cluster(Recipe(), address=None, cpus=1, gpus=0)
+    cluster._gate = Slow()
+    with pytest.raises(ResourceError, match="did not answer within 10 s"):
+        cluster.figures()
+    with published(tmp_path, "run", cluster.figures):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("reasons", "workers"), [({}, 1), ({"caption": 1}, 1), ({"error": 1}, 2)])
