@@ -49,11 +49,12 @@ select avg(passes) as mean, max(passes) as max from passes
 
 
 SECTIONS = """
-select count(*) as videos, count(source_bytes) as sized, sum(bytes)::bigint as fetched_bytes,
-    coalesce(sum(source_bytes - bytes), 0)::bigint as saved_bytes,
-    sum(bytes) filter (source_bytes is not null) / sum(source_bytes) as share,
+select count(*) as videos, count(source_bytes) as sized, sum(bytes)::bigint as kept_bytes,
+    coalesce(sum(source_bytes - fetched), 0)::bigint as saved_bytes,
+    sum(fetched) filter (source_bytes is not null) / sum(source_bytes) as share,
     (select count(*) from videos where whole_because is not null) as whole
-from videos where fetched_ranges is not null
+from (select *, list_sum([one.until - one.start for one in fetched_ranges]) as fetched from videos)
+where fetched_ranges is not null
 """
 """What was fetched in part: of `sized` ones it is known how large their sources are. `whole`: taken whole all the same."""
 

@@ -11,7 +11,7 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 
 from hdvg.airlock import ask
-from hdvg.media.excerpt import Layout, write_excerpt
+from hdvg.media.excerpt import Layout, joined, write_excerpt
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
 from hdvg.sources.wanted import HELD
 
@@ -138,7 +138,8 @@ class File(_Held):
                 self.pieces.append([low, high, self._keep(self._range(self._url, low, high)[0])])
 
     def told(self, layout: Layout) -> dict[str, Any]:
-        return {"size": layout.size, "ranges": [list(one) for one in layout.pieces], "kind": "bytes"}
+        ranges = joined(self.pieces)  # more than the layout's, if some of it was only looked at
+        return {"size": layout.size, "ranges": [list(one) for one in ranges], "kind": "bytes"}
 
 
 class Segments(_Held):
