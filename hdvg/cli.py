@@ -23,7 +23,7 @@ from hdvg.trading import trading
 if TYPE_CHECKING:
     from hdvg.config import Recipe
     from hdvg.dataset import Dataset
-    from hdvg.sources.list_filter import Choice
+    from hdvg.sources.lists.filter import Choice
 
 app = typer.Typer(
     name="hdvg",
@@ -322,7 +322,7 @@ def _work(
 ) -> None:  # fmt: skip
     """Run the graph, or one stage of it, then say where the dataset stands."""
     from hdvg.dataset import Dataset
-    from hdvg.sources.list_filter import Choice
+    from hdvg.sources.lists.filter import Choice
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 

@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, field_validator
 from hdvg.captioning import Caption, Writer
 from hdvg.errors import UsageError
 from hdvg.rules import Rule, parse_rules
-from hdvg.sections import Cut, Duplicates, Fetch, HostSettings, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.sources.settings import Fetch, HostSettings
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}

@@ -16,7 +16,7 @@ from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
     from hdvg.config import Recipe
-    from hdvg.sources.list_filter import Choice
+    from hdvg.sources.lists.filter import Choice
 
 MOST = 10_000
 SHOWN = 50
@@ -51,8 +51,8 @@ def choose(
 
     Raises UsageError for such an option without a list, and for what is no condition.
     """
-    from hdvg.sources.list_filter import Choice, check_conditions
-    from hdvg.sources.list_source import WOULD_DO, list_source
+    from hdvg.sources.lists.filter import Choice, check_conditions
+    from hdvg.sources.lists.source import WOULD_DO, list_source
 
     used = {"--list-only": list_only, "--max-items": most != MOST, "--where": where, "--strict": strict}
     names = [name for name, value in used.items() if value]
@@ -76,9 +76,9 @@ def _is_link(text: str) -> bool:
 def show_lists(links: Sequence[str], choice: Choice, recipe: Recipe, *, as_json: bool) -> bool:
     """Read lists on sites and print what would come; nothing is stored. False if one of them broke off."""
     from hdvg.airlock import Airlock
-    from hdvg.sources.list_filter import choose_entries
-    from hdvg.sources.list_source import list_source
-    from hdvg.sources.listing import PRELOAD
+    from hdvg.sources.lists.filter import choose_entries
+    from hdvg.sources.lists.listing import PRELOAD
+    from hdvg.sources.lists.source import list_source
     from pipelines.listing import counting, look, report
 
     lists: list[dict[str, Any]] = []

@@ -19,7 +19,8 @@ from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from hdvg.measures.order import Observed, best_order
 from hdvg.rules import Verdicts
-from hdvg.sections import Fetch, Settings
+from hdvg.sections import Settings
+from hdvg.sources.settings import Fetch
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION, HOMES, MATCH, POOL
 

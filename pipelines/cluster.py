@@ -24,8 +24,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config import Recipe
 from hdvg.errors import HdvgError, ResourceError, TransientError
-from hdvg.sources.host import Visit
 from hdvg.sources.hosts import Leases
+from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
 from pipelines.perform import Done, Job, airlock, perform
 from pipelines.runners import make_gate

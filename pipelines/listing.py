@@ -15,9 +15,9 @@ from rich.status import Status
 from hdvg.airlock import Airlock
 from hdvg.config import Recipe
 from hdvg.dataset import Accepted, Dataset
-from hdvg.sources.list_filter import Choice, Chosen, choose_entries
-from hdvg.sources.list_source import ListSource, list_source
-from hdvg.sources.listing import PRELOAD, Listing, list_folder, progress, read_site
+from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
+from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
+from hdvg.sources.lists.source import ListSource, list_source
 from pipelines.runners import make_gate
 
 COUNT_S = 2.0

@@ -21,7 +21,7 @@ from hdvg.pool import settle
 from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
 from hdvg.shards import Cutter, lost_clips, write_shards
 from hdvg.sources.egress import way_out
-from hdvg.sources.list_filter import Choice
+from hdvg.sources.lists.filter import Choice
 from hdvg.status import REPORT, read_report
 from hdvg.store import Store
 from pipelines.blocked import apply_block_list

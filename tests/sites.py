@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hdvg.errors import NotAskedError
-from hdvg.sources.host import Visit
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.hosts.host import Visit
 
 REFUSED_S = 0.1
 """How long a throttled fetch takes."""

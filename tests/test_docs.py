@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from hdvg.cli import app
 from hdvg.config import Recipe, parse_recipe
-from hdvg.sections import Fetch
+from hdvg.sources.settings import Fetch
 from hdvg.training.settings import TrainRecipe
 from pipelines.recipes import find_recipe, find_train_recipe, shipped
 from tests.readme import with_table

@@ -8,7 +8,7 @@ import pytest
 
 from hdvg.list_options import MOST
 from hdvg.sources import list_source
-from hdvg.sources.list_filter import Choice
+from hdvg.sources.lists.filter import Choice
 from tests.lists import MEDIA, Archive, feed, item, original
 from tests.servers import HostileServer, body, page, status
 from tests.test_cli import SMALL, ask, hdvg

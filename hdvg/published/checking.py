@@ -19,10 +19,10 @@ from hdvg.errors import RETRYABLE, ItemError
 from hdvg.manifest import literal, no_glob
 from hdvg.published.spill import Spill
 from hdvg.published.taking import HOURS_MS, MEMORY, spill
-from hdvg.sections import Fetch
 from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import PRELOAD, look
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch
 
 ASSUMED_MBIT_S = 2.0
 """Bit rate of a 720p video with sound where no source tells sizes: our assumption."""

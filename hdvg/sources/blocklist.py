@@ -10,7 +10,7 @@ from pathlib import Path
 from hdvg.errors import ItemError, UsageError
 from hdvg.ids import file_sha256
 from hdvg.media.blocked import FLAT, Pictures
-from hdvg.sections import Fetch
+from hdvg.sources.settings import Fetch
 
 WOULD_DO = "64 hex digits (sha256 of a whole source file) or 16 (perceptual hash of a picture) would be fine, and # begins a comment"
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from hdvg.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
-    from hdvg.sections import Fetch
+    from hdvg.sources.settings import Fetch
 
 VARIABLE = "HDVG_PROXY"
 FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6, "any": socket.AF_UNSPEC}

@@ -15,7 +15,7 @@ import yt_dlp.utils as ytdl
 from yt_dlp.networking import exceptions as net
 
 from hdvg.errors import SHORT, ItemError, ResourceError, TransientError, causes
-from hdvg.sources.host import BOT_WALL
+from hdvg.sources.hosts.host import BOT_WALL
 from hdvg.sources.info import clean_text
 from hdvg.sources.people import mask_error
 

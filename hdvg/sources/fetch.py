@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, Protocol
 
 from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
-from hdvg.sections import Fetch
 from hdvg.sources import runtime
 from hdvg.sources.egress import way_out
-from hdvg.sources.host import Visit
+from hdvg.sources.hosts.host import Visit
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
+from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import

@@ -68,8 +68,8 @@ def listing(
 
     Returns {"end"}: "whole", "most" (the list may go on) or "video" (it is no list). Else as `download`.
     """
-    from hdvg.sources.list_client import ListClient  # not for every child: these bring pyarrow
-    from hdvg.sources.list_readers import read_list
+    from hdvg.sources.lists.client import ListClient  # not for every child: these bring pyarrow
+    from hdvg.sources.lists.readers import read_list
 
     make = partial(ListClient, most=most, conditions=conditions)
     client = _guarded(source, out, settings, partial(read_list, kind=kind, query=query, most=most), client=make)

@@ -24,9 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hdvg.airlock import Airlock
-from hdvg.sections import Fetch
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch
 from tests.bench.bench_run import served_elsewhere
 from tests.bench.machine import describe, spread
 from tests.bench.sections import STATED, saved

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.airlock import Airlock
-from hdvg.sections import Fetch
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 from tests.bench.bench_run import served_elsewhere
 from tests.sources import FFMPEG

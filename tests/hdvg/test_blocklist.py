@@ -13,8 +13,9 @@ from hdvg.errors import ItemError, UsageError
 from hdvg.measures.phash import phash
 from hdvg.media.blocked import Pictures
 from hdvg.media.scan import scan
-from hdvg.sections import Fetch, Split
+from hdvg.sections import Split
 from hdvg.sources.blocklist import block_list
+from hdvg.sources.settings import Fetch
 from tests.footage import BUNDLED, BUNDLED_SPANS, Footage
 
 FILE = "ab" * 32

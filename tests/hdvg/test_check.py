@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hdvg.published.checking import check, report, wilson
-from hdvg.sections import Fetch
+from hdvg.sources.settings import Fetch
 from tests import servers as web
 from tests.metadata import stamp
 

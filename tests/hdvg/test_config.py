@@ -4,8 +4,8 @@ import pytest
 
 from hdvg.config import Recipe, parse_recipe
 from hdvg.errors import UsageError
-from hdvg.sections import host_settings
 from hdvg.settings import make_plan, wanted_measures
+from hdvg.sources.settings import host_settings
 from pipelines.recipes import find_recipe, shipped
 
 

@@ -14,13 +14,13 @@ from hdvg.airlock import Airlock
 from hdvg.config import parse_recipe
 from hdvg.dataset import Dataset
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
-from hdvg.sections import Fetch, host_settings
 from hdvg.settings import make_plan, read_plan
 from hdvg.sources.client import Client
 from hdvg.sources.egress import VARIABLE, certificates, way_out
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hops import private_target
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch, host_settings
 from pipelines.run import Task, Where, run
 from tests import servers as web
 from tests.hdvg.test_fetch import ANSWERS

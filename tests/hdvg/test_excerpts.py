@@ -11,10 +11,11 @@ from hdvg.errors import ItemError, TransientError
 from hdvg.media.cut import cut
 from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, write_excerpt
 from hdvg.media.scan import scan
-from hdvg.sections import Cut, Fetch, Split
+from hdvg.sections import Cut, Split
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.playlists import Place, WholeError, read_hls
+from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 from tests import servers as web
 from tests import sources

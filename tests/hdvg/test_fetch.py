@@ -11,10 +11,10 @@ import pytest
 
 from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
-from hdvg.sections import Fetch
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import INFO_KEYS
+from hdvg.sources.settings import Fetch
 from tests import servers as web
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
@@ -408,7 +408,7 @@ def test_final_failure_is_not_tried_again(server, take):
 
 
 def test_host_that_goes_on_refusing_is_left_alone_and_permits_come_back(server, take, monkeypatch):
-    monkeypatch.setattr("hdvg.sources.host.REFUSALS", 2)
+    monkeypatch.setattr("hdvg.sources.hosts.host.REFUSALS", 2)
     gate = HostGate(1, 0, 2)
     take(server.url("/ok.mp4"), gate=gate)
     fails(take, server.url("/none.mp4"), gate=gate)

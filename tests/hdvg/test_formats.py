@@ -8,11 +8,11 @@ from yt_dlp.extractor.youtube import _video as site
 
 from hdvg.config import Recipe
 from hdvg.errors import ItemError
-from hdvg.sections import Fetch
 from hdvg.settings import make_plan
 from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.info import INFO_KEYS, clean_text, info_row
 from hdvg.sources.labels import label
+from hdvg.sources.settings import Fetch
 
 HD = Preferences(min_height_px=720)
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hdvg.errors import NotAskedError, ResourceError
-from hdvg.sections import Fetch
-from hdvg.sources.host import REFUSALS, THROTTLED, Visit
 from hdvg.sources.hosts import KEPT, OTHERS, HostGate, Leases
+from hdvg.sources.hosts.host import REFUSALS, THROTTLED, Visit
+from hdvg.sources.settings import Fetch
 from tests.sites import Clock
 
 WALL = Visit("blocked", "Sign in to confirm you're not a bot")

@@ -7,9 +7,9 @@ import datetime
 import pytest
 
 from hdvg.errors import UsageError
-from hdvg.sources.entries import ENTRY, entry_row, language_code, timestamp
-from hdvg.sources.entry_file import FILE, Entries, read_entries
-from hdvg.sources.list_filter import Choice, check_conditions, choose_entries
+from hdvg.sources.lists.entries import ENTRY, entry_row, language_code, timestamp
+from hdvg.sources.lists.entry_file import FILE, Entries, read_entries
+from hdvg.sources.lists.filter import Choice, check_conditions, choose_entries
 
 FREE = "Creative Commons Attribution 4.0"
 SAID = {"title": "A walk", "duration": 90, "height": 720, "license": FREE, "timestamp": 1704103200, "language": "en-GB"}

@@ -10,9 +10,9 @@ from yt_dlp.extractor.wikimedia import WikimediaIE
 
 from hdvg.airlock import Airlock
 from hdvg.errors import UsageError
-from hdvg.sources import list_source
-from hdvg.sources.list_filter import Choice, choose_entries
-from hdvg.sources.listing import PRELOAD
+from hdvg.sources.lists.filter import Choice, choose_entries
+from hdvg.sources.lists.listing import PRELOAD
+from hdvg.sources.lists.source import SITES
 from tests import servers as web
 from tests.lists import Archive, Commons, answer_json, derived, item, original, path_of, read, video
 
@@ -31,7 +31,7 @@ def airlock():
 def server(monkeypatch):
     with web.HostileServer() as running:
         for site in READERS:
-            monkeypatch.setitem(list_source.SITES, site, running.url(""))
+            monkeypatch.setitem(SITES, site, running.url(""))
         yield running
 
 

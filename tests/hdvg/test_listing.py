@@ -11,13 +11,13 @@ import pytest
 
 from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, UsageError
-from hdvg.sources import flat_list
-from hdvg.sources.entry_file import FILE, Entries, read_entries
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.list_client import ListClient
-from hdvg.sources.list_filter import Choice
-from hdvg.sources.list_source import ListSource, list_source
-from hdvg.sources.listing import PRELOAD, STALE_S
+from hdvg.sources.lists import flat
+from hdvg.sources.lists.client import ListClient
+from hdvg.sources.lists.entry_file import FILE, Entries, read_entries
+from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.listing import PRELOAD, STALE_S
+from hdvg.sources.lists.source import ListSource, list_source
 from tests import servers as web
 from tests.lists import MEDIA, SETTINGS, feed, path_of, read
 
@@ -146,7 +146,7 @@ def test_lists_in_a_list_are_read_too_and_what_turns_out_a_video_is_not_asked_tw
     inline = {"_type": "playlist", "entries": [{"_type": "url", "url": server.url("/i.mp4"), "ie_key": None}]}
     channel = {"_type": "playlist", "extractor_key": "Generic", "extractor": "generic", "entries": [*entries, inline]}
     client = ListClient(IN_CHILD, [], most=99, conditions=[])
-    flat_list.Walk(client, Entries(tmp_path, 99)).take(channel, depth=1)
+    flat.Walk(client, Entries(tmp_path, 99)).take(channel, depth=1)
     found = [path_of(row["url"]) for row in read_entries(tmp_path / FILE).rows]
     assert found == ["/a0.mp4", "/a1.mp4", "/b0.mp4", "/b1.mp4", "/c", "/d", "/i.mp4"]
     assert (server.hits["/c"], server.hits["/d"]) == (1, 0)

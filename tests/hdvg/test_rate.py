@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from hdvg.sections import Fetch
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.rate import DECREASE, LEAST_PER_S, LONE, STEP_PER_S, Rate
+from hdvg.sources.hosts.rate import DECREASE, LEAST_PER_S, LONE, STEP_PER_S, Rate
+from hdvg.sources.settings import Fetch
 from tests.sites import Bucket, Clock, Flaky, Window, simulate
 
 LIMITS = {

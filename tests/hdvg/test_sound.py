@@ -16,9 +16,9 @@ from hdvg.media.cut import cut
 from hdvg.media.id3 import CLOCK_TURN_S, OWNER
 from hdvg.media.mux import mux
 from hdvg.media.probe import probe
-from hdvg.sections import Fetch
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch
 from tests import servers as web
 from tests.clapper import CLAPS_S, FFMPEG, SOUND, VIDEO, claps, film
 

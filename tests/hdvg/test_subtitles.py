@@ -10,7 +10,6 @@ import pytest
 from hdvg.airlock import Airlock
 from hdvg.config import parse_recipe
 from hdvg.errors import UsageError
-from hdvg.sections import Fetch
 from hdvg.settings import make_plan
 from hdvg.sources import subtitles
 from hdvg.sources.client import Client
@@ -19,6 +18,7 @@ from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import BESIDE_KEYS
 from hdvg.sources.people import People
+from hdvg.sources.settings import Fetch
 from hdvg.sources.subtitles import choose, language_tag, spoken_language
 from tests import servers as web
 

@@ -8,10 +8,10 @@ import pytest
 
 from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, TransientError
-from hdvg.sections import Fetch
 from hdvg.sources import runtime
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.settings import Fetch
 from tests import tube
 from tests.proxy import LoopbackProxy, TestCA
 from tests.servers import HostileServer, body, status

@@ -10,7 +10,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from hdvg.config import Recipe
 from hdvg.errors import ResourceError
-from hdvg.sources.host import Visit
+from hdvg.sources.hosts.host import Visit
 from pipelines.cluster import Cluster, RemoteGate, where
 from pipelines.graph import find_stage
 from pipelines.hosts import published

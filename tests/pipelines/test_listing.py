@@ -11,9 +11,9 @@ from rich.console import Console
 from hdvg.airlock import Airlock
 from hdvg.config import parse_recipe
 from hdvg.errors import UsageError
-from hdvg.sources import list_source
-from hdvg.sources.list_filter import Choice
-from hdvg.sources.listing import PRELOAD
+from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.listing import PRELOAD
+from hdvg.sources.lists.source import SITES
 from pipelines.listing import accept
 from pipelines.run import Task, Where, run
 from tests import servers as web
@@ -79,7 +79,7 @@ def test_a_list_read_again_adds_what_is_new_and_nothing_twice(server, new_datase
 
 
 def test_a_list_that_broke_off_is_taken_as_far_as_it_came_and_gone_on_with(server, new_dataset, take, monkeypatch):
-    monkeypatch.setitem(list_source.SITES, "archive", server.url(""))
+    monkeypatch.setitem(SITES, "archive", server.url(""))
     copy = Archive(server, {f"f{n}": item(f"f{n}", original("a.mp4")) for n in range(5)})
     copy.broken["c2"] = [web.status(404)]
     said, whole = take("archive:collection:mine")
@@ -125,7 +125,7 @@ def test_a_run_fetches_what_a_list_names_and_nothing_that_was_dropped(server, tm
 
 
 def test_a_run_whose_list_broke_off_says_so_by_its_result(server, tmp_path, monkeypatch):
-    monkeypatch.setitem(list_source.SITES, "archive", server.url(""))
+    monkeypatch.setitem(SITES, "archive", server.url(""))
     copy = Archive(server, {f"f{n}": item(f"f{n}", original("a.mp4")) for n in range(3)})
     copy.broken["c2"] = [answer_json([])] * 9
     recipe = parse_recipe(ONCE | {"fetch": {"tries": 1}})

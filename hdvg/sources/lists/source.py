@@ -24,7 +24,7 @@ WOULD_DO = (
 
 @dataclass(frozen=True)
 class ListSource:
-    """A list on a site: what reads it (`list_readers.READERS`), what is asked, and the address that it starts at."""
+    """A list on a site: what reads it (`readers.READERS`), what is asked, and the address that it starts at."""
 
     text: str
     kind: str

@@ -16,10 +16,10 @@ from yt_dlp.utils import update_url_query
 
 from hdvg import __version__
 from hdvg.errors import ItemError, TransientError
-from hdvg.sections import Fetch, host_settings
 from hdvg.sources.client import Client
 from hdvg.sources.failures import retry_after_s
 from hdvg.sources.formats import Preferences, choose
+from hdvg.sources.settings import Fetch, host_settings
 
 AGENT = f"hdvg/{__version__} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
 """What the public interfaces are told that we are: a browser's name is refused there."""

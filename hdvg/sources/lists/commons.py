@@ -18,10 +18,10 @@ from typing import Any
 from yt_dlp.utils import clean_html
 
 from hdvg.errors import ItemError, TransientError
-from hdvg.sources.entries import timestamp
-from hdvg.sources.entry_file import Entries
 from hdvg.sources.links import VIDEO_SUFFIXES
-from hdvg.sources.list_client import ListClient
+from hdvg.sources.lists.client import ListClient
+from hdvg.sources.lists.entries import timestamp
+from hdvg.sources.lists.entry_file import Entries
 
 PAGE = 50
 FILES = 6

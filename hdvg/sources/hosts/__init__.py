@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hdvg.errors import ResourceError
-from hdvg.sections import Fetch, host_settings
-from hdvg.sources.host import Host, Manners, Visit
-from hdvg.sources.traffic import Bandwidth, Traffic
+from hdvg.sources.hosts.host import Host, Manners, Visit
+from hdvg.sources.hosts.traffic import Bandwidth, Traffic
+from hdvg.sources.settings import Fetch, host_settings
 
 KEPT = 1000
 """Hosts of which each has figures of its own; those that are idle then are counted together."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hdvg.errors import UsageError
 from hdvg.rules import condition_columns
-from hdvg.sources.entries import ENTRY, Row
+from hdvg.sources.lists.entries import ENTRY, Row
 
 SAMPLE: Row = dict.fromkeys(ENTRY.names) | {
     "upload_date": datetime.date(2020, 1, 1),

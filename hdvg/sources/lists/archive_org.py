@@ -17,12 +17,12 @@ from typing import Any
 from yt_dlp.utils import parse_duration
 
 from hdvg.errors import ItemError
-from hdvg.sources.entries import entry_row, timestamp
-from hdvg.sources.entry_file import Entries
 from hdvg.sources.info import seconds
 from hdvg.sources.links import VIDEO_SUFFIXES
-from hdvg.sources.list_client import ListClient
-from hdvg.sources.list_filter import Choice, choose_entries
+from hdvg.sources.lists.client import ListClient
+from hdvg.sources.lists.entries import entry_row, timestamp
+from hdvg.sources.lists.entry_file import Entries
+from hdvg.sources.lists.filter import Choice, choose_entries
 
 FIELDS = "identifier,title,licenseurl,language,publicdate,creator,uploader"
 PAGE = 100

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdvg.errors import MACHINE, RETRYABLE, ItemError, NotAskedError, TransientError
-from hdvg.sources.rate import Rate
-from hdvg.sources.traffic import Traffic
+from hdvg.sources.hosts.rate import Rate
+from hdvg.sources.hosts.traffic import Traffic
 
 POLL_S = 0.2
 BACKOFF_S = 1.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from hdvg.sources import archive_org, commons, flat_list
-from hdvg.sources.entry_file import Entries
-from hdvg.sources.list_client import ListClient
+from hdvg.sources.lists import archive_org, commons, flat
+from hdvg.sources.lists.client import ListClient
+from hdvg.sources.lists.entry_file import Entries
 
 
 class Reader(Protocol):
@@ -16,8 +16,8 @@ class Reader(Protocol):
     def __call__(self, client: ListClient, query: str, entries: Entries, *, site: str) -> None: ...
 
 
-READERS: dict[str, Reader] = {"list": flat_list.read, "archive": archive_org.read, "commons": commons.read}
-"""Kind of list (`list_source.ListSource`) -> its reader. A new kind is a reader here and its spelling in `list_source`."""
+READERS: dict[str, Reader] = {"list": flat.read, "archive": archive_org.read, "commons": commons.read}
+"""Kind of list (`source.ListSource`) -> its reader. A new kind is a reader here and its spelling in `source.list_source`."""
 
 
 def read_list(client: ListClient, site: str, *, kind: str, query: str, most: int) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from hdvg.errors import ItemError
 from hdvg.sources.canonical import canonical
-from hdvg.sources.entries import ENTRY, MOST_NUMBER, Row, entry_row
+from hdvg.sources.lists.entries import ENTRY, MOST_NUMBER, Row, entry_row
 
 FILE = "entries.jsonl"
 LINE_BYTES = 2**20

@@ -9,8 +9,8 @@ from yt_dlp.utils import PlaylistEntries, unsmuggle_url
 
 from hdvg.errors import ItemError
 from hdvg.sources.client import LIVE, PLAIN
-from hdvg.sources.entry_file import Entries
-from hdvg.sources.list_client import ListClient
+from hdvg.sources.lists.client import ListClient
+from hdvg.sources.lists.entry_file import Entries
 
 DEPTH = 3  # of lists in lists: a channel's tabs, a series' seasons
 HOPS = 5

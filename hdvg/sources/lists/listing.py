@@ -12,19 +12,19 @@ from pathlib import Path
 from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
-from hdvg.sections import Fetch
 from hdvg.sources import fetch
 from hdvg.sources.egress import way_out
-from hdvg.sources.entries import Row
-from hdvg.sources.entry_file import FILE, Found, read_entries
 from hdvg.sources.fetch import MEMORY_MB, Answers, Gate, _pause_s, _sleep, _wait_for_permit
 from hdvg.sources.guard import named_private
-from hdvg.sources.host import Visit
-from hdvg.sources.list_filter import Choice
-from hdvg.sources.list_source import WOULD_DO, ListSource
+from hdvg.sources.hosts.host import Visit
+from hdvg.sources.lists.entries import Row
+from hdvg.sources.lists.entry_file import FILE, Found, read_entries
+from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.source import WOULD_DO, ListSource
+from hdvg.sources.settings import Fetch
 
 LISTING = "hdvg.sources.ytdlp:listing"
-PRELOAD = (*fetch.PRELOAD, "hdvg.sources.list_readers")  # for `Airlock(preload=...)`
+PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Airlock(preload=...)`
 STALE_S = 24 * 3600.0
 """After so long a list that was not read to its end is read from its start."""
 
