@@ -21,8 +21,7 @@ from hdvg.sources.hops import Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
 from hdvg.sources.pace import Pace
-from hdvg.sources.playlists import WholeError
-from hdvg.sources.ranges import fetch_excerpt
+from hdvg.sources.ranges import try_excerpt
 from hdvg.sources.solver import unsolved
 
 NAME = "source.bin"
@@ -92,7 +91,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
     def __init__(self, settings: dict[str, Any], refused: list[str], **options: Any) -> None:
         self.taken: dict[str, Any] | None = None
         self.choice: Choice | None = None
-        self.excerpt: dict[str, Any] | None = None  # what `fetch_excerpt` says, if it fetched a part only
+        self.excerpt: dict[str, Any] | None = None  # what `ranges.fetch_excerpt` says, if it was a part only
         self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
         self.js_runtime = settings["js_runtime"]
@@ -178,14 +177,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if self.taken is None:
             self.taken, self._bytes = dict(info), 0
         if self._limits.get("as_excerpt") and name == NAME:
-            try:
-                if self.choice and self.choice.sound:
-                    raise WholeError("its sound is fetched apart")
-                self.excerpt = fetch_excerpt(self, info, name)
+            self.excerpt, self.whole_because = try_excerpt(self, info, name)
+            if self.excerpt:
                 return True, True
-            except WholeError as error:
-                self.whole_because = str(error)
-                self._bytes = 0
+            self._bytes = 0
         return super().dl(name, info, subtitle, test)
 
     def _judge(self, info: dict[str, Any], *, incomplete: Any = False) -> None:

@@ -25,6 +25,17 @@ NO_RANGES = frozenset({400, 405, 416, 501})
 """What a server answers that does not know ranges."""
 
 
+def try_excerpt(client: Any, info: dict[str, Any], target: str) -> tuple[dict[str, Any] | None, str | None]:
+    """What `fetch_excerpt` says of what it fetched; or None, and why all of the source must be fetched."""
+    try:
+        if client.choice and client.choice.sound:
+            raise WholeError("its sound is fetched apart")
+        return fetch_excerpt(client, info, target), None
+    except WholeError as error:
+        Path(HELD).unlink(missing_ok=True)
+        return None, str(error)
+
+
 def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]:
     """Fetch what is wanted of a format of yt-dlp's into the excerpt `target`, in the current folder.
 

@@ -17,6 +17,7 @@ from hdvg.status import status
 from hdvg.verify import verify
 from pipelines.importing import import_files
 from tests import sources
+from tests.pipelines.test_modes import shard_rows
 from tests.pipelines.test_run import ask, go
 from tests.servers import HostileServer, serve_folder
 from tests.servers import status as refuse
@@ -169,6 +170,18 @@ def test_source_that_was_let_go_is_fetched_again_in_the_same_part(finished, site
     assert {row[-1] for row in ask(root, CLIPS)} == {"ok"}
     assert ask(root, "select sha256 from videos") == held
     assert verify(Dataset.open(root)) == []
+
+
+def test_virtual_clips_of_an_excerpt_that_was_let_go_are_cut_from_a_new_one(finished, site, tmp_path):
+    root = tmp_path / "d"
+    virtual = ("cut.mode=virtual", "storage.keep_sources=false")
+    take_in(root, spans(tmp_path / "spans.csv", site, FIRST), *virtual)
+    for stage in ("download", "split", "cut"):
+        go(root, Dataset.open(root).plan.recipe, stage=stage)
+    assert not list((root / "media").glob("*/*.excerpt"))
+    finish(root)
+    assert [row["cut_n_frames"] for row in shard_rows(root)] == [25, 20]
+    assert {row["clip_id"] for row in shard_rows(root)} == {row[3] for row in ask(finished, CLIPS)}
 
 
 def test_names_do_not_depend_on_whether_the_server_serves_ranges(finished, site, folder, tmp_path):
