@@ -36,6 +36,7 @@ class HostileServer:
         self.hits: Counter[str] = Counter()
         self.sent: Counter[tuple[str, int]] = Counter()
         self.times: dict[str, list[float]] = {}
+        self.accepted: list[float] = []
         self.heads: dict[str, Message] = {}
         self.closing = threading.Event()
         self._folder = folder
@@ -205,6 +206,23 @@ def in_turn(*answers: Answer) -> Answer:
         answers[place](handler)
 
     return answer
+
+
+def throttled(answer: Answer, *, per_min: float, burst: float = 1.0, **headers: str) -> Answer:
+    """The answer to so many requests a minute, `burst` at once after a rest; 429 to those beyond."""
+    lock, level, at = threading.Lock(), burst, time.monotonic()
+
+    def limited(handler: _Handler) -> None:
+        nonlocal level, at
+        with lock:
+            now = time.monotonic()
+            level, at = min(burst, level + (now - at) * per_min / 60), now
+            if accepted := level >= 1:
+                level -= 1
+                handler.server.owner.accepted.append(now)
+        (answer if accepted else status(429, **headers))(handler)
+
+    return limited
 
 
 def endless(kind: str = "video/mp4") -> Answer:

@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -385,6 +386,58 @@ def test_throttled_host_is_slowed_for_everybody(server, take):
     host = f"127.0.0.1:{server.port}"
     fails(take, server.add("/busy", web.status(429, Retry_After="9999")), gate=gate)
     assert 1 < gate.ask(host) <= 2
+
+
+def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, airlock, tmp_path):
+    """The host counts requests of pages, one a fetch."""
+    per_min, spent_s, settled_s = 150, 14.0, 4.0
+    take(server.url("/ok.mp4"))  # starts the airlock
+    film = web.page('<video src="/ok.mp4"></video>')
+    server.add("/film", web.throttled(film, per_min=per_min, burst=5, Retry_After="1"))
+    settings = Fetch(max_mb=CAP_MB, per_host=4)
+    gate = HostGate.of(settings)
+    begin = time.monotonic()
+
+    def fetch_on(_: int) -> int:
+        count = 0
+        while time.monotonic() - begin < spent_s:
+            got = fetch(server.url("/film"), scratch=tmp_path, settings=settings, airlock=airlock, gate=gate)
+            assert got.path.read_bytes() == MEDIA
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(6) as pool:
+        fetched = sum(pool.map(fetch_on, range(6)))
+    late = [at for at in server.accepted if settled_s <= at - begin < spent_s]
+    assert 60 * len(late) / (spent_s - settled_s) == pytest.approx(per_min, rel=0.2)
+    (figures,) = gate.figures().values()
+    assert figures["ok"] == fetched
+    assert set(figures["refused"]) == {"throttled"}
+    assert figures["limit_per_min"] == pytest.approx(per_min, rel=0.5)
+
+
+def test_run_keeps_to_its_bandwidth(server, airlock, tmp_path):
+    film = MEDIA + bytes(1_400_000)
+    server.add("/film.mp4", web.body(film))
+    settings = Fetch(max_mb_s=1.0)
+    gate = HostGate.of(settings)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(fetch, server.url("/film.mp4"), scratch=tmp_path, settings=settings, airlock=airlock, gate=gate)
+            for _ in range(2)
+        ]
+        assert all(job.result().path.read_bytes() == film for job in jobs)
+    spent_s = time.monotonic() - min(server.times["/film.mp4"])
+    assert spent_s == pytest.approx(2 * len(film) / 2**20, rel=0.15)
+
+
+def test_unlimited_fetch_asks_nothing_about_its_bytes(server, take, monkeypatch):
+    asked = []
+    monkeypatch.setattr(HostGate, "spend", lambda _, n_bytes: asked.append(n_bytes) or 0.0)
+    take(server.url("/ok.mp4"))
+    assert asked == []
+    take(server.url("/ok.mp4"), max_mb_s=0.1)
+    assert sum(asked) >= len(MEDIA)
 
 
 def test_failing_server_is_tried_again_with_growing_pauses(server, take):

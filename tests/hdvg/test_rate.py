@@ -1,11 +1,12 @@
 """A host that throttles is soon asked as often as it accepts, whatever its limit is like: hours of fetches, in simulated time."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.hosts.rate import DECREASE, LEAST_PER_S, LONE, STEP_PER_S, Rate
+from hdvg.sources.hosts.rate import DECREASE, EVIDENCE, GUESS_STEP_PER_S, LEAST_PER_S, LONE, STEP_PER_S, Rate
 from hdvg.sources.settings import Fetch
 from tests.sites import Bucket, Clock, Flaky, Window, simulate
 
@@ -74,81 +75,114 @@ def test_interval_and_concurrency_hold_where_the_rate_is_higher():
 # The rate alone, by hand
 
 
-def accepted(rate: Rate, times: int) -> None:
+def accepted(rate: Rate, times: int, now: float = 0.0) -> None:
     for _ in range(times):
-        rate.accepted()
+        rate.accepted(now)
 
 
 def test_first_refusal_sets_the_rate_to_what_was_accepted():
-    rate = Rate(0.0)
+    rate = Rate()
     accepted(rate, 20)
     assert (rate.per_s, rate.wait_s(10.0)) == (math.inf, 0.0)
-    rate.refused(10.0, others=0, certain=True)
+    rate.refused(10.0, certain=True)
     assert rate.per_s == 2.0
     assert rate.wait_s(10.0) == 0.5
 
 
+def test_time_before_the_first_answer_does_not_count():
+    rate = Rate()
+    accepted(rate, 20, now=100.0)
+    rate.refused(110.0, certain=True)
+    assert rate.per_s == 2.0
+    rate.restart()
+    accepted(rate, 5, now=9000.0)
+    rate.refused(9010.0, certain=True)
+    assert rate.per_s == 0.5
+
+
 def test_later_refusals_take_a_fifth_of_a_rate_that_was_about_right():
-    rate = Rate(0.0)
+    rate = Rate()
     accepted(rate, 20)
-    rate.refused(10.0, others=0, certain=True)
+    rate.refused(10.0, certain=True)
     accepted(rate, 18)
-    rate.refused(20.0, others=0, certain=True)
+    rate.refused(20.0, certain=True)
     assert rate.per_s == pytest.approx(DECREASE * 2.0)
 
 
 def test_rate_that_was_far_off_falls_to_what_was_accepted():
-    rate = Rate(0.0)
+    rate = Rate()
     accepted(rate, 300)
-    rate.refused(2.0, others=0, certain=True)
+    rate.refused(2.0, certain=True)
     assert rate.per_s == 150.0
     accepted(rate, 300)
-    rate.refused(62.0, others=0, certain=True)
+    rate.refused(62.0, certain=True)
     assert rate.per_s == 5.0
 
 
-def test_rate_rises_by_a_constant_step_only_while_it_holds_fetches_back():
-    rate = Rate(0.0)
-    accepted(rate, 20)
-    rate.refused(10.0, others=0, certain=True)
+def rises(rate: Rate, now: float) -> list[float]:
+    """How much each of three accepted fetches adds while the rate holds others back."""
     seen = [rate.per_s]
     for _ in range(3):
-        assert rate.wait_s(10.0) > 0
-        rate.accepted()
+        assert rate.wait_s(now) > 0
+        rate.accepted(now)
         seen.append(rate.per_s)
-        rate.start(10.0)
-    assert seen == pytest.approx([2.0 + number * STEP_PER_S for number in range(4)])
+        rate.start(now)
+    return [after - before for before, after in pairwise(seen)]
+
+
+def test_rate_rises_by_a_constant_step_only_while_it_holds_fetches_back():
+    rate = Rate()
+    accepted(rate, 20)
+    rate.refused(10.0, certain=True)
+    assert rises(rate, 10.0) == pytest.approx([GUESS_STEP_PER_S] * 3)
+    accepted(rate, 20)
+    rate.refused(20.0, certain=True)
+    assert rises(rate, 20.0) == pytest.approx([STEP_PER_S] * 3)
     assert rate.wait_s(1000.0) == 0.0  # asked later than it allows
-    rate.accepted()
+    rate.accepted(20.0)
     top = rate.per_s
-    rate.accepted()
+    rate.accepted(20.0)
     assert rate.per_s == top
 
 
 def test_refusals_with_nothing_accepted_between_change_no_rate():
-    rate = Rate(0.0)
+    rate = Rate()
     accepted(rate, 20)
     for number in range(10):
-        rate.refused(10.0 + number, others=3, certain=True)
-    assert rate.per_s == 2.3  # the three that were under way count as accepted
+        rate.refused(10.0 + number, certain=True)
+    assert rate.per_s == 2.0
 
 
 def test_lone_refusal_without_a_word_changes_no_rate_a_second_one_does():
-    rate = Rate(0.0)
+    rate = Rate()
     accepted(rate, LONE)
-    rate.refused(1.0, others=0, certain=False)
+    rate.refused(1.0, certain=False)
     assert rate.per_s == math.inf
     accepted(rate, LONE)
-    rate.refused(2.0, others=0, certain=False)
+    rate.refused(2.0, certain=False)
     assert rate.per_s == math.inf
     accepted(rate, LONE - 2)
-    rate.refused(4.0, others=0, certain=False)
+    rate.refused(4.0, certain=False)
     assert rate.per_s == (3 * LONE - 2) / 4
 
 
+def test_guess_wants_some_fetches_or_a_minute():
+    rate = Rate()
+    accepted(rate, EVIDENCE[0] - 1)
+    rate.refused(1.0, certain=True)
+    assert rate.per_s == math.inf
+    rate.accepted(1.5)
+    rate.refused(2.0, certain=True)
+    assert rate.per_s == EVIDENCE[0] / 2
+    rate = Rate()
+    rate.accepted(0.0)
+    rate.refused(60.0, certain=True)
+    assert rate.per_s == 1 / 60
+
+
 def test_rate_has_a_floor():
-    rate = Rate(0.0)
+    rate = Rate()
     for number in range(1, 100):
-        rate.accepted()
-        rate.refused(1000.0 * number, others=0, certain=True)
+        rate.accepted(20.0)
+        rate.refused(1000.0 * number, certain=True)
     assert rate.per_s == LEAST_PER_S

@@ -61,7 +61,7 @@ class Host:
 
     def __init__(self, name: str, manners: Manners, now: float) -> None:
         self.traffic = Traffic(now)
-        self._name, self._manners, self._rate = name, manners, Rate(now)
+        self._name, self._manners, self._rate = name, manners, Rate()
         self._in_use = 0
         self._asked = now
         self._started = self._paused_until = self._throttled_at = self._throttled_since = -math.inf
@@ -73,7 +73,7 @@ class Host:
     def ask(self, now: float) -> float:
         """As `HostGate.ask`."""
         if not self._in_use and now - self._asked > IDLE_S:
-            self._rate.restart(now)
+            self._rate.restart()
         self._asked = now
         closed = self._closed_until is not None
         if self._closed_until is not None and now < self._closed_until:
@@ -117,7 +117,7 @@ class Host:
             if probe or self._refusals >= REFUSALS or walled:
                 self._close(visit.reason, started, now)
         elif visit.reason not in UNANSWERED:
-            self._answered(visit, started, probe=probe)
+            self._answered(visit, started, now, probe=probe)
 
     def is_idle(self, now: float) -> bool:
         """Whether nothing is known of the host that a new one would not be."""
@@ -155,7 +155,7 @@ class Host:
         self._throttled = min(self._throttled + 1, 64)
         self._throttled_at = now
         certain = visit.retry_after_s is not None
-        self._rate.refused(now, others=self._in_use, certain=certain)
+        self._rate.refused(now, certain=certain)
         self._paused_until = max(self._paused_until, now + self._backoff_s())
         long = now - self._throttled_since >= manners.throttle_wait_s and self._throttled >= THROTTLED
         if probe or long:
@@ -170,9 +170,9 @@ class Host:
         self._closings += 1
         self._closed_for = reason
 
-    def _answered(self, visit: Visit, started: float, *, probe: bool) -> None:
+    def _answered(self, visit: Visit, started: float, now: float, *, probe: bool) -> None:
         """The host answered as it should, were it that it has not the video."""
-        self._rate.accepted()
+        self._rate.accepted(now)
         if started > self._throttled_at:
             self._throttled = 0
         if probe:

@@ -10,7 +10,13 @@ DECREASE = 0.8
 TRUSTED = 0.5
 """A rate is far off if the host accepted less than this share of it: then what it accepted is the better guess."""
 STEP_PER_S = 0.1 / 60
-"""How much each accepted fetch adds: what the host goes on accepting doubles in 7 minutes, at any rate."""
+"""How much each accepted fetch adds: a rate that the host goes on accepting doubles in 7 minutes, whatever it is."""
+GUESS_STEP_PER_S = 1 / 60
+GUESS_STEP = 0.05
+"""The same while the rate is a guess that no refusal has met yet, the less of the two, the second as a share of the guess:
+it doubles in 40 s, or 20 fetches."""
+EVIDENCE = 5, 60.0
+"""A guess wants so many accepted fetches, or so many seconds."""
 LEAST_PER_S = 1 / 60
 """The lowest rate; a host that accepts less is asked after ever longer pauses, which are the caller's."""
 LONE = 20
@@ -25,11 +31,12 @@ class Rate:
     no clock: `now` is in seconds of the caller's.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self.per_s = math.inf
+        self._step = 0.0
         self._next = -math.inf
         self._holds_back = False
-        self._since = now
+        self._since: float | None = None
         self._accepted = 0
         self._refused: deque[bool] = deque(maxlen=LONE)
 
@@ -43,28 +50,33 @@ class Rate:
         """A fetch starts."""
         self._next = now + 1 / self.per_s
 
-    def restart(self, now: float) -> None:
-        """The host was left alone for long: what it accepts is counted from now on."""
-        self._since, self._accepted = now, 0
+    def restart(self) -> None:
+        """The host was left alone for long: what it accepts is counted from its next answer on."""
+        self._since, self._accepted = None, 0
 
-    def accepted(self) -> None:
+    def accepted(self, now: float) -> None:
         """The host answered a fetch."""
+        self._since = now if self._since is None else self._since
         self._accepted += 1
         self._refused.append(False)
         if self._holds_back:
-            self.per_s += STEP_PER_S
+            self.per_s += self._step
             self._holds_back = False
 
-    def refused(self, now: float, *, others: int, certain: bool) -> None:
-        """The host throttled a fetch; `others` are under way. `certain`: it said when to come again.
+    def refused(self, now: float, *, certain: bool) -> None:
+        """The host throttled a fetch; `certain`: it said when to come again.
 
         The rate stays if nothing was accepted since the last decrease: then the host wants a pause, which is the caller's.
         """
         self._refused.append(True)
-        if not self._accepted or not (certain or sum(self._refused) > 1):
+        if self._since is None or not self._accepted or not (certain or sum(self._refused) > 1):
             return
-        seen_per_s = (self._accepted + others) / max(now - self._since, 1.0)
-        far_off = seen_per_s < TRUSTED * self.per_s
-        self.per_s = max(seen_per_s if far_off else DECREASE * self.per_s, LEAST_PER_S)
+        spent_s = max(now - self._since, 1.0)
+        seen_per_s = self._accepted / spent_s
+        guess = seen_per_s < TRUSTED * self.per_s
+        if guess and self._accepted < EVIDENCE[0] and spent_s < EVIDENCE[1]:
+            return
+        self.per_s = max(seen_per_s if guess else DECREASE * self.per_s, LEAST_PER_S)
+        self._step = max(min(GUESS_STEP_PER_S, GUESS_STEP * self.per_s), STEP_PER_S) if guess else STEP_PER_S
         self._next = now + 1 / self.per_s
-        self.restart(now)
+        self._since, self._accepted = now, 0
