@@ -23,6 +23,7 @@ BENCHES = (
     "bench_train",
     "bench_loader",
     "bench_import",
+    "bench_fetch",
 )
 
 

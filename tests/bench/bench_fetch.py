@@ -21,18 +21,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from hdvg.airlock import Airlock
+from hdvg.errors import ItemError
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.settings import Fetch
 from tests.bench.bench_run import served_elsewhere
 from tests.bench.machine import describe, spread
 from tests.bench.sections import STATED, saved
+from tests.servers import HostileServer, body, page, throttled
 
 AT_ONCE = 4
 FILE_KB = 200
+ACCEPTED_PER_MIN = (60, 120, 240)
+SPENT_S = 60.0
 
 
 def cpu_s() -> float:
@@ -84,6 +89,32 @@ def _command(folder: Path, link: str) -> None:
     out.unlink()
 
 
+def settled(folder: Path, *, per_min: float) -> tuple[float, int]:
+    """How far from `per_min` the fetches are that a host which takes so many accepts, behind the first third of
+    `SPENT_S`, as a share of it; and how many fetches failed."""
+    with HostileServer() as server, closing(Airlock(preload=PRELOAD)) as airlock:
+        server.add("/ok.mp4", body(b"\0\0\0\x18ftypmp42" + bytes(50_000)))
+        film = page('<video src="/ok.mp4"></video>')
+        link = server.add("/film", throttled(film, per_min=per_min, burst=5, Retry_After="1"))
+        settings = Fetch(per_host=AT_ONCE)
+        gate, begin, failed = HostGate.of(settings), time.monotonic(), 0
+
+        def fetch_on(_: int) -> int:
+            lost = 0
+            while time.monotonic() - begin < SPENT_S:
+                try:
+                    got = fetch(link, scratch=folder, settings=settings, airlock=airlock, gate=gate)
+                    shutil.rmtree(got.path.parent)
+                except ItemError:
+                    lost += 1
+            return lost
+
+        with ThreadPoolExecutor(AT_ONCE + 2) as pool:
+            failed = sum(pool.map(fetch_on, range(AT_ONCE + 2)))
+        late = [at for at in server.accepted if SPENT_S / 3 <= at - begin < SPENT_S]
+    return abs(60 * len(late) / (SPENT_S * 2 / 3) / per_min - 1), failed
+
+
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=120)
@@ -118,6 +149,14 @@ def main() -> None:
             told = ", ".join(f"{rest:.0%} where scenes cover {share:.0%}" for share, rest in shares.items())
             print(f"sections: {name}: of its bytes not fetched {told}")
         figures["bytes_saved_share"] = statistics.mean(shares[STATED] for shares in found.values())
+    if "rate" in parts:
+        errors = []
+        for per_min in ACCEPTED_PER_MIN:
+            with tempfile.TemporaryDirectory() as folder:
+                error, failed = settled(Path(folder), per_min=per_min)
+            errors.append(error)
+            print(f"rate: a host that takes {per_min} fetches a minute: {error:.0%} off, {failed} fetches failed")
+        figures["settled_rate_error"] = max(errors)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
