@@ -24,7 +24,7 @@ FETCHED = [
     column("webpage_url", STR, "the page, as the extractor names it; names and handles in it are `_`"),
     column("info_duration_s", REAL, "length as the source states it; not trusted"),
     column("yt_dlp_version", STR, "version of yt-dlp; null for local files"),
-    column("fetched_at", STR, "UTC time of the fetch", volatile=True),
+    column("fetched_at", STR, "UTC time of the fetch, or of the last try that failed", volatile=True),
 ]
 
 SCANNED = [
