@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hdvg import show
+from hdvg.errors import UsageError
 
 asking = typer.Typer()
 
@@ -56,11 +57,27 @@ def query(
 
 
 @asking.command()
-def status(dataset: Folder, as_json: Json = False) -> None:
-    """Show the funnel: items and hours per stage, why clips were dropped and items failed, speed and ETA of a run."""
+def status(
+    dataset: Folder,
+    as_json: Json = False,
+    links: Annotated[bool, typer.Option("--links", help="the ledger of links instead: alive or not, by host and year")] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="with --links: write it as CSV; - is standard output")
+    ] = None,
+) -> None:  # fmt: skip
+    """Show the funnel: items and hours per stage, why clips were dropped and items failed, hosts, speed and ETA of a run.
+
+    Example: hdvg status my-dataset --links --csv links.csv
+    """
     from hdvg.dataset import Dataset
 
-    show.status(Dataset.open(dataset), as_json=as_json)
+    if csv_file is not None and not links:
+        raise UsageError("--csv goes with --links: hdvg status DATASET --links --csv FILE")
+    opened = Dataset.open(dataset)
+    if links:
+        show.links(opened, as_json=as_json, csv_file=csv_file)
+    else:
+        show.status(opened, as_json=as_json)
 
 
 @asking.command()

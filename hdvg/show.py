@@ -7,9 +7,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +69,27 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif said["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def links(dataset: Dataset, *, as_json: bool, csv_file: Path | None) -> None:
+    """The ledger of links: as a table, JSON, or CSV into a file (`-`: standard output)."""
+    from hdvg.ledger import ledger, write_csv
+
+    with dataset.manifest() as manifest:
+        rows = ledger(manifest)
+    if csv_file is not None and str(csv_file) != "-":
+        try:
+            with csv_file.open("w", encoding="utf-8", newline="") as file:
+                write_csv(rows, file)
+        except OSError as error:
+            raise UsageError(f"--csv {csv_file}: {error.strerror}; name a file in a folder that is there") from error
+    elif csv_file is not None:
+        write_csv(rows, sys.stdout)
+    elif as_json:
+        print_json(rows)
+    else:
+        names = ["host", "year", "of", "status", "reason", "links", "share of host"]
+        print_table(names, ([*list(row.values())[:-1], _percent(row["share"])] for row in rows))
 
 
 def _hosts(said: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,11 @@ class Work:
         return rows
 
     def _failed(self, item: Row, error: Exception) -> Row:
-        """A failed split stands for the scenes that were given: with others the video is split again."""
+        """A failed split stands for the scenes that were given: with others the video is split again; a failed fetch
+        has its time too."""
         told = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
+        if "fetched_at" in self.schema.names and not isinstance(error, NotAskedError):
+            told["fetched_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         return failed_row(item, error) | told
 
     def _check(self, rows: list[Row], items: list[Row]) -> None:

@@ -55,7 +55,7 @@ FETCHED = [
         "why there are none though they were asked for: `not_offered`, `unreadable`, or a reason of failures; or `truncated`",
         later=True,
     ),
-    column("fetched_at", STR, "UTC time of the fetch", volatile=True),
+    column("fetched_at", STR, "UTC time of the fetch, or of the last try that failed", volatile=True),
     column(
         "fetched_ranges",
         pa.list_(pa.struct({"start": pa.int64(), "until": pa.int64(), "kind": pa.string()})),

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -193,6 +194,35 @@ def test_retry_tries_failed_items_again_by_reason(tmp_path):
     assert ask(tmp_path / "d", "select reason from failures") == []
     assert ask(tmp_path / "d", "select status, count(*) as n from videos group by all") == [{"status": "ok", "n": 1}]
     hdvg("verify", tmp_path / "d")
+
+
+def test_status_tells_how_each_host_fared_and_what_became_of_its_links(tmp_path):
+    video = tmp_path / "a.mp4"
+    draw_scenes(video)
+    root = tmp_path / "d"
+    with HostileServer() as server:
+        film = body(video.read_bytes(), "video/mp4")
+        urls = [server.add("/a.mp4", status(429, Retry_After="1"), film), server.url("/gone.mp4")]
+        (tmp_path / "links.txt").write_text("\n".join(urls))
+        hdvg("run", "demo", "--links", tmp_path / "links.txt", "--out", root, *SMALL)
+        host = f"{server.host}:{server.port}"
+    said = json.loads(hdvg("status", root, "--json").stdout)["hosts"]
+    row = said["hosts"][host]
+    assert (row["asked"], row["ok"], row["refused"]) == (3, 1, {"throttled": 1, "gone": 1})
+    assert row["mb"] == pytest.approx(video.stat().st_size / 2**20, abs=0.01)
+    shown = hdvg("status", root).stdout
+    assert re.search(rf"{re.escape(host)} +3 +1 +1 \w+, 1 \w+ ", shown), shown
+    year = int(said["at"][:4])
+    wanted = [(host, year, "fetch", "failed", "gone", 1, 0.5), (host, year, "fetch", "ok", None, 1, 0.5)]
+    assert [tuple(row.values()) for row in json.loads(hdvg("status", root, "--links", "--json").stdout)] == wanted
+    text = "\n".join(",".join("" if value is None else str(value) for value in row) for row in wanted)
+    text = f"host,year,year_of,status,reason,links,share\n{text}\n"
+    assert hdvg("status", root, "--links", "--csv", "-").stdout == text
+    hdvg("status", root, "--links", "--csv", tmp_path / "links.csv")
+    assert (tmp_path / "links.csv").read_text() == text
+    assert "50.0%" in hdvg("status", root, "--links").stdout
+    assert "--csv goes with --links" in hdvg("status", root, "--csv", "-", code=2).stderr
+    assert "folder that is there" in hdvg("status", root, "--links", "--csv", tmp_path / "no" / "x.csv", code=2).stderr
 
 
 def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
