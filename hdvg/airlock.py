@@ -31,11 +31,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hdvg.errors import HdvgError, ItemError, ResourceError, TransientError, shortage
+from hdvg.errors import ItemError, ResourceError, TransientError, shortage
 
 RESULT_MB = 256
-ASKED_MB = 64
-"""Most that a child may ask, or be answered, at a time."""
+ASKED_MB, TOLD_MB = 16, 64
+"""Most that a child may ask, and be answered, at a time: a site's player with its solver is 4 MB."""
 TAIL_BYTES = 2000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -159,14 +159,18 @@ class Airlock:
 
 def _serve_child(channel: socket.socket, answer: Answer) -> None:
     """Answer what a child asks until it is over. It is not trusted: what is no question ends the talk."""
-    with channel.makefile("rb") as questions, contextlib.suppress(OSError, ValueError):
+    with channel.makefile("rb") as questions, contextlib.suppress(ConnectionError, RecursionError, ValueError):
         while question := questions.readline(ASKED_MB * 2**20):
-            asked = json.loads(question)
-            try:
-                told = {"ok": answer(asked)}
-            except HdvgError as error:
-                told = _failure(error)
+            told = _answer_one(answer, json.loads(question))
             channel.sendall(json.dumps(told).encode() + b"\n")
+
+
+def _answer_one(answer: Answer, asked: Any) -> dict[str, Any]:
+    """What a child is told; an error of the answer is raised in it."""
+    try:
+        return {"ok": answer(asked)}
+    except Exception as error:  # else the child would be told nothing, and its item take the blame
+        return _failure(error)
 
 
 def _outcome(end: str, result: Path, log: Path) -> Any:
@@ -233,7 +237,7 @@ def serve(preload: Sequence[str]) -> None:
     gc.freeze()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # who loses its parent becomes a child of the server
-    selector = selectors.DefaultSelector()
+    selector = selectors.EpollSelector()
     jobs = socket.socket(fileno=os.dup(0))
     channels: deque[int] = deque()
     reports = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -256,7 +260,8 @@ def serve(preload: Sequence[str]) -> None:
                 for line in lines:
                     job = json.loads(line)
                     channel = channels.popleft() if job["asks"] else None
-                    _spawn(job, channel, selector, children, not_its=channels)
+                    servers = (jobs.fileno(), reports.fileno(), selector.fileno())
+                    _spawn(job, channel, selector, children, not_its=(*servers, *children, *channels))
             else:
                 selector.unregister(key.fd)
                 os.close(key.fd)
@@ -278,7 +283,7 @@ def _spawn(
 ) -> None:
     pid = os.fork()
     if pid == 0:
-        for other in not_its:  # whose end would not be seen while this child lives
+        for other in not_its:  # the server's own, and those of other children
             os.close(other)
         _run(job, channel)
     if channel is not None:
@@ -325,7 +330,7 @@ def ask(question: Any) -> Any:
         raise RuntimeError("the caller of this process answers nothing")
     _channel.sendall(json.dumps(question).encode() + b"\n")
     with _channel.makefile("rb") as answers:
-        line = answers.readline(ASKED_MB * 2**20)
+        line = answers.readline(TOLD_MB * 2**20)
     if not line:
         raise RuntimeError("the caller of this process is gone")
     return _unpack(json.loads(line))

@@ -39,7 +39,7 @@ def given_sql(plan: Plan, *, read: str | None, compared: bool, living: str) -> d
         else "s.status",
         "download_status": f"case when d.status <> 'ok' or {_covers('d')} then d.status end" if partly else "d.status",
         # a part that cannot be fetched again with further scenes stays: its clips are there
-        "download_order": "(status = 'ok') desc, " if partly else "",
+        "download_order": "(status = 'ok' or reason in ('blocked_content', 'forgotten')) desc, " if partly else "",
         "download_join": " left join given_videos g using (video_id)" if partly else "",
         "split_ready": f" and ({_covers('v')})" if partly else "",
         "given_join": " left join given_videos g using (video_id)" if compared else "",

@@ -12,7 +12,6 @@ import ctypes
 import json
 import os
 import platform
-import socket
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -29,22 +28,28 @@ RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 
 SCOPES_ABI, ABSTRACT_SOCKETS, SIGNALS = 6, 1, 2
 """From which version on Landlock also holds off signals to processes outside, and their sockets without a file."""
 
-# linux/audit.h, and the numbers of the system calls that are refused: sockets but those of this machine's files and
-# pairs, ways around the filter (io_uring, other name spaces), and reaching into other processes.
+# linux/audit.h, and the numbers of the system calls that are refused: sockets but pairs (Landlock does not hold off
+# those that are files: a container engine's, a desktop's), ways around the filter (io_uring, other name spaces), and reaching into other processes.
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-SOCKET = (41, 198)
 REFUSED = {
+    "socket": (41, 198),
+    "connect": (42, 203),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "pidfd_getfd": (438, 438),
     "pidfd_send_signal": (424, 424),
     "kill": (62, 129),
+    "tkill": (200, 130),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
     "io_uring_setup": (425, 425),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
     "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
     "unshare": (272, 97),
     "setns": (308, 268),
     "mount": (165, 40),
@@ -87,20 +92,19 @@ def probe() -> dict[str, str | None]:
 
 
 def _filter_calls(libc: ctypes.CDLL) -> bool:
-    """Refuse `REFUSED` and sockets of any family but AF_UNIX, by a filter in classic BPF."""
+    """Refuse `REFUSED`, by a filter in classic BPF."""
     if platform.machine() not in ARCHITECTURES:
         return False
     code, column = ARCHITECTURES[platform.machine()]
     load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
     refuse, allow = 0x00050000 | EPERM, 0x7FFF0000
     refused = [numbers[column] for numbers in REFUSED.values()]
-    # struct seccomp_data: the number at 0, the architecture at 4, the first argument's low half at 16
-    to_refuse = len(refused) + 7  # the last step but one: jumps count from the step after their own
+    # struct seccomp_data: the number at 0, the architecture at 4
+    to_refuse = len(refused) + 5  # the last step: jumps count from the step after their own
     body = [(load, 0, 0, 4), (equal, 0, to_refuse - 2, code), (load, 0, 0, 0)]
     body.append((at_least, to_refuse - 4, 0, 0x40000000))  # the x32 calls have other numbers
     body += [(equal, to_refuse - 5 - place, 0, number) for place, number in enumerate(refused)]
-    body += [(equal, 0, 3, SOCKET[column]), (load, 0, 0, 16), (equal, 1, 0, int(socket.AF_UNIX))]
-    body += [(give, 0, 0, refuse), (give, 0, 0, allow)]
+    body += [(give, 0, 0, allow), (give, 0, 0, refuse)]
     text = b"".join(struct.pack("HBBI", *step) for step in body)
     steps = ctypes.create_string_buffer(text, len(text))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(body), ctypes.addressof(steps)))

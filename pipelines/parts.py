@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, NotAskedError
 from hdvg.givenviews import PLACES
 from hdvg.ids import clip_id, scene_clip_id
 from hdvg.media.excerpt import opening_sha256
@@ -56,6 +56,15 @@ def part_row(fetched: Fetched, digest: str | None, whole_because: str | None) ->
         {"start": start, "until": end, "kind": fetched.excerpt["kind"]} for start, end in fetched.excerpt["ranges"]
     ]
     return {"fetched_ranges": ranges, "source_bytes": fetched.excerpt["size"], "sections_digest": digest}
+
+
+def refuse_other_part(work: Work, again: Row) -> None:
+    """Raise NotAskedError if a source was fetched again for other scenes than its download was: then it has other bytes though
+    its link gives the same, and the download with all scenes comes first."""
+    with work.dataset.manifest(unit=work.unit) as manifest:
+        before = manifest.one("select sections_digest from videos where video_id = ?", [again["video_id"]])
+    if before != again.get("sections_digest"):
+        raise NotAskedError("lost_source", "its parts are fetched for other scenes now: the download comes first")
 
 
 def clip_names(work: Work, item: Row) -> Callable[[int, int, str], str]:

@@ -22,7 +22,7 @@ from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from hdvg.tombstones import Tombstones
 from pipelines.packs import Packs
-from pipelines.parts import NOTHING, clip_names, part_row, wanted_of
+from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, wanted_of
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
@@ -180,6 +180,7 @@ def _source(work: Work, item: Row) -> Path:
         return found
     again = _fetch(work, item, again=True)
     if again["sha256"] != item["sha256"]:
+        refuse_other_part(work, again)
         raise ItemError("changed", f"fetched {again['sha256']}, had {item['sha256']}")
     found = work.dataset.store.find_media(item["sha256"])
     if found is None:

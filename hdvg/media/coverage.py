@@ -99,7 +99,7 @@ class _Held:
         if isinstance(failed, ItemError):
             raise failed
         if failed is not None:
-            raise WholeError(f"a broken index: {failed}")
+            raise WholeError(f"a broken index ({type(failed).__name__})")
         return found  # type: ignore[return-value]  # `do` has returned it
 
 

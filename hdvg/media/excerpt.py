@@ -31,12 +31,16 @@ there are no holes, for pieces are segments that stand one behind the other."""
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the bytes of an excerpt belong: `pieces` are sorted and apart; of segments, `numbers` are theirs in the playlist."""
+    """Where the bytes of an excerpt belong: `pieces` are sorted and apart; of segments, `numbers` are theirs in the playlist.
+
+    `opening` is the hash of the source's own first bytes, which fillers may hide; of segments it is empty: nothing is hidden.
+    """
 
     size: int
     filler: Filler
     pieces: tuple[tuple[int, int], ...]
     numbers: tuple[int, ...] = ()
+    opening: str = ""
 
 
 def joined(ranges: Iterable[Sequence[int]], *, gap: int = 0) -> list[tuple[int, int]]:
@@ -159,11 +163,24 @@ def _head(filler: Filler, length: int) -> bytes:
 
 
 def opening_sha256(path: Path) -> str:
-    """Hash of a source's first 16 KiB, of which an excerpt holds at least so many: what its clips are named by."""
-    with open_excerpt(path) if is_excerpt(path) else path.open("rb") as source:
-        head = b""
-        while len(head) < OPENING and (data := source.read(OPENING - len(head))):
-            head += data
+    """Hash of a source's first 16 KiB, whether it was fetched in part or whole: what its clips are named by."""
+    if not is_excerpt(path):
+        with path.open("rb") as source:
+            return _opening(source)
+    with open_excerpt(path) as excerpt:
+        return read_layout(path).opening or _opening(excerpt)
+
+
+def held_opening(held: Path, pieces: Sequence[Piece], size: int) -> str:
+    """The same of what has come of a source, before any of it is hidden."""
+    with Excerpt(held.open("rb"), pieces, size=size, filler="zeros", strict=True) as source:
+        return _opening(source)
+
+
+def _opening(source: BinaryIO | Excerpt) -> str:
+    head = b""
+    while len(head) < OPENING and (data := source.read(OPENING - len(head))):
+        head += data
     return hashlib.sha256(head).hexdigest()
 
 
@@ -218,4 +235,4 @@ def _layout(file: BinaryIO) -> Layout:
         raise ValueError("no excerpt")
     said = json.loads(file.readline(HEAD_MOST))
     pieces = tuple((int(start), int(end)) for start, end in said["pieces"])
-    return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])))
+    return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])), str(said["opening"]))

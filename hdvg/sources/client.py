@@ -11,13 +11,11 @@ from typing import Any
 import yt_dlp
 import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
 import yt_dlp.globals
-from yt_dlp.networking._helper import make_ssl_context
-from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
-from hdvg.errors import ItemError, TransientError
+from hdvg.errors import HdvgError, ItemError
 from hdvg.sources.formats import Choice, Preferences, choose
-from hdvg.sources.hops import Hops, refuse_locked_proxy
+from hdvg.sources.hops import BoundedRH, Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
 from hdvg.sources.optout import Robots, header_refusal, page_refusal, robots_rules, tdm_refusal
 from hdvg.sources.pace import Pace
@@ -29,7 +27,6 @@ SOUND_NAME = "sound.bin"
 PAGE_BYTES = 64 * 2**20  # most bytes of pages and manifests before the video begins
 MAX_PAGES = 100  # most requests before the video begins
 MAX_REQUESTS = 50_000  # most requests in all; four hours of 2 s segments are 7,200
-MAX_REDIRECTS = 10
 ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
 HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
 PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
@@ -40,38 +37,9 @@ yt_dlp.globals.plugin_dirs.value = []
 yt_dlp.globals.all_plugins_loaded.value = True  # that is: never look for any
 
 # What takes long and is the same for every video is made once, in the server that children are forked from.
-TLS = make_ssl_context()
 EXTRACTORS: dict[str, Any] = dict(yt_dlp.YoutubeDL({"quiet": True, "js_runtimes": {}})._ies)
 for _extractor in EXTRACTORS.values():
     _extractor.suitable("https://host.invalid/")  # compiles its pattern
-
-
-class _BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
-    """The one way out: few redirects, whose bodies are not read; each request passes `Hops`."""
-
-    def __init__(self, *args: Any, hops: Hops, ca_pem: str | None, **kwargs: Any) -> None:
-        self._hops, self._ca_pem = hops, ca_pem
-        super().__init__(*args, **kwargs)
-
-    def _make_sslcontext(self, legacy_ssl_support: bool | None = None) -> Any:
-        context = super()._make_sslcontext(legacy_ssl_support) if legacy_ssl_support else TLS
-        if self._ca_pem is not None:
-            context.load_verify_locations(cadata=self._ca_pem)
-        return context
-
-    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
-        session = super()._create_instance(*args, **kwargs)
-        for adapter in {id(one): one for one in session.adapters.values()}.values():
-            adapter.send = partial(self._hops.send, adapter.send)
-        session.max_redirects = MAX_REDIRECTS
-        session.hooks["response"].append(_drop_redirect_body)
-        return session
-
-
-def _drop_redirect_body(response: Any, **_: Any) -> None:
-    if response.is_redirect:
-        response._content = b""
-        response.close()
 
 
 class _Silent:
@@ -95,7 +63,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
         self.js_runtime = settings["js_runtime"]
-        self.unsolved: TransientError | None = None
+        self.unsolved: HdvgError | None = None
         self._limits = settings
         self._refused = refused
         self._most_bytes = int(settings["max_mb"] * 2**20)
@@ -137,7 +105,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
         hops = Hops(self._limits, self._refused)
-        return super().build_request_director([partial(_BoundedRH, hops=hops, ca_pem=self._limits["ca_pem"])])
+        return super().build_request_director([partial(BoundedRH, hops=hops, ca_pem=self._limits["ca_pem"])])
 
     def urlopen(self, req: Any) -> Any:
         url = req if isinstance(req, str) else req.url
@@ -204,15 +172,14 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         response.read = partial(self._read, response.read, page)
 
     def _read(self, read: Callable[[int], bytes], page: bytearray | None, amt: int | None = None) -> bytes:
+        """So many bytes, fewer only where the body ends."""
         if amt is None:
             return b"".join(iter(lambda: self._read(read, page, 1 << 16), b""))
-        try:
-            data = read(min(amt, self._pace.most))
-        except RequestError as error:
-            self.broken = error
-            raise
-        self._bytes += len(data)
-        self._pace.read(len(data))
+        data = b""
+        while piece := self._read_some(read, min(amt - len(data), self._pace.most)):
+            data += piece
+            if len(data) >= amt or not self._pace.is_limited:
+                break
         if self._bytes > (min(PAGE_BYTES, self._most_bytes) if self.taken is None else self._most_bytes):
             raise ItemError("too_big", f"over {self._most_bytes / 2**20:g} MB, or a page over {PAGE_BYTES >> 20} MB")
         if page is not None and len(page) < HEAD_BYTES:
@@ -220,6 +187,16 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             whole = not data or len(page) >= HEAD_BYTES
             if whole and (said := page_refusal(page[:HEAD_BYTES].decode("utf-8", "replace"))):
                 raise ItemError("opt_out", said)
+        return data
+
+    def _read_some(self, read: Callable[[int], bytes], amt: int) -> bytes:
+        try:
+            data = read(amt)
+        except RequestError as error:
+            self.broken = error
+            raise
+        self._bytes += len(data)
+        self._pace.read(len(data))
         return data
 
     def _refuse_long(self, headers: Message) -> None:

@@ -29,7 +29,9 @@ PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """Schemes of proxies, with the ports they have where none is given; names are the proxy's to look up with all of them."""
 WOULD_DO = "http://proxy.example.org:3128 would be fine; so would https://, socks5:// and socks5h://"
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
-SECRET = re.compile(r"auth|cookie|token|secret|session|password|credential|api-?key|csrf|signature|access-?key")
+SECRET = re.compile(
+    r"auth|cookie|token|secret|session|passw|pwd|credential|csrf|signature|jwt|bearer|(^|[-_])key$|api-?key|(^|[-_])sid$"
+)
 """What the name of a header that holds a secret has in it."""
 TRANSPORT = re.compile(
     r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|range|if-.*|accept-encoding|proxy-.*"

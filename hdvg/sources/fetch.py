@@ -31,6 +31,8 @@ MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
 COPY_BYTES = 1 << 30
+SPENT_MOST = 4 << 20
+"""Most bytes that a child pays for at a time: it asks every 1 MB."""
 
 
 class Gate(Protocol):
@@ -170,7 +172,7 @@ class Answers:
         to wait; {"sections": what has come}: what more of the source is wanted. Raises ValueError, which ends the talk."""
         choice = self.settings.js_runtime
         match question:
-            case {"bytes": int(n_bytes)} if 0 <= n_bytes <= COPY_BYTES:
+            case {"bytes": int(n_bytes)} if 0 <= n_bytes <= SPENT_MOST:
                 return self.gate.spend(n_bytes)
             case {"js": None}:
                 return runtime.find(choice).version

@@ -7,10 +7,13 @@ import re
 import socket
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import urllib3.exceptions
 import urllib3.util
+from yt_dlp.networking._helper import make_ssl_context
+from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.socks import Socks5Auth, Socks5Error
 
@@ -27,6 +30,9 @@ NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 LOCKED_TUNNEL = "Tunnel connection failed: 407"
 LOCKED_SAID = f"the proxy wants a user and password, or others: put its address with them into {VARIABLE}"
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+MAX_REDIRECTS = 10
+TLS = make_ssl_context()
+"""Made once, in the server that children are forked from: reading all certificates takes long."""
 
 
 class Hops:
@@ -100,3 +106,31 @@ def refuse_locked_proxy(error: BaseException) -> None:
             raise ResourceError(LOCKED_SAID)
         if isinstance(cause, HTTPError) and cause.status == 407:
             raise TransientError("network", LOCKED_SAID)
+
+
+class BoundedRH(RequestsRH):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
+    """The one way out: few redirects, whose bodies are not read; each request passes `Hops`."""
+
+    def __init__(self, *args: Any, hops: Hops, ca_pem: str | None, **kwargs: Any) -> None:
+        self._hops, self._ca_pem = hops, ca_pem
+        super().__init__(*args, **kwargs)
+
+    def _make_sslcontext(self, legacy_ssl_support: bool | None = None) -> Any:
+        context = super()._make_sslcontext(legacy_ssl_support) if legacy_ssl_support else TLS
+        if self._ca_pem is not None:
+            context.load_verify_locations(cadata=self._ca_pem)
+        return context
+
+    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
+        session = super()._create_instance(*args, **kwargs)
+        for adapter in {id(one): one for one in session.adapters.values()}.values():
+            adapter.send = partial(self._hops.send, adapter.send)
+        session.max_redirects = MAX_REDIRECTS
+        session.hooks["response"].append(_drop_redirect_body)
+        return session
+
+
+def _drop_redirect_body(response: Any, **_: Any) -> None:
+    if response.is_redirect:
+        response._content = b""
+        response.close()

@@ -16,7 +16,7 @@ class Pace:
 
     def __init__(self, max_mb_s: float | None) -> None:
         self.most = sys.maxsize if max_mb_s is None else max(1, int(min(ASKED_S * max_mb_s, 1.0) * 2**20))
-        self._limited = max_mb_s is not None
+        self.is_limited = max_mb_s is not None
         self._unpaid = 0
 
     def read(self, n_bytes: int) -> None:
@@ -27,6 +27,6 @@ class Pace:
 
     def pay(self) -> None:
         """Wait for what was read, as long as the run's limit wants."""
-        if self._limited and self._unpaid:
+        if self.is_limited and self._unpaid:
             time.sleep(ask({"bytes": self._unpaid}))
             self._unpaid = 0

@@ -73,12 +73,12 @@ def read_hls(text: str, url: str) -> Playlist:
                 )
             elif not line.startswith("#"):
                 if length is None or length < 0:
-                    raise ValueError(f"no length of {line[:80]!r}")
+                    raise ValueError("a segment without a length")
                 found.places[len(found.lengths)] = Place(urllib.parse.urljoin(url, line), span)
                 found.lengths.append(length)
                 length, span, behind = None, None, span[1] if span else 0
-    except (KeyError, ValueError) as error:
-        raise WholeError(f"a broken playlist: {error}") from None
+    except (KeyError, ValueError):  # what they say is the site's own text
+        raise WholeError("a broken playlist") from None
     return found
 
 

@@ -11,7 +11,7 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 
 from hdvg.airlock import ask
-from hdvg.media.excerpt import Layout, joined, write_excerpt
+from hdvg.media.excerpt import Layout, held_opening, joined, write_excerpt
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
 from hdvg.sources.wanted import HELD
 
@@ -55,9 +55,10 @@ def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, A
 
 def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> dict[str, Any]:
     pieces = [(int(start), int(end), int(at)) for start, end, at in done["pieces"]]
-    layout = Layout(
-        done["size"], done["filler"], tuple((start, end) for start, end, _ in pieces), tuple(done["numbers"])
-    )
+    places = tuple((start, end) for start, end, _ in pieces)
+    come = [(start, end, at) for start, end, at in source.pieces]
+    opening = "" if isinstance(source, Segments) else held_opening(Path(HELD), come, done["size"])
+    layout = Layout(done["size"], done["filler"], places, tuple(done["numbers"]), opening)
     write_excerpt(target, Path(HELD), pieces, layout)
     Path(HELD).unlink()
     return source.told(layout)
@@ -87,7 +88,7 @@ class _Held:
         self._headers = headers
         self._validators: dict[str, tuple[str | None, ...]] = {}
         self.pieces: list[list[int]] = []
-        Path(HELD).touch(exist_ok=False)
+        Path(HELD).write_bytes(b"")  # a child that was killed may have left one
 
     def _keep(self, data: bytes) -> int:
         """Put bytes behind the others; where they stand."""

@@ -16,8 +16,15 @@ from yt_dlp.extractor.youtube.jsc.provider import (
 )
 
 from hdvg.airlock import ask
-from hdvg.errors import TransientError, first_line
+from hdvg.errors import HdvgError, ItemError, ResourceError, TransientError
+from hdvg.sources.failures import failure
+from hdvg.sources.info import clean_text
+from hdvg.sources.people import mask_error
 from hdvg.sources.runtime import INSTALL, SOLVER
+
+UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
+"""What yt-dlp may say of a video whose site's challenge it could not solve."""
+DETAIL_CHARS = 300
 
 
 def versions() -> str:
@@ -30,8 +37,16 @@ def versions() -> str:
 
 
 def unsolved(detail: str) -> TransientError:
-    """Why a video cannot be fetched by this yt-dlp, though a newer one may."""
-    return TransientError("solver", f"{detail}; {versions()}")
+    """Why a video cannot be fetched by this yt-dlp, though a newer one may; `detail` may hold a site's own words."""
+    return TransientError("solver", f"{mask_error(clean_text(detail) or '')[:DETAIL_CHARS]}; {versions()}")
+
+
+def _why(error: Exception) -> HdvgError:
+    """What it means that a challenge could not be solved: what went wrong on the way is no fault of the solver."""
+    if isinstance(error, ResourceError):
+        return error
+    found = error if isinstance(error, ItemError) else failure(error)
+    return unsolved(found.detail) if found.reason in UNSOLVED | {"solver"} else found
 
 
 @register_provider
@@ -66,10 +81,7 @@ class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; 
                     left.remove(answer.request)
                 yield answer
         except Exception as error:
-            if isinstance(error, TransientError):
-                client.unsolved = error if error.reason == "runtime" else unsolved(error.detail)
-            else:
-                client.unsolved = unsolved(first_line(error))
+            client.unsolved = _why(error)
             raise
         if left:
             client.unsolved = unsolved(f"{left[0].type.value} challenge: {said}")

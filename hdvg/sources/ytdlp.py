@@ -20,10 +20,8 @@ from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
+from hdvg.sources.solver import UNSOLVED
 from hdvg.sources.subtitles import beside
-
-UNSOLVED = frozenset({"unsupported", "not_media", "no_video", "error"})
-"""What yt-dlp may say of a video whose site's challenge it could not solve."""
 
 
 def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:

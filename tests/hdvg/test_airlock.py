@@ -60,6 +60,10 @@ def ask_each(questions: list[object]) -> list[object]:
     return [ask(question) for question in questions]
 
 
+def open_files() -> list[str]:
+    return sorted(os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists())
+
+
 def ask_and_die() -> None:
     ask("anything")
     die()
@@ -289,3 +293,26 @@ def test_each_of_many_children_has_its_own_answers(airlock, tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(32))) == [[[number, number]] for number in range(32)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "full"), ResourceError),
+        (KeyError("a bug"), ItemError),
+        (ResourceError("stop"), ResourceError),
+    ],
+)
+def test_answer_that_fails_is_an_error_of_what_it_says(airlock, tmp_path, error, kind):
+    def answer(question):
+        raise error
+
+    with pytest.raises(kind) as failed:
+        airlock.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits(), answer=answer)
+    assert type(failed.value) is kind
+
+
+def test_child_holds_nothing_of_its_server_but_its_own_channel(airlock, tmp_path):
+    held = airlock.call(f"{HERE}:open_files", {}, tmp_path, Limits(), answer=lambda question: None)
+    assert sum(name.startswith("socket:") for name in held) == 1, held
+    assert not [name for name in held if name.startswith(("pipe:", "anon_inode:"))], held

@@ -9,7 +9,7 @@ import pytest
 from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, TransientError
 from hdvg.media.cut import cut
-from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, write_excerpt
+from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, opening_sha256, write_excerpt
 from hdvg.media.scan import scan
 from hdvg.sections import Cut, Split
 from hdvg.sources.fetch import PRELOAD, fetch
@@ -133,6 +133,7 @@ def test_clips_of_a_part_are_those_of_the_whole(name, server, folder, take, tmp_
     whole, part, asked = both(take, server, folder, name, SCENES)
     assert asked < 0.6 * whole.path.stat().st_size
     assert part.path.stat().st_size < asked + 4096
+    assert opening_sha256(part.path) == opening_sha256(whole.path)  # by which clips are named
     seen, truth = (scanned(one.path, tmp_path / side, SCENES) for side, one in (("part", part), ("whole", whole)))
     assert seen["clips"] == truth["clips"]
     assert seen["failed"] == truth["failed"]

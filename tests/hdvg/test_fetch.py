@@ -336,6 +336,12 @@ def test_reservation_in_tdmrep_json_is_heeded_before_the_first_request(server, t
     assert take(server.add("/free/ok.mp4", web.body(MEDIA))).path.read_bytes() == MEDIA
 
 
+def test_robots_txt_is_read_whole_whatever_the_bandwidth(server, take):
+    rules = b"User-agent: other\nAllow: /\n" + (b"#" * 1000 + b"\n") * 300 + b"User-agent: hdvg\nDisallow: /ok\n"
+    server.add("/robots.txt", web.body(rules, "text/plain"))
+    assert fails(take, server.url("/ok.mp4"), max_mb_s=1.0, gate=HostGate.of(Fetch(max_mb_s=1.0))).reason == "opt_out"
+
+
 def test_signal_against_training_in_robots_txt_is_heeded(server, take):
     server.add(
         "/robots.txt", web.body(b"User-Agent: *\nContent-signal: search=yes, ai-train=no\nAllow: /\n", "text/plain")
@@ -390,7 +396,7 @@ def test_throttled_host_is_slowed_for_everybody(server, take):
 
 def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, airlock, tmp_path):
     """The host counts requests of pages, one a fetch."""
-    per_min, spent_s, settled_s = 150, 14.0, 4.0
+    per_min, spent_s, settled_s = 80, 20.0, 5.0
     take(server.url("/ok.mp4"))  # starts the airlock
     film = web.page('<video src="/ok.mp4"></video>')
     server.add("/film", web.throttled(film, per_min=per_min, burst=5, Retry_After="1"))

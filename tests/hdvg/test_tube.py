@@ -108,6 +108,25 @@ def test_player_that_is_not_solved_is_tried_again_with_a_newer_yt_dlp(take, site
     assert site.server.hits["/watch"] == 1  # another try in the same run would end the same
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(status(429), "throttled"), (status(403), "blocked"), (status(502), "network")]
+)
+def test_player_that_cannot_be_fetched_is_no_fault_of_the_solver(take, site, answer, reason):
+    site.server.routes[tube.PLAYER] = answer
+    assert fails(take, tries=1, throttle_wait_s=0).reason == reason
+
+
+def test_what_a_sites_script_says_is_kept_short_and_without_people(take, site):
+    site.player_js = PLAYER_JS.replace(
+        "o.set(name, encode", "throw new Error('\\x1b[31m jane@doe.org ' + 'x'.repeat(5000)); o.set(name, encode"
+    )
+    error = fails(take)
+    assert error.reason == "solver"
+    assert "jane" not in error.detail
+    assert "\x1b" not in error.detail
+    assert len(error.detail) < 500
+
+
 def test_only_images_means_that_yt_dlp_is_too_old(take, site):
     site.only_images = True
     error = fails(take)

@@ -26,7 +26,7 @@ def airlock():
     lock.close()
 
 
-def try_all(secret: str, inner: list[object]) -> dict[str, str]:
+def try_all(secret: str, inner: list[object], engine: str) -> dict[str, str]:
     """What each escape comes to: "refused", or what it got."""
     walls = put_up([*LIBRARIES, sys.executable, os.path.realpath(sys.executable), "."])
     libc = ctypes.CDLL(None, use_errno=True)
@@ -52,6 +52,7 @@ def try_all(secret: str, inner: list[object]) -> dict[str, str]:
         "rename": lambda: os.rename(secret, f"{secret}-2"),
         "write beside": lambda: os.open("allowed-to-be-read-only", os.O_WRONLY | os.O_CREAT),
         "program": lambda: subprocess.run(["/bin/sh", "-c", "true"], check=True),
+        "a socket that is a file": lambda: connect(socket.AF_UNIX, engine),
         "TCP": lambda: connect(socket.AF_INET, tuple(inner)),
         "TCP 6": lambda: connect(socket.AF_INET6, ("::1", inner[1])),
         "UDP": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
@@ -84,8 +85,10 @@ def test_every_escape_is_refused(airlock, tmp_path):
     secret.write_text("canary")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as inner:
-        asked = {"secret": str(secret), "inner": list(inner.getsockname())}
+    with socket.create_server(("127.0.0.1", 0)) as inner, socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "engine.sock"))
+        engine.listen()
+        asked = {"secret": str(secret), "inner": list(inner.getsockname()), "engine": engine.getsockname()}
         # the answer is written behind the walls: the airlock's own files must lie in a folder that stays open
         found = airlock.call(f"{HERE}:in_a_child_of_its_own", asked, scratch, Limits())
     assert found.pop("walls") != "None, None"
