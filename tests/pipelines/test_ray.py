@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import random
@@ -20,6 +21,7 @@ import ray
 from hdvg.airlock import Limits
 from hdvg.dataset import Dataset
 from hdvg.errors import ItemError
+from hdvg.status import HOSTS
 from hdvg.verify import verify
 from pipelines.cluster import across_nodes
 from tests.digest import contents
@@ -88,6 +90,8 @@ def test_ray_and_serial_make_the_same_dataset(links, undisturbed, tmp_path):
     subprocess.run(command(tmp_path / "d", links, "ray"), check=True, capture_output=True)
     assert contents(tmp_path / "d") == undisturbed
     assert verify(Dataset.open(tmp_path / "d")) == []
+    (figures,) = json.loads((tmp_path / "d" / HOSTS).read_text())["hosts"].values()
+    assert (figures["asked"], figures["ok"], figures["refused"]) == (6, 4, {"not_media": 1, "gone": 1})
 
 
 def processes_of(root: Path) -> list[tuple[int, str]]:
