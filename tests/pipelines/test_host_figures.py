@@ -4,6 +4,7 @@ import json
 import time
 
 from hdvg.sources.host import Visit
+
 from hdvg.sources.hosts import HostGate
 from hdvg.status import HOSTS
 from hdvg.store import Store
