@@ -20,6 +20,7 @@ from hdvg.errors import ItemError, shortage
 from hdvg.media.clipfile import reorder_delay
 from hdvg.media.decode import FORMATS, OPTIONS, check_whole, open_video
 from hdvg.media.id3 import CLOCK_TURN_S, stream_time_s
+from hdvg.media.packets import coded_packets
 
 SOUND_OPTIONS = OPTIONS | {"format_whitelist": f"{FORMATS},aac,mp3,ac3,eac3,flac,wav"}
 MP4_VIDEO = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video"})
@@ -98,7 +99,8 @@ def _open_target(target: str, in_mp4: bool, stream: Any, voice: Any) -> Any:
 def _times(container: Any, stream: Any) -> Times:
     """One way through the file. Decode times that are lacking or go back are made anew from the display times."""
     packets = [
-        (packet.dts, _shown_at(packet), packet.duration, packet.is_discard) for packet in _data(container, stream)
+        (packet.dts, _shown_at(packet), packet.duration, packet.is_discard)
+        for packet in coded_packets(container, stream)
     ]
     dts, pts = [packet[0] for packet in packets], [packet[1] for packet in packets]
     shown = [at for _, at, _, hidden in packets if not hidden]
@@ -127,20 +129,8 @@ def _shown_at(packet: Any) -> int:
     return int(at)
 
 
-def _data(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets that hold data, up to where the file breaks off."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
-        if packet.size:
-            yield packet
-
-
 def _pictures(container: Any, stream: Any, times: Times, out: Any) -> Iterator[Any]:
-    for packet, dts, pts in zip(_data(container, stream), times.dts, times.pts, strict=True):
+    for packet, dts, pts in zip(coded_packets(container, stream), times.dts, times.pts, strict=True):
         packet.dts, packet.pts, packet.stream = dts, pts, out
         yield packet
 
@@ -148,7 +138,7 @@ def _pictures(container: Any, stream: Any, times: Times, out: Any) -> Iterator[A
 def _sounds(container: Any, stream: Any, out: Any) -> Iterator[Any]:
     """Packets whose times rise; others are left out, as players do."""
     last: int | None = None
-    for packet in _data(container, stream):
+    for packet in coded_packets(container, stream):
         at = packet.dts if packet.pts is None else packet.pts
         if at is None or (last is not None and at <= last):
             continue
