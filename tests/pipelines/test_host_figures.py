@@ -3,9 +3,8 @@
 import json
 import time
 
-from hdvg.sources.host import Visit
-
 from hdvg.sources.hosts import HostGate
+from hdvg.sources.hosts.host import Visit
 from hdvg.status import HOSTS
 from hdvg.store import Store
 from pipelines import hosts
