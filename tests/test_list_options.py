@@ -7,8 +7,8 @@ import json
 import pytest
 
 from hdvg.list_options import MOST
-from hdvg.sources import list_source
 from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.source import SITES
 from tests.lists import MEDIA, Archive, feed, item, original
 from tests.servers import HostileServer, body, page, status
 from tests.test_cli import SMALL, ask, hdvg
@@ -56,7 +56,7 @@ def test_list_only_takes_a_datasets_own_settings(server, tmp_path):
 
 
 def test_list_that_broke_off_is_shown_and_exits_1(server, monkeypatch):
-    monkeypatch.setitem(list_source.SITES, "archive", server.url(""))
+    monkeypatch.setitem(SITES, "archive", server.url(""))
     copy = Archive(server, {f"f{n}": item(f"f{n}", original("a.mp4")) for n in range(3)})
     copy.broken["c2"] = [status(404)]
     said = hdvg("download", "demo", "--links", "archive:mine", "--list-only", code=1).stdout
