@@ -433,7 +433,7 @@ def test_every_link_has_exactly_one_final_row_with_its_reason(videos, tmp_path):
 
 
 def test_a_refused_link_costs_no_other_and_those_not_asked_wait_for_the_next_run(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr("hdvg.sources.hosts.REFUSALS", 3)
+    monkeypatch.setattr("hdvg.sources.hosts.host.REFUSALS", 3)
     root = tmp_path / "d"
     kinds = "select status, reason, attempt, count(*) from downloaded group by all order by all"
     with HostileServer() as server:
