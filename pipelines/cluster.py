@@ -22,12 +22,12 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hdvg.config import Recipe
+from hdvg.config.recipe import Recipe
 from hdvg.errors import HdvgError, ResourceError, TransientError
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, airlock, perform
+from pipelines.perform import Done, Job, perform, sandbox
 from pipelines.runners import make_gate
 from pipelines.work import Call
 
@@ -83,7 +83,7 @@ def answer_of_gate(ref: Any, timeout_s: float | None = None) -> Any:
 
 def in_child(detector: str, call: Call) -> Any:
     """One call of a limited child, on whichever node."""
-    return airlock(detector).call(*call)
+    return sandbox(detector).call(*call)
 
 
 def across_nodes(detector: str, calls: Sequence[Call]) -> list[Any]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import schemas.captions
 from hdvg import captioners
-from hdvg.captioning import MAIN, step_and_writer, told_of
-from hdvg.captionviews import items_sql
-from hdvg.config import Recipe
+from hdvg.config.caption import MAIN, step_and_writer, told_of
+from hdvg.config.recipe import Recipe
+from hdvg.config.sections import Run
+from hdvg.dataset.caption_views import items_sql
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from hdvg.sections import Run
-from pipelines import stages, writing
+from pipelines import caption_stages, stages
 from pipelines.work import Row, Work
 from schemas.measures import CAPTION, KEYFRAME_MEASURED, MATCH
 from schemas.outcomes import OUTCOME
@@ -129,7 +129,7 @@ GRAPH: tuple[Stage, ...] = (
     ),
     Stage(
         name=CAPTION,
-        run=writing.caption,
+        run=caption_stages.caption,
         items_from=items_sql(CAPTION),
         needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *SPOKEN, *GEOMETRY, *MEASURES, *TOLD),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
@@ -141,7 +141,7 @@ GRAPH: tuple[Stage, ...] = (
     ),
     Stage(
         name=MATCH,
-        run=writing.match,
+        run=caption_stages.match,
         items_from=items_sql(MATCH),
         needs=("clip_id", "texts", "embedding"),
         adds=tuple(field.name for field in schemas.captions.MATCH),

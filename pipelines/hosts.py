@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hdvg.dataset.store import Store
 from hdvg.errors import HdvgError
-from hdvg.status import HOSTS, read_json
-from hdvg.store import Store
+from hdvg.reports.status import HOSTS, read_json
 
 EVERY_S = 5.0
 LISTED = 200

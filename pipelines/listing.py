@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from hdvg.airlock import Airlock
-from hdvg.config import Recipe
-from hdvg.dataset import Accepted, Dataset
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Accepted, Dataset
+from hdvg.sandbox import Sandbox
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
 from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
 from hdvg.sources.lists.source import ListSource, list_source
@@ -27,12 +27,12 @@ KEPT = "cache/lists"
 
 def accept_all(dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console) -> bool:
     """Take the links of all sources, one after the other; False if one is a list that broke off. Raises as `accept`."""
-    with closing(Airlock(PRELOAD)) as airlock:  # starts with the first list
-        whole = [accept(dataset, links, choice, console, airlock=airlock) for links in sources]
+    with closing(Sandbox(PRELOAD)) as sandbox:  # starts with the first list
+        whole = [accept(dataset, links, choice, console, sandbox=sandbox) for links in sources]
     return all(whole)
 
 
-def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, airlock: Airlock) -> bool:
+def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sandbox: Sandbox) -> bool:
     """Take the links of a source, and say how many are new; False if it is a list that broke off.
 
     Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `Dataset.accept` and
@@ -44,7 +44,7 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, ai
         return True
     folder = list_folder(dataset.root / KEPT, source, choice)
     with counting(folder, console):
-        found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, airlock=airlock)
+        found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, sandbox=sandbox)
     chosen = choose_entries(found.rows, choice)
     for said in report(found, chosen, choice):
         console.print(f"{links}: {said}", highlight=False)
@@ -58,10 +58,10 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, ai
     return found.broken is None
 
 
-def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe, airlock: Airlock) -> Listing:
+def look(source: ListSource, choice: Choice, *, folder: Path, recipe: Recipe, sandbox: Sandbox) -> Listing:
     """Read a list into `folder`, as politely as the recipe says; raises as `listing.read_site` does."""
     gate = make_gate(recipe)
-    return read_site(source, choice, folder=folder.absolute(), settings=recipe.fetch, airlock=airlock, gate=gate)
+    return read_site(source, choice, folder=folder.absolute(), settings=recipe.fetch, sandbox=sandbox, gate=gate)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from hdvg.dataset.scene_views import PLACES
 from hdvg.errors import ItemError, NotAskedError
-from hdvg.givenviews import PLACES
 from hdvg.ids import clip_id, scene_clip_id
 from hdvg.media.excerpt import opening_sha256
 from hdvg.sources.blocklist import block_list

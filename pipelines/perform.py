@@ -16,13 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from hdvg import shots
-from hdvg.airlock import Airlock
-from hdvg.config import Recipe
-from hdvg.dataset import Dataset
-from hdvg.manifest import newest_generation
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import newest_generation
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import Gate
+from pipelines.checkpoint import Pieces
 from pipelines.graph import Stage, find_stage
-from pipelines.pieces import Pieces
 from pipelines.work import Call, Meter, Row, Work, save_nothing
 from schemas.parts import part_schema
 
@@ -101,7 +101,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
         schema = part_schema(job.stage)
         rows = list(
             stage.run(
-                Work(dataset, items, gate, airlock(detector), schema, side, model, job.stage, save, meter, job.unit)
+                Work(dataset, items, gate, sandbox(detector), schema, side, model, job.stage, save, meter, job.unit)
             )
         )
     if saves:
@@ -200,24 +200,24 @@ def _count_tries(items: list[Row], rows: list[Row]) -> None:
             row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
 
 
-def airlock(detector: str) -> Airlock:
+def sandbox(detector: str) -> Sandbox:
     """This process's way to its limited children, which find loaded what a detector needs; a new one after a stopped
     run closed it."""
-    if _airlock(detector).closed.is_set():
-        _airlock.cache_clear()
-    return _airlock(detector)
+    if _sandbox(detector).closed.is_set():
+        _sandbox.cache_clear()
+    return _sandbox(detector)
 
 
 @functools.cache
-def _airlock(detector: str) -> Airlock:
+def _sandbox(detector: str) -> Sandbox:
     modules = ("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
-    return Airlock((*modules, *shots.preload(detector)))
+    return Sandbox((*modules, *shots.preload(detector)))
 
 
 def side_by_side(detector: str, calls: Sequence[Call]) -> list[Any]:
     """The results of calls of limited children on this machine, as many at once as it has cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda call: airlock(detector).call(*call), calls))
+        return list(pool.map(lambda call: sandbox(detector).call(*call), calls))
 
 
 _models: dict[str, tuple[Recipe, Any]] = {}

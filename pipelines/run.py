@@ -13,25 +13,25 @@ from typing import Any
 
 from rich.console import Console
 
-from hdvg.config import Recipe
-from hdvg.dataset import Dataset, folder_problem
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Dataset, folder_problem
+from hdvg.dataset.plan import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
+from hdvg.dataset.shards import Cutter, lost_clips, write_shards
+from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
-from hdvg.measures.order import observe
-from hdvg.pool import settle
-from hdvg.settings import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
-from hdvg.shards import Cutter, lost_clips, write_shards
+from hdvg.filtering.pool import settle
+from hdvg.planning import observe
+from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
 from hdvg.sources.lists.filter import Choice
-from hdvg.status import REPORT, read_report
-from hdvg.store import Store
-from pipelines.blocked import apply_block_list
+from pipelines.apply_blocklist import apply_block_list
 from pipelines.graph import check, find_stage
 from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
-from pipelines.release import Release, drop_sources
+from pipelines.release_sources import Release, drop_sources
 from pipelines.runners import OnRay, Order, Runner, Serial
-from pipelines.virtual import VirtualClips, note_failures
+from pipelines.virtual_clips import VirtualClips, note_failures
 from schemas.measures import CAPTION
 
 

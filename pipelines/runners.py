@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from hdvg.config import Recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.sources.hosts import HostGate
 from pipelines.graph import Stage
 from pipelines.hosts import published

@@ -13,15 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.scene_views import PLACES
+from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
-from hdvg.givenviews import PLACES
 from hdvg.ids import digest, file_sha256
 from hdvg.media.excerpt import is_excerpt
 from hdvg.shots import NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
-from hdvg.tombstones import Tombstones
-from pipelines.packs import Packs
+from pipelines.keyframes import Packs
 from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, wanted_of
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
@@ -53,7 +53,7 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
         finally:
             if not done:
                 pool.shutdown(wait=False, cancel_futures=True)
-                work.airlock.close()
+                work.sandbox.close()
 
 
 def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
@@ -67,7 +67,7 @@ def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
             item["source"],
             scratch=scratch,
             settings=settings,
-            airlock=work.airlock,
+            sandbox=work.sandbox,
             gate=work.gate,
             wanted=wanted,
         )
@@ -78,7 +78,7 @@ def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
             tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
         probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
-        found = work.airlock.call("hdvg.media.probe:probe", probe, scratch, work.limits)
+        found = work.sandbox.call("hdvg.media.probe:probe", probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
         sha256 = work.dataset.store.put_media(fetched.path, extension)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
@@ -148,7 +148,7 @@ def _scan(work: Work, item: Row, scratch: Path) -> Row:
         settings |= looks_at_nothing | {"scenes": [{name: scene[name] for name in PLACES} for scene in item["given"]]}
     asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
     decoding = asked | {"threads": recipe.run.decode_threads}
-    found: Row = work.airlock.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
+    found: Row = work.sandbox.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
     if "segments" not in found:
         return found
     folders = [scratch / f"segment-{number}" for number in range(len(found["segments"]))]
@@ -161,12 +161,12 @@ def _scan(work: Work, item: Row, scratch: Path) -> Row:
     try:
         told = work.spread(calls)
         together["told"] = [one | {"folder": str(folder)} for one, folder in zip(told, folders, strict=True)]
-        found = work.airlock.call("hdvg.media.scan:assemble", together, scratch, work.limits)
+        found = work.sandbox.call("hdvg.media.scan:assemble", together, scratch, work.limits)
     except ItemError as error:
         if error.reason != "segments":
             raise
         whole = decoding | {"out": str(scratch), "settings": settings | {"segment_s": math.inf}}
-        found = work.airlock.call("hdvg.media.scan:scan", whole, scratch, work.limits)
+        found = work.sandbox.call("hdvg.media.scan:scan", whole, scratch, work.limits)
     return found
 
 
@@ -231,7 +231,7 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
         "settings": recipe.cut.model_dump(),
         "max_pixels": recipe.limits.max_pixels,
     }
-    for clip in work.airlock.call("hdvg.media.cut:cut", asked, scratch, work.limits):
+    for clip in work.sandbox.call("hdvg.media.cut:cut", asked, scratch, work.limits):
         row: Row = {"video_id": items[0]["video_id"], "clip_id": clip["clip_id"]}
         if "reason" in clip:
             yield row | {"status": "failed", "reason": clip["reason"], "detail": clip["detail"]}, None

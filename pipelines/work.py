@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdvg.airlock import Airlock, Limits
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
+from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
 Call = tuple[str, dict[str, Any], Path, Limits]
-"""What `Airlock.call` takes: function, arguments, scratch folder, limits."""
+"""What `Sandbox.call` takes: function, arguments, scratch folder, limits."""
 
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
@@ -53,7 +53,7 @@ class Work:
     dataset: Dataset
     items: list[Row]
     gate: Gate
-    airlock: Airlock
+    sandbox: Sandbox
     schema: pa.Schema
     spread: Callable[[Sequence[Call]], list[Any]]
     """Runs calls of limited children side by side; gives their results, or raises the first error."""

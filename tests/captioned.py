@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.captioners import Shot
-from hdvg.config import parse_recipe
-from hdvg.dataset import UNIT_MOST, Dataset
-from hdvg.settings import make_plan
-from hdvg.store import Store
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import UNIT_MOST, Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.store import Store
 from schemas.keyframes import KEYFRAMES
 from schemas.parts import part_schema
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from hdvg.store import FileOps
+from hdvg.dataset.store import FileOps
 
 
 class Crash(BaseException):

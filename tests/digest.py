@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from schemas.outcomes import OUTCOME
 from schemas.videos import FETCHED
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from hdvg.airlock import Airlock
+from hdvg.sandbox import Sandbox
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.listing import Listing, list_folder, read_site
@@ -29,7 +29,7 @@ MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(1000)
 def read(
     text: str,
     folder: Path,
-    airlock: Airlock,
+    sandbox: Sandbox,
     *,
     choice: Choice | None = None,
     gate: HostGate | None = None,
@@ -41,7 +41,7 @@ def read(
     settings = SETTINGS.model_copy(update=changed)
     gate, choice = gate or HostGate(4, 0, 2), choice or Choice()
     folder = list_folder(folder, source, choice)
-    return read_site(source, choice, folder=folder, settings=settings, airlock=airlock, gate=gate)
+    return read_site(source, choice, folder=folder, settings=settings, sandbox=sandbox, gate=gate)
 
 
 def answer_json(value: object, **headers: str) -> web.Answer:

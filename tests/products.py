@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.shards import write_shards
+from hdvg.dataset.store import Store
 from hdvg.ids import digest
-from hdvg.settings import make_plan
-from hdvg.shards import write_shards
-from hdvg.store import Store
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
 

@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 from hdvg.cli import app
-from hdvg.config import Recipe, parse_recipe
+from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.sources.settings import Fetch
 from hdvg.training.settings import TrainRecipe
 from pipelines.recipes import find_recipe, find_train_recipe, shipped

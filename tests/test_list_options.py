@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hdvg.list_options import MOST
+from hdvg.cli.list_options import MOST
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import SITES
 from tests.lists import MEDIA, Archive, feed, item, original

@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from hdvg.config import parse_recipe
-from hdvg.rules import parse_rules
-from hdvg.settings import Plan
-from hdvg.snapshot import COLUMNS, SOURCE
+from hdvg.config.recipe import parse_recipe
+from hdvg.config.rules import parse_rules
+from hdvg.dataset.plan import Plan
+from hdvg.dataset.snapshot import COLUMNS, SOURCE
 from schemas.measures import RULED
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from hdvg.dataset.store import Store
+from hdvg.draws import Order, Source, chance
 from hdvg.model.unet import UNet
-from hdvg.order import Order, Source, chance
-from hdvg.store import Store
 from hdvg.training.loop import End, Loop
 from hdvg.training.network import build, configured
 from hdvg.training.parallel import Team

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hdvg.captioning import Writer
-from hdvg.catalogue import Find, find_class
+from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
+from hdvg.registry import Find, find_class
 
 # name -> "module:Class". The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them
@@ -25,7 +25,7 @@ CAPTIONERS: dict[str, str] = {
     "blip2": "hdvg.captioners.blip2:Blip2",
     "lavis": "hdvg.captioners.lavis:Lavis",
     "title": "hdvg.captioners.title:Title",
-    "given": "hdvg.captioners.given:Given",
+    "given": "hdvg.captioners.published:Given",
     "speech": "hdvg.captioners.speech:Speech",
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",

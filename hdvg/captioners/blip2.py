@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hdvg.captioners import Shot, Written, clean
 from hdvg.captioners.merging import IN_TIME, merged
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import files
 from hdvg.networks.batches import Batches

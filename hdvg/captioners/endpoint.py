@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hdvg.captioning import Endpoint
+from hdvg.config.caption import Endpoint
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 from hdvg.networks import files
 
 if TYPE_CHECKING:
-    from hdvg.captioning import Writer
+    from hdvg.config.caption import Writer
 
 DEFAULT_MODEL = "blip2_opt/caption_coco_opt2.7b"
 BEAMS, MAX_TOKENS = 5, 30  # LAVIS's own

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from hdvg.captioners import Shot, Written, clean, prompting
 from hdvg.captioners.endpoint import Reply, Request, Service
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
 
 MAX_TOKENS = 200

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from hdvg.captioners import Shot
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.networks.pictures import decode_rgb
 
 if TYPE_CHECKING:

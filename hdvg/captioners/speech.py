@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from hdvg.captioners import Shot, Written, clean
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from schemas.captions import SPEECH

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hdvg.captioners import Shot, Written, clean
-from hdvg.captioners.kinds import subject
+from hdvg.captioners.imagenet import subject
 from hdvg.captioners.phrases import colours, sentence
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.networks import files

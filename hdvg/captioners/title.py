@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from hdvg.captioners import Shot, Written, clean
-from hdvg.captioning import Writer
+from hdvg.captioners.language import NEEDS, words
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.language import NEEDS, words
 
 VERSION = 1
 """Raise it when code changes the texts."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hdvg.captioners import Shot, Written, clean, prompting
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.networks import chat, files
 from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format

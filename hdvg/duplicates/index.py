@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.store import Store
 from schemas.columns import table
 from schemas.duplicates import INDEXED
 

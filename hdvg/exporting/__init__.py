@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from hdvg.catalogue import Find, find_class
 from hdvg.errors import UsageError
+from hdvg.registry import Find, find_class
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
-    from hdvg.store import FileOps
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
-    "hd-vg": "hdvg.exporting.published:HdVg",
-    "webdataset": "hdvg.exporting.tars:Tars",
-    "lance": "hdvg.exporting.fragments:Fragments",
+    "hd-vg": "hdvg.exporting.hd_vg:HdVg",
+    "webdataset": "hdvg.exporting.webdataset:Tars",
+    "lance": "hdvg.exporting.lance:Fragments",
     "datasets": "hdvg.exporting.huggingface:HuggingFace",
     "croissant": "hdvg.exporting.huggingface:Described",
 }

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hdvg import __version__
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
-from hdvg.exporting.told import RIGHTS, Told
+from hdvg.exporting.summary import RIGHTS, Told
 from schemas.columns import doc
 
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7), ("10M<n<100M", 1e8), ("100M<n<1B", 1e9))  # fmt: skip

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
-from hdvg.exporting.told import RIGHTS
+from hdvg.exporting.summary import RIGHTS
 from hdvg.ids import digest, file_sha256
 from schemas.columns import doc
 

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from hdvg.exporting import Piece
 from hdvg.exporting.card import card
-from hdvg.exporting.chosen import Bundle, clips, identity, row_groups
 from hdvg.exporting.croissant import beside
 from hdvg.exporting.job import Job
+from hdvg.exporting.selection import Bundle, clips, identity, row_groups
 from hdvg.ids import digest
 from schemas.columns import later_names
 from schemas.shards import SHARDS

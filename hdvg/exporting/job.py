@@ -11,12 +11,12 @@ from typing import Any
 
 import duckdb
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import Manifest, literal
 from hdvg.errors import UsageError
 from hdvg.exporting import Wanted
-from hdvg.exporting.chosen import Chosen
-from hdvg.exporting.told import Told
-from hdvg.manifest import Manifest, literal
+from hdvg.exporting.selection import Chosen
+from hdvg.exporting.summary import Told
 
 MEMORY = "800MB"
 """DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.manifest import path_list
+from hdvg.dataset.parts import read_as
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
-from hdvg.manifest import path_list
-from hdvg.parts import read_as
 from schemas.shards import SHARDS
 
 if TYPE_CHECKING:
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
 
 CUT = ("clip_width", "clip_height", "cut_n_frames", "cut_start_pts", "cut_end_pts")
 

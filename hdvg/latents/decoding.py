@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import ItemError, ResourceError
 from hdvg.latents.clips import Found
 from hdvg.latents.frames import window_starts
+from hdvg.sandbox import Limits, Sandbox
 
 if TYPE_CHECKING:
-    from hdvg.config import Recipe
+    from hdvg.config.recipe import Recipe
     from hdvg.latents.encoders import Frames
     from hdvg.latents.settings import Bucket, Encoding
 
@@ -27,9 +27,9 @@ Result = TypeVar("Result")
 
 
 @functools.cache
-def airlock() -> Airlock:
+def sandbox() -> Sandbox:
     """This process's way to its limited children."""
-    return Airlock(("hdvg.latents.frames",))
+    return Sandbox(("hdvg.latents.frames",))
 
 
 def starts(clip: Found, bucket: Bucket, encoding: Encoding) -> list[Fraction]:
@@ -51,7 +51,7 @@ def decode(
     except OSError as error:
         raise ResourceError(f"{scratch}: cannot write: {error.strerror}; free space, then run again") from error
     try:
-        airlock().call(
+        sandbox().call(
             "hdvg.latents.frames:take",
             {
                 "path": str(path),

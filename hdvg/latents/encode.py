@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.store import Store
 from hdvg.latents import buckets
 from hdvg.latents.clips import found, refuse_unsharded, sizes, wanted
 from hdvg.latents.fitting import fit_patches
@@ -25,7 +26,6 @@ from hdvg.latents.settings import Encoding
 from hdvg.latents.store import WHY_NOT, why_not
 from hdvg.latents.units import find_keys, indexes
 from hdvg.latents.workers import Job, default_workers, run_jobs
-from hdvg.store import Store
 
 MOST = 256
 """Clips of a unit; fewer if they are long, or few in all: then every core has work."""

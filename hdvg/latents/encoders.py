@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hdvg.catalogue import find_class
 from hdvg.latents.settings import Encoding
 from hdvg.networks import files
+from hdvg.registry import find_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

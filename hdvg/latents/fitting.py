@@ -18,7 +18,7 @@ from hdvg.latents.settings import Encoding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
     from hdvg.latents.encoders import Frames
     from hdvg.latents.settings import Bucket
 

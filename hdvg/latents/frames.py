@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from hdvg.errors import ItemError
-from hdvg.measures.series import Picture
+from hdvg.measures.measure import Picture
 from hdvg.media.decode import Decoder, geometry, open_video
 from hdvg.media.pixels import Scaler, upright
 
@@ -64,7 +64,7 @@ def nearest(frames: Iterable[tuple[Fraction, Item]], targets: Sequence[Fraction]
 def take(path: str, out: str, *, bucket: Bucket, fps: float, starts: Sequence[str], told: dict[str, Any]) -> int:
     """Write the windows that begin at `starts` (fractions of a second) to `out`, uint8 (windows, T, H, W, 3), RGB.
 
-    Runs in the airlock's child. `told`: the clip's `n_frames`, and `max_pixels` of one. Returns how many frames were
+    Runs in the sandbox's child. `told`: the clip's `n_frames`, and `max_pixels` of one. Returns how many frames were
     decoded. Raises ItemError corrupt if not every frame decodes, and what `open_video` raises.
     """
     cv2.setNumThreads(1)

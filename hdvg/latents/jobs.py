@@ -21,7 +21,7 @@ from hdvg.latents.encoders import load_codec, load_text
 from hdvg.latents.settings import Encoding
 
 if TYPE_CHECKING:
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
     from hdvg.latents.encoders import Codec, Frames, TextEncoder
     from hdvg.latents.settings import Bucket
     from hdvg.latents.units import Halves

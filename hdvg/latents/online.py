@@ -27,7 +27,7 @@ from hdvg.latents.store import Clips, told_apart, why_not
 from hdvg.latents.units import find_keys
 
 if TYPE_CHECKING:
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
     from hdvg.latents.units import Halves
 
 TEXTS = 4096

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hdvg.sections import Settings
+from hdvg.config.sections import Settings
 
 Count = Annotated[int, Field(ge=1)]
 Bucket = tuple[Count, Count, Count]

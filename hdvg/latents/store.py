@@ -18,16 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hdvg.dataset.manifest import literal, no_glob
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import NONE
 from hdvg.latents.clips import wanted
 from hdvg.latents.encoders import FACTOR
 from hdvg.latents.settings import Encoding
 from hdvg.latents.units import EMPTY, Keys, find_keys, indexes
-from hdvg.manifest import literal, no_glob
 
 if TYPE_CHECKING:
-    from hdvg.dataset import Dataset
+    from hdvg.dataset.dataset import Dataset
     from hdvg.latents.units import Halves
 
     Shape = tuple[int, int, int, int]

@@ -24,14 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hdvg.dataset.manifest import literal, no_glob
 from hdvg.ids import digest
 from hdvg.latents.encoders import codec_name, has_posterior, text_name
 from hdvg.latents.settings import Encoding
-from hdvg.manifest import literal, no_glob
 
 if TYPE_CHECKING:
-    from hdvg.dataset import Dataset
-    from hdvg.store import Store
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.dataset.store import Store
 
     Halves = npt.NDArray[np.float16]
 

@@ -75,7 +75,7 @@ class Vae:
             return both
         if self._keeps == "mean":
             return np.ascontiguousarray(mean_NhwC)
-        from hdvg.order import chance
+        from hdvg.draws import chance
 
         noise = chance(0, seed, epoch=0, purpose="posterior").standard_normal(mean_NhwC.shape, dtype=np.float32)
         drawn: Floats = mean_NhwC + np.exp(logvar_NhwC / 2) * noise

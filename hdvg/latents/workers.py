@@ -15,11 +15,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from hdvg.airlock import PR_SET_PDEATHSIG
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import ResourceError
 from hdvg.latents.jobs import ClipJob, Done, TextJob, Worker
 from hdvg.latents.settings import Encoding
+from hdvg.sandbox.child import PR_SET_PDEATHSIG
 
 Job = ClipJob | TextJob
 

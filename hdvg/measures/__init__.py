@@ -9,10 +9,10 @@ from hdvg.measures.detail import Detail
 from hdvg.measures.exposure import Exposure
 from hdvg.measures.interlace import Interlace
 from hdvg.measures.luma import Luma
+from hdvg.measures.measure import Measure
 from hdvg.measures.motion import Motion
 from hdvg.measures.noise import Noise
 from hdvg.measures.phash import phash
-from hdvg.measures.series import Measure
 from hdvg.measures.sharpness import Sharpness
 from hdvg.measures.stillness import Stillness
 from hdvg.measures.svd_flow import SvdFlow

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError, first_line
 from hdvg.ids import digest
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
-from hdvg.sections import Measure
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 BLOCK_PX = 8
 LINES = 16

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 FLAT_LEVELS = 8
 FLAT_PIXELS = 0.98

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hdvg.measures.series import Clip, Series, Sight, View
+from hdvg.measures.measure import Clip, Series, Sight, View
 
 
 class Colour:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import cv2
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 DARK_LEVEL = 10
 BRIGHT_LEVEL = 245

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 EVERY_PX = 8
 """One column in so many is looked at."""

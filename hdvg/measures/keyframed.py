@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hdvg.captioners import Shot
-from hdvg.catalogue import Find, find_class
-from hdvg.sections import Measure
+from hdvg.config.sections import Measure
+from hdvg.registry import Find, find_class
 
 # name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 BLACK_LEVEL = 32
 BLACK_PIXELS = 0.98

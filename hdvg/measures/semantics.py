@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
-from hdvg.sections import Measure
 
 if TYPE_CHECKING:
     from hdvg.networks.clip import Clip
@@ -112,7 +112,7 @@ class Semantics:
         self, clip: Sequence[Picture], *, shares_BK: npt.NDArray[np.float32], vectors_BD: npt.NDArray[np.float32]
     ) -> dict[str, Any]:
         """The columns of one clip from its pictures, their class probabilities and their unit vectors."""
-        from hdvg.measures.drawn import screen, title_card
+        from hdvg.measures.synthetic import screen, title_card
 
         if not clip:
             return dict.fromkeys(self.columns)

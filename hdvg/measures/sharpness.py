@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import cv2
 
-from hdvg.measures.series import Clip, Series, Sight, View
+from hdvg.measures.measure import Clip, Series, Sight, View
 
 WIDTH_PX = 640
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.series import Clip, Picture, Series, Sight, View
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 
 STILL_LEVELS = 0.5
 SLIDE_S = 0.5

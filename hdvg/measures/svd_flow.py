@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from hdvg.measures.series import Clip, Series, Sight, View
+from hdvg.measures.measure import Clip, Series, Sight, View
 
 SHORT_SIDE_PX = 16
 STEP_S = 0.5

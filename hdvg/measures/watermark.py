@@ -23,8 +23,8 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from hdvg.captioners import Shot
-from hdvg.measures.coincidence import coincidences
-from hdvg.measures.persistence import Mark, View, candidates, leaders, look
+from hdvg.measures.watermark_marks import Mark, View, candidates, leaders, look
+from hdvg.measures.watermark_pairs import coincidences
 
 MODEL = "persistence-2"
 

@@ -1,1 +1,1 @@
-"""The only place that opens media; all of it is called through the airlock and returns JSON-able values."""
+"""The only place that opens media; all of it is called through the sandbox and returns JSON-able values."""

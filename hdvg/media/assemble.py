@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from hdvg.measures import MEASURES
+from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
-from hdvg.measures.series import Clip, Series
 from hdvg.media.features import Chunk, Sample, jpeg, sample
 from hdvg.shots.detectors import Detector, Transition, make_detector
 from hdvg.shots.divide import divide
-from hdvg.shots.given import Given
+from hdvg.shots.fixed import Given
 from hdvg.shots.stitch import Stitched
 
 POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction(5, 6)}

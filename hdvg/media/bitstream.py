@@ -6,7 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hdvg.media.sets import H264_PPS, H264_SPS, HEVC_SETS, Sets, avcc_sets, hvcc_sets, is_set, set_key, signature
+from hdvg.media.parameter_sets import (
+    H264_PPS,
+    H264_SPS,
+    HEVC_SETS,
+    Sets,
+    avcc_sets,
+    hvcc_sets,
+    is_set,
+    set_key,
+    signature,
+)
 
 H264_IDR = 5
 H264_LEFT_OUT = frozenset({H264_SPS, H264_PPS, 9, 10, 11, 12, 13})

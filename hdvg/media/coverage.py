@@ -11,8 +11,8 @@ from hdvg.errors import ItemError
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, joined, missing, without
-from hdvg.media.given import Scene
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
+from hdvg.media.scenes import Scene
 
 BLOCK = 1 << 16
 GROWS = 6

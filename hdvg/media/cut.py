@@ -14,15 +14,15 @@ from av.error import FFmpegError
 from hdvg.errors import ItemError
 from hdvg.media.audio import Sound
 from hdvg.media.bars import find_boxes
+from hdvg.media.clip_writer import Job
+from hdvg.media.cut_plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.decode import Frame, open_video
+from hdvg.media.decoder_config import h264_shape
 from hdvg.media.encode import Look, is_as_coded, plan_look
-from hdvg.media.encoded import EncodedClip
-from hdvg.media.joined import CopiedClip
-from hdvg.media.making import Job
+from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
-from hdvg.media.plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.reading import Payload, Reading, stretches
-from hdvg.media.records import h264_shape
+from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
 
 Result = dict[str, Any]

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from hdvg.errors import ItemError
 from hdvg.media.decode import Frame, open_video
-from hdvg.media.given import Place
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.scenes import Place
 
 
 class ExcerptFrames:

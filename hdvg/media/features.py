@@ -14,8 +14,8 @@ import numpy.typing as npt
 from av.video.frame import PictureType
 
 from hdvg.measures import MEASURES, phash
+from hdvg.measures.measure import Picture, Sight, Values, View
 from hdvg.measures.phash import SIDE_PX, hash_pairs, small
-from hdvg.measures.series import Picture, Sight, Values, View
 from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Analysis, Luminance, Scaler, upright

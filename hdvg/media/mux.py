@@ -17,9 +17,9 @@ import av
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError, shortage
-from hdvg.media.clipfile import reorder_delay
 from hdvg.media.decode import FORMATS, OPTIONS, check_whole, open_video
 from hdvg.media.id3 import CLOCK_TURN_S, stream_time_s
+from hdvg.media.mp4 import reorder_delay
 from hdvg.media.packets import coded_packets
 
 SOUND_OPTIONS = OPTIONS | {"format_whitelist": f"{FORMATS},aac,mp3,ac3,eac3,flac,wav"}

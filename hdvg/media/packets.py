@@ -13,7 +13,7 @@ from av.error import FFmpegError
 
 from hdvg.media.bitstream import Syntax, open_syntax
 from hdvg.media.excerpt import excerpt_of
-from hdvg.media.sets import Sets
+from hdvg.media.parameter_sets import Sets
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
 """Codecs of which we know where decoding may start, and that mp4 can hold."""

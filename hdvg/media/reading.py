@@ -15,7 +15,7 @@ from hdvg.errors import ItemError
 from hdvg.media.bitstream import framed
 from hdvg.media.decode import Decoder, Frame, open_video
 from hdvg.media.packets import Index, coded_packets
-from hdvg.media.sets import signature
+from hdvg.media.parameter_sets import signature
 
 THREADS = 2
 """Of the decoder; its output does not depend on it."""

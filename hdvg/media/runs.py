@@ -10,9 +10,9 @@ from typing import NamedTuple
 from hdvg.errors import ItemError
 from hdvg.media.decode import open_video
 from hdvg.media.excerpt import Excerpt
-from hdvg.media.given import Place, Placed, Scene, place_in
 from hdvg.media.packets import Index, index_packets
-from hdvg.media.parents import HEURISTIC_US, Stamp, Timeline, index_keys
+from hdvg.media.scene_timeline import HEURISTIC_US, Stamp, Timeline, index_keys
+from hdvg.media.scenes import Place, Placed, Scene, place_in
 
 SOUND_S = 1.0
 """Sound that is fetched before and behind the pictures: tracks of a file need not be in step."""

@@ -15,8 +15,8 @@ from hdvg.media.decode import Decoder, Frame, check_whole, geometry, open_video
 from hdvg.media.excerpt import excerpt_of, is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
 from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
-from hdvg.media.given import GivenClips, place_scenes
 from hdvg.media.probe import describe
+from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
 

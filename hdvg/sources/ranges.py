@@ -10,8 +10,8 @@ from typing import Any
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 
-from hdvg.airlock import ask
 from hdvg.media.excerpt import Layout, held_opening, joined, write_excerpt
+from hdvg.sandbox.child import ask
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
 from hdvg.sources.wanted import HELD
 

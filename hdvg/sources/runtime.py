@@ -1,6 +1,6 @@
 """The JavaScript runtime that some sites' scripts need: found on this machine, and run behind walls on yt-dlp's behalf.
 
-The fetching child may start no program. It asks its caller (`airlock.ask`), who runs the script in a child of its own:
+The fetching child may start no program. It asks its caller (`sandbox.ask`), who runs the script in a child of its own:
 without network, without files but the runtime's own, with a limit of time and memory. What comes back is text.
 """
 
@@ -19,9 +19,9 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import ItemError, TransientError
-from hdvg.walls import put_up
+from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.walls import put_up
 
 INSTALL = "pip install --upgrade yt-dlp yt-dlp-ejs deno"
 """What the extra `web` installs; works beside a clone and beside a wheel."""
@@ -107,14 +107,14 @@ def find(choice: str) -> Runtime:
     return found
 
 
-def solve(script: str, choice: str, airlock: Airlock, *, wall_s: float = WALL_S) -> str:
+def solve(script: str, choice: str, sandbox: Sandbox, *, wall_s: float = WALL_S) -> str:
     """What the script prints. Raises TransientError: `runtime` if this machine cannot run it safely, `solver` if it fails."""
     runtime = find(choice)
     with tempfile.TemporaryDirectory(prefix="hdvg-js-") as scratch:
         asked = {"script": script, "runtime": asdict(runtime), "command": runtime.command}
         limits = Limits(wall_s=wall_s, memory_mb=None, file_mb=OUTPUT_MB)
         try:
-            return str(airlock.call("hdvg.sources.runtime:run", asked, Path(scratch), limits))
+            return str(sandbox.call("hdvg.sources.runtime:run", asked, Path(scratch), limits))
         except TransientError:
             raise
         except ItemError as error:
@@ -122,7 +122,7 @@ def solve(script: str, choice: str, airlock: Airlock, *, wall_s: float = WALL_S)
 
 
 def run(script: str, runtime: dict[str, Any], command: list[str]) -> str:
-    """In a child of the airlock, whose folder is empty: run the script behind walls; raises as `solve`."""
+    """In a child of the sandbox, whose folder is empty: run the script behind walls; raises as `solve`."""
     which = Runtime(**runtime)
     Path("script.js").write_text(script, encoding="utf-8")
     with open("script.js", "rb") as source, open("out", "wb") as out, open("err", "wb") as err:
@@ -132,7 +132,7 @@ def run(script: str, runtime: dict[str, Any], command: list[str]) -> str:
             stdout=out,
             stderr=err,
             env={**os.environ, **ENVIRONMENT},
-            preexec_fn=lambda: _wall_in(which),  # this child of the airlock has one thread
+            preexec_fn=lambda: _wall_in(which),  # this child of the sandbox has one thread
         )
         peak_mb = _watch(process)
     if process.returncode == WALLESS:

@@ -15,8 +15,8 @@ from yt_dlp.extractor.youtube.jsc.provider import (
     register_provider,
 )
 
-from hdvg.airlock import ask
 from hdvg.errors import HdvgError, ItemError, ResourceError, TransientError
+from hdvg.sandbox.child import ask
 from hdvg.sources.failures import failure
 from hdvg.sources.info import clean_text
 from hdvg.sources.people import mask_error

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import ItemError, TransientError
+from hdvg.sandbox import Limits, Sandbox
 
 PLAN = "hdvg.media.coverage:plan"
 HELD = "pieces.bin"
@@ -23,10 +23,10 @@ class Wanted:
     mode: str
     max_pixels: int
 
-    def look(self, asked: dict[str, Any], out: Path, airlock: Airlock) -> Any:
+    def look(self, asked: dict[str, Any], out: Path, sandbox: Sandbox) -> Any:
         """What `media.coverage.plan` says of what lies in the folder `out`; a source that it fails at is taken whole."""
         try:
-            return airlock.call(PLAN, {"path": str(out / HELD), "asked": asked} | asdict(self), out, LIMITS)
+            return sandbox.call(PLAN, {"path": str(out / HELD), "asked": asked} | asdict(self), out, LIMITS)
         except TransientError:
             raise
         except ItemError as error:

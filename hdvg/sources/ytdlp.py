@@ -1,4 +1,4 @@
-"""Download one video with yt-dlp, in the airlock's child: guarded, metered, without helpers, plugins or cookies."""
+"""Download one video with yt-dlp, in the sandbox's child: guarded, metered, without helpers, plugins or cookies."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hdvg.dataset.store import Store
 from hdvg.errors import DivergedError
 from hdvg.ids import file_sha256
-from hdvg.store import Store
 from hdvg.training.parallel import Gradients
 
 FORMAT = 1

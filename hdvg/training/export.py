@@ -11,8 +11,8 @@ from hdvg.errors import ResourceError, UsageError
 from hdvg.latents.patches import fitted_name
 from hdvg.model import weights
 from hdvg.model.diffusion import scheduler
-from hdvg.sampling import sampler_of
-from hdvg.training.trained import Trained
+from hdvg.training.generate import sampler_of
+from hdvg.training.load import Trained
 
 OURS = "hdvg.json"
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hdvg.draws import Order, Place, Source, chance, uniform
 from hdvg.latents.encoders import has_posterior
-from hdvg.order import Order, Place, Source, chance, uniform
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe

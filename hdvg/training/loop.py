@@ -11,13 +11,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hdvg.dataset.store import Store
 from hdvg.errors import DivergedError
-from hdvg.store import Store
 from hdvg.training import checkpoints
-from hdvg.training.ahead import Ahead
+from hdvg.training.prefetch import Ahead
 from hdvg.training.samples import Feed
 from hdvg.training.steps import Stepper
-from hdvg.training.stops import FAR, Divergence
+from hdvg.training.stopping import FAR, Divergence
 
 STEPS, MINUTES = 1, 2
 """Why a run ended, beside the exit codes of signals; the largest of all processes holds."""

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 
-from hdvg.config import parse, read_toml
+from hdvg.config.recipe import parse, read_toml
+from hdvg.dataset.store import Store
+from hdvg.draws import Order, Source
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.order import Order, Source
-from hdvg.store import Store
 from hdvg.training.checkpoints import committed
 from hdvg.training.settings import TrainRecipe
 

@@ -12,26 +12,26 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.latents.encode import encode
 from hdvg.latents.encoders import load_codec, load_text
 from hdvg.latents.online import Online
-from hdvg.latents.progress import Bars
 from hdvg.latents.store import Latents
 from hdvg.model.config import ModelConfig
 from hdvg.model.unet import UNet
-from hdvg.sampling import Maker, every_so_often
-from hdvg.store import Store
+from hdvg.progress import Bars
 from hdvg.training import network, provenance
 from hdvg.training.feed import DataFeed
+from hdvg.training.generate import Maker, every_so_often
+from hdvg.training.load import carry_codec
 from hdvg.training.loop import End, Loop
+from hdvg.training.monitor import Sampled, Watching
 from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
 from hdvg.training.steps import Stepper
-from hdvg.training.trained import carry_codec
-from hdvg.training.watching import Sampled, Watching
 
 Stop = Callable[[], int | None]
 PROMPTS = 4

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hdvg.config.sections import Settings, Share
 from hdvg.latents.settings import Encoding
 from hdvg.model.config import Process
-from hdvg.sections import Settings, Share
 
 Positive = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]

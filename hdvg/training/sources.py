@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from hdvg.draws import uniform
 from hdvg.errors import UsageError
-from hdvg.order import uniform
 
 
 class Clip(Protocol):

@@ -16,7 +16,7 @@ from hdvg.errors import UsageError
 from hdvg.model.diffusion import Diffusion
 from hdvg.model.unet import UNet
 from hdvg.training import network
-from hdvg.training.optimise import Optimise
+from hdvg.training.optimizer import Optimise
 from hdvg.training.parallel import Team, gradients, take
 from hdvg.training.samples import Samples
 from hdvg.training.settings import TrainRecipe

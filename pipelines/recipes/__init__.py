@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from hdvg.config import Recipe, load_recipe, parse, read_toml
+from hdvg.config.recipe import Recipe, load_recipe, parse, read_toml
 from hdvg.errors import UsageError
 from hdvg.training.settings import TrainRecipe
 

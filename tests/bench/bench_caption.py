@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from hdvg.captioners import Shot, clean
 from hdvg.captioners.blip2 import BEAMS, MAX_TOKENS, Blip2
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.networks.memory import memory_of
 from pipelines import perform
 from pipelines.runners import make_gate

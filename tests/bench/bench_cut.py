@@ -27,8 +27,8 @@ from typing import Any
 import av
 from scenedetect import AdaptiveDetector, detect
 
+from hdvg.config.sections import Cut, Run, Split
 from hdvg.media.decode import Decoder, open_video
-from hdvg.sections import Cut, Run, Split
 from tests.bench.likeness import Likeness, Thumbs, compare, ssim, thumbs
 from tests.bench.machine import MAX_PIXELS, Child, clocked, describe, ffmpeg, multishot, scenedetect, spread
 from tests.footage import find

@@ -24,8 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from hdvg.airlock import Airlock
 from hdvg.errors import ItemError
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.settings import Fetch
@@ -68,17 +68,17 @@ def cost(folder: Path, *, videos: int) -> dict[str, tuple[float, float]]:
 
 
 def _ours(folder: Path, base: str, videos: int) -> tuple[float, float]:
-    """The airlock's server ends with the fetches, so that its children's CPU counts; its start counts too."""
-    airlock, gate, settings = Airlock(preload=PRELOAD), HostGate(AT_ONCE, 0.0, 60.0), Fetch(per_host=AT_ONCE)
+    """The sandbox's server ends with the fetches, so that its children's CPU counts; its start counts too."""
+    sandbox, gate, settings = Sandbox(preload=PRELOAD), HostGate(AT_ONCE, 0.0, 60.0), Fetch(per_host=AT_ONCE)
 
     def one(number: int) -> None:
-        got = fetch(f"{base}/{number}.mp4", scratch=folder, settings=settings, airlock=airlock, gate=gate)
+        got = fetch(f"{base}/{number}.mp4", scratch=folder, settings=settings, sandbox=sandbox, gate=gate)
         shutil.rmtree(got.path.parent)
 
     before, start = cpu_s(), time.perf_counter()
     timed(one, videos)
     seconds = time.perf_counter() - start
-    airlock.close()
+    sandbox.close()
     return 1000 * (cpu_s() - before) / videos, videos / seconds
 
 
@@ -92,7 +92,7 @@ def _command(folder: Path, link: str) -> None:
 def settled(folder: Path, *, per_min: float) -> tuple[float, int]:
     """How far from `per_min` the fetches are that a host which takes so many accepts, behind the first third of
     `SPENT_S`, as a share of it; and how many fetches failed."""
-    with HostileServer() as server, closing(Airlock(preload=PRELOAD)) as airlock:
+    with HostileServer() as server, closing(Sandbox(preload=PRELOAD)) as sandbox:
         server.add("/ok.mp4", body(b"\0\0\0\x18ftypmp42" + bytes(50_000)))
         film = page('<video src="/ok.mp4"></video>')
         link = server.add("/film", throttled(film, per_min=per_min, burst=5, Retry_After="1"))
@@ -103,7 +103,7 @@ def settled(folder: Path, *, per_min: float) -> tuple[float, int]:
             lost = 0
             while time.monotonic() - begin < SPENT_S:
                 try:
-                    got = fetch(link, scratch=folder, settings=settings, airlock=airlock, gate=gate)
+                    got = fetch(link, scratch=folder, settings=settings, sandbox=sandbox, gate=gate)
                     shutil.rmtree(got.path.parent)
                 except ItemError:
                     lost += 1

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure, Split
 from hdvg.measures import MEASURES
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, load
 from hdvg.media import features
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.scan import scan
-from hdvg.sections import Measure, Split
 from tests.bench.bench_whatif import bench_whatif
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, MULTISHOT, describe, long_video, spread
 

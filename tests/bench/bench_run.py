@@ -24,8 +24,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from pipelines.perform import Done
 from pipelines.run import Task, Where, run
 from tests.videos import draw_scenes

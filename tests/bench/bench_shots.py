@@ -23,8 +23,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+from hdvg.config.sections import Detector, Run, Split
 from hdvg.errors import ItemError
-from hdvg.sections import Detector, Run, Split
 from hdvg.shots import NETWORKS
 from tests.bench.machine import MAX_PIXELS, MULTISHOT, Child, describe, find, multishot
 from tests.truth import Boundary, Found, Sequence, f1, make_suite, pairs, precision, recall, score

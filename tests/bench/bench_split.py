@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 from scenedetect import AdaptiveDetector, detect
 
+from hdvg.config.sections import Run, Split
 from hdvg.measures.luma import Luma
+from hdvg.measures.measure import View
 from hdvg.measures.motion import Motion
-from hdvg.measures.series import View
 from hdvg.measures.sharpness import Sharpness
 from hdvg.media.assemble import POSITIONS
-from hdvg.sections import Run, Split
 from tests.bench.machine import (
     BUNDLED_720P,
     LONG_ENOUGH_S,

@@ -27,9 +27,9 @@ import cv2
 import numpy as np
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Split
 from hdvg.measures.watermark import Watermark
 from hdvg.media.scan import scan
-from hdvg.sections import Split
 from tests.bench.machine import BUNDLED_720P, MAX_PIXELS, MULTISHOT, describe, find
 from tests.overlays import OPACITIES, SIZES, Mark
 from tests.reels import Case, Reels, clean_cases, footage, marked_case

@@ -25,10 +25,10 @@ from pathlib import Path
 
 import duckdb
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.settings import Plan, make_plan
-from hdvg.snapshot import COLUMNS, ROW_GROUP, snapshot_name
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import Plan, make_plan
+from hdvg.dataset.snapshot import COLUMNS, ROW_GROUP, snapshot_name
 from schemas.columns import sql_type
 from schemas.measures import ALL_MEASURED
 from schemas.parts import PARTS, part_schema
@@ -121,8 +121,8 @@ def bench_whatif(rows: int = 10_000_000, *, part_rows: int = 500_000, repeats: i
 BUILD = """
 import sys
 from pathlib import Path
-from hdvg.dataset import Dataset
-from hdvg.snapshot import SOURCE, measures
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.snapshot import SOURCE, measures
 with measures(Dataset.open(Path(sys.argv[1])), [], lambda said: None) as connection:
     print(connection.execute(f"select count(*) from {SOURCE}").fetchall()[0][0])
 """

@@ -19,7 +19,7 @@ from typing import Any
 import av
 import imageio_ffmpeg
 
-from hdvg.airlock import Airlock, Limits
+from hdvg.sandbox import Limits, Sandbox
 from tests.footage import find
 
 MAX_PIXELS = 36_000_000
@@ -65,9 +65,9 @@ class Child:
         self._detector = detector
 
     def __enter__(self) -> Child:
-        from pipelines.perform import airlock  # not above: the server loads this module too, and must stay light
+        from pipelines.perform import sandbox  # not above: the server loads this module too, and must stay light
 
-        self._airlock = Airlock((*airlock(self._detector)._preload, "tests.bench.machine"))
+        self._sandbox = Sandbox((*sandbox(self._detector)._preload, "tests.bench.machine"))
         self._scratch = tempfile.TemporaryDirectory()
         self.call(
             "hdvg.media.probe:probe", path=str(find("birds_720p.mp4")), max_pixels=MAX_PIXELS
@@ -75,14 +75,14 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._airlock.close()
+        self._sandbox.close()
         self._scratch.cleanup()
 
     def call(self, target: str, **kwargs: Any) -> tuple[Any, float, float]:
         """The result of `module:function`, seconds from call to result, and the child's largest memory, MiB."""
         asked = {"target": target, "kwargs": kwargs}
         seconds, (result, peak_mb) = clocked(
-            lambda: self._airlock.call("tests.bench.machine:measured", asked, Path(self._scratch.name), Limits())
+            lambda: self._sandbox.call("tests.bench.machine:measured", asked, Path(self._scratch.name), Limits())
         )
         return result, seconds, peak_mb
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hdvg.airlock import Airlock
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.settings import Fetch
@@ -77,8 +77,8 @@ def saved(folder: Path, *, lists: int) -> dict[str, dict[float, float]]:
             "yuv420p",
         ]
         subprocess.run([*command, *options.split(), str(served / name)], check=True)
-    airlock, settings = Airlock(preload=PRELOAD), Fetch()
-    take = partial(fetch, scratch=folder, settings=settings, airlock=airlock, gate=HostGate(4, 0.0, 60.0))
+    sandbox, settings = Sandbox(preload=PRELOAD), Fetch()
+    take = partial(fetch, scratch=folder, settings=settings, sandbox=sandbox, gate=HostGate(4, 0.0, 60.0))
     found: dict[str, dict[float, float]] = {}
     with served_elsewhere(served) as base:
         for name in ENCODED:
@@ -92,5 +92,5 @@ def saved(folder: Path, *, lists: int) -> dict[str, dict[float, float]]:
                     rest.append(1 - sum(end - start for start, end in parts) / size)
                     shutil.rmtree(got.path.parent)
                 found.setdefault(name, {})[share] = sum(rest) / len(rest)
-    airlock.close()
+    sandbox.close()
     return found

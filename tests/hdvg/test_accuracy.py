@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from hdvg.config.sections import Split
 from hdvg.media.scan import scan
-from hdvg.sections import Split
 from tests.truth import f1, precision, score
 
 LEAST_F1 = {"adaptive": 0.80, "content": 0.75, "cascade": 0.95}

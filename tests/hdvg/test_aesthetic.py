@@ -13,9 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
 from hdvg.measures.aesthetic import Aesthetic
-from hdvg.sections import Measure
 from schemas.measures import AESTHETIC
 from tests.drawings import Interface, ground, keyframe, shot
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from hdvg.captioners import Captioner, Shot, clean, load
 from hdvg.captioners.merging import merged
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import CAP, FREE_SHARE, LONGEST_S, Batches
 from hdvg.networks.memory import ProcessMemory, memory_of

@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from hdvg.captioners import CAPTIONERS, Captioner, Shot, Written, clean, fingerprint, load
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import ResourceError, UsageError
 from hdvg.networks.batches import in_batches
 from hdvg.networks.files import SMALL_FILE
@@ -128,7 +128,7 @@ def test_missing_packages_are_named_before_anything_loads() -> None:
 
 def test_fingerprints_cost_no_heavy_import(tiny_blip2: Path) -> None:
     program = (
-        "import sys; from hdvg.captioners import fingerprint; from hdvg.captioning import Writer\n"
+        "import sys; from hdvg.captioners import fingerprint; from hdvg.config.caption import Writer\n"
         "heavy = {'torch', 'transformers', 'cv2', 'PIL'}\n"
         "fingerprint(Writer(captioner='tags')); fingerprint(Writer(captioner='blip2', model=sys.argv[1]))\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"

@@ -14,9 +14,9 @@ import transformers
 from PIL import Image
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
 from hdvg.measures.classifier import Classifier
-from hdvg.sections import Measure
 from schemas.measures import CLASSIFIER
 from tests.drawings import Interface, ground, keyframe, shot
 from tests.tools import stir

@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hdvg.model.config import ARMS, MODELSCOPE, SIZES, ModelConfig, arm
 from hdvg.model.unet import UNet
-from hdvg.training.counts import Counts, count
-from hdvg.training.floor import PUBLISHED, Machine, floor, machine
+from hdvg.training.flops import Counts, count
+from hdvg.training.roofline import PUBLISHED, Machine, floor, machine
 
 FULL = SIZES["sd21"]
 GRID, TOKENS = (16, 24, 43), 77  # the specification's

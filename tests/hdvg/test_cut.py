@@ -14,18 +14,18 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from hdvg.config.sections import Cut
 from hdvg.media.bars import find_box
 from hdvg.media.bitstream import open_syntax, units
 from hdvg.media.check import Expected, find_fault, small_grey
 from hdvg.media.cut import cut
+from hdvg.media.cut_plan import plan_smart
 from hdvg.media.decode import Decoder, open_video
-from hdvg.media.edges import Budget, edge_encoder
+from hdvg.media.decoder_config import avcc, encoder_sets, hvcc
+from hdvg.media.edge_encoder import Budget, edge_encoder
 from hdvg.media.packets import index_packets
-from hdvg.media.plan import plan_smart
 from hdvg.media.reading import Reading, stretches
-from hdvg.media.records import avcc, encoder_sets, hvcc
 from hdvg.media.source import look
-from hdvg.sections import Cut
 from tests.footage import BUNDLED
 from tests.videos import draw_frames, draw_scenes, read_number, read_numbers
 

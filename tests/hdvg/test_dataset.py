@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from hdvg.dataset import Accepted, Dataset
+from hdvg.dataset.dataset import Accepted, Dataset
 from hdvg.errors import UsageError
 from schemas import SCHEMA_VERSION
 

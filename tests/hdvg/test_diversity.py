@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hdvg.diversity import diverse_draw
+from hdvg.filtering.diversity import diverse_draw
 
 
 @pytest.fixture

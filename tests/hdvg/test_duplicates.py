@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvg.config.sections import Split
 from hdvg.duplicates import Index, Settings, find_duplicates
 from hdvg.measures.phash import hash_pairs, moments, small
 from hdvg.media.scan import scan
-from hdvg.sections import Split
 from tests.copies import COPIES, FPS, crop, half_size, logo, row, table
 from tests.footage import BUNDLED, BUNDLED_SPANS, SHARED_SPANS, Footage
 

@@ -1,4 +1,4 @@
-"""Real yt-dlp in the real airlock behind a real proxy on loopback: all goes through it, and only what may."""
+"""Real yt-dlp in the real sandbox behind a real proxy on loopback: all goes through it, and only what may."""
 
 import base64
 import io
@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from urllib3.util import parse_url
 
-from hdvg.airlock import Airlock
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan, read_plan
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
-from hdvg.settings import make_plan, read_plan
+from hdvg.sandbox import Sandbox
 from hdvg.sources.client import Client
 from hdvg.sources.egress import VARIABLE, certificates, way_out
 from hdvg.sources.fetch import PRELOAD, fetch, look
@@ -32,8 +32,8 @@ SETTINGS = Fetch(silence_s=2, wall_s=20, tries=1, max_mb=1.0, max_wait_s=2, thro
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -62,12 +62,12 @@ def proxy(server, ca):
 
 
 @pytest.fixture
-def take(airlock, tmp_path, monkeypatch):
+def take(sandbox, tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
 
     def run(source, *, by=fetch, **changed):
         settings = Fetch.model_validate(SETTINGS.model_dump() | changed)
-        return by(source, scratch=tmp_path, settings=settings, airlock=airlock, gate=HostGate(4, 0, 2))
+        return by(source, scratch=tmp_path, settings=settings, sandbox=sandbox, gate=HostGate(4, 0, 2))
 
     return run
 
@@ -124,9 +124,9 @@ def test_variable_wins_over_the_recipe_and_empty_means_none(take, server, proxy,
 def test_proxies_that_the_environment_names_for_everybody_are_not_used(server, proxy, tmp_path, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, proxy.url())
-    fresh = Airlock(preload=PRELOAD)
+    fresh = Sandbox(preload=PRELOAD)
     try:
-        got = fetch(server.url("/ok.mp4"), scratch=tmp_path, settings=SETTINGS, airlock=fresh, gate=HostGate(4, 0, 2))
+        got = fetch(server.url("/ok.mp4"), scratch=tmp_path, settings=SETTINGS, sandbox=fresh, gate=HostGate(4, 0, 2))
     finally:
         fresh.close()
     assert got.path.read_bytes() == MEDIA

@@ -6,12 +6,12 @@ import re
 import av
 import pytest
 
-from hdvg.airlock import Airlock
+from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, TransientError
 from hdvg.media.cut import cut
 from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, opening_sha256, write_excerpt
 from hdvg.media.scan import scan
-from hdvg.sections import Cut, Split
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.playlists import Place, WholeError, read_hls
@@ -48,8 +48,8 @@ LATE = [timed(34500, 45000), counted(33000, 35000, 0, -1)]
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=(*PRELOAD, "hdvg.media.coverage"))
+def sandbox():
+    lock = Sandbox(preload=(*PRELOAD, "hdvg.media.coverage"))
     yield lock
     lock.close()
 
@@ -66,11 +66,11 @@ def server(folder):
 
 
 @pytest.fixture
-def take(airlock, tmp_path):
+def take(sandbox, tmp_path):
     def run(url, scenes=None, *, mode="published", **changed):
         wanted = Wanted(scenes, mode, PIXELS) if scenes is not None else None
         settings = SETTINGS.model_copy(update=changed)
-        return fetch(url, scratch=tmp_path, settings=settings, airlock=airlock, gate=HostGate(4, 0, 2), wanted=wanted)
+        return fetch(url, scratch=tmp_path, settings=settings, sandbox=sandbox, gate=HostGate(4, 0, 2), wanted=wanted)
 
     return run
 

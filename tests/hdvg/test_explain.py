@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
-from hdvg.explain import explain
+from hdvg.reports.explain import explain
 from pipelines.run import Task, Where, decide, run
 from tests.videos import draw_scenes
 

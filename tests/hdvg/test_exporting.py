@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.shards import write_shards
+from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.exporting import FORMATS, Wanted, export
-from hdvg.exporting.chosen import Slice, _packed
-from hdvg.keep import suppose
-from hdvg.settings import make_plan
-from hdvg.shards import write_shards
-from hdvg.store import Store
+from hdvg.exporting.selection import Slice, _packed
+from hdvg.filtering.edit import suppose
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.products import Clip, add, make, shard_rows
 from tests.tools import need

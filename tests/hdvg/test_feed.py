@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from hdvg.config import parse
+from hdvg.config.recipe import parse
+from hdvg.draws import uniform
 from hdvg.errors import UsageError
-from hdvg.order import uniform
 from hdvg.training import provenance
-from hdvg.training.ahead import Ahead
 from hdvg.training.feed import EMPTY, DataFeed
+from hdvg.training.prefetch import Ahead
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member, hold_out

@@ -1,4 +1,4 @@
-"""Real yt-dlp in the real airlock against servers on loopback: each way to fail ends in its reason."""
+"""Real yt-dlp in the real sandbox against servers on loopback: each way to fail ends in its reason."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import INFO_KEYS
@@ -25,8 +25,8 @@ SETTINGS = Fetch(silence_s=0.4, wall_s=10, tries=1, max_mb=CAP_MB, max_wait_s=2,
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -47,10 +47,10 @@ def inner():
 
 
 @pytest.fixture
-def take(airlock, tmp_path):
+def take(sandbox, tmp_path):
     def run(source, *, gate=None, **changed):
         settings = SETTINGS.model_copy(update=changed)
-        return fetch(source, scratch=tmp_path, settings=settings, airlock=airlock, gate=gate or HostGate(4, 0, 2))
+        return fetch(source, scratch=tmp_path, settings=settings, sandbox=sandbox, gate=gate or HostGate(4, 0, 2))
 
     return run
 
@@ -260,7 +260,7 @@ def test_bytes_on_disk_never_exceed_the_cap(server, take, tmp_path, kind):
     stop.set()
     watcher.join()
     assert error.reason == "too_big"
-    assert max(seen) <= CAP_MB * 2**20 + 4096  # the airlock's own result
+    assert max(seen) <= CAP_MB * 2**20 + 4096  # the sandbox's own result
 
 
 # The walls
@@ -299,12 +299,12 @@ def test_plugins_on_the_machine_are_not_loaded(server, tmp_path, monkeypatch):
     plugins.mkdir(parents=True)
     (plugins / "bad.py").write_text("import os\nos._exit(7)  # the child would end without a result")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "path"), os.environ.get("PYTHONPATH", "")]))
-    fresh = Airlock(preload=PRELOAD)
+    fresh = Sandbox(preload=PRELOAD)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     try:
         gate = HostGate(4, 0, 2)
-        fetch(server.url("/ok.mp4"), scratch=scratch, settings=SETTINGS, airlock=fresh, gate=gate)
+        fetch(server.url("/ok.mp4"), scratch=scratch, settings=SETTINGS, sandbox=fresh, gate=gate)
     finally:
         fresh.close()
 
@@ -394,10 +394,10 @@ def test_throttled_host_is_slowed_for_everybody(server, take):
     assert 1 < gate.ask(host) <= 2
 
 
-def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, airlock, tmp_path):
+def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, sandbox, tmp_path):
     """The host counts requests of pages, one a fetch."""
     per_min, spent_s, settled_s = 80, 20.0, 5.0
-    take(server.url("/ok.mp4"))  # starts the airlock
+    take(server.url("/ok.mp4"))  # starts the sandbox
     film = web.page('<video src="/ok.mp4"></video>')
     server.add("/film", web.throttled(film, per_min=per_min, burst=5, Retry_After="1"))
     settings = Fetch(max_mb=CAP_MB, per_host=4)
@@ -407,7 +407,7 @@ def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, airl
     def fetch_on(_: int) -> int:
         count = 0
         while time.monotonic() - begin < spent_s:
-            got = fetch(server.url("/film"), scratch=tmp_path, settings=settings, airlock=airlock, gate=gate)
+            got = fetch(server.url("/film"), scratch=tmp_path, settings=settings, sandbox=sandbox, gate=gate)
             assert got.path.read_bytes() == MEDIA
             count += 1
         return count
@@ -422,14 +422,14 @@ def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, airl
     assert figures["limit_per_min"] == pytest.approx(per_min, rel=0.5)
 
 
-def test_run_keeps_to_its_bandwidth(server, airlock, tmp_path):
+def test_run_keeps_to_its_bandwidth(server, sandbox, tmp_path):
     film = MEDIA + bytes(1_400_000)
     server.add("/film.mp4", web.body(film))
     settings = Fetch(max_mb_s=1.0)
     gate = HostGate.of(settings)
     with ThreadPoolExecutor(2) as pool:
         jobs = [
-            pool.submit(fetch, server.url("/film.mp4"), scratch=tmp_path, settings=settings, airlock=airlock, gate=gate)
+            pool.submit(fetch, server.url("/film.mp4"), scratch=tmp_path, settings=settings, sandbox=sandbox, gate=gate)
             for _ in range(2)
         ]
         assert all(job.result().path.read_bytes() == film for job in jobs)

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import ItemError
+from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources.egress import place
 from hdvg.sources.guard import Reach, named_private, proxy_only, public, put_up
 from hdvg.sources.optout import header_refusal
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock()
+def sandbox():
+    lock = Sandbox()
     yield lock
     lock.close()
 
 
 def break_out(how, target):
-    """Run in a child of the airlock: put up the walls and try to get over them."""
+    """Run in a child of the sandbox: put up the walls and try to get over them."""
     put_up(Reach(), writable=(Path.cwd(),))
     acts = {
         "shell": lambda: os.system("true"),
@@ -42,17 +42,17 @@ def break_out(how, target):
 
 
 @pytest.mark.parametrize("how", ["shell", "spawn", "exec", "fork", "write", "write-inside"])
-def test_no_program_starts_and_nothing_is_written_elsewhere(airlock, tmp_path, how):
+def test_no_program_starts_and_nothing_is_written_elsewhere(sandbox, tmp_path, how):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     kwargs = {"how": how, "target": str(tmp_path / "outside")}
-    said = airlock.call("tests.hdvg.test_guard:break_out", kwargs, scratch, Limits(wall_s=10))
+    said = sandbox.call("tests.hdvg.test_guard:break_out", kwargs, scratch, Limits(wall_s=10))
     assert said == ("done" if how == "write-inside" else "refused")
     assert not (tmp_path / "outside").exists()
 
 
 def around(proxy):
-    """Run in a child of the airlock: what comes of each way around the one proxy that it may connect to."""
+    """Run in a child of the sandbox: what comes of each way around the one proxy that it may connect to."""
     put_up(proxy_only(proxy, ip_version="any"), writable=(Path.cwd(),))
     host, port = place(proxy)
     acts = {
@@ -76,10 +76,10 @@ def around(proxy):
     return said
 
 
-def test_with_a_proxy_nothing_else_is_reached_or_looked_up(airlock, tmp_path):
+def test_with_a_proxy_nothing_else_is_reached_or_looked_up(sandbox, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         kwargs = {"proxy": f"http://jane:s3cret@127.0.0.1:{proxy.getsockname()[1]}"}
-        said = airlock.call("tests.hdvg.test_guard:around", kwargs, tmp_path, Limits(wall_s=10))
+        said = sandbox.call("tests.hdvg.test_guard:around", kwargs, tmp_path, Limits(wall_s=10))
     assert said.pop("the proxy") == "done"
     assert all("forbidden_address" in text or "looked up by the proxy" in text for text in said.values()), said
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.exporting import Wanted, export
+from hdvg.exporting.hd_vg import HdVg, Scene, clock, videos
 from hdvg.exporting.job import Job
-from hdvg.exporting.published import HdVg, Scene, clock, videos
 from hdvg.ids import digest
 from schemas.inputs import INPUTS
 from tests.products import Clip, make, publish_given, publish_scenes

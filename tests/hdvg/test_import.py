@@ -12,16 +12,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import ask
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
-from hdvg.manifest import ask
 from hdvg.published import spill, taking
-from hdvg.published.taking import Taken, take
-from hdvg.settings import make_plan
+from hdvg.published.ingest import Taken, take
+from hdvg.reports.verify import verify
 from hdvg.sources.canonical import canonical
-from hdvg.store import Store
-from hdvg.verify import verify
 from schemas.given import GIVEN
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.metadata import flat, hd_vg_videos, write_hd_vg

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hdvg.config import parse_recipe
+from hdvg.config.recipe import parse_recipe
+from hdvg.config.rules import Bound
 from hdvg.errors import UsageError
-from hdvg.keep import changes, set_bound, suppose
-from hdvg.rules import Bound
+from hdvg.filtering.edit import changes, set_bound, suppose
 
 KEEP = {
     "too_short": "duration_s >= 2",

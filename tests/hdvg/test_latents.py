@@ -27,8 +27,9 @@ import av
 from typer.testing import CliRunner
 
 from hdvg.cli import app
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.store import Store
 from hdvg.errors import ItemError, UsageError
 from hdvg.latents import buckets, units
 from hdvg.latents.buckets import Sizes, assign, refuse_empty
@@ -38,7 +39,6 @@ from hdvg.latents.frames import nearest, take, window_starts
 from hdvg.latents.online import Online
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import Latents, forget
-from hdvg.store import Store
 from pipelines.run import Task, Where, run
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.digest import files

@@ -17,7 +17,7 @@ import pytest
 
 from hdvg.captioners import Shot, Written, clean, lavis_env
 from hdvg.captioners.lavis import Lavis
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 from tests.lavis_models import environment
 from tests.tools import need

@@ -2,7 +2,7 @@
 
 import io
 
-from hdvg.ledger import ledger, write_csv
+from hdvg.reports.links import ledger, write_csv
 from pipelines.perform import Job, commit
 
 

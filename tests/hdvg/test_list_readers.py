@@ -8,8 +8,8 @@ import pytest
 from yt_dlp.extractor.archiveorg import ArchiveOrgIE
 from yt_dlp.extractor.wikimedia import WikimediaIE
 
-from hdvg.airlock import Airlock
 from hdvg.errors import UsageError
+from hdvg.sandbox import Sandbox
 from hdvg.sources.lists.filter import Choice, choose_entries
 from hdvg.sources.lists.listing import PRELOAD
 from hdvg.sources.lists.source import SITES
@@ -21,8 +21,8 @@ READERS = ("archive", "commons")
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -36,8 +36,8 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def look(airlock, tmp_path):
-    return lambda text, **more: read(text, tmp_path, airlock, **more)
+def look(sandbox, tmp_path):
+    return lambda text, **more: read(text, tmp_path, sandbox, **more)
 
 
 def paths(listing):

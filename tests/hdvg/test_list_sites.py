@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from hdvg.airlock import Airlock
+from hdvg.sandbox import Sandbox
 from hdvg.sources.egress import VARIABLE
 from hdvg.sources.fetch import fetch
 from hdvg.sources.hosts import HostGate
@@ -23,8 +23,8 @@ PAGE = 30
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -45,15 +45,15 @@ def settings(server, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def look(airlock, tmp_path, settings):
-    return lambda text, **more: read(text, tmp_path, airlock, **settings, **more)
+def look(sandbox, tmp_path, settings):
+    return lambda text, **more: read(text, tmp_path, sandbox, **settings, **more)
 
 
 @pytest.fixture
-def take(airlock, tmp_path, settings):
+def take(sandbox, tmp_path, settings):
     def run(link):
         wanted = Fetch.model_validate(SETTINGS.model_dump() | settings)
-        return fetch(link, scratch=tmp_path, settings=wanted, airlock=airlock, gate=HostGate(4, 0, 2))
+        return fetch(link, scratch=tmp_path, settings=wanted, sandbox=sandbox, gate=HostGate(4, 0, 2))
 
     return run
 

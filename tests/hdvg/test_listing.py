@@ -1,4 +1,4 @@
-"""Real yt-dlp in the real airlock lists what stands on loopback: every entry, each once, and no video is asked for."""
+"""Real yt-dlp in the real sandbox lists what stands on loopback: every entry, each once, and no video is asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, UsageError
+from hdvg.sandbox import Sandbox
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.lists import flat
 from hdvg.sources.lists.client import ListClient
@@ -26,8 +26,8 @@ CATALOGUE = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -39,8 +39,8 @@ def server():
 
 
 @pytest.fixture
-def look(airlock, tmp_path):
-    return lambda text, **more: read(text, tmp_path, airlock, **more)
+def look(sandbox, tmp_path):
+    return lambda text, **more: read(text, tmp_path, sandbox, **more)
 
 
 def paths(listing):

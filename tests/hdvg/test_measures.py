@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from hdvg.config.sections import Split
 from hdvg.measures import MEASURES, phash
 from hdvg.measures.blockiness import blockiness
 from hdvg.measures.detail import detail_share
 from hdvg.measures.interlace import combed_share
 from hdvg.measures.noise import noise
 from hdvg.media.scan import scan
-from hdvg.sections import Split
 from schemas.measures import MEASURED
 from tests.footage import find
 from tests.videos import draw_frames, draw_scenes

@@ -13,11 +13,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError
 from hdvg.media.cut import cut
 from hdvg.media.probe import probe
 from hdvg.media.scan import scan
-from hdvg.sections import Cut, Split
 from tests.videos import cut_short, draw_frames, draw_scenes, index_first, read_number, read_numbers
 
 PIXELS = 36_000_000

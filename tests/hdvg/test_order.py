@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hdvg.order import BLOCK, Order, Place, Source, chance, permuted, uniform
+from hdvg.draws import BLOCK, Order, Place, Source, chance, permuted, uniform
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 16, 17, 64, 65, 1000, 4097])

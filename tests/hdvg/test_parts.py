@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.manifest import literal, no_glob, path_list
-from hdvg.parts import no_rows, read_as, read_parts
+from hdvg.dataset.manifest import literal, no_glob, path_list
+from hdvg.dataset.parts import no_rows, read_as, read_parts
 from schemas.columns import sql_type
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS

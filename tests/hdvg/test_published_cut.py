@@ -13,11 +13,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from hdvg.config.sections import Split
 from hdvg.media.decode import open_video
-from hdvg.media.given import place_scenes
-from hdvg.media.parents import Timeline
 from hdvg.media.scan import scan
-from hdvg.sections import Split
+from hdvg.media.scene_timeline import Timeline
+from hdvg.media.scenes import place_scenes
 from tests.videos import draw_scenes, read_number
 
 PIXELS = 36_000_000

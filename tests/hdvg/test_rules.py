@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from hdvg.rules import Verdicts, parse_rule, parse_rules
+from hdvg.config.rules import Verdicts, parse_rule, parse_rules
 
 MEASURES = {
     "duration_s": 5.0,

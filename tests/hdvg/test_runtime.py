@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, TransientError
+from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources import runtime
 from tests.tools import need
 
@@ -19,8 +19,8 @@ need("deno", "yt_dlp_ejs")
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock()
+def sandbox():
+    lock = Sandbox()
     yield lock
     lock.close()
 
@@ -30,13 +30,13 @@ def caught(script):
     return f"try {{ {script} }} catch (error) {{ console.log('refused: ' + error) }}"
 
 
-def test_script_gives_what_it_prints(airlock):
-    assert runtime.solve("console.log(JSON.stringify({a: 6 * 7}))", "auto", airlock) == '{"a":42}\n'
+def test_script_gives_what_it_prints(sandbox):
+    assert runtime.solve("console.log(JSON.stringify({a: 6 * 7}))", "auto", sandbox) == '{"a":42}\n'
 
 
-def test_script_of_a_players_size_goes_through(airlock):
+def test_script_of_a_players_size_goes_through(sandbox):
     script = f"const text = {'x' * 5_000_000!r}; console.log(text.length)"
-    assert runtime.solve(script, "deno", airlock) == "5000000\n"
+    assert runtime.solve(script, "deno", sandbox) == "5000000\n"
 
 
 @pytest.mark.parametrize(
@@ -52,21 +52,21 @@ def test_script_of_a_players_size_goes_through(airlock):
         "Deno.dlopen('/lib/x86_64-linux-gnu/libc.so.6', {})",
     ],
 )
-def test_script_has_no_files_programs_or_modules(airlock, script):
-    assert runtime.solve(caught(script), "deno", airlock).startswith("refused: ")
+def test_script_has_no_files_programs_or_modules(sandbox, script):
+    assert runtime.solve(caught(script), "deno", sandbox).startswith("refused: ")
 
 
-def test_script_has_no_network(airlock):
+def test_script_has_no_network(sandbox):
     with socket.create_server(("127.0.0.1", 0)) as inner:
         hits = []
         threading.Thread(target=lambda: hits.append(inner.accept()), daemon=True).start()
         port = inner.getsockname()[1]
         for act in (f"await fetch('http://127.0.0.1:{port}/')", f"await Deno.connect({{port: {port}}})"):
-            assert runtime.solve(caught(act), "deno", airlock).startswith("refused: ")
+            assert runtime.solve(caught(act), "deno", sandbox).startswith("refused: ")
         assert hits == []
 
 
-def test_kernel_holds_a_runtime_that_allows_everything(airlock, tmp_path):
+def test_kernel_holds_a_runtime_that_allows_everything(sandbox, tmp_path):
     """The runtime's own permissions are the second wall, not the first."""
     (tmp_path / "secret").write_text("canary")
     deno = runtime.find("deno")
@@ -86,7 +86,7 @@ def test_kernel_holds_a_runtime_that_allows_everything(airlock, tmp_path):
             scratch = tmp_path / f"scratch-{number}"
             scratch.mkdir()
             asked = {"script": caught(f"{act}; console.log('ESCAPED')"), "runtime": asdict(deno), "command": command}
-            said = airlock.call("hdvg.sources.runtime:run", asked, scratch, Limits(memory_mb=None))
+            said = sandbox.call("hdvg.sources.runtime:run", asked, scratch, Limits(memory_mb=None))
             assert said.startswith("refused: "), (act, said)
         with pytest.raises(TimeoutError):
             inner.accept()
@@ -104,18 +104,18 @@ def test_kernel_holds_a_runtime_that_allows_everything(airlock, tmp_path):
         ("while (true);", "over the wall clock limit"),
     ],
 )
-def test_script_that_fails_or_takes_too_much_ends_as_solver(airlock, script, said):
+def test_script_that_fails_or_takes_too_much_ends_as_solver(sandbox, script, said):
     start = time.monotonic()
     with pytest.raises(TransientError, match=said) as failed:
-        runtime.solve(script, "deno", airlock, wall_s=5.0)
+        runtime.solve(script, "deno", sandbox, wall_s=5.0)
     assert failed.value.reason == "solver"
     assert time.monotonic() - start < 15
 
 
-def test_nothing_of_a_script_stays(airlock, tmp_path, monkeypatch):
+def test_nothing_of_a_script_stays(sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    runtime.solve("console.log(1)", "deno", airlock)
+    runtime.solve("console.log(1)", "deno", sandbox)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,23 +23,23 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from hdvg.cli import app
+from hdvg.dataset.store import Store
+from hdvg.draws import chance
 from hdvg.errors import UsageError
 from hdvg.latents import patches
-from hdvg.media.shown import Place, write_gif, write_mp4
+from hdvg.media.preview import Place, write_gif, write_mp4
 from hdvg.model import weights
 from hdvg.model.config import ModelConfig, Process
 from hdvg.model.diffusion import Diffusion, kept
 from hdvg.model.unet import UNet
-from hdvg.order import chance
-from hdvg.sampling import Maker, Wish, every_so_often, sample
-from hdvg.store import Store
 from hdvg.training.checkpoints import Keeper
 from hdvg.training.export import export
+from hdvg.training.generate import Maker, Wish, every_so_often, sample
+from hdvg.training.load import open_trained
 from hdvg.training.network import build, configured
 from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.steps import Stepper
-from hdvg.training.trained import open_trained
 from tests import training
 
 V = Process(predicts="v", zero_snr=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.media.scan import assemble, scan, scan_segment
-from hdvg.sections import Split
 from tests.footage import BUNDLED
 from tests.videos import draw_scenes
 

@@ -19,13 +19,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
-from hdvg.measures.drawn import card_ink, straight_edges, title_card
 from hdvg.measures.semantics import Semantics, similarity
+from hdvg.measures.synthetic import card_ink, straight_edges, title_card
 from hdvg.networks import efficientnet, files
 from hdvg.networks.conse import Conse
 from hdvg.networks.minilm import MiniLM
-from hdvg.sections import Measure
 from schemas.measures import SEMANTICS
 from tests.drawings import POSITIONS, Interface, ground, keyframe, shot, written
 from tests.footage import BUNDLED_SPANS, SHARED_SPANS, Footage, Picture, Span, find
@@ -218,7 +218,7 @@ def test_rows_do_not_depend_on_the_split_and_unreadable_keyframes_tell_nothing(
 
 def test_fingerprint_costs_no_heavy_import_and_names_the_model(shipped: Semantics, tiny_clip: Path) -> None:
     program = (
-        "import sys; from hdvg.sections import Measure as S; from hdvg.measures.semantics import Semantics\n"
+        "import sys; from hdvg.config.sections import Measure as S; from hdvg.measures.semantics import Semantics\n"
         "print(Semantics.fingerprint(S()), Semantics.fingerprint(S(semantics_path=sys.argv[1])))\n"
         "sys.exit(', '.join({'torch', 'transformers', 'PIL'} & set(sys.modules)) or 0)\n"
     )

@@ -16,11 +16,11 @@ from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 from scenedetect.detectors import HashDetector, HistogramDetector
 
 import pipelines.demo
+from hdvg.config.sections import Split
 from hdvg.measures import MEASURES
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
-from hdvg.sections import Split
 from hdvg.shots.detectors import Transition, make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.scores import SCORES
@@ -152,7 +152,7 @@ def test_version_061_has_the_limits_of_hd_vg():
 def test_network_predicts_as_its_package_whatever_the_chunks():
     import torch
 
-    from hdvg.shots.network import Network, load_network
+    from hdvg.shots.transnet import Network, load_network
 
     pictures = np.concatenate([real("cockatoo.mp4", 0, 60), real("bigbuckbunny_720p.mp4", 0, 73)])
     thumbs = np.concatenate([chunk.thumbs for chunk in chunks(pictures)])

@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.settings import make_plan
-from hdvg.snapshot import COLUMNS, SOURCE, measures, snapshot_name
-from hdvg.store import FileOps, Store
-from hdvg.verify import verify
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.snapshot import COLUMNS, SOURCE, measures, snapshot_name
+from hdvg.dataset.store import FileOps, Store
+from hdvg.reports.verify import verify
 from schemas.measures import RULED
 from schemas.parts import PARTS
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import av
 import pytest
 
-from hdvg.airlock import Airlock
-from hdvg.config import Recipe
+from hdvg.config.recipe import Recipe
 from hdvg.errors import ItemError, TransientError
 from hdvg.ids import file_sha256
 from hdvg.media.cut import cut
 from hdvg.media.id3 import CLOCK_TURN_S, OWNER
 from hdvg.media.mux import mux
 from hdvg.media.probe import probe
+from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.settings import Fetch
@@ -33,8 +33,8 @@ VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -60,10 +60,10 @@ def server(streams):
 
 
 @pytest.fixture
-def take(airlock, tmp_path):
+def take(sandbox, tmp_path):
     def run(source, **changed):
         settings = SETTINGS.model_copy(update=changed)
-        return fetch(source, scratch=tmp_path, settings=settings, airlock=airlock, gate=HostGate(4, 0, 2))
+        return fetch(source, scratch=tmp_path, settings=settings, sandbox=sandbox, gate=HostGate(4, 0, 2))
 
     return run
 

@@ -6,7 +6,7 @@ import pytest
 
 from hdvg.captioners import Shot, load
 from hdvg.captioners.speech import cut_line
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 
 
 def line(text, start_s=10.0, end_s=20.0, words=None):

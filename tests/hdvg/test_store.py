@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from hdvg.dataset.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
 from hdvg.errors import ResourceError, UsageError
-from hdvg.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
 
 
 def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
@@ -81,9 +81,7 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from hdvg.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
-    )
+    script = "import sys; from pathlib import Path; from hdvg.dataset.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
     store = begun(tmp_path)
     with store.lock():
         assert store.is_locked()

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from hdvg.airlock import Airlock
-from hdvg.config import parse_recipe
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.plan import make_plan
 from hdvg.errors import UsageError
-from hdvg.settings import make_plan
+from hdvg.sandbox import Sandbox
 from hdvg.sources import subtitles
 from hdvg.sources.client import Client
 from hdvg.sources.cues import LINE_CHARS, READERS, read_lines
@@ -244,8 +244,8 @@ def test_language_that_is_none_is_refused(language):
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -258,10 +258,10 @@ def server():
 
 
 @pytest.fixture
-def take(airlock, tmp_path):
+def take(sandbox, tmp_path):
     def run(source, *, act=fetch, **changed):
         settings = SETTINGS.model_copy(update={"subtitles": ("en",)} | changed)
-        return act(source, scratch=tmp_path, settings=settings, airlock=airlock, gate=HostGate(4, 0, 2))
+        return act(source, scratch=tmp_path, settings=settings, sandbox=sandbox, gate=HostGate(4, 0, 2))
 
     return run
 
@@ -352,11 +352,11 @@ def test_what_may_pass_is_tried_again(server, take):
 
 def test_host_that_says_nothing_more_is_waited_for_a_while_only(server, tmp_path, monkeypatch):
     monkeypatch.setattr(subtitles, "WALL_S", 1.5)
-    lock = Airlock(preload=("hdvg.sources.ytdlp", "tests.hdvg.test_subtitles:hurry"))
+    lock = Sandbox(preload=("hdvg.sources.ytdlp", "tests.hdvg.test_subtitles:hurry"))
     try:
         got = fetch(
             film(server, web.drip(VTT.encode(), 0.5, "text/vtt")), scratch=tmp_path,
-            settings=SETTINGS.model_copy(update={"subtitles": ("en",)}), airlock=lock, gate=HostGate(4, 0, 2),
+            settings=SETTINGS.model_copy(update={"subtitles": ("en",)}), sandbox=lock, gate=HostGate(4, 0, 2),
         )  # fmt: skip
     finally:
         lock.close()

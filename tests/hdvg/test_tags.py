@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from hdvg.captioners import Shot, Written, fingerprint, load
-from hdvg.captioners.kinds import CLASS_FIT, GROUPS, KIND_FIT, KINDS, LIKELY, SURE, calibrated, subject
+from hdvg.captioners.imagenet import CLASS_FIT, GROUPS, KIND_FIT, KINDS, LIKELY, SURE, calibrated, subject
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.captioners.tags import Tags
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
+from hdvg.config.sections import Split
 from hdvg.errors import UsageError
 from hdvg.media.scan import scan
 from hdvg.networks.efficientnet import folded, labels, load_network, probabilities
 from hdvg.networks.files import efficientnet_weights
-from hdvg.sections import Split
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 MOVING = {"motion_px_s": 20.0, "camera_px_s": 18.0, "local_px_s": 4.0, "shake_px_s": 1.0}

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from hdvg.captioners import Shot
+from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
 from hdvg.measures.text import Text, alike, has_caption
 from hdvg.measures.textboxes import GROWTH, Boxes, Detector, covered_share, network_input, weights
 from hdvg.networks.files import shipped
 from hdvg.networks.onnx import Network
-from hdvg.sections import Measure
 from schemas.measures import TEXT
 from tests.tools import need
 from tests.writing import Ink, Picture, Rect, clean_windows, jpeg, written
@@ -291,7 +291,7 @@ def test_fingerprint_follows_what_shapes_the_numbers() -> None:
 
 def test_nothing_heavy_is_imported_for_a_fingerprint_and_rapidocr_never() -> None:
     program = (
-        "import sys; from hdvg.sections import Measure; from hdvg.measures.text import Text; Text.fingerprint(Measure());"
+        "import sys; from hdvg.config.sections import Measure; from hdvg.measures.text import Text; Text.fingerprint(Measure());"
         "assert not {'onnxruntime', 'rapidocr', 'torch'} & set(sys.modules);"
         "Text(Measure()); assert 'rapidocr' not in sys.modules"
     )

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from hdvg.captioners import Shot, Written, fingerprint, load
+from hdvg.captioners.language import language, words
 from hdvg.captioners.title import Title, clean_title
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
-from hdvg.language import language, words
 
 TITLES = {
     # packaging, platforms, channels

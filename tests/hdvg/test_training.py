@@ -18,16 +18,16 @@ need("torch", "safetensors", "diffusers")
 import torch
 from safetensors.torch import load, save_file
 
-from hdvg.catalogue import require
 from hdvg.errors import DivergedError, UsageError
 from hdvg.model.config import ARMS, arm
+from hdvg.registry import require
 from hdvg.training import checkpoints
 from hdvg.training.network import build, configured
-from hdvg.training.optimise import share
+from hdvg.training.optimizer import share
 from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.steps import Stepper
-from hdvg.training.stops import LONG, Divergence
+from hdvg.training.stopping import LONG, Divergence
 from tests.training import NETWORK, TEXT, Drawn, Lines, elsewhere, loop, micro, network, train, uneven
 
 

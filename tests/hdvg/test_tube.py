@@ -1,4 +1,4 @@
-"""Real yt-dlp, its real solver and a real runtime, in the real airlock, against a stand-in of the large video site."""
+"""Real yt-dlp, its real solver and a real runtime, in the real sandbox, against a stand-in of the large video site."""
 
 import json
 import random
@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from hdvg.airlock import Airlock
 from hdvg.errors import ItemError, TransientError
+from hdvg.sandbox import Sandbox
 from hdvg.sources import runtime
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
@@ -26,8 +26,8 @@ MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(50_000)
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
@@ -47,13 +47,13 @@ def settings(site, tmp_path):
 
 
 @pytest.fixture
-def take(airlock, tmp_path, settings):
+def take(sandbox, tmp_path, settings):
     def run(link=LINK, *, act=fetch, **changed):
         return act(
             link,
             scratch=tmp_path,
             settings=settings.model_copy(update=changed),
-            airlock=airlock,
+            sandbox=sandbox,
             gate=HostGate(4, 0, 2),
         )
 
@@ -205,13 +205,13 @@ def test_captions_are_not_asked_for_unless_the_recipe_does(take, site):
 
 
 @pytest.mark.network
-def test_freely_licensed_video_of_the_real_site_is_fetched(airlock, tmp_path):
+def test_freely_licensed_video_of_the_real_site_is_fetched(sandbox, tmp_path):
     """Big Buck Bunny, CC BY 3.0: the one video that yt-dlp's own tests ask for."""
     got = fetch(
         "https://www.youtube.com/watch?v=YE7VzlLtp-4",
         scratch=tmp_path,
         settings=Fetch(),
-        airlock=airlock,
+        sandbox=sandbox,
         gate=HostGate(1, 0, 60),
     )
     assert got.path.stat().st_size > 1_000_000

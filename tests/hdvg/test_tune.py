@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hdvg.config import parse_recipe
+from hdvg.config.recipe import parse_recipe
 from hdvg.errors import UsageError
-from hdvg.tune import Axis, parse_axes, tune
-from hdvg.whatif import what_if
+from hdvg.filtering.tune import Axis, parse_axes, tune
+from hdvg.filtering.whatif import what_if
 from tests.told import plan_with, told
 
 KEEP = {"short": "duration_s >= 2", "wide": "1.7 <= aspect <= 1.8", "dim": "luma_mean > 16 or black_share < 0.1"}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from hdvg.captioners import Shot, Written, clean, fingerprint, prompting
 from hdvg.captioners.vlm import Vlm
-from hdvg.captioning import Writer
+from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.networks import chat
 from hdvg.networks.loading import Format

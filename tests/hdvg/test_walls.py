@@ -1,4 +1,4 @@
-"""The kernel's walls hold against what hostile code would try, tried for real in a child of the airlock."""
+"""The kernel's walls hold against what hostile code would try, tried for real in a child of the sandbox."""
 
 import ctypes
 import json
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.airlock import Airlock, Limits
-from hdvg.walls import REFUSED, put_up
+from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.walls import REFUSED, put_up
 
 HERE = "tests.hdvg.test_walls"
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache")
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock()
+def sandbox():
+    lock = Sandbox()
     yield lock
     lock.close()
 
@@ -80,7 +80,7 @@ def still_works() -> list[object]:
     return [numbers, theirs.recv(1).decode(), Path("readable").read_text()]
 
 
-def test_every_escape_is_refused(airlock, tmp_path):
+def test_every_escape_is_refused(sandbox, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("canary")
     scratch = tmp_path / "scratch"
@@ -89,15 +89,15 @@ def test_every_escape_is_refused(airlock, tmp_path):
         engine.bind(str(tmp_path / "engine.sock"))
         engine.listen()
         asked = {"secret": str(secret), "inner": list(inner.getsockname()), "engine": engine.getsockname()}
-        # the answer is written behind the walls: the airlock's own files must lie in a folder that stays open
-        found = airlock.call(f"{HERE}:in_a_child_of_its_own", asked, scratch, Limits())
+        # the answer is written behind the walls: the sandbox's own files must lie in a folder that stays open
+        found = sandbox.call(f"{HERE}:in_a_child_of_its_own", asked, scratch, Limits())
     assert found.pop("walls") != "None, None"
     assert {name: said for name, said in found.items() if said != "refused"} == {}
     assert secret.read_text() == "canary"
 
 
 def in_a_child_of_its_own(**asked: object) -> dict[str, str]:
-    """Walls hold for good, and the airlock's result is a file: they are put up in a fork, which says what it found."""
+    """Walls hold for good, and the sandbox's result is a file: they are put up in a fork, which says what it found."""
     return fork_and_tell(lambda: try_all(**asked))  # type: ignore[arg-type]
 
 
@@ -117,5 +117,5 @@ def fork_and_tell(act):
         return json.loads(answer.read())
 
 
-def test_threads_pairs_of_sockets_and_named_files_still_work(airlock, tmp_path):
-    assert airlock.call(f"{HERE}:works_in_a_child", {}, tmp_path, Limits()) == [[1], "x", "mine"]
+def test_threads_pairs_of_sockets_and_named_files_still_work(sandbox, tmp_path):
+    assert sandbox.call(f"{HERE}:works_in_a_child", {}, tmp_path, Limits()) == [[1], "x", "mine"]

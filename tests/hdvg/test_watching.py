@@ -18,16 +18,16 @@ need("torch", "safetensors")
 import torch
 from rich.console import Console
 
-from hdvg.store import Store
+from hdvg.dataset.store import Store
 from hdvg.training import journal
-from hdvg.training.counts import count
+from hdvg.training.flops import count
 from hdvg.training.loop import Loop
+from hdvg.training.monitor import Curve, Watching, averaged, step_floor, step_flop
 from hdvg.training.parallel import Team
 from hdvg.training.samples import Samples
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.steps import Stepper
 from hdvg.training.validation import Losses
-from hdvg.training.watching import Curve, Watching, averaged, step_floor, step_flop
 from tests import training
 
 LEVELS = (0.25, 0.75)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hdvg.captioners import Shot
-from hdvg.measures.coincidence import coincidences
-from hdvg.measures.persistence import look
+from hdvg.config.sections import Split
 from hdvg.measures.watermark import Watermark
+from hdvg.measures.watermark_marks import look
+from hdvg.measures.watermark_pairs import coincidences
 from hdvg.media.scan import scan
-from hdvg.sections import Split
 from schemas.measures import WATERMARK
 from tests.footage import BUNDLED_SPANS, Footage
 from tests.overlays import Mark, box, draw

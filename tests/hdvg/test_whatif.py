@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.keep import suppose
-from hdvg.settings import Plan
-from hdvg.snapshot import measures
-from hdvg.status import status
-from hdvg.store import sealed
-from hdvg.whatif import what_if
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import Plan
+from hdvg.dataset.snapshot import measures
+from hdvg.dataset.store import sealed
+from hdvg.filtering.edit import suppose
+from hdvg.filtering.whatif import what_if
+from hdvg.reports.status import status
 from pipelines.run import Task, Where, decide, run
 from schemas.measures import POOL
 from schemas.parts import PARTS

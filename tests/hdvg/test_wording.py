@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hdvg.wording import wording
+from hdvg.captioners.quality import wording
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.ids import file_sha256
-from hdvg.settings import make_plan
-from hdvg.store import Store
-from hdvg.verify import verify
-from pipelines.blocked import apply_block_list
+from hdvg.reports.verify import verify
+from pipelines.apply_blocklist import apply_block_list
 from pipelines.run import Task, Where, new_run, run, writing
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"

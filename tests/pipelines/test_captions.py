@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hdvg.captioners import CAPTIONERS, Shot
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import ResourceError
 from pipelines.graph import find_stage
 from pipelines.perform import Done, Job, perform

@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError
 
-from hdvg.config import Recipe
+from hdvg.config.recipe import Recipe
 from hdvg.errors import ResourceError
 from hdvg.sources.hosts.host import Visit
 from pipelines.cluster import Cluster, RemoteGate, where

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.shards import write_shards
+from hdvg.dataset.store import FileOps, Store
 from hdvg.ids import file_sha256
-from hdvg.settings import make_plan
-from hdvg.shards import write_shards
-from hdvg.store import FileOps, Store
 from pipelines.perform import Job, perform
 from pipelines.runners import make_gate
 from tests.crash import LOSSES, Crash, DyingOps

@@ -10,8 +10,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.latents.encode import encode
 from hdvg.latents.store import Latents
 from hdvg.training import provenance

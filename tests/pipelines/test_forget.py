@@ -19,22 +19,22 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from hdvg.airlock import Airlock
 from hdvg.cli import app
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.snapshot import SOURCE, measures
+from hdvg.dataset.store import Store
+from hdvg.dataset.tombstones import publish_tombstones
 from hdvg.errors import UsageError
 from hdvg.ids import file_sha256, video_id
-from hdvg.settings import make_plan
-from hdvg.snapshot import SOURCE, measures
+from hdvg.reports.verify import verify
+from hdvg.sandbox import Sandbox
 from hdvg.sources.info import info_row
-from hdvg.store import Store
-from hdvg.tombstones import publish_tombstones
-from hdvg.verify import verify
+from pipelines.forget import forget, remove
 from pipelines.run import Task, Where, run, writing
 from pipelines.runners import make_gate
 from pipelines.stages import download
-from pipelines.takedown import forget, remove
 from pipelines.work import Work
 from schemas.inputs import INPUTS
 from schemas.parts import PARTS
@@ -291,7 +291,7 @@ def test_same_bytes_by_another_link_are_refused_and_do_not_stay(made, dataset):
     assert verify(Dataset.open(dataset)) == []
 
 
-class Site(Airlock):
+class Site(Sandbox):
     """Stands in for the network: every link gives the file of a channel."""
 
     def __init__(self, file: Path, channel: str) -> None:

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.explain import explain
-from hdvg.status import status
-from hdvg.store import sealed
-from hdvg.verify import verify
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.store import sealed
+from hdvg.reports.explain import explain
+from hdvg.reports.status import status
+from hdvg.reports.verify import verify
 from pipelines.run import decide
 from schemas.given import GIVEN
 from schemas.parts import part_schema
@@ -162,7 +162,7 @@ def test_scenes_given_later_or_changed_split_only_their_videos_anew(videos, tmp_
 
 
 def test_names_of_parts_are_the_same_whatever_is_given():
-    from hdvg.settings import make_plan
+    from hdvg.dataset.plan import make_plan
 
     plans = [make_plan(recipe(split={"given": mode})) for mode in ("published", "exact", "ignore")]
     assert plans[0].fingerprints == plans[1].fingerprints == plans[2].fingerprints

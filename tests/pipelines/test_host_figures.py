@@ -3,10 +3,10 @@
 import json
 import time
 
+from hdvg.dataset.store import Store
+from hdvg.reports.status import HOSTS
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.hosts.host import Visit
-from hdvg.status import HOSTS
-from hdvg.store import Store
 from pipelines import hosts
 from pipelines.hosts import published
 

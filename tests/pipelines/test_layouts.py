@@ -12,8 +12,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.dataset import Dataset
-from hdvg.manifest import VIEWS
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import VIEWS
 from tests.layouts import DATASETS, VERSIONS, asked, call, files, unpack
 
 

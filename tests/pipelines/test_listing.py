@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.airlock import Airlock
-from hdvg.config import parse_recipe
+from hdvg.config.recipe import parse_recipe
 from hdvg.errors import UsageError
+from hdvg.sandbox import Sandbox
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.listing import PRELOAD
 from hdvg.sources.lists.source import SITES
@@ -29,19 +29,19 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def airlock():
-    lock = Airlock(preload=PRELOAD)
+def sandbox():
+    lock = Sandbox(preload=PRELOAD)
     yield lock
     lock.close()
 
 
 @pytest.fixture
-def take(airlock, new_dataset):
+def take(sandbox, new_dataset):
     """What `accept` says, and whether the list was whole."""
 
     def taken(links, **choice):
         said = io.StringIO()
-        whole = accept(new_dataset, links, Choice(**choice), Console(file=said, width=500), airlock=airlock)
+        whole = accept(new_dataset, links, Choice(**choice), Console(file=said, width=500), sandbox=sandbox)
         return said.getvalue(), whole
 
     return taken

@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
-from hdvg import settings
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.explain import explain
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset import plan as settings
+from hdvg.dataset.dataset import Dataset
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from hdvg.verify import verify
+from hdvg.reports.explain import explain
+from hdvg.reports.verify import verify
 from tests.footage import BUNDLED
 from tests.pipelines.test_run import ask, decide, go
 from tests.tools import need

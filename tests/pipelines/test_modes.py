@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.status import status
-from hdvg.verify import verify
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.reports.status import status
+from hdvg.reports.verify import verify
 from pipelines.run import Task, Where, run
 from tests.videos import draw_scenes, read_numbers
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.verify import verify
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.reports.verify import verify
 from tests.footage import BUNDLED
 from tests.pipelines.test_run import ask, go
 

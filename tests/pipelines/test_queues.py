@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
 from hdvg.errors import UsageError
-from hdvg.settings import make_plan
 from pipelines.graph import GRAPH, check, describe
 from pipelines.perform import Job
 from pipelines.runners import CRASHES, Order, Queues, after_crash

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 import ray
 
-from hdvg.airlock import Limits
-from hdvg.dataset import Dataset
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import ItemError
-from hdvg.status import HOSTS
-from hdvg.verify import verify
+from hdvg.reports.status import HOSTS
+from hdvg.reports.verify import verify
+from hdvg.sandbox import Limits
 from pipelines.cluster import across_nodes
 from tests.digest import contents
 from tests.servers import HostileServer, body, serve_folder, silence
@@ -95,7 +95,7 @@ def test_ray_and_serial_make_the_same_dataset(links, undisturbed, tmp_path):
 
 
 def processes_of(root: Path) -> list[tuple[int, str]]:
-    """Processes that work for the dataset: (pid, kind), kind driver, worker (ray) or child (in the airlock)."""
+    """Processes that work for the dataset: (pid, kind), kind driver, worker (ray) or child (in the sandbox)."""
     found = []
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         try:

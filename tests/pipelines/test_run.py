@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import Plan
+from hdvg.dataset.shards import write_shards
+from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, ResourceError, UsageError
-from hdvg.explain import explain
 from hdvg.ids import file_sha256
-from hdvg.settings import Plan
-from hdvg.shards import write_shards
+from hdvg.reports.explain import explain
+from hdvg.reports.status import status
+from hdvg.reports.verify import verify
 from hdvg.sources.info import BESIDE_KEYS
-from hdvg.status import status
-from hdvg.store import Store
-from hdvg.verify import verify
 from pipelines.perform import Done
 from pipelines.run import Task, Where, decide, run
 from pipelines.runners import Order, Serial

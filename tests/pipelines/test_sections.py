@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.explain import explain
-from hdvg.settings import make_plan
-from hdvg.status import status
-from hdvg.verify import verify
-from pipelines.importing import import_files
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.reports.explain import explain
+from hdvg.reports.status import status
+from hdvg.reports.verify import verify
+from pipelines.import_set import import_files
 from tests import sources
 from tests.pipelines.test_modes import shard_rows
 from tests.pipelines.test_run import ask, go
@@ -216,7 +216,7 @@ def test_settings_of_before_have_the_fingerprints_of_before():
 
 
 def test_forgotten_video_leaves_nothing_of_its_excerpt(finished, site, tmp_path):
-    from hdvg.forgetting import find, hide
+    from hdvg.takedown import find, hide
 
     root = tmp_path / "d"
     shutil.copytree(finished, root)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.config import parse_recipe
+from hdvg.config.recipe import parse_recipe
 from pipelines.run import Task, Where, run
 from tests import servers as web
 from tests.clapper import CLAPS_S, SOUND, VIDEO, claps, film

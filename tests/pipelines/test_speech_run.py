@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from hdvg.captioning import Caption
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.caption import Caption
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.ids import video_id
-from hdvg.verify import verify
+from hdvg.reports.verify import verify
+from pipelines.forget import forget
 from pipelines.run import decide
-from pipelines.takedown import forget
 from tests.pipelines.test_run import ask, go
 from tests.servers import HostileServer, body, page
 from tests.videos import draw_scenes

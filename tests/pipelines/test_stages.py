@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.captioners import Written
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
-from hdvg.settings import make_plan
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from pipelines.caption_stages import caption
 from pipelines.work import Work
-from pipelines.writing import caption
 from schemas.keyframes import KEYFRAMES
 from schemas.parts import PARTS
 

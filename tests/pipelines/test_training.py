@@ -27,8 +27,8 @@ from safetensors.torch import load
 from typer.testing import CliRunner, Result
 
 from hdvg.cli import app
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.training import provenance
 from pipelines.run import Task, Where, run

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from hdvg.config import parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.sources import runtime
 from pipelines.run import Task, Where, run
 from pipelines.work import TRIES

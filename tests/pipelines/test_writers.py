@@ -8,15 +8,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.captioning import told_of
-from hdvg.config import Recipe, parse_recipe
-from hdvg.dataset import Dataset
+from hdvg.captioners.quality import wording
+from hdvg.config.caption import told_of
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import make_plan
+from hdvg.dataset.store import Store
 from hdvg.errors import ResourceError, UsageError
-from hdvg.settings import make_plan
-from hdvg.status import status
-from hdvg.store import Store
-from hdvg.verify import verify
-from hdvg.wording import wording
+from hdvg.reports.status import status
+from hdvg.reports.verify import verify
 from pipelines.perform import Job, commit
 from pipelines.run import decide, new_run
 from tests.pipelines.test_run import ask, go

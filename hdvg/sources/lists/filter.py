@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from hdvg.config.rules import condition_columns
 from hdvg.errors import UsageError
-from hdvg.rules import condition_columns
 from hdvg.sources.lists.entries import ENTRY, Row
 
 SAMPLE: Row = dict.fromkeys(ENTRY.names) | {

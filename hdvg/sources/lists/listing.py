@@ -9,9 +9,9 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from hdvg.airlock import Airlock, Limits
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
+from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources import fetch
 from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import MEMORY_MB, Answers, Gate, _pause_s, _sleep, _wait_for_permit
@@ -24,7 +24,7 @@ from hdvg.sources.lists.source import WOULD_DO, ListSource
 from hdvg.sources.settings import Fetch
 
 LISTING = "hdvg.sources.ytdlp:listing"
-PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Airlock(preload=...)`
+PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Sandbox(preload=...)`
 STALE_S = 24 * 3600.0
 """After so long a list that was not read to its end is read from its start."""
 
@@ -51,7 +51,7 @@ def list_folder(root: Path, source: ListSource, choice: Choice) -> Path:
 
 
 def read_site(
-    source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate
+    source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, sandbox: Sandbox, gate: Gate
 ) -> Listing:
     """Read a list into `folder`, going on with what is there, until it ends, `choice.most` entries are read, or it breaks
     off for good: tries are as for a fetch, counted anew when entries came.
@@ -65,7 +65,7 @@ def read_site(
     for trial in range(TRIES_MOST):
         had = progress(folder)
         try:
-            end = _try(source, choice, folder=folder, settings=settings, airlock=airlock, gate=gate)
+            end = _try(source, choice, folder=folder, settings=settings, sandbox=sandbox, gate=gate)
             broken = None
             break
         except TransientError as error:
@@ -73,7 +73,7 @@ def read_site(
             tries = 1 if progress(folder) > had else tries + 1
             if tries >= settings.tries or error.reason in MACHINE:
                 break
-            _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), airlock)
+            _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), sandbox)
         except ItemError as error:
             broken = error
             break
@@ -83,23 +83,23 @@ def read_site(
     return Listing(found, end, broken)
 
 
-def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, airlock: Airlock, gate: Gate) -> str:
+def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> str:
     """One try in one child; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source.address).netloc
     asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
     limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
     visit = None
-    _wait_for_permit(gate, host, airlock, until=math.inf)
+    _wait_for_permit(gate, host, sandbox, until=math.inf)
     try:
         way = way_out(settings)
         shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
         with way.masked():
-            said = airlock.call(LISTING, asked | shared, folder, limits, answer=Answers(settings, airlock, gate))
+            said = sandbox.call(LISTING, asked | shared, folder, limits, answer=Answers(settings, sandbox, gate))
         visit = Visit()
         return str(said["end"])
     except ItemError as error:
         visit = Visit.of(error)
-        if error.reason == "timeout" and not isinstance(error, TransientError):  # the airlock's: the next try goes on
+        if error.reason == "timeout" and not isinstance(error, TransientError):  # the sandbox's: the next try goes on
             raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
         raise
     finally:

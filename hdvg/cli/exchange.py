@@ -1,0 +1,140 @@
+"""The commands that trade datasets with others: published metadata in, common formats out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hdvg.cli import output
+from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.signals import interruptible
+from hdvg.errors import UsageError
+
+trading = typer.Typer()
+
+
+@trading.command("import")
+def import_(
+    origin: Annotated[
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="settings of a new dataset; by default the set's own")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting of a new dataset")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="take only so many videos of each file")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="import nothing: count, estimate the fetch, ask a sample of links if they live")
+    ] = False,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="with --check: how many links to ask")] = 100,
+    check_all: Annotated[bool, typer.Option("--check-all", help="with --check: ask all links")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Take published metadata in: its videos as links, its scenes and captions as rows. Nothing is fetched yet.
+
+    An entry that cannot be read costs itself only: hdvg query DATASET "from rejected". The same file again adds nothing.
+
+    Example: hdvg import hd-vg hdvg_0.json hdvg_1.json --out my-dataset
+
+    To look before: hdvg import hd-vg hdvg_0.json --check --sample 200
+    """
+    from pipelines.import_set import check_files, import_files
+
+    if check or check_all:
+        said = check_files(
+            files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, sample=None if check_all else sample,
+            console=output.console(),
+        )  # fmt: skip
+        return output.print_json(said) if as_json else _show_check(said)
+    if out is None:
+        raise UsageError("say where the dataset is to lie with --out DATASET, or only look with --check")
+    rows = []
+    with interruptible():
+        for taken in import_files(
+            out, files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, console=output.console()
+        ):
+            rows.append(taken.plain())
+            if not as_json:
+                row = rows[-1] | {"rejected": ", ".join(f"{count} {why}" for why, count in taken.rejected.items()) or 0}
+                row["file"] += " (imported before)" if row.pop("before") else ""
+                output.print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
+    if as_json:
+        return output.print_json({"dataset": str(out), "files": rows})
+    if any(row["rejected"] for row in rows):
+        typer.echo(f'what was rejected, and why: hdvg query {out} "from rejected"')
+    typer.echo(f"next: hdvg run {out}")
+
+
+@trading.command()
+def export(
+    dataset: Folder,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder, or an export to bring up to date")],
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
+    ] = None,
+    all_given: Annotated[
+        bool, typer.Option("--all-given", help="hd-vg: all imported metadata, clips or not; --where is then over its columns")
+    ] = False,
+    max_mb: Annotated[float | None, typer.Option("--max-mb", min=0.001, help="most MB of clips in a file; as the shards")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="where it will be found, for its description")] = None,
+    cite: Annotated[str | None, typer.Option("--cite", metavar="TEXT", help="how to cite it, for its description")] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write the kept clips for other tools: a killed export goes on, an unchanged one writes nothing.
+
+    Example: hdvg export my-dataset --to webdataset --out my-tars --where 'duration_s > 3 and open_licence'
+    """
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.exporting import Wanted
+    from hdvg.exporting import export as write
+
+    wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite)
+    with interruptible():
+        said = write(Dataset.open(dataset), wanted, output.console())
+    if as_json:
+        return output.print_json(said)
+    typer.echo(
+        f"{said['out']}: {said['clips']} of {said['kept']} {said['of']} as {said['format']}, {said['files']} files, "
+        f"{said['bytes'] / 2**20:.1f} MiB; {said['files_written']} written in {said['seconds']:.1f} s"
+    )
+    if said["left_out"]:
+        output.print_table(["left out", "clips"], (row.values() for row in said["left_out"]))
+
+
+def _show_check(said: dict[str, Any]) -> None:
+    """What a look at the metadata and its links found."""
+    fetch = said["fetch"]
+    output.print_table(
+        ["checked", ""],
+        [
+            ["links", said["links"]],
+            ["scenes", said["scenes"]],
+            ["hours of scenes", said["hours"]],
+            ["rejected", sum(said["rejected"].values())],
+            ["links asked", f"{said['asked']}: " + ", ".join(f"{count} {state}" for state, count in said["states"].items())],
+            *([name, _share(share)] for name, share in said["shares"].items()),
+            ["videos to fetch", fetch["videos"]],
+            ["hours to fetch", f"{fetch['hours']:.1f} (from {fetch['hours_from']})"],
+            ["GB to fetch", f"{fetch['bytes'] / 1e9:.1f} (from {fetch['bytes_from']})"],
+            *([["of these in part", _part(fetch)]] if fetch["part_share"] is not None else []),
+        ],
+    )  # fmt: skip
+
+
+def _part(fetch: dict[str, Any]) -> str:
+    return f"about {fetch['part_bytes'] / 1e9:.1f} GB, {fetch['part_share']:.0%}, with --set fetch.sections=auto"
+
+
+def _share(share: dict[str, Any]) -> str:
+    if share["share"] is None:
+        return "unknown"
+    return f"{share['share']:.1%} (95 %: {share['low']:.1%} to {share['high']:.1%})"

@@ -1,0 +1,238 @@
+"""Put answers on the terminal: tables and JSON, with what came from outside kept inert."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hdvg.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hdvg.dataset.dataset import Dataset
+
+
+def console() -> Console:
+    """Where progress and notes go: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, emoji=False)  # links and folders are shown as they are
+
+
+def note(said: str) -> None:
+    """A word on standard error about how an answer was found."""
+    typer.echo(f"note: {said}", err=True)
+
+
+def status(dataset: Dataset, *, as_json: bool) -> None:
+    """The funnel, the reasons, what is pending, and how fast a run goes."""
+    from hdvg.reports.status import status as find
+
+    said = find(dataset)
+    if as_json:
+        return print_json(said)
+    typer.echo(f"{said['dataset']} (recipe {said['recipe']})")
+    print_table(["stage", "items", "hours"], (row.values() for row in said["funnel"]))
+    for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
+        if said[key]:
+            print_table(
+                [title if index == 0 else name for index, name in enumerate(said[key][0])],
+                (row.values() for row in said[key]),
+            )
+    if said["decode_passes"]["mean"] is not None:
+        mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
+        typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
+    if (parts := said["sections"])["videos"] or parts["whole"]:
+        saved = f", {parts['saved_bytes'] / 1e6:.1f} MB saved ({1 - parts['share']:.0%})" if parts["sized"] else ""
+        typer.echo(f"fetched in part: {parts['videos']} videos{saved}; whole all the same: {parts['whole']}")
+    if said["last_run"]:
+        names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
+        rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())
+        print_table(["last run", *names], rows)
+    if said["hosts"]:
+        _hosts(said["hosts"])
+    _beside_published(said)
+    if said["captions"] is not None:
+        _captions(said["captions"])
+    if said["running"]:
+        speed, eta = said["videos_per_min"], said["eta_s"]
+        typer.echo(
+            f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
+        )
+    elif said["pending"]:
+        typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+
+
+def links(dataset: Dataset, *, as_json: bool, csv_file: Path | None) -> None:
+    """The ledger of links: as a table, JSON, or CSV into a file (`-`: standard output)."""
+    from hdvg.reports.links import ledger, write_csv
+
+    with dataset.manifest() as manifest:
+        rows = ledger(manifest)
+    if csv_file is not None and str(csv_file) != "-":
+        try:
+            with csv_file.open("w", encoding="utf-8", newline="") as file:
+                write_csv(rows, file)
+        except OSError as error:
+            raise UsageError(f"--csv {csv_file}: {error.strerror}; name a file in a folder that is there") from error
+    elif csv_file is not None:
+        write_csv(rows, sys.stdout)
+    elif as_json:
+        print_json(rows)
+    else:
+        names = ["host", "year", "of", "status", "reason", "links", "share of host"]
+        print_table(names, ([*list(row.values())[:-1], _percent(row["share"])] for row in rows))
+
+
+def _hosts(said: Mapping[str, Any]) -> None:
+    """How the last run that fetched anything fared with each host."""
+    names = ["asked", "ok", "refused", "fetches_per_min", "limit_per_min", "mb_s"]
+    rows = []
+    for host, row in said["hosts"].items():
+        refused = ", ".join(f"{count} {reason}" for reason, count in row["refused"].items())
+        state = f"{row['closed_for']}: asked again in {row['closed_s']} s" if row.get("closed_for") else ""
+        rows.append([host, *(refused if name == "refused" else row.get(name) for name in names), state])
+    print_table([f"hosts, {said['at']}", "asked", "ok", "refused", "fetches/min", "limit/min", "MB/s", ""], rows)
+
+
+def _beside_published(said: Mapping[str, Any]) -> None:
+    """Clip durations and keep rates beside published ones; nothing of a dataset without clips."""
+    if said["durations"][0]["clips"] is None:
+        return
+    names = ("clips", "kept", "hd_vg_figure", "hd_vg_sample")
+    say = {"mean s": plain, "median s": plain}
+    rows = [
+        [row["duration"], *(say.get(row["duration"], _percent)(row[name]) for name in names)]
+        for row in said["durations"]
+    ]
+    print_table(["clip duration", "all here", "kept here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
+    rates = [
+        [row["rule"], row["asks"], row["clips"], _percent(row["keeps"]), _percent(row["published"]), row["of"]]
+        for row in said["keep_rates"]
+    ]
+    print_table(["keeps", "asks", "of clips", "here", "published", "of"], rates)
+
+
+def _captions(said: Mapping[str, Any]) -> None:
+    """What captions are like beside HD-VG-130M's, and who wrote them."""
+    rows = [
+        [row["words"], *(_percent(row[name]) for name in ("share", "hd_vg_figure", "hd_vg_sample"))]
+        for row in said["words"]
+    ]
+    published = said["hd_vg_sample"]
+    rows.append(["starts with `a`", _percent(said["starts_with_a"]), "", _percent(published["starts_with_a"])])
+    rows += [[name.replace("_", " "), said[name], "", published[name]] for name in ("mean_words", "median_words")]
+    rows.append(["distinct", f"{said['distinct_captions']} of {said['captions']}", "", ""])
+    print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
+    told = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
+    print_table(told, ([row[name] for name in told] for row in said["writers"]))
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
+    """What verdicts would be by other rules, and how to make it so."""
+    if as_json:
+        return print_json(report)
+    name = os.path.relpath(report["dataset"])
+    typer.echo(f"{name} (recipe {report['recipe']}), what if; nothing is changed")
+    if "tuned" in report:
+        _tuned(report["tuned"])
+    rows = [("all clips", "all"), ("kept now", "before"), ("kept then", "after")]
+    rows += [("newly kept", "newly_kept"), ("newly dropped", "newly_dropped"), ("still to measure", "to_measure")]
+    totals = [(said, report[key]) for said, key in rows]
+    print_table(
+        ["", "clips", "share", "hours"],
+        ((said, total["clips"], f"{total['share']:.2%}", total["hours"]) for said, total in totals),
+    )
+    if report["to_measure"]["clips"]:
+        typer.echo(f"still to measure, by measure: {plain(report['to_measure']['measures'])}")
+    if report["rules"]:
+        _rules(report)
+    if report["nearest"]:
+        names = ["clip_id", "rule", "value", "margin", "distance", "kept", "kept_before"]
+        print_table(names, ([near[name] for name in names] for near in report["nearest"]))
+        typer.echo("distance: the margin in standard deviations of the measure")
+    for said in report["notes"]:
+        typer.echo(f"note: {said}")
+    if report["sets"]:
+        sets = (word for text in report["sets"] for word in ("--set", text))
+        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets]))
+
+
+def _tuned(tuned: Mapping[str, Any]) -> None:
+    typer.echo(
+        f"asked: {tuned['target']:.2%} of all clips, {tuned['target_clips']}; found: {tuned['kept']}, "
+        f"with bounds that drop about {tuned['strictness']:.2%} each of {tuned['pool']} clips that pass the other rules"
+    )
+    names = ["measure", "bound", "threshold", "drops_of_pool", "unmeasured"]
+    print_table(names, ([bound[name] for name in names] for bound in tuned["bounds"]))
+
+
+def _rules(report: Mapping[str, Any]) -> None:
+    """What each rule does, and which rules drop the same clips."""
+    names = ["rule", "asks", "threshold", "was", "breaks", "share", "alone", "alone_so_far", "unmeasured", "not_taken"]
+    rows = [{**rule, "share": f"{rule['share']:.2%}"} for rule in report["rules"]]
+    for row in rows:
+        row["was"] = "" if row["was"] == row["asks"] else row["was"] or "no such rule"
+        row["threshold"] = ", ".join(plain(value) for value in row["threshold"])
+    print_table([name.replace("_", " ") for name in names], ([row[name] for name in names] for row in rows))
+    print_table(
+        ["breaks both", *(str(number) for number, _ in enumerate(rows, 1))],
+        (
+            [f"{number} {row['rule']}", *both]
+            for number, (row, both) in enumerate(zip(rows, report["overlap"], strict=True), 1)
+        ),
+    )
+
+
+def stage_counts(dataset: Dataset, stages: Sequence[str]) -> None:
+    """What of these stages is done, failed and pending."""
+    with dataset.manifest() as manifest:
+        counts = manifest.rows(
+            "select stage, coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
+            "from wanted where list_contains(?, stage) group by all order by items desc, status",
+            [list(stages)],
+        )
+    counts.sort(key=lambda row: stages.index(row["stage"]))
+    print_table(["stage", "status", "reason", "items"], (row.values() for row in counts))
+
+
+def print_json(value: object) -> None:
+    """For scripts."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def plain(value: object) -> str:
+    """A value as one line of text without control characters: what came from outside stays data."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | Mapping) else str(value)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def print_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """For people; no line is cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(value)) for value in row))
+    console.print(table)

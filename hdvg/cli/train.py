@@ -1,0 +1,243 @@
+"""The commands that learn: encode a dataset's clips, and make videos and networks of what was trained."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdvg.cli import output
+from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.signals import interruptible
+from hdvg.errors import UsageError
+from hdvg.registry import require
+
+if TYPE_CHECKING:
+    from hdvg.latents.encode import Report
+    from hdvg.model.diffusion import Sampler
+    from hdvg.training.load import Which
+
+learning = typer.Typer()
+
+TrainRecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe", metavar="NAME|FILE", help="training recipe: tiny, small, sd21, modelscope, or a TOML file"
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="override a setting: data.codec_channels=12; may be repeated"
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a training run's folder")]
+Weights = Annotated[
+    str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
+]
+Step = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="by default the newest good one")]
+NEEDS = {name: name for name in ("torch", "diffusers", "safetensors", "tensorboard", "transformers")}
+NAMED = 3
+"""Clips named for each reason."""
+
+
+@learning.command()
+def encode(
+    dataset: Folder,
+    recipe: TrainRecipeName = "tiny",
+    sets: Sets = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="processes; default one a GPU, or one for every two cores")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Encode the kept clips as latents and their texts as states, below DATASET/latents. Only what is not there is made.
+
+    Example: hdvg encode my-dataset --recipe tiny --set data.codec_channels=12
+    """
+    require(NEEDS, called="hdvg encode", extra="train")
+    from dataclasses import asdict
+
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.latents.encode import encode as make
+    from hdvg.progress import Bars
+    from pipelines.recipes import find_train_recipe
+
+    found = find_train_recipe(recipe, sets or ())
+    with interruptible(), Bars(output.console()) as bars:
+        report = make(Dataset.open(dataset), found.data, where=found.draw.where, workers=workers, watch=bars)
+    if as_json:
+        output.print_json(asdict(report))
+    else:
+        _print(report)
+
+
+def _print(report: Report) -> None:
+    """What was made, what was there, and each clip's fate that has no latents."""
+    psnr = f", {report.psnr_db:.2f} dB on pictures not fitted to" if report.psnr_db is not None else ""
+    typer.echo(f"codec {report.codec}{psnr}; text {report.text}")
+    there = f"{report.there} there already" + (
+        f", {report.bytes_per_clip} bytes a clip" if report.bytes_per_clip else ""
+    )
+    typer.echo(f"clips: {report.encoded} encoded, {there}, {report.wanted} wanted")
+    typer.echo(f"texts: {report.texts} encoded, {report.texts_there} there already")
+    for title, reasons in (("without latents", report.without), ("failed", report.failed)):
+        for reason, names in reasons.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            typer.echo(f"{title}: {len(names)} {reason}: {', '.join(names[:NAMED])}{more}")
+    typer.echo(f"{report.seconds:.1f} s")
+
+
+@learning.command()
+def train(
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET[=WEIGHT]...", help="what to train on; several are mixed by weight")],
+    recipe: TrainRecipeName = "tiny",
+    sets: Sets = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="the run's folder; default DATASET-RECIPE beside the first dataset")
+    ] = None,
+    which_steps: Annotated[
+        str | None, typer.Option("--which-steps", metavar="CLIP_ID", help="say when the run saw this clip; train nothing")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes, over a Ray cluster if several; each has a GPU if there is one")] = 1,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the datasets' and the run's folders")
+    ] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train a text-to-video network on the kept clips. Interrupt it at will; the same command goes on, bit by bit on a CPU.
+
+    Example: hdvg train my-dataset --recipe tiny --set run.minutes=5 --out my-run
+    """
+    require(NEEDS, called="hdvg train", extra="train")
+    from hdvg.training import runs
+    from pipelines.recipes import find_train_recipe
+
+    found = find_train_recipe(recipe, sets or ())
+    mix = runs.mixed(datasets)
+    task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
+    if which_steps is not None:
+        return _say_steps(task.folder, which_steps, as_json=as_json)
+    if workers > 1 or address is not None:
+        from pipelines.train_on_ray import train_on_ray
+
+        with interruptible():
+            end = train_on_ray(task, output.console(), workers=workers, address=address, quiet=as_json)
+    else:
+        from hdvg.training.stopping import Signals
+
+        signals = Signals()
+        with interruptible(), runs.begun(task, output.console()) as lines:
+            for line in lines:
+                typer.echo(line, err=as_json)
+            with signals.caught():
+                end = runs.work(task, stop=signals, console=output.console(), device=runs.device())
+    if as_json:
+        output.print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
+    else:
+        typer.echo(
+            f"{end.step} steps, {end.why}; the same command goes on, longer with --set run.minutes=… or run.steps=…"
+        )
+    if end.code:
+        raise typer.Exit(end.code)
+
+
+def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
+    """When a run saw a clip, by its own record."""
+    from dataclasses import asdict
+
+    from hdvg.training import provenance
+
+    answer = provenance.which_steps(provenance.read(run), clip_id, until=provenance.steps_done(run))
+    if as_json:
+        output.print_json(asdict(answer))
+    else:
+        typer.echo(answer.said())
+
+
+@learning.command()
+def sample(
+    run: Run,
+    prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],
+    seed: Annotated[int, typer.Option("--seed", help="of the noise; the same seed gives the same files")] = 0,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="how often the network is asked")] = 20,
+    guidance: Annotated[float, typer.Option("--guidance", min=0, help="how strongly the prompt leads; 1: no more than it was learnt")] = 4.0,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", metavar="ddim|dpm++|euler", help="by default ddim, for rectified flow euler")
+    ] = None,
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="by default as many as it was trained on")] = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="HxW", help="pixels, multiples of 8; by default as trained")] = None,
+    checkpoint: Step = None,
+    weights: Weights = "ema",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", help="by default a folder in RUN/samples")
+    ] = None,
+    gif: Annotated[bool, typer.Option("--gif/--no-gif", help="a GIF beside each mp4")] = True,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Sample videos from a trained network: an mp4 and a GIF for every prompt.
+
+    Example: hdvg sample my-run "a boat on a lake" --steps 20 --sampler dpm++ --seed 7
+    """
+    require(NEEDS, called="hdvg sample", extra="train")
+    from hdvg.training.generate import Wish, place_of, sample_trained, sampler_of
+    from hdvg.training.load import open_trained
+
+    trained = open_trained(run, step=checkpoint, which=_which(weights), say=output.note)
+    bucket = trained.recipe.data.buckets[0]
+    wish = Wish(
+        tuple(prompts),
+        frames or bucket[0],
+        _size(size) if size else (bucket[1], bucket[2]),
+        _sampler(sampler) if sampler else sampler_of(trained.recipe.process),
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+    )
+    place = place_of(out, trained, run, wish, gif=gif)
+    said = sample_trained(trained, run, wish, place)
+    if as_json:
+        return output.print_json({"folder": str(place.folder), **said})
+    rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])
+    output.print_table(["video", "prompt"], rows)
+
+
+@learning.command("export-model")
+def export_model(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder")],
+    checkpoint: Step = None,
+    weights: Weights = "ema",
+) -> None:
+    """Write a trained network as a folder in diffusers' layout; what diffusers has no place for lies beside it.
+
+    Example: hdvg export-model my-run --out my-model
+    """
+    require(NEEDS, called="hdvg export-model", extra="train")
+    from hdvg.training.export import export
+    from hdvg.training.load import open_trained
+
+    trained = open_trained(run, step=checkpoint, which=_which(weights), say=output.note)
+    export(trained, run, out)
+    typer.echo(f"{out}: {trained.weights} of step {trained.step}")
+
+
+def _which(weights: str) -> Which:
+    if weights == "ema" or weights == "raw":
+        return weights  # type: ignore[return-value]
+    raise UsageError(f"--weights {weights}: ema or raw")
+
+
+def _sampler(name: str) -> Sampler:
+    if name in ("ddim", "dpm++", "euler"):
+        return name  # type: ignore[return-value]
+    raise UsageError(f"--sampler {name}: ddim, dpm++ or euler")
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise UsageError(f"--size {text}: height x width in pixels, such as 64x112")
+    return int(found[1]), int(found[2])

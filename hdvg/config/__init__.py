@@ -1,0 +1,1 @@
+"""What a user may set: the recipe, its sections, its rules."""

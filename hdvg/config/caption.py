@@ -1,0 +1,180 @@
+"""How captions are written: one writer a recipe, others beside it, and which of their texts stands for a clip."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from hdvg.config.rules import Rule, parse_rule
+from hdvg.config.sections import Settings, Share
+from hdvg.errors import ResourceError, UsageError
+from schemas.captions import BEST_BY, KINDS
+from schemas.measures import CAPTION_STAGES
+
+MAIN = "main"
+"""The writer that the section `caption` itself is; others go by their names in `caption.also`."""
+
+SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
+"""Settings of an endpoint that shape no text."""
+
+
+def stage_of(step: str, writer: str) -> str:
+    """The stage that does a step, `caption` or `match`, for a writer: `caption`, `caption-vlm`, ..."""
+    return step if writer == MAIN else f"{step}-{writer}"
+
+
+def step_and_writer(stage: str) -> tuple[str, str]:
+    """What `stage_of` made a stage's name of."""
+    step, _, writer = stage.partition("-")
+    return step, writer or MAIN
+
+
+@contextmanager
+def told_of(writer: str) -> Iterator[None]:
+    """What stops a further writer, of its settings or its server, is told with its name, and how to do without it."""
+    try:
+        yield
+    except (UsageError, ResourceError) as error:
+        if writer == MAIN:
+            raise
+        also = f"caption.also.{writer}"
+        raise type(error)(f"{also}: {error}; `--set {also}=null` takes this writer away") from error
+
+
+class Endpoint(Settings):
+    """A service that speaks OpenAI's chat completions, for captioner `openai`."""
+
+    url: str = Field(
+        "http://127.0.0.1:8000/v1",
+        pattern=r"^https?://[^\s/]+",
+        description="base URL; vLLM and SGLang serve at such a one",
+    )
+    key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
+    concurrency: int = Field(16, ge=1, description="requests at once")
+    timeout_s: float = Field(120, gt=0, description="longest time for one answer")
+    tries: int = Field(4, ge=1, le=20, description="tries of one request, further and further apart")
+    prompt_price: float = Field(0, ge=0, description="price of a million tokens sent")
+    output_price: float = Field(0, ge=0, description="price of a million tokens received")
+
+
+class Writer(Settings):
+    """Which captioner writes a clip's text, by which model, and how."""
+
+    captioner: str = Field("tags", description="a name from `hdvg.captioners.CAPTIONERS`, or `none`")
+    model: str | None = Field(None, description="model id or local folder; None is the captioner's own default")
+    keyframe: Literal["first", "middle", "last", "all"] = Field(
+        "middle", description="the keyframe that is captioned; all: each, see `merge`"
+    )
+    merge: Literal["central", "join"] = Field(
+        "central",
+        description="one text of several keyframes': the one most like the others, or those that differ, joined",
+    )
+    layout: Literal["sequence", "grid"] = Field(
+        "sequence", description="several keyframes go to `vlm` and `openai` one by one or together in one picture"
+    )
+    prompt: str | None = Field(None, description="text the captioner continues, or what it is asked")
+    beams: int | None = Field(None, ge=1, description="beam search width; None is the captioner's own default")
+    max_tokens: int | None = Field(None, ge=1, description="longest caption in tokens; None is the captioner's own")
+    batch: int = Field(0, ge=0, description="clips per forward pass; 0 finds how many fit into memory")
+    memory_gb: float | None = Field(
+        None, gt=0, description="memory that batches may take; None is most of what is free"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto", description="auto: bfloat16 on a GPU, else float32; int8: weights of 8 bits"
+    )
+    lower_case: bool = Field(True, description="lower-case text without a final stop, as HD-VG's captions")
+    language: str = Field("en", pattern=r"^[a-z]{2,3}$", description="ISO 639 code of what the captioner writes")
+    where: str | None = Field(
+        None, description="only clips of which this holds, such as `caption_similarity < 0.2`; None is every kept clip"
+    )
+    endpoint: Endpoint = Endpoint()
+
+    @field_validator("where")
+    @classmethod
+    def _is_condition(cls, where: str | None) -> str | None:
+        if where is not None:
+            rule = parse_rule("where", where)
+            if rule.quantiles:
+                raise ValueError(f"where = {where!r}: a writer's condition takes numbers, not quantiles")
+            if "caption_copies" in rule.columns:
+                raise ValueError(f"where = {where!r}: caption_copies is known only once all captions are written")
+        return where
+
+    @property
+    def condition(self) -> Rule | None:
+        """`where`, read."""
+        return None if self.where is None else parse_rule("where", self.where)
+
+    def shaping(self) -> dict[str, object]:
+        """The settings that shape a text, for its fingerprint; the others say where, how fast and for which clips."""
+        return self.model_dump(
+            include={*Writer.model_fields} - {"batch", "memory_gb", "where"}, exclude={"endpoint": SPENDING}
+        )
+
+
+class Caption(Writer):
+    """The main writer, the others, and how their texts are chosen from."""
+
+    also: dict[str, Writer] = Field(default_factory=dict, description="further writers, by names of your own")
+    best: tuple[str, ...] = Field(
+        ("sound", "similarity", "place"),
+        description="columns of `captions` by which the best text of a kind is chosen: the largest first, of equals by the next",
+    )
+    min_words: int = Field(3, ge=0, description="a sound text has at least these")
+    max_repeated_trigrams: Share = Field(
+        0.2, description="largest share of repeated runs of three words in a sound text"
+    )
+    max_odd_characters: Share = Field(
+        0.1, description="largest share of characters that no caption needs in a sound text"
+    )
+    weights: dict[str, float] = Field(
+        {"short": 0.5, "detailed": 0.25, "title": 0.25},
+        description="how often a trainer draws each kind; a clip's `caption` is of the kind with the largest that it has",
+    )
+
+    @field_validator("also")
+    @classmethod
+    def _are_names(cls, also: dict[str, Writer]) -> dict[str, Writer]:
+        for name in also:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == MAIN:
+                raise ValueError(f"caption.also.{name}: a name has small letters, digits and _, and is not `{MAIN}`")
+        return also
+
+    @field_validator("weights")
+    @classmethod
+    def _are_kinds(cls, weights: dict[str, float]) -> dict[str, float]:
+        for kind, weight in weights.items():
+            if kind not in KINDS or not weight >= 0:
+                raise ValueError(
+                    f"caption.weights.{kind} = {weight}: kinds are {', '.join(KINDS)}, weights not negative"
+                )
+        return weights
+
+    @model_validator(mode="after")
+    def _comes_first(self) -> Self:
+        if self.condition is not None and not self.condition.homes.isdisjoint(CAPTION_STAGES):
+            raise ValueError(
+                f"caption.where = {self.where!r}: the main writer is the first; say this of one in caption.also"
+            )
+        return self
+
+    @field_validator("best")
+    @classmethod
+    def _are_columns(cls, best: tuple[str, ...]) -> tuple[str, ...]:
+        for name in best:
+            if name not in BEST_BY:
+                near = difflib.get_close_matches(name, BEST_BY, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(BEST_BY)}"
+                raise ValueError(f"caption.best: `{name}` is nothing to choose a text by; {hint}")
+        return best
+
+    @property
+    def writers(self) -> dict[str, Writer]:
+        """Those that write, the main one first."""
+        every = {MAIN: self, **self.also}
+        return {name: writer for name, writer in every.items() if writer.captioner != "none"}

@@ -1,0 +1,131 @@
+"""A recipe: the settings of a whole run as one frozen, typed value, read from and written to TOML."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import Field, ValidationError, field_validator
+
+from hdvg.config.caption import Caption, Writer
+from hdvg.config.rules import Rule, parse_rules
+from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.errors import UsageError
+from hdvg.sources.settings import Fetch, HostSettings
+
+Kind = TypeVar("Kind", bound=Settings)
+EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
+
+
+class Recipe(Settings):
+    """The settings of a whole run."""
+
+    name: str = "custom"
+    about: str = ""
+    fetch: Fetch = Fetch()
+    split: Split = Split()
+    measure: Measure = Measure()
+    duplicates: Duplicates = Duplicates()
+    keep: dict[str, str] = Field(
+        default_factory=dict, description="rules: a clip that breaks one is dropped, for its name"
+    )
+    cut: Cut = Cut()
+    caption: Caption = Caption()
+    shard: Shard = Shard()
+    storage: Storage = Storage()
+    limits: Limits = Limits()
+    run: Run = Run()
+
+    @field_validator("keep")
+    @classmethod
+    def _are_rules(cls, keep: dict[str, str]) -> dict[str, str]:
+        parse_rules(keep)
+        return keep
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """`keep`, read."""
+        return parse_rules(self.keep)
+
+    def to_toml(self) -> str:
+        """Every setting, defaults included; absent rules are left out (TOML has no null)."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe from a TOML file, then apply `section.key=value` overrides.
+
+    Raises UsageError on unreadable TOML, an unknown key or a value out of range.
+    """
+    return parse(Recipe, read_toml(path), overrides, where=str(path))
+
+
+def parse_recipe(table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str = "recipe") -> Recipe:
+    """Validate a table of settings; see `load_recipe`."""
+    return parse(Recipe, table, overrides, where=where)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file. Raises UsageError if it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"recipe {path}: {error}") from error
+
+
+def parse(kind: type[Kind], table: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str) -> Kind:
+    """The settings of that kind in a table, with `section.key=value` overrides. Raises UsageError; see `load_recipe`."""
+    merged: dict[str, Any] = copy.deepcopy(dict(table))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError(f"--set {override}: write section.key=value, such as --set {EXAMPLES[kind.__name__]}")
+        *path, last = [part.strip('"') for part in re.findall(r'"[^"]*"|[^."]+', key.strip())] or [""]
+        target = merged
+        for part in path:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise UsageError(
+                    f"--set {override}: `{part}` is no section; see `hdvg recipe show {merged.get('name', '')}`".rstrip()
+                )
+        value = _toml_value(text.strip())
+        if value is None:
+            target.pop(last, None)
+        else:
+            target[last] = value
+    try:
+        return kind.model_validate(merged)
+    except ValidationError as error:
+        raise UsageError(f"{where}: " + "; ".join(_say(kind(), problem) for problem in error.errors())) from error
+
+
+def _toml_value(text: str) -> Any:
+    """`3`, `true`, `"x"` as TOML reads them; `null` is None; anything else is a string."""
+    if text == "null":
+        return None
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _say(section: Any, problem: Any) -> str:
+    """One validation problem, of what such settings are by default, in words a user can act on."""
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] != "extra_forbidden":
+        return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
+    entry = HostSettings if "hosts" in problem["loc"] else Writer
+    for part in problem["loc"][:-1]:
+        section = entry() if isinstance(section, dict) else getattr(section, str(part))
+    known = list(type(section).model_fields)
+    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)
+    return f"`{path}` is no setting; {hint}"

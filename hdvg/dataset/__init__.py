@@ -1,0 +1,1 @@
+"""A dataset on disk: its plan, its files and the views over them."""

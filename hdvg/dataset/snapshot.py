@@ -1,0 +1,116 @@
+"""A snapshot of the view `measured`: one Parquet file under `cache/`, so that questions about 10 M clips take seconds.
+
+The view joins and orders thousands of part files; the snapshot has its answer as it stands. It is derived, named by what it was
+made from, made again when that has changed, and safe to delete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from hdvg.dataset.caption_views import caption_sql
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import literal, no_glob
+from hdvg.dataset.tombstones import tombstone_files
+from hdvg.errors import ResourceError
+from hdvg.ids import digest
+from schemas import SCHEMA_VERSION
+from schemas.measures import CAPTION_STAGES, DERIVED, KEYFRAME_MEASURED, POOL, RULED
+
+FOLDER = "cache"
+VERSION = 2
+"""Raise it when the view `measured` comes to tell of the same parts something else."""
+
+ROW_GROUP = 122_880
+"""Rows: what DuckDB gives one thread at a time."""
+
+STATUSES = tuple(f"{home}_status" for home in (*KEYFRAME_MEASURED, POOL, *CAPTION_STAGES))
+COLUMNS = (
+    "clip_id",
+    "video_id",
+    *STATUSES,
+    *(name for name, kind in RULED.items() if not pa.types.is_list(kind)),
+)
+
+SOURCE = "told"
+"""The table of `measures`: `COLUMNS`, and `place`, the row's number in the order of (video_id, clip_id)."""
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `SOURCE`, one row for each clip of the view `measured`.
+
+    From the snapshot, made now if it is missing or of another state of the dataset. Where that cannot be (a folder that
+    takes no files, or a column of lists among those `needed`) the views are read into memory. `say` tells of either.
+    """
+    path, others = _made(dataset, needed, say)
+    if path is not None:
+        with duckdb.connect() as connection:
+            parquet = f"read_parquet({literal(no_glob(str(path)))}, file_row_number = true)"
+            connection.execute(f"create view {SOURCE} as select *, file_row_number as place from {parquet}")
+            yield connection
+        return
+    with dataset.manifest() as manifest:
+        manifest.connection.execute(f"create table held as {_select((*COLUMNS, *others))}")
+        manifest.connection.execute(f"create view {SOURCE} as select *, rowid as place from held")
+        yield manifest.connection
+
+
+def snapshot_name(dataset: Dataset) -> str:
+    """Where the snapshot of the dataset as it now stands lies, in its folder: told by all that the view `measured` reads."""
+    plan = dataset.plan
+    parts = sorted(str(path.relative_to(dataset.root)) for path in dataset.root.glob("inputs/*.parquet"))
+    for stage in ("download", "split", *KEYFRAME_MEASURED, POOL, *plan.writing):
+        if stage in plan.fingerprints:
+            found = (dataset.root / "parts" / stage).glob(f"*-{plan.fingerprints[stage]}-*.parquet")
+            parts += sorted(f"{stage}/{path.name}" for path in found)
+    told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan, str)
+    parts += tombstone_files(dataset.root)
+    return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, told, parts)[:16]}.parquet"
+
+
+def build_snapshot(dataset: Dataset, name: str) -> None:
+    """Publish the snapshot as `name` and take older ones away. Raises ResourceError where the folder takes no files."""
+    with dataset.store.aside() as store:
+        store.publish(name, lambda path: _write(dataset, path))
+        for path in sorted((dataset.root / FOLDER).glob("measures-*.parquet")):
+            if f"{FOLDER}/{path.name}" != name:
+                store.remove(f"{FOLDER}/{path.name}")
+
+
+def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | None, list[str]]:
+    """The snapshot's path, or None with the needed columns that it would not have."""
+    others = sorted(set(needed) - set(COLUMNS))
+    if others:
+        say(f"{', '.join(others)} is in no snapshot: reading the views, which takes longer")
+        return None, others
+    name = snapshot_name(dataset)
+    if not (dataset.root / name).exists():
+        start = time.monotonic()
+        try:
+            build_snapshot(dataset, name)
+        except (ResourceError, duckdb.IOException) as error:
+            say(f"no snapshot can be kept, reading the views, which takes longer ({error})")
+            return None, []
+        say(f"measures read into {name} in {time.monotonic() - start:.1f} s; used until the dataset changes")
+    return dataset.root / name, []
+
+
+def _write(dataset: Dataset, path: Path) -> None:
+    with dataset.manifest() as manifest:
+        manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
+        manifest.connection.execute(
+            f"copy ({_select(COLUMNS)}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
+        )
+
+
+def _select(columns: Iterable[str]) -> str:
+    return f"select {', '.join(columns)} from measured order by video_id, clip_id"

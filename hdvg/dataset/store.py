@@ -1,0 +1,270 @@
+"""Publish a file once, atomically: the only module that knows the file system of a dataset.
+
+A file under its final name is complete, durable and never changes: write to `tmp/`, fsync, link without clobbering,
+fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename, and so are the tables from which a
+purge takes rows.
+
+All temporary files of a run lie in `tmp/<run>/`. The next run takes that folder away in one rename, so that workers which
+outlive a killed run (ghosts) can publish nothing any more: neither their results nor the failures that this gives them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.errors import ResourceError, UsageError
+from hdvg.ids import file_sha256
+
+EXTENSIONS = ("mp4", "parquet", "mkv", "ts", "mpg", "avi", "flv", "excerpt")
+"""Of the files in media/, the most frequent first."""
+
+
+class FileOps:
+    """The operations that change a disk, one method each, so that a test can stop before every one of them."""
+
+    def write(self, path: Path, write: Callable[[Path], object]) -> None:
+        write(path)
+
+    def fsync(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def link(self, path: Path, final: Path) -> None:
+        os.link(path, final)
+
+    def rename(self, path: Path, final: Path) -> None:
+        os.replace(path, final)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def mkdir(self, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+
+    def remove_tree(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+SEAL = b"hdvg-seal-sha256:"
+"""What stands in a table's footer before the hash of the file's bytes, in which the hash's own digits count as zeros."""
+
+
+def sealed(table: pa.Table) -> bytes:
+    """A Parquet file of `table` in which `is_sealed` finds any changed bit: page checksums do not cover heads and footer.
+
+    Without statistics, for readers would believe these.
+    """
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", write_statistics=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({b"hdvg_seal": SEAL + b"0" * 64})
+    head, tail = _halves(sink.getvalue().to_pybytes())
+    return head + _hash(head, tail) + tail
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file has the very bytes that `sealed` made."""
+    content = path.read_bytes()
+    head, tail = _halves(content)
+    return head + _hash(head, tail) + tail == content
+
+
+def _halves(content: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the digits of the seal."""
+    place = content.rfind(SEAL) + len(SEAL)
+    return content[:place], content[place + 64 :]
+
+
+def _hash(head: bytes, tail: bytes) -> bytes:
+    return hashlib.sha256(head + b"0" * 64 + tail).hexdigest().encode()
+
+
+class Store:
+    """The files of one dataset folder, as the run `run` may write them; readers need no run."""
+
+    def __init__(self, root: Path, ops: FileOps | None = None, *, run: str = "none") -> None:
+        self.root = root
+        self.ops = ops or FileOps()
+        self.run = run
+
+    def publish(self, name: str, write: Callable[[Path], object]) -> bool:
+        """Make `name` appear whole and durable; False if it was there already (a ghost was first: equally valid).
+
+        Raises ResourceError if the disk refuses: nothing half-written is left under the name.
+        """
+        return self._place(name, write, self._link_once)
+
+    def replace(self, name: str, text: str) -> None:
+        """Make `name` hold `text`, atomically: a reader sees the old or the new text, whole."""
+        path = self.root / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            self._place(name, lambda temp: temp.write_text(text, encoding="utf-8"), self._rename)
+
+    def publish_table(self, name: str, table: pa.Table) -> bool:
+        """Publish a sealed Parquet file of `table`."""
+        content = sealed(table)
+        return self.publish(name, lambda path: path.write_bytes(content))
+
+    def rewrite_table(self, name: str, table: pa.Table) -> None:
+        """Make the sealed file `name` hold `table` instead, atomically: for a purge alone, under the run lock."""
+        plain = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hdvg_seal"}
+        content = sealed(table.replace_schema_metadata(plain))
+        self._place(name, lambda path: path.write_bytes(content), self._rename)
+
+    def put_media(self, path: Path, extension: str) -> str:
+        """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.
+
+        `extension` is one of `EXTENSIONS`, for the file is found by trying these: a folder is never listed.
+        """
+        if extension not in EXTENSIONS:
+            raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/dataset/store.py")
+        sha256 = file_sha256(path)
+        self.publish(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp))
+        return sha256
+
+    def find_media(self, sha256: str) -> Path | None:
+        """The file with these bytes, or None if it is not here (any more)."""
+        paths = (self.root / "media" / sha256[:2] / f"{sha256}.{extension}" for extension in EXTENSIONS)
+        return next((path for path in paths if path.exists()), None)
+
+    def remove_media(self, sha256: str) -> None:
+        """Take the file with these bytes away, durably; fine if it is gone."""
+        found = self.find_media(sha256)
+        if found is not None:
+            self.remove(str(found.relative_to(self.root)))
+
+    def remove(self, name: str) -> None:
+        """Take a file away, durably; fine if it is gone."""
+        path = self.root / name
+        if path.exists():
+            self.ops.unlink(path)
+            self.ops.fsync(path.parent)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A fresh folder on the dataset's disk, removed at the end."""
+        folder = self._temp()
+        with _refusals(folder):
+            self.ops.mkdir(folder)
+        try:
+            yield folder
+        finally:
+            self.ops.remove_tree(folder)
+
+    def begin(self) -> None:
+        """Start the run; only under the run lock. What earlier runs left in `tmp/` goes, and their ghosts are shut out."""
+        with _refusals(self.root / "tmp"):
+            for path in self._folder("tmp").iterdir():
+                gone = path.with_name(f"gone-{uuid.uuid4().hex}")
+                self.ops.rename(path, gone)
+                self.ops.remove_tree(gone)
+            self._folder(f"tmp/{self.run}")
+
+    def end(self) -> None:
+        """Take the run's temporary folder away."""
+        self.ops.remove_tree(self.root / "tmp" / self.run)
+
+    @contextmanager
+    def aside(self) -> Iterator[Store]:
+        """A store for publishing derived files without the run lock, with a folder of its own in `tmp/` until the end.
+
+        A run that begins meanwhile takes that folder away, as it does a ghost's: publishing then raises ResourceError.
+        """
+        beside = Store(self.root, self.ops, run=f"aside-{uuid.uuid4().hex}")
+        with _refusals(self.root / "tmp"):
+            self._folder(f"tmp/{beside.run}")
+        try:
+            yield beside
+        finally:
+            beside.end()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run lock. Raises UsageError naming the holder if another run has it."""
+        with (self.root / "run.lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UsageError(
+                    f"{self.root}: another hdvg is working on this dataset ({file.read().strip() or 'unknown'}); "
+                    f"wait for it, watch it with `hdvg status {self.root}`, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            file.flush()
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a run is working on this dataset now."""
+        if not (self.root / "run.lock").exists():
+            return False
+        with (self.root / "run.lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
+        final = self.root / name
+        with _refusals(final):
+            if into == self._link_once and final.exists():  # nothing to write, so that a full disk does not refuse it
+                self.ops.fsync(final.parent)
+                return False
+            self._folder(final.parent.relative_to(self.root))
+            temp = self._temp()
+            try:
+                self.ops.write(temp, write)
+                self.ops.fsync(temp)  # a failure here is final: the kernel may have dropped the pages
+                placed = into(temp, final)
+                self.ops.fsync(final.parent)
+                return placed
+            finally:
+                self.ops.unlink(temp)
+
+    def _link_once(self, temp: Path, final: Path) -> bool:
+        try:
+            self.ops.link(temp, final)
+        except FileExistsError:
+            return False
+        return True
+
+    def _rename(self, temp: Path, final: Path) -> bool:
+        self.ops.rename(temp, final)
+        return True
+
+    def _temp(self) -> Path:
+        return self.root / "tmp" / self.run / uuid.uuid4().hex
+
+    def _folder(self, name: str | Path) -> Path:
+        path = self.root / name
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            self.ops.mkdir(folder)
+            self.ops.fsync(folder.parent)
+        return path
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """What the disk refuses (full, read-only, broken, too many open files) stops the run cleanly."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot write: {error.strerror or error}; free space, then run again") from error

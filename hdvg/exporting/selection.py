@@ -1,0 +1,200 @@
+"""Which clips are exported: those that are kept and in the shards, read shard by shard, row group by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import Manifest, path_list
+from hdvg.dataset.parts import read_as
+from hdvg.errors import UsageError
+from hdvg.ids import digest
+from schemas.shards import SHARDS
+
+Numbers = npt.NDArray[np.int64]
+
+_CHOOSE = """
+create temp table kept as
+select clip_id, video_id, cut_status, caption is not null as captioned from dataset where keep and (
+{where}
+);
+create temp table chosen as
+select h.shard, h.row, h.clip_id, h.bytes from held h semi join kept using (clip_id)
+"""
+
+_LEFT_OUT = """
+select case
+    when w.cut_status = 'failed' then 'not cut: ' || coalesce(c.reason, 'failed')
+    when w.cut_status is distinct from 'ok' then 'not cut yet: hdvg run'
+    when {captions} and not w.captioned then 'without a caption: hdvg run'
+    else 'not in the shards yet: hdvg shard' end as reason, count(*) as clips
+from kept w anti join held using (clip_id) left join cuts c using (clip_id, video_id)
+group by all order by 1
+"""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Clips of one shard: `rows` are their numbers in it, ascending; `sizes` their bytes; `whole` if these are all."""
+
+    shard: str
+    split: str
+    content: str
+    sha256: str
+    rows: Numbers
+    sizes: Numbers
+    whole: bool
+
+    @property
+    def bytes(self) -> int:
+        """Of its clips."""
+        return int(self.sizes.sum())
+
+
+Bundle = Sequence[Slice]
+
+
+class Chosen:
+    """The clips that are kept, meet the condition and are in the shards. Fills the tables `kept`, `held`, `chosen`."""
+
+    def __init__(self, dataset: Dataset, manifest: Manifest, where: str | None) -> None:
+        self._dataset, self._manifest = dataset, manifest
+        self._shards = manifest.rows("select * from shards")
+        if not self._shards:
+            raise UsageError(f"{dataset.root} has no shards yet: `hdvg run {dataset.root}` or `hdvg shard` writes them")
+        files = path_list(dataset.root / row["shard"] for row in self._shards)
+        prefix = len(str(dataset.root)) + 2
+        self._rows = (
+            f"select *, filename[{prefix}:] as shard, file_row_number as row "
+            f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
+        )
+        manifest.connection.execute(
+            f"create temp table held as select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes from ({self._rows})"
+        )
+        manifest.connection.execute(_CHOOSE.format(where=where or "true"))
+        self.counts = self._count()
+
+    def _count(self) -> dict[str, Any]:
+        captions = "true" if self._dataset.plan.captions_wanted else "false"
+        return {
+            "clips": self._manifest.one("select count(*) from chosen"),
+            "of": "kept clips",
+            "kept": self._manifest.one("select count(*) from kept"),
+            "left_out": self._manifest.rows(_LEFT_OUT.format(captions=captions)),
+        }
+
+    def slices(self) -> Iterator[Slice]:
+        """What is chosen of each shard, in order; shards of which nothing is are left out."""
+        for shard in self._shards:
+            rows = self._manifest.table("select row, bytes from chosen where shard = ? order by row", [shard["shard"]])
+            if rows.num_rows:
+                yield Slice(
+                    shard=shard["shard"],
+                    split=shard["split"],
+                    content=shard["content"],
+                    sha256=shard["sha256"],
+                    rows=rows.column("row").to_numpy().astype(np.int64),
+                    sizes=rows.column("bytes").to_numpy().astype(np.int64),
+                    whole=rows.num_rows == shard["n_clips"],
+                )
+
+    def bundles(self, max_mb: float, *, keep_whole: bool = False) -> Iterator[tuple[str, Bundle]]:
+        """Split and clips of each file to write: at most `max_mb` of clips, at least one clip; a file has one split.
+
+        With `keep_whole` a shard that is chosen as a whole becomes a file by itself.
+        """
+        groups = groupby(self.slices(), key=lambda part: (part.split, part.shard if keep_whole and part.whole else ""))
+        for (split, alone), parts in groups:
+            for bundle in [list(parts)] if alone else _packed(parts, max_mb * 2**20):
+                yield split, bundle
+
+    def tables(self, bundle: Bundle) -> Iterator[pa.Table]:
+        """The chosen rows, one row group of a shard at a time, all columns. Raises UsageError if a shard is damaged."""
+        for part in bundle:
+            try:
+                with pq.ParquetFile(self._dataset.root / part.shard, page_checksum_verification=True) as file:
+                    if (file.schema_arrow.metadata or {}).get(b"hdvg_content", b"").decode() != part.content:
+                        raise UsageError(f"{part.shard} was written anew meanwhile: run the export again")
+                    yield from map(as_shards, _groups(file, part.rows))
+            except (OSError, pa.ArrowException) as error:
+                raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Ask of `exported`: the chosen clips' rows in the shards."""
+        exported = f"select * from ({self._rows}) semi join chosen using (shard, row)"
+        return self._manifest.rows(f"with exported as ({exported}) {sql}")
+
+    def schema(self) -> pa.Schema:
+        """The columns of the shards, with their sentences; the metadata are those of the first."""
+        return SHARDS.with_metadata(pq.read_schema(self._dataset.root / self._shards[0]["shard"]).metadata)
+
+
+def as_shards(table: pa.Table) -> pa.Table:
+    """The rows with the columns of shards as they are now: null where theirs was written before there was one."""
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type) for field in SHARDS
+    ]
+    return pa.table(columns, schema=SHARDS.with_metadata(table.schema.metadata))
+
+
+def identity(bundle: Bundle, *settings: object) -> str:
+    """Hash of which rows of which shards a file holds, and of the settings that shape it."""
+    return digest(settings, [[part.content, None if part.whole else part.rows.tolist()] for part in bundle])
+
+
+def clips(bundle: Bundle) -> int:
+    """How many there are in it."""
+    return sum(len(part.rows) for part in bundle)
+
+
+def row_groups(tables: Iterable[pa.Table], max_mb: float) -> Iterator[pa.Table]:
+    """The same rows in tables of at most `max_mb`, each one of those given or several of them."""
+    held: list[pa.Table] = []
+    for table in tables:
+        if held and sum(part.nbytes for part in [*held, table]) > max_mb * 2**20:
+            yield pa.concat_tables(held).combine_chunks()
+            held = []
+        held.append(table)
+    if held:
+        yield pa.concat_tables(held).combine_chunks()
+
+
+def _groups(file: pq.ParquetFile, rows: Numbers) -> Iterator[pa.Table]:
+    first = 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        low, high = np.searchsorted(rows, [first, first + count])
+        if high - low == count:
+            yield file.read_row_group(group)
+        elif high > low:
+            yield file.read_row_group(group).take(pa.array(rows[low:high] - first))
+        first += count
+
+
+def _packed(parts: Iterable[Slice], most: float) -> Iterator[list[Slice]]:
+    """Their clips in bundles of at most `most` bytes, at least one clip each."""
+    held: list[Slice] = []
+    used = 0
+    for part in parts:
+        start = 0
+        for index, size in enumerate(part.sizes.tolist()):
+            if used + size > most and (held or index > start):
+                yield [*held, _run(part, start, index)] if index > start else held
+                held, start, used = [], index, 0
+            used += size
+        held = [*held, _run(part, start, len(part.rows))]
+    if held:
+        yield held
+
+
+def _run(part: Slice, start: int, end: int) -> Slice:
+    whole = part.whole and (start, end) == (0, len(part.rows))
+    return replace(part, rows=part.rows[start:end], sizes=part.sizes[start:end], whole=whole)

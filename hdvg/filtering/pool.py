@@ -1,0 +1,159 @@
+"""The pool: what can be told of a clip only beside all others, once every measure is taken: copies, places, quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from hdvg import duplicates
+from hdvg.config.rules import Rule, Verdicts
+from hdvg.config.sections import Duplicates
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import Manifest, newest_generation
+from hdvg.filtering.diversity import diverse_draw
+from hdvg.ids import digest
+from schemas.measures import CAPTION_STAGES, HOMES, POOL
+from schemas.parts import PARTS
+
+EVERYTHING = "all"
+"""What stands for a unit in the name of the pool's part."""
+
+
+def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
+    """The dataset with its pool settled; part of a run, under its lock.
+
+    Copies are looked for among the clips that pass every rule that does not look at the pool: these have all measures,
+    in whatever order they were taken. Quantiles are over the clips that pass all rules without any. With `to_index`, the
+    clips that are kept are added to the index of earlier datasets, if there is one.
+    """
+    index = _Earlier.of(dataset)
+    if dataset.plan.needs_pool:
+        with dataset.manifest() as manifest:
+            _compare(dataset, manifest, index)
+    with dataset.manifest() as manifest:
+        quantiles = resolve_quantiles(dataset.plan.recipe.rules, manifest.connection, "measured")
+    plan = replace(dataset.plan, quantiles=quantiles)
+    settled = Dataset(dataset.root, plan, dataset.store)
+    settled.prepare()
+    if index is not None and to_index:
+        with settled.manifest() as manifest:
+            kept = f"select {', '.join(duplicates.NEEDED)} from clip_rows where len(reasons) = 0"
+            index.index.add(index.label, manifest.table(kept))
+    return settled
+
+
+def resolve_quantiles(rules: Sequence[Rule], connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, float]:
+    """The values of the rules' quantiles, by key, over the clips of `source`, a table of measures; no value over no clips.
+
+    Quantiles are over the clips that pass all other rules: these have every measure, in whatever order they were taken.
+    """
+    verdicts = Verdicts(tuple(rules), (), {})
+    found: dict[str, float] = {}
+    for captioned in (False, True):
+        every = [bound for rule in rules for bound in rule.quantiles]
+        bounds = {bound.key: bound for bound in every if (HOMES[bound.column] in CAPTION_STAGES) == captioned}
+        if bounds:
+            asked = ", ".join(f"quantile_cont({bound.column}, {bound.share!r})" for bound in bounds.values())
+            everyone_else = verdicts.unique_in_pool(captioned=captioned)
+            (values,) = connection.execute(f"select {asked} from {source} where {everyone_else}").fetchall()
+            found |= {key: float(value) for key, value in zip(bounds, values, strict=True) if value is not None}
+    return found
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """The index of earlier datasets, and this one's name in it."""
+
+    index: duplicates.Index
+    label: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _Earlier | None:
+        """That of the recipe. Unnamed, a dataset is called by its first links: it may be moved and copied."""
+        settings = dataset.plan.recipe.duplicates
+        if settings.index is None:
+            return None
+        first = sorted(path.name for path in (dataset.root / "inputs").glob("*.parquet"))[:2]
+        return cls(duplicates.Index(Path(settings.index).expanduser()), settings.label or digest("dataset", first))
+
+    def decide(self, found: pa.Table) -> pa.Table:
+        """What is told of clips that the index holds already: our own stay, the very clips of others are copies."""
+        held = self.index.holders(found["clip_id"])
+        rows = found.to_pylist()
+        for row in rows:
+            labels = held.get(row["clip_id"], [])
+            if self.label in labels and row["duplicate_in"] is not None:
+                row |= dict.fromkeys(("duplicate_of", "duplicate_how", "duplicate_bits", "duplicate_in"))
+                row |= {"duplicate": False, "duplicate_group": row["clip_id"]}
+            elif labels and self.label not in labels:
+                row |= {"duplicate": True, "duplicate_how": "exact", "duplicate_bits": 0.0, "duplicate_in": labels[0]}
+                row |= dict.fromkeys(("duplicate_of", "duplicate_group"), row["clip_id"])
+        return pa.Table.from_pylist(rows, schema=found.schema)
+
+
+def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
+    """Publish what is told of each clip of the pool, unless that stands there for the very same clips."""
+    settings, plan = dataset.plan.recipe.duplicates, dataset.plan
+    labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
+    count, *hashes = _content(manifest, plan.verdicts, settings.score)
+    content = digest([count, *hashes], plan.fingerprints.get("semantics"), labels)
+    told = manifest.one("select content from pooled limit 1")
+    if told == content or (told is None and not count):
+        return
+    columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
+    clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
+    parts = earlier.index.parts(but=earlier.label) if earlier else ()
+    found = duplicates.find_duplicates(clips, earlier=parts, score=settings.score, settings=_limits(settings))
+    if earlier is not None:
+        found = earlier.decide(found)
+    _publish(dataset, clips, found.append_column("diverse_draw", _places(clips)), content)
+
+
+def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
+    """How many clips the pool has, then what changes with them and with what decides which copy stays; the stages'
+    fingerprints say the rest."""
+    told = ", ".join(f"coalesce({name}::varchar, '-')" for name in score)
+    text = f"concat_ws('|', clip_id, embedding is not null, {told})"
+    halves = ", ".join(f"bit_xor(md5_number_{half}({text}))::varchar as {half}" for half in ("lower", "upper"))
+    (row,) = manifest.rows(f"select count(*) as clips, {halves} from measured where {verdicts.in_pool()}")
+    return list(row.values())
+
+
+def _limits(settings: Duplicates) -> duplicates.Settings:
+    return duplicates.Settings(**settings.model_dump(exclude={"score", "index", "label"}))
+
+
+def _places(clips: pa.Table) -> pa.Array:
+    """`diverse_draw` of the clips; null where there is no embedding."""
+    known = np.flatnonzero(clips["embedding"].is_valid())
+    places: list[float | None] = [None] * len(clips)
+    if len(known):
+        some = clips.take(pa.array(known))
+        embeddings = np.stack(some["embedding"].to_numpy(zero_copy_only=False)).astype(np.float32)
+        for at, place in zip(known, diverse_draw(embeddings, some["draw"].to_numpy()), strict=True):
+            places[at] = float(place)
+    return pa.array(places, pa.float64())
+
+
+def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) -> None:
+    """Write the newest word on the pool, of which `clips` and what is `told` have the same order.
+
+    The one before stays until the next, for those who read it now; older ones go.
+    """
+    folder = dataset.root / "parts" / POOL
+    prefix = f"{EVERYTHING}-{dataset.plan.fingerprints[POOL]}"
+    before = sorted(folder.glob(f"{prefix}-*.parquet"), key=lambda path: newest_generation([path]))
+    generation = newest_generation(before) + 1
+    constant = {"status": "ok", "content": content, "generation": generation}
+    columns = {name: pa.repeat(pa.scalar(value), len(told)) for name, value in constant.items()}
+    columns |= {"video_id": clips["video_id"]} | {name: told[name] for name in told.column_names}
+    nothing = {field.name: pa.nulls(len(told), field.type) for field in PARTS[POOL]}
+    table = pa.table(nothing | columns, schema=PARTS[POOL])
+    dataset.store.publish_table(f"parts/{POOL}/{prefix}-{generation}.parquet", table)
+    for path in before[:-1]:
+        dataset.store.remove(f"parts/{POOL}/{path.name}")

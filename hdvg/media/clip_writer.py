@@ -1,0 +1,80 @@
+"""What all clips in the making share: their file, its sound, the check at the end, and the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hdvg.media.audio import Sound
+from hdvg.media.check import Expected, Grey, find_fault, is_chosen
+from hdvg.media.cut_plan import Plan
+from hdvg.media.mp4 import ClipFile
+from hdvg.media.packets import Index
+from hdvg.media.source import Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all clips of one call share."""
+
+    source: Source
+    index: Index
+    settings: dict[str, Any]
+    out: Path
+    template: Any
+    """The source's open stream: copied tracks take their description from it."""
+    sound: Sound | None = None
+
+
+def open_file(job: Job, plan: Plan) -> ClipFile:
+    """The clip's file, ready for its tracks."""
+    target = job.out / f"{plan.span['clip_id']}.mp4"
+    return ClipFile(target, job.source.time_base, end=plan.end_pts - plan.start_pts)
+
+
+def add_sound(job: Job, file: ClipFile, plan: Plan) -> None:
+    """Write the clip's part of the source's sound, if it is asked for; before the first picture."""
+    if job.sound is not None:
+        base = job.source.time_base
+        job.sound.add_to(file.container, start_s=plan.start_pts * base, end_s=plan.end_pts * base)
+
+
+def expected_of(job: Job, plan: Plan, times: list[int]) -> Expected:
+    """What the check must find, for frames at `times` from the clip's start."""
+    looks = plan.span.get("first_look"), plan.span.get("last_look")
+    sound = plan.span.get("decode_errors") == 0
+    return Expected(times, plan.end_pts - plan.start_pts, job.source.time_base, looks=looks, sound=sound)
+
+
+def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Expected:
+    """With pictures of the source's first and last frame, and with or without the looks that the span brought along."""
+    return replace(expected, pictures=(ends[0], ends[1]), looks=expected.looks if looks else (None, None))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A written clip: its columns, and what a look into its file must find."""
+
+    columns: dict[str, Any]
+    expected: Expected
+
+    def fault(self, job: Job) -> str | None:
+        """What is wrong with it, or None; also None if it is not among the share that is verified."""
+        if not is_chosen(str(self.columns["clip_id"]), job.settings["verify_share"]):
+            return None
+        return find_fault(job.out / str(self.columns["file"]), self.expected)
+
+
+def result_of(plan: Plan, decoded: int) -> dict[str, Any]:
+    """The columns that every kind of clip has."""
+    return {
+        "clip_id": plan.span["clip_id"],
+        "file": f"{plan.span['clip_id']}.mp4",
+        "cut_mode": plan.mode,
+        "cut_start_pts": plan.start_pts,
+        "cut_end_pts": plan.end_pts,
+        "cut_n_frames": decoded,
+        "copied_frames": 0,
+        "cut_decoded_frames": decoded,
+    }

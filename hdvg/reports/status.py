@@ -1,0 +1,127 @@
+"""Where a dataset stands: the funnel, the reasons, what is left, and how fast it goes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import Manifest
+from hdvg.reports.captions import caption_stats
+from hdvg.reports.published import durations, keep_rates
+
+WINDOW_S = 600
+"""Throughput is taken over the parts of the last ten minutes."""
+
+FUNNEL = """
+with of_clips as materialized (
+    select count(*) as clips, sum(duration_s) / 3600 as clips_h,
+        count(*) filter (keep) as kept, sum(duration_s) filter (keep) / 3600 as kept_h,
+        count(*) filter (keep and cut_status = 'ok') as cut,
+        sum(duration_s) filter (keep and cut_status = 'ok') / 3600 as cut_h,
+        count(*) filter (keep and caption is not null) as captioned,
+        sum(duration_s) filter (keep and caption is not null) / 3600 as captioned_h
+    from dataset
+)
+select 'links' as stage, count(*) as items, null::double as hours from inputs
+union all select 'videos', count(*), null from videos
+union all select 'fetched', count(*), null from videos where sha256 is not null
+union all select 'decoded', count(*), sum(duration_s) / 3600 from videos where status = 'ok'
+union all select 'clips', clips, clips_h from of_clips
+union all select 'kept', kept, kept_h from of_clips
+union all select 'cut', cut, cut_h from of_clips
+union all select 'captioned', captioned, captioned_h from of_clips
+union all select 'in shards', coalesce(sum(n_clips), 0)::bigint, null from shards
+"""
+
+
+DECODE_PASSES = """
+with cut as (select video_id, sum(cut_decoded_frames) as frames from clips group by video_id),
+passes as (
+    select (v.decoded_frames + coalesce(cut.frames, 0)) / v.n_frames as passes
+    from videos v left join cut using (video_id) where v.status = 'ok' and v.n_frames is not null
+)
+select avg(passes) as mean, max(passes) as max from passes
+"""
+"""How often a source's frames were decoded, split and cut together, over the videos."""
+
+
+SECTIONS = """
+select count(*) as videos, count(source_bytes) as sized, sum(bytes)::bigint as kept_bytes,
+    coalesce(sum(source_bytes - fetched), 0)::bigint as saved_bytes,
+    sum(fetched) filter (source_bytes is not null) / sum(source_bytes) as share,
+    (select count(*) from videos where whole_because is not null) as whole
+from (select *, list_sum([one.until - one.start for one in fetched_ranges]) as fetched from videos)
+where fetched_ranges is not null
+"""
+"""What was fetched in part: of `sized` ones it is known how large their sources are. `whole`: taken whole all the same."""
+
+
+REPORT = "last-run.json"
+"""What the stages of the last run that did something did: units, items by status, and how well models were used."""
+
+
+HOSTS = "hosts.json"
+"""How the last run that fetched anything fared with each host: written while it goes, and at its end."""
+
+
+def read_report(root: Path) -> dict[str, Any] | None:
+    """The last run's report, or None if there is none."""
+    return read_json(root / REPORT)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What a file of figures holds, or None if there is none."""
+    said: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return said
+
+
+def status(dataset: Dataset) -> dict[str, Any]:
+    """The figures of `hdvg status`, ready for JSON."""
+    with dataset.manifest() as manifest:
+        manifest.hold("videos", "checked", "verdicts")
+        return {
+            "dataset": str(dataset.root),
+            "recipe": dataset.plan.recipe.name,
+            "funnel": manifest.rows(FUNNEL),
+            "dropped": manifest.rows(
+                "select reason, count(*) as clips from (select unnest(reasons) as reason from verdicts) "
+                "group by reason order by clips desc, reason"
+            ),
+            "failures": manifest.rows(
+                "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
+            ),
+            "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            "sections": manifest.rows(SECTIONS)[0],
+            "decode_passes": manifest.rows(DECODE_PASSES)[0],
+            "last_run": read_report(dataset.root),
+            "hosts": read_json(dataset.root / HOSTS),
+            "captions": caption_stats(manifest, dataset.plan),
+            "durations": durations(manifest),
+            "keep_rates": keep_rates(manifest, dataset.plan),
+            **_speed(dataset, manifest),
+        }
+
+
+def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:
+    """Videos a minute over the newest split parts, and how long the rest takes at that rate, while a run is going."""
+    running = dataset.store.is_locked()
+    fingerprint = dataset.plan.fingerprints["split"]
+    parts = [
+        path
+        for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet")
+        if not path.name.startswith("seed-")
+    ]
+    now = time.time()
+    fresh = [path for path in parts if now - path.stat().st_mtime < WINDOW_S]
+    if not running or not fresh:
+        return {"running": running, "videos_per_min": None, "eta_s": None}
+    done = manifest.one(
+        "select count(*) from inputs where status = 'new' and list_contains(?, unit)",
+        [[path.name.split("-")[0] for path in fresh]],
+    )
+    minutes = max((now - min(path.stat().st_mtime for path in fresh)) / 60, 1 / 60)
+    left = manifest.one("select count(*) from videos where status = 'pending'")
+    return {"running": True, "videos_per_min": done / minutes, "eta_s": 60 * left * minutes / done if done else None}

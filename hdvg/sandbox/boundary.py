@@ -1,0 +1,45 @@
+"""What crosses the process boundary, as JSON: a call's limits, results, and errors with their reasons."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from hdvg.errors import ItemError, ResourceError, TransientError, shortage
+
+ASKED_MB, TOLD_MB = 16, 64
+"""Most that a child may ask, and be answered, at a time: a site's player with its solver is 4 MB."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call may use: seconds on the clock, address space (None: no limit), size of any one file."""
+
+    wall_s: float = 3600.0
+    memory_mb: int | None = 4096
+    file_mb: float = 8192.0
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    if isinstance(error, ResourceError) or (short := shortage(error)):
+        return {"kind": "resource", "detail": str(error if isinstance(error, ResourceError) else short)}
+    if isinstance(error, MemoryError):
+        return {"kind": "item", "reason": "memory", "detail": "over the memory limit"}
+    if not isinstance(error, ItemError):
+        return {"kind": "item", "reason": "error", "detail": "".join(traceback.format_exception(error))}
+    said: dict[str, Any] = {"kind": "item", "reason": error.reason, "detail": error.detail}
+    if isinstance(error, TransientError):
+        said |= {"kind": "transient", "retry_after_s": error.retry_after_s}
+    return said
+
+
+def unpack(said: dict[str, Any]) -> Any:
+    """The result that came over a process boundary, or its error raised."""
+    if "ok" in said:
+        return said["ok"]
+    if said["kind"] == "resource":
+        raise ResourceError(said["detail"])
+    if said["kind"] == "transient":
+        raise TransientError(said["reason"], said["detail"], retry_after_s=said["retry_after_s"])
+    raise ItemError(said["reason"], said["detail"])

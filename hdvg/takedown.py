@@ -1,0 +1,282 @@
+"""Take videos down: find all that belongs to a link, a channel or a file's bytes, hide it, and take it out of every file.
+
+Part files are sealed and never change but here: a purge writes those anew that hold what was taken down, without these rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.manifest import literal, no_glob, path_list
+from hdvg.dataset.parts import read_as, read_parts
+from hdvg.dataset.store import Store
+from hdvg.dataset.tombstones import FILES, PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
+from schemas.inputs import INPUTS
+from schemas.measures import CAPTION, POOL
+from schemas.parts import part_schema
+from schemas.tombstones import TOMBSTONES
+
+MEDIA = (("download", "sha256"), ("split", "keyframes"), ("cut", "clip_sha256"))
+"""The columns that name files of media/, by stage."""
+
+OF_VIDEOS = pa.schema([("video_id", pa.string())])
+"""What the files of all stages have in common."""
+
+WRITERS = 16
+"""Files written at once: most of the time is the disk's."""
+
+GROWN = """
+insert into gone
+select 'video', video_id from fetched where sha256 in (select name from gone where kind = 'hash')
+    or uploader_id in (select name from gone where kind = 'channel') or reason = 'forgotten'
+union select 'hash', sha256 from fetched where sha256 is not null and video_id in (select name from gone where kind = 'video')
+except from gone
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be forgotten, and all of it that the dataset holds."""
+
+    names: frozenset[Name]
+    """What tombstones are to name: what was asked for, the videos found by it, and the hashes of their files."""
+    units: dict[str, frozenset[str]]
+    """Of each unit that holds any of the videos, these."""
+    videos: frozenset[str]
+    clips: frozenset[str]
+    telling: frozenset[str]
+    """Texts by which one of them might be told in the words about another: links, ids, hashes."""
+    media: frozenset[str] = frozenset()
+    """Hashes of files in media/ that nothing else needs."""
+    rows: int = 0
+    captions: int = 0
+
+
+def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
+    """All that belongs to what is `asked` and to what tombstones name already.
+
+    Videos with the same bytes belong together, whatever their links: forgotten bytes must not stay under another.
+    """
+    with duckdb.connect() as connection:
+        _grow(dataset, connection, asked)
+        gone = connection.execute("select kind, name from gone").fetchall()
+        accepted = connection.execute(
+            "select video_id, unit, link, source, link_id from accepted where video_id in (select video_id from lost)"
+        ).fetchall()
+        units: defaultdict[str, set[str]] = defaultdict(set)
+        for name, unit, *_ in accepted:
+            if unit is not None:
+                units[unit].add(name)
+        clips = _column(connection, "select distinct clip_id from clips where clip_id is not null")
+        telling = {text for row in accepted for text in (row[0], *row[2:]) if text}
+        telling |= clips | {name for kind, name in gone if kind != "channel"}
+        captions = connection.execute("select count(*) from captions").fetchone()
+        return Found(
+            names=frozenset((kind, name) for kind, name in gone),
+            units={unit: frozenset(names) for unit, names in units.items()},
+            videos=frozenset(row[0] for row in accepted),
+            clips=frozenset(clips),
+            telling=frozenset(telling),
+            media=frozenset(_media(dataset, connection)),
+            rows=len(accepted) + _rows(dataset, connection, set(units)),
+            captions=captions[0] if captions else 0,
+        )
+
+
+def hide(dataset: Dataset, store: Store, found: Found) -> int:
+    """Make it invisible to every view and never fetched again; returns how many names are new. No run lock is needed."""
+    fresh = publish_tombstones(store, found.names)
+    dataset.write_views(store)
+    return fresh
+
+
+def purge(dataset: Dataset, found: Found) -> None:
+    """Take it out of every file of the dataset; under the run lock, hidden, and with the pool settled without it.
+
+    Each step leaves what the steps after it need, the accepted lists last: stopped anywhere, the same again ends the same.
+    Shards that held any of it are gone then, for the caller to write.
+    """
+    store = dataset.store
+    for path in sorted((*dataset.root.glob("cache/measures-*.parquet"), *dataset.root.glob("cache/lists/*/*"))):
+        _remove(store, path)
+    _forget_latents(dataset, found)
+    _drop_shards(dataset, found)
+    _drop_pool(dataset, found)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda path: _rewrite(store, path, found), _unit_files(dataset.root, set(found.units))))
+    with duckdb.connect() as connection:
+        named = {name for stage, column in MEDIA for name in _media_of(dataset, connection, stage, column)}
+    for path in sorted(dataset.root.glob("media/*/*")):
+        if path.stem not in named:  # what a killed run left without a row goes too
+            _remove(store, path)
+    for path in sorted(dataset.root.glob("rejected/*.parquet")):
+        _rewrite_rejected(store, path, found)
+    for path in sorted(dataset.root.glob("inputs/*.parquet")):
+        _rewrite_list(store, path, found.videos)
+
+
+def models_that_saw(dataset: Dataset, clips: Iterable[str]) -> dict[str, int]:
+    """The folders of training runs beside the dataset that name any of the clips, and how many."""
+    wanted = pa.array(sorted(clips), pa.string())
+    seen: defaultdict[str, int] = defaultdict(int)
+    for path in sorted(dataset.root.parent.glob(f"{no_glob(dataset.root.name)}-*/clips-*.parquet")):
+        if "clip_id" in pq.read_schema(path).names:
+            held = pc.sum(pc.is_in(pq.read_table(path, columns=["clip_id"])["clip_id"], value_set=wanted)).as_py()
+            seen[str(path.parent)] += held or 0
+    return {name: count for name, count in seen.items() if count}
+
+
+def media_bytes(dataset: Dataset, found: Found) -> int:
+    """Bytes of the files of media/ that go."""
+    paths = (dataset.store.find_media(name) for name in found.media)
+    return sum(path.stat().st_size for path in paths if path is not None)
+
+
+def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterable[Name]) -> None:
+    """Make the tables `gone` (kind, name), `lost` (video_id), and the views `accepted` and `fetched` of all rows there are."""
+    root = no_glob(str(dataset.root))
+    accepted = read_as(INPUTS, literal(f"{root}/inputs/*.parquet"))
+    fetched = read_parts("download", literal(f"{root}/parts/download/*.parquet"))
+    connection.execute(f"create view accepted as from {accepted}; create view fetched as from {fetched}")
+    connection.execute("create table gone (kind varchar, name varchar)")
+    names = list(map(list, set(asked)))
+    if names:
+        connection.executemany("insert into gone values (?, ?)", names)
+    if tombstone_files(dataset.root):
+        tombstones = read_as(TOMBSTONES, literal(f"{root}/{FILES}"))
+        known = forgotten_sql(inputs="accepted", download="fetched", tombstones=tombstones)
+        connection.execute(f"insert into gone select 'video', video_id from ({known}) except from gone")
+    while connection.execute(GROWN).fetchall() != [(0,)]:
+        pass
+    connection.execute("create table lost as select name as video_id from gone where kind = 'video'")
+    units = _column(connection, "select distinct unit from accepted where unit is not null and video_id in (from lost)")
+    for view, prefix in (("clips", "split"), ("captions", CAPTION)):
+        paths = [path for path in _unit_files(dataset.root, units) if path.parent.name.partition("-")[0] == prefix]
+        wanted = "clip_id" if view == "clips" else "filename, clip_id, kind"
+        text = "" if view == "clips" else "and text is not null"
+        read = read_as(part_schema(prefix), path_list(paths), also=", filename = true")
+        rows = f"select distinct {wanted} from {read} where video_id in (from lost) {text}"
+        connection.execute(f"create table {view} as {rows if paths else 'select null as clip_id where false'}")
+
+
+def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Files of media/ that only what is lost names."""
+    mine, others = set(), set()
+    for stage, column in MEDIA:
+        mine |= set(_media_of(dataset, connection, stage, column, "video_id in (from lost)"))
+        others |= set(_media_of(dataset, connection, stage, column, "video_id not in (from lost)"))
+    return mine - others
+
+
+def _media_of(
+    dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, column: str, where: str = "true"
+) -> set[str]:
+    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/parts/{stage}/*.parquet"))
+    return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
+
+
+def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[str]) -> int:
+    """Rows of part files that go."""
+    count = 0
+    folders: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in _unit_files(dataset.root, units):
+        folders[path.parent].append(path)
+    for paths in folders.values():
+        asked = f"select count(*) from {read_as(OF_VIDEOS, path_list(paths))} where video_id in (from lost)"
+        (row,) = connection.execute(asked).fetchall()
+        count += row[0]
+    return count
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    return {row[0] for row in connection.execute(sql).fetchall()}
+
+
+def _unit_files(root: Path, units: set[str]) -> Iterator[Path]:
+    """The files of these units: their parts at every stage, by whatever settings, pieces of such, and given scenes."""
+    for pattern in ("given/*.parquet", "parts/*/*.parquet", "parts/*/pieces/*.parquet"):
+        for path in sorted(root.glob(pattern)):
+            if path.stem.partition("-")[0] in units:
+                yield path
+
+
+def _remove(store: Store, path: Path) -> None:
+    store.remove(str(path.relative_to(store.root)))
+
+
+def _forget_latents(dataset: Dataset, found: Found) -> None:
+    if (dataset.root / "latents").is_dir():
+        from hdvg.latents.store import forget
+
+        forget(dataset, found.clips)
+
+
+def _drop_shards(dataset: Dataset, found: Found) -> None:
+    """Remove the shards that hold any of the videos, their part rows first."""
+    gone = pa.array(sorted(found.videos), pa.string())
+    for path in sorted(dataset.root.glob("shards/*.parquet")):
+        if pc.any(pc.is_in(pq.read_table(path, columns=["video_id"])["video_id"], value_set=gone)).as_py():
+            for row in sorted(dataset.root.glob(f"parts/shard/{path.stem}-*.parquet")):
+                _remove(dataset.store, row)
+            _remove(dataset.store, path)
+
+
+def _drop_pool(dataset: Dataset, found: Found) -> None:
+    """Remove what was told of the pool while it held any of the clips: it names them beside others."""
+    clips = pa.array(sorted(found.clips), pa.string())
+    for path in sorted(dataset.root.glob(f"parts/{POOL}/*.parquet")):
+        table = pq.read_table(path, columns=["clip_id", "duplicate_of", "duplicate_group"], schema=part_schema(POOL))
+        if any(pc.any(pc.is_in(column, value_set=clips)).as_py() for column in table.itercolumns()):
+            _remove(dataset.store, path)
+
+
+def _rewrite(store: Store, path: Path, found: Found) -> None:
+    """Take the rows of lost videos out of a part, and out of the words of others what tells of them."""
+    unit = path.stem.partition("-")[0]
+    table = pq.read_table(path)
+    gone = pc.is_in(table["video_id"], value_set=pa.array(sorted(found.units[unit]), pa.string()))
+    kept = table.filter(pc.invert(gone))
+    if not kept.num_rows:
+        return _remove(store, path)
+    if "detail" in kept.column_names:
+        kept = _unsaid(kept, found.telling)
+    if not kept.equals(table):
+        store.rewrite_table(str(path.relative_to(store.root)), kept)
+
+
+def _unsaid(table: pa.Table, telling: frozenset[str]) -> pa.Table:
+    """The table without details that tell of what is lost: a failure's words may name a neighbour."""
+    place = table.column_names.index("detail")
+    said = table["detail"].to_pylist()
+    plain = [None if text and any(name in text for name in telling) else text for text in said]
+    if plain == said:
+        return table
+    return table.set_column(place, table.schema.field(place), pa.array(plain, pa.string()))
+
+
+def _rewrite_rejected(store: Store, path: Path, found: Found) -> None:
+    """Take entries of lost videos out of what an import did not take; an empty list stays: it says that the import is whole."""
+    table = pq.read_table(path)
+    lost = pa.array(sorted(name for kind, name in found.names if kind == "video"), pa.string())
+    kept = _unsaid(table.filter(pc.invert(pc.is_in(table["video_id"], value_set=lost))), found.telling)
+    if not kept.equals(table):
+        store.rewrite_table(str(path.relative_to(store.root)), kept)
+
+
+def _rewrite_list(store: Store, path: Path, videos: frozenset[str]) -> None:
+    """Take lost links out of an accepted list; an empty one stays, for lists are numbered without gaps."""
+    table = pq.read_table(path)
+    kept = table.filter(pc.invert(pc.is_in(table["video_id"], value_set=pa.array(sorted(videos), pa.string()))))
+    if kept.num_rows < table.num_rows:
+        marked = kept.replace_schema_metadata({**(kept.schema.metadata or {}), PURGED: b"yes"})
+        store.rewrite_table(str(path.relative_to(store.root)), marked)

@@ -1,0 +1,41 @@
+"""Stored keyframes, clip by clip, for stages that open no media."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+
+from hdvg.captioners import Shot
+from hdvg.dataset.store import Store
+from hdvg.errors import ItemError
+from pipelines.work import Row
+
+
+class Packs:
+    """Keyframes by clip; the pack of a video is read once, for its clips come one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pack = ""
+        self._shots: dict[str, Shot] = {}
+
+    def shot(self, item: Row) -> Shot:
+        """A clip of which nothing is known but its keyframes and when it starts. Raises ItemError `lost_source`."""
+        return self.video(item).get(item["clip_id"], Shot(item["clip_id"], {}, {}))
+
+    def video(self, item: Row) -> dict[str, Shot]:
+        """All clips of a clip's video, in order. Raises ItemError `lost_source` if they are gone."""
+        if item["keyframes"] != self._pack:
+            self._shots = self._read(item["keyframes"])
+            self._pack = item["keyframes"]
+        return self._shots
+
+    def _read(self, pack: str) -> dict[str, Shot]:
+        path = self._store.find_media(pack)
+        if path is None:
+            raise ItemError("lost_source", f"keyframe pack {pack} is gone; `hdvg verify` tells what else is")
+        pictures: dict[str, dict[str, bytes]] = {}
+        starts: dict[str, int] = {}
+        for row in pq.read_table(path, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
+            pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
+            starts[row["clip_id"]] = min(starts.get(row["clip_id"], row["pts"]), row["pts"])
+        return {name: Shot(name, some, {"start_pts": starts[name]}) for name, some in pictures.items()}
