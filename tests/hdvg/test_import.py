@@ -18,7 +18,7 @@ from hdvg.dataset.manifest import ask
 from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
-from hdvg.published import spill, taking
+from hdvg.published import ingest, staging
 from hdvg.published.ingest import Taken, take
 from hdvg.reports.verify import verify
 from hdvg.sources.canonical import canonical
@@ -211,7 +211,7 @@ def test_batches_of_any_size_give_the_same_rows(dataset, tmp_path, monkeypatch):
     write(path, videos)
     seen = []
     for size in (1, 5, 64, 65_536):
-        monkeypatch.setattr(spill, "BATCH_ROWS", size)
+        monkeypatch.setattr(staging, "BATCH_ROWS", size)
         root = tmp_path / str(size)
         root.mkdir()
         other = Dataset(root, dataset.plan)
@@ -328,7 +328,7 @@ def test_what_a_killed_import_left_is_swept_where_another_came_between(tmp_path)
 
 
 def test_import_sorts_on_disk_what_does_not_fit_in_memory(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(taking, "MEMORY", "40MB")
+    monkeypatch.setattr(ingest, "MEMORY", "40MB")
     write_hd_vg(tmp_path / "v.json", 300, seed=2)
     taken = take(dataset, tmp_path / "v.json", origin="hd-vg")
     assert isinstance(taken, Taken)
