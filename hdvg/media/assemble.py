@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hdvg.measures import MEASURES
+from hdvg.measures import pass_measures
 from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
 from hdvg.media.features import Chunk, Sample, jpeg, sample
@@ -48,7 +48,7 @@ class Assembler:
         self._settings = settings
         self._out = out
         self._detector = _detector(settings, time_base)
-        self._series = {name: Series() for make in MEASURES.values() for name in make().series}
+        self._series = {name: Series() for make in pass_measures().values() for name in make().series}
         self._looks: list[bytes] = []
         self._hashed: list[int] = []
         self._hashes: list[tuple[int, int]] = []
@@ -183,7 +183,7 @@ class Assembler:
             [float((pts - self.pts[self._start]) * self._time_base) for pts in self.pts[self._start : end + 1]]
         )
         seen = Clip(self._start, end, seconds, self._shape, self._series)
-        found = {name: value for measure in MEASURES.values() for name, value in measure.of_clip(seen).items()}
+        found = {name: value for measure in pass_measures().values() for name, value in measure.of_clip(seen).items()}
         self._forget(end)
         return found
 

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.video.frame import PictureType
 
-from hdvg.measures import MEASURES, phash
-from hdvg.measures.measure import Picture, Sight, Values, View
-from hdvg.measures.phash import SIDE_PX, hash_pairs, small
+from hdvg.measures import pass_measures
+from hdvg.measures.measure import Picture, Values
+from hdvg.measures.phash import SIDE_PX, hash_pairs, phash, small
 from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
-from hdvg.media.pixels import Analysis, Luminance, Scaler, upright
+from hdvg.media.pixels import Scaler, upright
+from hdvg.media.watch import Watch
 from hdvg.shots import NETWORKS
-from hdvg.shots.scores import SCORES
 
 THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
 SAMPLES_PER_S = 2
-PER_S: dict[Sight, float] = {"hash": 8, "glance": 2, "look": 1, "stare": 0.5}
-"""How often measures look closer."""
-FRESH_LEVELS = 12.0
-LATELY = 3
-"""A new shot may begin where a frame's score is over 12, and over twice that of so many before it."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +63,17 @@ class Features:
     """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
 
     def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
-        self._analysis = Analysis(shape, settings)
         self._turn = shape["rotation"]
         width, height = (
             (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
         )
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
-        self._scaler, self._sampler = Scaler(), Scaler()
-        names = {"content", settings["detector"]} & set(SCORES)
-        self._scores = {name: SCORES[name]() for name in sorted(names)}
-        self._measures = [make() for make in MEASURES.values()]
+        self._sampler = Scaler()
+        self._measures = [make() for make in pass_measures().values()]
+        self._watch = Watch(shape, settings, self._measures)
         self._blocked = Pictures.of(settings)
-        self._attention = _Attention()
         self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
-        self._lately = deque([0.0] * LATELY, LATELY)
         self._sampled = -1
         self._clear()
 
@@ -95,7 +83,7 @@ class Features:
         self._thumbs: list[Picture] = []
         self._hashed: list[int] = []
         self._smalls: list[Picture] = []
-        self._rows: dict[str, list[float]] = {name: [] for name in self._scores}
+        self._rows: dict[str, list[float]] = {name: [] for name in self._watch.scores}
         self._samples: list[Sample] = []
 
     def __len__(self) -> int:
@@ -104,29 +92,19 @@ class Features:
     def see(self, frame: Frame, seconds: float) -> None:
         """One frame; `seconds` since the video's first frame. Raises ItemError blocked_content."""
         row = len(self._pts)
-        bgr, scored = self._analysis(frame.picture)
-        for name, score in self._scores.items():
-            self._rows[name].append(score(scored))
-        content = self._rows["content"][-1]
-        fresh = content >= FRESH_LEVELS and content >= 2 * max(self._lately)
-        self._lately.append(content)
-        grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+        seen = self._watch(frame.picture, seconds, row)
+        for name, score in seen.scores.items():
+            self._rows[name].append(score)
         if self._blocked.hashes:
-            self._blocked.refuse(phash(upright(grey, self._turn)))
-        luma = Luminance(frame.picture, self._scaler)
-        sights = self._attention(frame.picture, seconds, fresh=fresh)
-        view = View(row, seconds, grey, bgr, luma.at_width, luma.full, luma.span, "look" in sights)  # type: ignore[arg-type]  # cv2 types no uint8
-        for measure in self._measures:
-            if measure.sees in sights:
-                measure.see(view)
+            self._blocked.refuse(phash(upright(seen.grey, self._turn)))
         self._pts.append(frame.pts)
-        self._looks.append(self._look(grey))
-        if "hash" in sights:
+        self._looks.append(self._look(seen.grey))
+        if "hash" in seen.sights:
             self._hashed.append(row)
-            self._smalls.append(upright(small(grey), self._turn))  # type: ignore[arg-type]  # cv2 types no uint8
+            self._smalls.append(upright(small(seen.grey), self._turn))
         if self._with_thumbs:
-            self._thumbs.append(_thumb(bgr))
-        if fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
+            self._thumbs.append(_thumb(seen.bgr))
+        if seen.is_fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
             self._sampled = int(seconds * SAMPLES_PER_S)
             self._samples.append(self._sample(frame, row))
 
@@ -156,32 +134,6 @@ class Features:
     def _sample(self, frame: Frame, row: int) -> Sample:
         small = self._sampler(frame.picture, self._sample_size, "bgr24", "AREA")
         return sample(row, frame.pts, upright(small, self._turn))
-
-
-class _Attention:
-    """Which frames are looked at more closely, by nothing but themselves and the frame before.
-
-    Stares wait for an I or P picture: others may be decoded without deblocking (see `open_video`). A segment begins with
-    one, so nothing waits across its start.
-    """
-
-    def __init__(self) -> None:
-        self._before_s: float | None = None
-        self._waits = True
-
-    def __call__(self, picture: av.VideoFrame, seconds: float, *, fresh: bool) -> set[Sight]:
-        """What the frame is to measures."""
-        before_s, self._before_s = self._before_s, seconds
-        sights: set[Sight] = {sight for sight, per_s in PER_S.items() if fresh or _passes(before_s, seconds, per_s)}
-        self._waits |= "stare" in sights
-        if self._waits and picture.pict_type != PictureType.B:
-            self._waits = False
-            return sights | {"frame", "stare"}
-        return sights - {"stare"} | {"frame"}
-
-
-def _passes(before_s: float | None, seconds: float, per_s: float) -> bool:
-    return before_s is None or int(before_s * per_s) != int(seconds * per_s)
 
 
 def _thumb(bgr: Picture) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 
 from hdvg.captioners import Shot
 from hdvg.config.sections import Measure, Split
-from hdvg.measures import MEASURES
+from hdvg.measures import pass_measures
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, load
 from hdvg.media import features
 from hdvg.media.decode import Decoder, open_video
@@ -46,10 +46,10 @@ class Costs:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Put a clock around every measure, and take it away again."""
-        held = {name: (measure.see, measure.of_clip) for name, measure in MEASURES.items()}
+        held = {name: (measure.see, measure.of_clip) for name, measure in pass_measures().items()}
         hashing = features.hash_pairs, features.small
         features.hash_pairs, features.small = (self._clocked("phashes", call) for call in hashing)
-        for name, measure in MEASURES.items():
+        for name, measure in pass_measures().items():
             measure.see = self._clocked(name, measure.see)  # type: ignore[method-assign]  # put back below
             measure.of_clip = staticmethod(self._clocked(name, measure.of_clip))  # type: ignore[method-assign,assignment]
         try:
@@ -57,8 +57,8 @@ class Costs:
         finally:
             features.hash_pairs, features.small = hashing
             for name, (see, of_clip) in held.items():
-                MEASURES[name].see = see  # type: ignore[method-assign]
-                MEASURES[name].of_clip = staticmethod(of_clip)  # type: ignore[method-assign,assignment]
+                pass_measures()[name].see = see  # type: ignore[method-assign]
+                pass_measures()[name].of_clip = staticmethod(of_clip)  # type: ignore[method-assign,assignment]
 
     def _clocked(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def clocked(*arguments: Any) -> Any:
@@ -97,7 +97,7 @@ def pass_costs(path: Path) -> tuple[dict[str, float], int]:
 
 def in_pass(videos: dict[str, Path], repeats: int) -> dict[str, Any]:
     """Print a table of the measures of the pass; what the last line says of them."""
-    ms: dict[str, list[float]] = {name: [] for name in (*MEASURES, "phashes")}
+    ms: dict[str, list[float]] = {name: [] for name in (*pass_measures(), "phashes")}
     shares: dict[str, list[float]] = {}
     for file, path in videos.items():
         decode_s(path)

@@ -17,7 +17,7 @@ from scenedetect.detectors import HashDetector, HistogramDetector
 
 import pipelines.demo
 from hdvg.config.sections import Split
-from hdvg.measures import MEASURES
+from hdvg.measures import pass_measures
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
@@ -51,7 +51,7 @@ def plain(*levels: int, frames: int = 40) -> np.ndarray:
 
 
 SEEN = ("luma_mean", "static_share")
-SERIES = [name for make in MEASURES.values() for name in make().series]
+SERIES = [name for make in pass_measures().values() for name in make().series]
 
 
 def chunks(pictures: np.ndarray, sizes: Sequence[int] | None = None, *, step: int = 1) -> Iterable[Chunk]:
