@@ -31,3 +31,9 @@ def require(needs: Mapping[str, str], *, called: str, extra: str, find: Find = i
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
         raise UsageError(f"{called} needs {listed}: pip install 'hdvg[{extra}]'")
+
+
+def load_class(made_by: str) -> Any:
+    """The class that "module:Class" names."""
+    module, _, attribute = made_by.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -19,6 +19,7 @@ from hdvg.media.probe import describe
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
+from hdvg.media.watch import is_thrifty
 
 CHUNK_FRAMES = 250
 ERRORS_MOST = 0.01
@@ -42,7 +43,7 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
     cv2.setNumThreads(1)
     if is_excerpt(path):
         return _scan_excerpt(path, out, settings, threads, max_pixels)
-    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=is_thrifty(settings)) as (container, stream):
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
             if segments:
@@ -71,7 +72,7 @@ def _scan_excerpt(path: str, out: str, settings: Settings, threads: int, max_pix
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         seen = _Seen(stream, settings, start_pts=frames.start_pts)
         clips: GivenClips | None = None
-        for frame in frames.of(placed.places, threads=threads, thrifty=_is_thrifty(settings)):
+        for frame in frames.of(placed.places, threads=threads, thrifty=is_thrifty(settings)):
             chunk = seen.see(frame)
             if clips is None:
                 clips = GivenClips(seen.shape, seen.time_base, settings=settings, out=Path(out), placed=placed)
@@ -89,7 +90,7 @@ def scan_segment(
 ) -> dict[str, Any]:
     """Decode one segment; its features are written to `out`. Returns what `assemble` needs to know of it."""
     cv2.setNumThreads(1)
-    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=_is_thrifty(settings)) as (container, stream):
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=is_thrifty(settings)) as (container, stream):
         seen = _Seen(stream, settings, start_pts=segment["video_start_pts"])
         decoder = Decoder(container, stream)
         quality, count = settings["keyframe_quality"], 0
@@ -140,10 +141,6 @@ def _assembler(
         return Assembler(shape, time_base, settings=settings, out=Path(out))
     placed = place_scenes(path, settings["scenes"], mode=settings["given"], max_pixels=max_pixels)
     return GivenClips(shape, time_base, settings=settings, out=Path(out), placed=placed)
-
-
-def _is_thrifty(settings: Settings) -> bool:
-    return bool(settings["detector"] != "pyscenedetect-0.6.1")
 
 
 def _is_long(container: Any, segment_s: float) -> bool:

@@ -63,6 +63,11 @@ class Watch:
         return Seen(bgr, grey, scores, sights, is_fresh)
 
 
+def is_thrifty(settings: dict[str, Any]) -> bool:
+    """Whether pictures that no other is made from may stay as decoded, without deblocking (see `open_video`)."""
+    return bool(settings["detector"] != "pyscenedetect-0.6.1")
+
+
 class _Attention:
     """Which frames are looked at more closely, by nothing but themselves and the frame before.
 

@@ -1,0 +1,65 @@
+"""Packs: one file in media/ a video, with what is kept of its clips beside numbers, in named sections of their own versions.
+
+A pack is a zip, not compressed, of Parquet files `<section>@<version>.parquet`, each with a column `clip_id`. One that holds
+nothing but keyframes is that Parquet file alone. A pack never changes: a section more makes another pack, which takes the
+others over as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+KEYFRAMES, FIRST = "keyframes", "1"
+"""The section that the pass writes, and its version."""
+
+
+def sections(path: Path) -> dict[str, str]:
+    """The version of each section of a pack."""
+    if not zipfile.is_zipfile(path):
+        return {KEYFRAMES: FIRST}
+    with zipfile.ZipFile(path) as pack:
+        return dict(name.removesuffix(".parquet").split("@", 1) for name in pack.namelist())
+
+
+def read_section(path: Path, section: str, *, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a section. Raises KeyError if the pack has none of that name."""
+    if not zipfile.is_zipfile(path):
+        if section != KEYFRAMES:
+            raise KeyError(section)
+        return pq.read_table(path, columns=columns)
+    with zipfile.ZipFile(path) as pack, pack.open(_member(section, sections(path)[section])) as file:
+        return pq.read_table(pa.BufferReader(file.read()), columns=columns)
+
+
+def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path) -> None:
+    """Write the pack `new`: what `old` has, and the sections that are added, {name: (version, rows)}, instead of its own."""
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as pack:
+        for name, version in sections(old).items():
+            if name not in added:
+                with _opened(old, name, version) as source, pack.open(_entry(name, version), "w") as target:
+                    shutil.copyfileobj(source, target)
+        for name, (version, rows) in added.items():
+            sink = pa.BufferOutputStream()
+            pq.write_table(rows, sink)
+            with pack.open(_entry(name, version), "w") as target:
+                target.write(sink.getvalue())
+
+
+def _opened(path: Path, section: str, version: str) -> IO[bytes]:
+    return zipfile.ZipFile(path).open(_member(section, version)) if zipfile.is_zipfile(path) else path.open("rb")
+
+
+def _member(section: str, version: str) -> str:
+    return f"{section}@{version}.parquet"
+
+
+def _entry(section: str, version: str) -> zipfile.ZipInfo:
+    """A member without the time of its writing, so that equal packs are equal bytes."""
+    return zipfile.ZipInfo(_member(section, version))

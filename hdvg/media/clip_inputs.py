@@ -1,0 +1,81 @@
+"""What measures are given beside frames: the sound of a clip, and a preview of it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from hdvg.errors import ItemError
+from hdvg.measures.own import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
+from hdvg.media.decode import geometry, open_container, open_video
+from hdvg.media.pixels import upright
+from hdvg.media.spans import Frames, Span
+from hdvg.registry import load_class
+
+
+def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The values of measures of sound for each span, in order; see `hdvg.media.remeasure.remeasure` for `measures`.
+
+    A class's `measure` is given (n,) float32 in -1..1 of `SOUND_HZ`, mono; None where there is no sound.
+    """
+    made = {name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()}
+    base = Fraction(time_base)
+    with open_container(path) as container:
+        clips = [samples(container, float(one["start_pts"] * base), float(one["end_pts"] * base)) for one in spans]
+    return [{name: dict(measure.measure(clip)) for name, measure in made.items()} for clip in clips]
+
+
+def samples(container: Any, start_s: float, end_s: float) -> npt.NDArray[np.float32] | None:
+    """(n,) float32, mono, of `SOUND_HZ`: the first audio stream from `start_s` to `end_s`; None if there is none."""
+    if not container.streams.audio:
+        return None
+    container.seek(max(int((start_s - 1.0) * av.time_base), 0))
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_HZ)
+    pieces: list[npt.NDArray[Any]] = []
+    first_s: float | None = None
+    for frame in container.decode(container.streams.audio[0]):
+        if frame.time is not None and frame.time >= end_s:
+            break
+        if frame.time is None or frame.time + frame.samples / frame.sample_rate <= start_s:
+            continue
+        first_s = frame.time if first_s is None else first_s
+        pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
+    if first_s is None:
+        return None
+    pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
+    skip = max(round((start_s - first_s) * SOUND_HZ), 0)
+    return np.concatenate(pieces).astype(np.float32, copy=False)[skip : skip + round((end_s - start_s) * SOUND_HZ)]
+
+
+def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
+    """Write a few small frames of each span into `out`, (T, H, W, 3) uint8 RGB as .npy; returns the files' names, in order.
+
+    T is about `PREVIEW_FPS` a second, at least 1; the shorter side is `PREVIEW_PX`. Raises ItemError bad_span.
+    """
+    kept: list[list[npt.NDArray[np.uint8]]] = [[] for _ in spans]
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=True) as opened:
+        step = 1 / PREVIEW_FPS / Fraction(opened[1].time_base)
+        for frame in Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=True):
+            for span, pictures in zip(spans, kept, strict=True):
+                due = max(span["start_pts"], 0) + int(len(pictures) * step)
+                if span["start_pts"] <= frame.pts < span["end_pts"] and frame.pts >= due:
+                    pictures.append(_small(frame.picture, geometry(opened[1], frame.picture)))
+    for number, pictures in enumerate(kept):
+        if not pictures:
+            raise ItemError("bad_span", f"no frame decodes in span {number} of {path}")
+        np.save(Path(out) / f"preview-{number}.npy", np.stack(pictures), allow_pickle=False)
+    return [f"preview-{number}.npy" for number in range(len(spans))]
+
+
+def _small(picture: av.VideoFrame, shape: dict[str, Any]) -> npt.NDArray[np.uint8]:
+    scale = PREVIEW_PX / min(shape["width"], shape["height"])
+    width, height = (max(round(shape[name] * scale), 1) for name in ("width", "height"))
+    if shape["rotation"] not in (0, 180):
+        width, height = height, width
+    pixels = picture.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(upright(pixels, shape["rotation"]))

@@ -1,0 +1,84 @@
+"""Measures of frames taken alone: in a child, of spans of a video, in one decode for all that are missing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hdvg.errors import ItemError
+from hdvg.measures.measure import Clip, Measure
+from hdvg.media.decode import geometry, open_video
+from hdvg.media.spans import Frames, Span
+from hdvg.media.watch import Watch, is_thrifty
+from hdvg.registry import load_class
+
+Values = dict[str, dict[str, Any]]
+"""By measure: a value of each column."""
+
+
+def remeasure(
+    path: str, spans: list[Span], measures: dict[str, Any], settings: dict[str, Any], threads: int, max_pixels: int
+) -> list[Values]:
+    """The values of `measures` for each span, in order: the numbers that the pass has for such a clip.
+
+    `measures` is {name: {"made_by": as hdvg.registry reads it, "options": what it is made with}}, `settings` are
+    config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
+    """
+    cv2.setNumThreads(1)
+    made = {name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()}
+    thrifty = is_thrifty(settings)
+    with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=thrifty) as opened:
+        frames = Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=thrifty)
+        watched = _Watched(spans, made, Fraction(opened[1].time_base))
+        show: Watch | None = None
+        for frame in frames:
+            if show is None:
+                watched.shape = geometry(opened[1], frame.picture)
+                show = Watch(watched.shape, settings, list(made.values()))
+            watched.settle(frame.pts)
+            show(frame.picture, float((frame.pts - (frames.start_pts or 0)) * watched.base), len(watched.pts))
+            watched.pts.append(frame.pts)
+        watched.settle(frames.end_pts, at_end=True)
+    return [watched.values[number] for number in range(len(spans))]
+
+
+class _Watched:
+    """What measures remember of the frames so far, and the values of the spans that are over."""
+
+    def __init__(self, spans: Sequence[Span], made: Mapping[str, Measure], base: Fraction) -> None:
+        self.base = base
+        self.shape: dict[str, Any] = {}
+        self.pts: list[int] = []
+        self.values: dict[int, Values] = {}
+        self._spans = spans
+        self._made = made
+        self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
+
+    def settle(self, pts: int, *, at_end: bool = False) -> None:
+        """All frames before `pts` have been seen: take the values of the spans that are over."""
+        done = False
+        while self._open and (at_end or self._spans[self._open[0]]["end_pts"] <= pts):
+            number = self._open.pop(0)
+            self.values[number] = self._of(self._spans[number], pts)
+            done = True
+        if done:
+            starts = [bisect_left(self.pts, self._spans[number]["start_pts"]) for number in self._open]
+            for measure in self._made.values():
+                for series in measure.series.values():
+                    series.forget(min(starts, default=len(self.pts)))
+
+    def _of(self, span: Span, seen_to: int) -> Values:
+        start, end = bisect_left(self.pts, span["start_pts"]), bisect_left(self.pts, span["end_pts"])
+        if start == end:
+            raise ItemError("bad_span", f"no frame decodes from pts {span['start_pts']} to {span['end_pts']}")
+        times = [*self.pts[start:end], min(span["end_pts"], max(seen_to, self.pts[end - 1] + 1))]
+        seconds = np.array([float((one - times[0]) * self.base) for one in times])
+        return {
+            name: dict(measure.of_clip(Clip(start, end, seconds, self.shape, measure.series)))
+            for name, measure in self._made.items()
+        }
