@@ -63,6 +63,8 @@ class Measure(Protocol):
     `sees` says which: "frame", all; and, each also where a new shot may begin: "glance", two a second or so; "look", one
     a second; "stare", one in two seconds, and one that others are made from, for only these are deblocked.
 
+    It may also read series of other measures of the pass: a class attribute `uses` names these.
+
     A number may depend on its frame and the one before, not on what came earlier: a video taken apart has the same ones.
     """
 

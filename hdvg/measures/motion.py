@@ -37,6 +37,7 @@ class Motion:
 
     columns: ClassVar[tuple[str, ...]] = ("motion_px_s", "camera_px_s", "local_px_s", "shake_px_s")
     sees: ClassVar[Sight] = "frame"
+    uses: ClassVar[tuple[str, ...]] = ("stillness",)
 
     def __init__(self) -> None:
         self.series = {name: Series() for name in ("flow", "speed", "look")}

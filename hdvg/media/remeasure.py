@@ -16,6 +16,7 @@ from hdvg.media.decode import geometry, open_video
 from hdvg.media.spans import Frames, Span
 from hdvg.media.watch import Watch, is_thrifty
 from hdvg.registry import load_class
+from schemas.measures import PASS
 
 Values = dict[str, dict[str, Any]]
 """By measure: a value of each column."""
@@ -30,16 +31,15 @@ def remeasure(
     config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    made = {name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()}
     thrifty = is_thrifty(settings)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=thrifty) as opened:
         frames = Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=thrifty)
-        watched = _Watched(spans, made, Fraction(opened[1].time_base))
+        watched = _Watched(spans, measures, Fraction(opened[1].time_base))
         show: Watch | None = None
         for frame in frames:
             if show is None:
                 watched.shape = geometry(opened[1], frame.picture)
-                show = Watch(watched.shape, settings, list(made.values()))
+                show = Watch(watched.shape, settings, watched.watching)
             watched.settle(frame.pts)
             show(frame.picture, float((frame.pts - (frames.start_pts or 0)) * watched.base), len(watched.pts))
             watched.pts.append(frame.pts)
@@ -50,13 +50,18 @@ def remeasure(
 class _Watched:
     """What measures remember of the frames so far, and the values of the spans that are over."""
 
-    def __init__(self, spans: Sequence[Span], made: Mapping[str, Measure], base: Fraction) -> None:
+    def __init__(self, spans: Sequence[Span], measures: Mapping[str, Any], base: Fraction) -> None:
         self.base = base
         self.shape: dict[str, Any] = {}
         self.pts: list[int] = []
         self.values: dict[int, Values] = {}
         self._spans = spans
-        self._made = made
+        self._made: dict[str, Measure] = {
+            name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()
+        }
+        used = {name for made in self._made.values() for name in getattr(made, "uses", ()) if name not in measures}
+        self.watching = [*self._made.values(), *(load_class(PASS[name].made_by)() for name in sorted(used))]
+        self._series = {name: series for one in self.watching for name, series in one.series.items()}
         self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
 
     def settle(self, pts: int, *, at_end: bool = False) -> None:
@@ -68,9 +73,8 @@ class _Watched:
             done = True
         if done:
             starts = [bisect_left(self.pts, self._spans[number]["start_pts"]) for number in self._open]
-            for measure in self._made.values():
-                for series in measure.series.values():
-                    series.forget(min(starts, default=len(self.pts)))
+            for series in self._series.values():
+                series.forget(min(starts, default=len(self.pts)))
 
     def _of(self, span: Span, seen_to: int) -> Values:
         start, end = bisect_left(self.pts, span["start_pts"]), bisect_left(self.pts, span["end_pts"])
@@ -79,6 +83,6 @@ class _Watched:
         times = [*self.pts[start:end], min(span["end_pts"], max(seen_to, self.pts[end - 1] + 1))]
         seconds = np.array([float((one - times[0]) * self.base) for one in times])
         return {
-            name: dict(measure.of_clip(Clip(start, end, seconds, self.shape, measure.series)))
+            name: dict(measure.of_clip(Clip(start, end, seconds, self.shape, self._series)))
             for name, measure in self._made.items()
         }

@@ -1,0 +1,47 @@
+"""A pack keeps sections of their own versions; one more leaves the others as they are."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hdvg.dataset.packs import add_sections, read_section, sections
+
+PICTURES = pa.table({"clip_id": ["a", "b"], "jpeg": [b"1", b"2"]})
+LUMA = pa.table({"clip_id": ["a", "b"], "values": [[1.0, 2.0], [3.0]]})
+BRIGHTER = pa.table({"clip_id": ["a"], "values": [[9.0]]})
+
+
+@pytest.fixture
+def first(tmp_path):
+    pq.write_table(PICTURES, tmp_path / "keyframes.parquet")
+    return tmp_path / "keyframes.parquet"
+
+
+def test_a_pack_of_the_first_layout_is_one_section(first):
+    assert sections(first) == {"keyframes": "1"}
+    assert read_section(first, "keyframes") == PICTURES
+    with pytest.raises(KeyError):
+        read_section(first, "luma")
+
+
+def test_a_section_more_leaves_the_others_as_they_are(first, tmp_path):
+    add_sections(first, {"luma": ("1", LUMA)}, tmp_path / "second")
+    add_sections(tmp_path / "second", {"other": ("4", BRIGHTER)}, tmp_path / "third")
+    assert sections(tmp_path / "third") == {"keyframes": "1", "luma": "1", "other": "4"}
+    assert read_section(tmp_path / "third", "keyframes", columns=["jpeg"]) == PICTURES.select(["jpeg"])
+    assert read_section(tmp_path / "third", "luma") == LUMA
+
+
+def test_a_newer_section_takes_the_place_of_the_older(first, tmp_path):
+    add_sections(first, {"luma": ("1", LUMA)}, tmp_path / "second")
+    add_sections(tmp_path / "second", {"luma": ("2", BRIGHTER)}, tmp_path / "third")
+    assert sections(tmp_path / "third") == {"keyframes": "1", "luma": "2"}
+    assert read_section(tmp_path / "third", "luma") == BRIGHTER
+
+
+def test_equal_packs_are_equal_bytes(first, tmp_path):
+    for name in ("one", "two"):
+        add_sections(first, {"luma": ("1", LUMA)}, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
