@@ -12,26 +12,13 @@ from pydantic import Field, field_validator, model_validator
 
 from hdvg.config.rules import Rule, parse_rule
 from hdvg.config.sections import Settings, Share
+from hdvg.config.writers import MAIN
 from hdvg.errors import ResourceError, UsageError
 from schemas.captions import BEST_BY, KINDS
 from schemas.measures import CAPTION_STAGES
 
-MAIN = "main"
-"""The writer that the section `caption` itself is; others go by their names in `caption.also`."""
-
 SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
 """Settings of an endpoint that shape no text."""
-
-
-def stage_of(step: str, writer: str) -> str:
-    """The stage that does a step, `caption` or `match`, for a writer: `caption`, `caption-vlm`, ..."""
-    return step if writer == MAIN else f"{step}-{writer}"
-
-
-def step_and_writer(stage: str) -> tuple[str, str]:
-    """What `stage_of` made a stage's name of."""
-    step, _, writer = stage.partition("-")
-    return step, writer or MAIN
 
 
 @contextmanager

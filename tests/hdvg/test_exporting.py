@@ -19,13 +19,13 @@ import pytest
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.shards import write_shards
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.exporting import FORMATS, Wanted, export
 from hdvg.exporting.selection import Slice, _packed
 from hdvg.filtering.edit import suppose
+from hdvg.planning import make_plan
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.products import Clip, add, make, shard_rows
 from tests.tools import need
