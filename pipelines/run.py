@@ -24,7 +24,9 @@ from hdvg.filtering.pool import settle
 from hdvg.planning import make_plan, observe, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
+from hdvg.sources.links import read_links
 from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.source import list_source
 from pipelines.apply_blocklist import apply_block_list
 from pipelines.graph import check, check_table, find_stage
 from pipelines.listing import accept_all
@@ -85,8 +87,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     problem = folder_problem(root)
     if problem:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
-    if not task.links and not (root / "dataset.toml").exists():
-        raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
+    _refuse_nothing(root, task.links)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
@@ -113,6 +114,18 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
     return fine and listed
+
+
+def _refuse_nothing(root: Path, links: Sequence[str]) -> None:
+    """Raise UsageError before a new dataset is made of no links, or of links that cannot be read."""
+    if (root / "dataset.toml").exists():
+        return
+    if not links:
+        raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
+    for source in links:
+        pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
+        if list_source(source) is None and not pipe:  # a pipe can be read but once
+            read_links(source)
 
 
 def new_run() -> str:

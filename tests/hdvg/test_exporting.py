@@ -377,7 +377,8 @@ def test_a_mark_cannot_make_it_remove_files_elsewhere(made, tmp_path):
     ("where", "said"),
     [
         ("no_such_column > 1", "no_such_column"),
-        ("true); drop view dataset; select (1", "one condition"),
+        ("true); drop view dataset; select (1", "one SQL condition"),
+        ("true) or (duration_s > 1000", "one SQL condition"),
         ("clip_id in (select content from read_text('/etc/passwd'))", "disabled"),
         ("duration_s > 1000", "no clip to export"),
     ],
