@@ -5,7 +5,7 @@ First comes the measure that costs little and drops much, by what this dataset s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hdvg import shots
@@ -15,7 +15,11 @@ from hdvg.dataset.plan import Plan, match_wanted
 from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
 from hdvg.errors import UsageError
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
-from schemas.measures import HOMES
+from hdvg.measures.own import is_new
+from schemas.measures import HOMES, PASS
+
+FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
+"""What a split of the first release holds."""
 
 ENOUGH = 100
 """Clips that a measure must have been taken of before its own figures count."""
@@ -53,6 +57,35 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     return with_rules(plan, recipe, observed=observed)
 
 
+def with_alone(recipe: Recipe, alone: Mapping[str, int]) -> Recipe:
+    """The recipe with the measures of the pass that are taken alone, each in that version."""
+    return recipe.model_copy(update={"measure": recipe.measure.model_copy(update={"alone": dict(alone)})})
+
+
+def lacking(dataset: Dataset) -> dict[str, int]:
+    """The measures of the pass that the split of some clip does not hold in today's version, and that version."""
+    with dataset.manifest() as manifest:
+        rows = manifest.rows(
+            "select distinct measure_versions as held from split_rows where clip_id is not null and status = 'ok'"
+        )
+    held = [set((row["held"] or FIRST).split()) for row in rows]
+    return {
+        name: one.version for name, one in PASS.items() if any(f"{name}={one.version}" not in marks for marks in held)
+    }
+
+
+def to_take(dataset: Dataset, recipe: Recipe, *, everything: bool) -> dict[str, int]:
+    """The measures of the pass to take alone from now on: all that are lacking, or those that rules name and that were never
+    taken: nothing else becomes work because hdvg is newer."""
+    named = recipe.named_columns | set(recipe.measure.also)
+    asked = {
+        name
+        for name, one in PASS.items()
+        if everything or (is_new(name) and named & {name, *(field.name for field in one.columns)})
+    }
+    return {name: version for name, version in lacking(dataset).items() if name in asked} if asked else {}
+
+
 def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:
     """The plan with the recipe's rules, and the measures these need, in the best order by what was observed of them.
 
@@ -74,7 +107,7 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
     columns = recipe.named_columns
     if {"topic", "topic_similarity"} & columns and recipe.measure.topics is None:
         raise UsageError("a rule asks for topics: say which with --set measure.topics=topics.txt, a topic a line")
-    there_are = [*KEYFRAME_MEASURES, POOL, MATCH]
+    there_are = [*KEYFRAME_MEASURES, POOL, MATCH, *PASS]
     unknown = set(recipe.measure.also) - set(there_are)
     if unknown:
         raise UsageError(f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join(there_are)}")

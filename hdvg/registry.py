@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hdvg.errors import UsageError
@@ -37,3 +40,9 @@ def load_class(made_by: str) -> Any:
     """The class that "module:Class" names."""
     module, _, attribute = made_by.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def code_digest(made_by: str) -> str:
+    """sha256 of the file that holds a class, in hex."""
+    path = inspect.getsourcefile(load_class(made_by))
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""

@@ -12,13 +12,26 @@ from hdvg.config.caption import told_of
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Run
 from hdvg.config.writers import step_and_writer
-from hdvg.dataset.stages import CAPTION, CUT, DOWNLOAD, MATCH, MEASURE, SPLIT, STAGES, comes_before, part_schema
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import (
+    ASSESS,
+    CAPTION,
+    CUT,
+    DOWNLOAD,
+    MATCH,
+    MEASURE,
+    REMEASURE,
+    SPLIT,
+    STAGES,
+    comes_before,
+    part_schema,
+)
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from pipelines import caption_stages, stages
+from pipelines import caption_stages, measures_alone, stages
 from pipelines.work import Row, Work
-from schemas.measures import KEYFRAME_MEASURED
+from schemas.measures import KEYFRAME_MEASURED, MEASURED
 from schemas.outcomes import OUTCOME
 
 
@@ -43,6 +56,8 @@ class Stage:
     """What such a process takes of a GPU, where there is one."""
     saves: bool = False
     """Whether `run` saves batches as they are done: they are dear, and a killed worker must not lose many."""
+    committed: Callable[[Dataset, list[Row], list[Row]], None] | None = None
+    """What is to be done with a unit's items and rows once they are published."""
     sources: Literal["", "fetches", "uses"] = ""
     """Whether its rows name source files that it fetched, or a source may be needed no more once a unit has passed it."""
 
@@ -57,11 +72,7 @@ SPAN = _columns(
 )
 GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_digest")
 GEOMETRY = _columns("width height fps duration_s")
-MEASURES = _columns(
-    "aspect luma_mean luma_std black_share flicker_levels static_share freeze_share slideshow_share jump_levels motion_px_s "
-    "camera_px_s local_px_s shake_px_s svd_flow_px colourfulness under_share over_share active_width active_height "
-    "active_share active_aspect detail_height_px interlace_share sharpness noise_levels blockiness phash phashes phashes_inner"
-)
+MEASURES = tuple(field.name for field in MEASURED if field.name not in GEOMETRY)
 TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
 """Told of keyframes, if they were looked at; a captioner may say it."""
 
@@ -107,9 +118,18 @@ GRAPH: tuple[Stage, ...] = (
         name=SPLIT,
         run=stages.split,
         needs=("source", "sha256", "given", "given_digest"),
-        adds=(*SPAN, *GEOMETRY, *MEASURES, *SCANNED, *GIVEN),
+        adds=(*SPAN, *GEOMETRY, *MEASURES, "measure_versions", *SCANNED, *GIVEN),
     ),
     *(_measure(name) for name in KEYFRAME_MEASURES),
+    Stage(
+        name=REMEASURE,
+        run=measures_alone.remeasure,
+        needs=_columns("clip_id start_pts end_pts time_base keyframes split_pack sha256 source versions"),
+        workers=lambda run, cpus: run.measure_workers or max(int(cpus), 1),
+        load=measures_alone.Own,
+        committed=measures_alone.drop_old_packs,
+        gpus=lambda run: run.measure_gpus,
+    ),
     Stage(
         name=CUT,
         run=stages.cut,
@@ -139,6 +159,15 @@ GRAPH: tuple[Stage, ...] = (
         load=lambda recipe: keyframed.load("semantics", recipe.measure),
         gpus=lambda run: run.measure_gpus,
     ),
+    Stage(
+        name=ASSESS,
+        run=measures_alone.assess,
+        needs=_columns("clip_id clip_sha256 keyframes split_pack texts versions"),
+        workers=lambda run, cpus: run.measure_workers or max(int(cpus) // 2, 1),
+        load=measures_alone.Own,
+        committed=measures_alone.drop_old_packs,
+        gpus=lambda run: run.measure_gpus,
+    ),
 )
 
 
@@ -162,8 +191,9 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`
-    known = {"video_id", "source", "texts", "given", "given_digest", "spoken"}
+    # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`;
+    # `versions` are of the measures that a clip lacks, `split_pack` is the split's
+    known = {"video_id", "source", "texts", "given", "given_digest", "spoken", "versions", "split_pack"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pyarrow.parquet as pq
-
 from hdvg.captioners import Shot
+from hdvg.dataset.packs import KEYFRAMES, read_section
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError
 from pipelines.work import Row
@@ -35,7 +34,7 @@ class Packs:
             raise ItemError("lost_source", f"keyframe pack {pack} is gone; `hdvg verify` tells what else is")
         pictures: dict[str, dict[str, bytes]] = {}
         starts: dict[str, int] = {}
-        for row in pq.read_table(path, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
+        for row in read_section(path, KEYFRAMES, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
             pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
             starts[row["clip_id"]] = min(starts.get(row["clip_id"], row["pts"]), row["pts"])
         return {name: Shot(name, some, {"start_pts": starts[name]}) for name, some in pictures.items()}

@@ -118,6 +118,8 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
         gather(dataset, job)
     elif items:
         commit(dataset, job, items, rows)
+        if stage.committed:
+            stage.committed(dataset, items, rows)
     outcomes = list(
         {
             (row["video_id"], row.get("clip_id")): row

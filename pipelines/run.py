@@ -21,7 +21,7 @@ from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.filtering.pool import settle
-from hdvg.planning import make_plan, observe, with_rules
+from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
 from hdvg.sources.links import read_links
@@ -91,7 +91,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
-    plan = make_plan(recipe, known=before.plan, observed=observe(before)) if before else make_plan(recipe)
+    plan = _plan(recipe, before, everything=task.stage == MEASURE)
     dataset = Dataset(root, plan, Store(root, run=new_run()))
     with writing(dataset.store):
         if before is not None:
@@ -126,6 +126,15 @@ def _refuse_nothing(root: Path, links: Sequence[str]) -> None:
         pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
         if list_source(source) is None and not pipe:  # a pipe can be read but once
             read_links(source)
+
+
+def _plan(recipe: Recipe, before: Dataset | None, *, everything: bool) -> Plan:
+    """The plan by the recipe; of a dataset that is there with the measures of the pass that its clips lack: of those that
+    nothing asks for if `everything` is to be measured."""
+    if before is None:
+        return make_plan(recipe)
+    taken = before.plan.recipe.measure.alone | to_take(before, recipe, everything=everything)
+    return make_plan(with_alone(recipe, taken), known=before.plan, observed=observe(before))
 
 
 def new_run() -> str:

@@ -25,12 +25,16 @@ from pipelines.keyframes import Packs
 from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, wanted_of
 from pipelines.work import Call, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
+from schemas.measures import PASS
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""
 
 CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look", "decode_errors")
 CUT_TOLD = ("cut_mode", "cut_start_pts", "cut_end_pts", "cut_n_frames", "copied_frames", "cut_decoded_frames")
+
+OF_PASS = " ".join(f"{name}={one.version}" for name, one in PASS.items())
+"""What the pass measures."""
 
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
 
@@ -116,7 +120,8 @@ def _split(work: Work, item: Row) -> list[Row]:
         keyframes = work.dataset.store.put_media(pack, "parquet")
     tools = " ".join(f"{tool}={version(tool)}" for tool in SPLIT_TOOLS)
     video = found["video"] | {"tools": tools, "given_digest": item["given_digest"]}
-    rows = [video, *(clip | {"keyframes": keyframes} for clip in clips)]
+    same = {"keyframes": keyframes, "measure_versions": OF_PASS}
+    rows = [video, *(clip | same for clip in clips)]
     rows += [_lost_scene(item, number, reason, detail) for number, reason, detail in found.get("failed", [])]
     return [row | {"video_id": item["video_id"]} for row in rows]
 
@@ -139,7 +144,7 @@ def _lost_scene(item: Row, number: int, reason: str, detail: str) -> Row:
 def _scan(work: Work, item: Row, scratch: Path) -> Row:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.plan.recipe
-    path = str(_source(work, item))
+    path = str(source_file(work, item))
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
     if item["given"]:
         looks_at_nothing = {"stitch_levels": 0.0} | (
@@ -170,7 +175,7 @@ def _scan(work: Work, item: Row, scratch: Path) -> Row:
     return found
 
 
-def _source(work: Work, item: Row) -> Path:
+def source_file(work: Work, item: Row) -> Path:
     """The source file of a video, fetched again if it was dropped.
 
     Raises ItemError `changed` if the link now gives other bytes: clips of two versions are never mixed.
@@ -191,11 +196,11 @@ def _source(work: Work, item: Row) -> Path:
 def cut(work: Work) -> Iterator[Row]:
     """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
     do = _promise if work.dataset.plan.recipe.cut.mode == "virtual" else _cut
-    for items in _by_video(work.items):
+    for items in by_video(work.items):
         yield from work.guarded_batch(lambda some: do(work, some), items)
 
 
-def _by_video(items: list[Row]) -> Iterable[list[Row]]:
+def by_video(items: list[Row]) -> Iterable[list[Row]]:
     """The items of each video."""
     videos: dict[str, list[Row]] = {}
     for item in items:
@@ -225,7 +230,7 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
     """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
     recipe = work.dataset.plan.recipe
     asked = {
-        "path": str(_source(work, items[0])),
+        "path": str(source_file(work, items[0])),
         "out": str(scratch),
         "spans": [{name: item.get(name) for name in CUT_NEEDS} for item in items],
         "settings": recipe.cut.model_dump(),
@@ -255,5 +260,5 @@ def measure(work: Work) -> Iterator[Row]:
             for item, row in zip(items, told, strict=True)
         ]
 
-    for items in _by_video(work.items):
+    for items in by_video(work.items):
         yield from work.guarded_batch(tell, items)

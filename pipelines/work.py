@@ -99,9 +99,11 @@ class Work:
         return rows
 
     def _failed(self, item: Row, error: Exception) -> Row:
-        """A failed split stands for the scenes that were given: with others the video is split again; a failed fetch
-        has its time too."""
+        """A failed split stands for the scenes that were given: with others the video is split again; measures that
+        failed are named; a failed fetch has its time too."""
         told = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
+        if "versions" in item:
+            told["measure_versions"] = item["versions"]
         if "fetched_at" in self.schema.names and not isinstance(error, NotAskedError):
             told["fetched_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         return failed_row(item, error) | told

@@ -37,9 +37,14 @@ def stable_names(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if b"volatile" not in (field.metadata or {})]
 
 
+def is_later(field: pa.Field) -> bool:
+    """Whether datasets of the first release lack the column."""
+    return b"later" in (field.metadata or {})
+
+
 def later_names(schema: pa.Schema) -> set[str]:
     """The columns that datasets of the first release lack."""
-    return {field.name for field in schema if b"later" in (field.metadata or {})}
+    return {field.name for field in schema if is_later(field)}
 
 
 STR, INT, REAL, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -60,6 +65,8 @@ def sql_type(kind: pa.DataType) -> str:
     """DuckDB's name of a column's type."""
     if pa.types.is_list(kind):
         return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
     if pa.types.is_struct(kind):
         return f"STRUCT({', '.join(f'{field.name} {sql_type(field.type)}' for field in kind)})"
     return SQL_TYPES[kind]

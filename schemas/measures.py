@@ -186,6 +186,20 @@ MEASURE_VERSIONS = column(
     later=True,
 )
 
+REMEASURED = [
+    MEASURE_VERSIONS,
+    *(field for measure in PASS.values() for field in measure.columns),
+    column("numbers", pa.map_(STR, REAL), "numbers of the user's own measures, by column"),
+    column("flags", pa.map_(STR, BOOL), "flags of the user's own measures, by column"),
+    column("labels", pa.map_(STR, STR), "labels of the user's own measures, by column"),
+    column("lists", pa.map_(STR, pa.list_(STR)), "lists of the user's own measures, by column"),
+    column(
+        "pack", STR, "hash of the pack in media/ that has the series of the user's own measures beside the keyframes"
+    ),
+    column("replaces", STR, "hash of the pack that the split made of the video; null if `pack` is"),
+]
+"""Stored of measures that are taken alone; which a row holds is said in `measure_versions`."""
+
 TEXT = [
     column(
         "text_area",

@@ -5,7 +5,7 @@ from schemas.captions import MATCH as MATCH_COLUMNS
 from schemas.clips import CUT as CUT_COLUMNS
 from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO, SPAN
 from schemas.columns import INT, STR, column, table
-from schemas.measures import KEYFRAME_MEASURED, MEASURED, POOL_MEASURED
+from schemas.measures import KEYFRAME_MEASURED, MEASURE_VERSIONS, MEASURED, POOL_MEASURED, REMEASURED
 from schemas.outcomes import OUTCOME
 from schemas.videos import FETCHED, SCANNED
 
@@ -13,11 +13,13 @@ CLIP = column("clip_id", STR, "the clip")
 
 DOWNLOAD = table(OUTCOME, FETCHED)
 
-SPLIT = table(OUTCOME, SPAN, MEASURED, SCANNED, GIVEN_SPAN, GIVEN_VIDEO)
+SPLIT = table(OUTCOME, SPAN, MEASURED, [MEASURE_VERSIONS], SCANNED, GIVEN_SPAN, GIVEN_VIDEO)
 """One row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file."""
 
 KEYFRAME_MEASURES = {name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()}
 """By keyframe measure."""
+
+REMEASURE = table(OUTCOME, [CLIP], REMEASURED)
 
 POOL = table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")])
 

@@ -90,17 +90,20 @@ def _suppose(
         raise UsageError(
             "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune motion_px_s,sharpness"
         )
-    keep = dict(recipe.keep)
+    keep, columns = dict(recipe.keep), recipe.measure.columns
     for rule in rules:
-        keep = suppose(keep, rule)
-    axes = parse_axes(tuned, keep) if tuned is not None else []
+        keep = suppose(keep, rule, columns)
+    axes = parse_axes(tuned, keep, columns) if tuned is not None else []
     said = {}
     named = {
-        column for kept in (dataset.plan.recipe.keep, keep) for rule in parse_rules(kept) for column in rule.columns
+        column
+        for kept in (dataset.plan.recipe.keep, keep)
+        for rule in parse_rules(kept, columns)
+        for column in rule.columns
     }
     with measures(dataset, named, output.note) as connection:
         if share is not None:
-            found = find(connection, keep, axes, target_share=share)
+            found = find(connection, keep, axes, target_share=share, columns=columns)
             keep, said = found.keep, {"tuned": found.found}
         report = {"dataset": str(dataset.root), **what_if(connection, dataset.plan, keep), **said}
     report["new_rule"] = bool(dubious_names(report["sets"], dataset.plan.recipe.keep))

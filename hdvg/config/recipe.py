@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli_w
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from hdvg.config.caption import Caption, Writer
 from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
 from hdvg.errors import UsageError, suggestion
 from hdvg.sources.settings import Fetch, HostSettings
-from schemas.measures import HOMES
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
@@ -44,14 +43,15 @@ class Recipe(Settings):
 
     @field_validator("keep")
     @classmethod
-    def _are_rules(cls, keep: dict[str, str]) -> dict[str, str]:
-        parse_rules(keep)
+    def _are_rules(cls, keep: dict[str, str], found: ValidationInfo) -> dict[str, str]:
+        if "measure" in found.data:  # else that section is wrong, and said to be
+            parse_rules(keep, found.data["measure"].columns)
         return keep
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """`keep`, read."""
-        return parse_rules(self.keep)
+        return parse_rules(self.keep, self.measure.columns)
 
     @property
     def named_columns(self) -> set[str]:
@@ -62,7 +62,7 @@ class Recipe(Settings):
     @property
     def homes(self) -> set[str]:
         """The stages that fill these measures, and those that `measure.also` asks for."""
-        return {HOMES[column] for column in self.named_columns} | set(self.measure.also)
+        return {self.measure.columns.homes[column] for column in self.named_columns} | set(self.measure.also)
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from hdvg.config.conditions import condition_columns
 from hdvg.errors import suggestion
-from schemas.measures import CAPTION, CAPTION_STAGES, HOMES, NUMBERS, RULED, SPLIT
+from schemas.measures import CAPTION, CAPTION_STAGES, HOMES, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND = rf"{NUMBER}|quantile\(\s*{NUMBER}\s*\)"
@@ -48,12 +50,46 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The measures that rules may name: those of hdvg, and `more`, (name, type, stage or measure that fills it) each."""
+
+    more: tuple[tuple[str, pa.DataType, str], ...] = ()
+
+    @functools.cached_property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """By name."""
+        return {**RULED, **{name: kind for name, kind, _ in self.more}}
+
+    @functools.cached_property
+    def homes(self) -> Mapping[str, str]:
+        """What fills each."""
+        return {**HOMES, **{name: home for name, _, home in self.more}}
+
+    def is_number(self, name: str) -> bool:
+        """Whether it can be bounded."""
+        kind = self.types[name]
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+    def check_known(self, names: Sequence[str]) -> None:
+        """Raise ValueError with what was meant, if one of the names is no measure."""
+        for name in names:
+            if name not in self.types:
+                hint = suggestion(name, self.types, '`hdvg query DATASET "describe measures"` lists them')
+                raise ValueError(f"`{name}` is no measure; {hint}")
+
+
+BUILT_IN = Columns()
+
+
+@dataclass(frozen=True)
 class Rule:
     """A named condition. `low` and `high` bound the one measure `column`; other rules are any SQL (`column` None)."""
 
     name: str
     text: str
     columns: tuple[str, ...]
+    homes: frozenset[str]
+    """The stages, or the measures that are taken alone, that fill its columns."""
     low: Bound | None = None
     high: Bound | None = None
 
@@ -71,11 +107,6 @@ class Rule:
     def quantiles(self) -> list[Bound]:
         """Bounds that are quantiles."""
         return [bound for bound in self.bounds if bound.share is not None]
-
-    @property
-    def homes(self) -> set[str]:
-        """The stages that fill its columns."""
-        return {HOMES[column] for column in self.columns}
 
     def sql(self, quantiles: Quantiles) -> str:
         """True if a clip passes, false if not; null if that is not known, as long as a measure it needs is not taken."""
@@ -101,39 +132,39 @@ def _told(home: str) -> str:
     return f"{home}_status is not null" if home == CAPTION else f"{home}_status = 'ok'"
 
 
-def parse_rules(keep: Mapping[str, str]) -> tuple[Rule, ...]:
+def parse_rules(keep: Mapping[str, str], columns: Columns = BUILT_IN) -> tuple[Rule, ...]:
     """The rules of a recipe's `keep` table, in order.
 
     Raises ValueError naming the rule: a bad name, an unknown measure, or what is no condition.
     """
-    return tuple(parse_rule(name, text) for name, text in keep.items())
+    return tuple(parse_rule(name, text, columns) for name, text in keep.items())
 
 
 @functools.cache
-def parse_rule(name: str, text: str) -> Rule:
+def parse_rule(name: str, text: str, columns: Columns = BUILT_IN) -> Rule:
     """Read `duration_s >= 2`, `2 <= duration_s < 20`, `motion >= quantile(0.25)`, or a SQL condition over measures."""
     if not NAME.fullmatch(name):
         raise ValueError(f"rule {name!r}: a name has small letters, digits and _, such as too_short")
     try:
         if found := ONE_SIDED.fullmatch(text):
-            return _range(name, text, [found.groups()])
+            return _range(name, text, [found.groups()], columns)
         if found := TWO_SIDED.fullmatch(text):
             low, first, column, second, high = found.groups()
-            return _range(name, text, [(column, TURNED[first], low), (column, second, high)])
-        return _condition(name, text)
+            return _range(name, text, [(column, TURNED[first], low), (column, second, high)], columns)
+        return _condition(name, text, columns)
     except ValueError as error:
         raise ValueError(f"rule {name} = {text!r}: {error}") from None
 
 
-def _range(name: str, text: str, sides: Sequence[tuple[str | Any, ...]]) -> Rule:
+def _range(name: str, text: str, sides: Sequence[tuple[str | Any, ...]], columns: Columns) -> Rule:
     column = sides[0][0]
-    _check_known([column])
-    if column not in NUMBERS:
+    columns.check_known([column])
+    if not columns.is_number(column):
         raise ValueError(f"{column} is no number; write it as a condition, such as `not {column}`")
     ends: dict[str, Bound] = {}
     for _, operator, written in sides:
         ends["high" if operator in TURNED else "low"] = _bound(column, written, closed="=" in operator)
-    return Rule(name, text, (column,), **ends)
+    return Rule(name, text, (column,), frozenset({columns.homes[column]}), **ends)
 
 
 def _bound(column: str, written: str, *, closed: bool) -> Bound:
@@ -145,17 +176,11 @@ def _bound(column: str, written: str, *, closed: bool) -> Bound:
     return Bound(column, closed, share=share)
 
 
-def _check_known(columns: Sequence[str]) -> None:
-    for column in columns:
-        if column not in RULED:
-            hint = suggestion(column, RULED, '`hdvg query DATASET "describe measures"` lists them')
-            raise ValueError(f"`{column}` is no measure; {hint}")
-
-
-def _condition(name: str, text: str) -> Rule:
+def _condition(name: str, text: str, columns: Columns) -> Rule:
     """Any SQL condition over measures, as DuckDB reads it; without tables of its own."""
-    columns = condition_columns(text, RULED, _check_known, example="`text_area <= 0.07` or `not watermark_found`")
-    return Rule(name, text, columns)
+    example = "`text_area <= 0.07` or `not watermark_found`"
+    names = condition_columns(text, columns.types, columns.check_known, example=example)
+    return Rule(name, text, names, frozenset(columns.homes[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -165,52 +190,64 @@ class Verdicts:
     rules: tuple[Rule, ...]
     measures: tuple[str, ...]
     quantiles: Quantiles
+    alone: tuple[str, ...] = ()
+    """Measures that are taken alone, behind those and before the pool is looked at."""
+    late: frozenset[str] = frozenset(CAPTION_STAGES)
+    """What is known of a clip only once it is cut and captioned."""
+
+    @property
+    def early(self) -> tuple[str, ...]:
+        """All measures that are taken before the pool is looked at, in order."""
+        return (*self.measures, *self.alone)
 
     def home(self, rule: Rule) -> int:
-        """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool, one
-        more for captions."""
-        if self._is_on_captions(rule):
-            return len(self.measures) + 1
-        if rule.quantiles or not rule.homes <= {SPLIT, *self.measures}:
-            return len(self.measures)
-        return max((self.measures.index(home) for home in rule.homes - {SPLIT}), default=-1)
+        """Index in `early` after which a rule can be judged: -1 for the split, their number for the whole pool, one more
+        for what comes late."""
+        if self._is_late(rule):
+            return len(self.early) + 1
+        if rule.quantiles or not rule.homes <= {SPLIT, *self.early}:
+            return len(self.early)
+        return max((self.early.index(home) for home in rule.homes - {SPLIT}), default=-1)
 
     def passes_before(self, measure: str) -> str:
         """Whether a clip passes every rule that can be told before this measure is taken; null if one is not known."""
-        place = self.measures.index(measure)
+        return self._before(self.early.index(measure))
+
+    def passes_before_alone(self) -> str:
+        """The same, before the measures that are taken alone."""
+        return self._before(len(self.measures))
+
+    def _before(self, place: int) -> str:
         return self._all([rule for rule in self.rules if self.home(rule) < place])
 
-    def may_pass(self) -> str:
+    def may_pass(self, *, besides: Collection[str] = ()) -> str:
         """Whether no rule is broken, nor can never be told: what is missing may still be measured.
 
         Rules on captions do not count: a clip that breaks one is cut and captioned all the same, and another writer's
-        text may stand for it later.
+        text may stand for it later. `besides` are measures that are about to be taken, whose rules do not count either.
         """
-        rules = [rule for rule in self.rules if not self._is_on_captions(rule)]
+        rules = [rule for rule in self.rules if not self._is_late(rule) and rule.homes.isdisjoint(besides)]
         return " and ".join(f"coalesce({rule.sql(self.quantiles)}, {self._is_open(rule)})" for rule in rules) or "true"
 
     def in_pool(self) -> str:
         """Whether a clip passes every rule that does not look at the whole pool of clips."""
-        return self._all([rule for rule in self.rules if self.home(rule) < len(self.measures)])
+        return self._all([rule for rule in self.rules if self.home(rule) < len(self.early)])
 
     def unique_in_pool(self, *, captioned: bool = False) -> str:
         """The same, and those on duplicates: the clips that quantiles are taken over; `captioned`: those over captions."""
-        return self._all(
-            [rule for rule in self.rules if not rule.quantiles and (captioned or not self._is_on_captions(rule))]
-        )
+        return self._all([rule for rule in self.rules if not rule.quantiles and (captioned or not self._is_late(rule))])
 
     @property
     def on_captions(self) -> bool:
-        """Whether a rule looks at what is told of captions: which clips are kept is known behind these."""
-        return any(self._is_on_captions(rule) for rule in self.rules)
+        """Whether a rule looks at what comes late: which clips are kept is known behind the captions."""
+        return any(self._is_late(rule) for rule in self.rules)
 
     def before_captions(self) -> str:
         """Whether a clip passes every rule that does not look at captions: those that are cut and captioned."""
-        return self._all([rule for rule in self.rules if not self._is_on_captions(rule)])
+        return self._all([rule for rule in self.rules if not self._is_late(rule)])
 
-    @staticmethod
-    def _is_on_captions(rule: Rule) -> bool:
-        return not rule.homes.isdisjoint(CAPTION_STAGES)
+    def _is_late(self, rule: Rule) -> bool:
+        return not rule.homes.isdisjoint(self.late)
 
     def _all(self, rules: Sequence[Rule]) -> str:
         return " and ".join(rule.sql(self.quantiles) for rule in rules) or "true"

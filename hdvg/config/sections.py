@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hdvg.config.rules import Columns
 from hdvg.errors import suggestion
-from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
+from hdvg.measures.own import Input, Kind, Taken, note_classes
+from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, PASS, POOL
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -67,9 +69,28 @@ class Split(Settings):
     keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
 
 
-class Measure(Settings):
-    """What is told of clips from their stored keyframes: what rules need, and what stands here."""
+class Own(Settings):
+    """A measure of the user's own; what its class declares is noted here, so that a dataset is read without its code."""
 
+    made_by: str = Field(description="its class: `package.module:Class` or `file.py:Class`")
+    options: dict[str, Any] = Field(default_factory=dict, description="what the class is made with")
+    version: int = Field(0, ge=0, description="noted from the class")
+    input: Input = Field("frames", description="noted from the class")
+    columns: dict[str, tuple[Kind, str]] = Field(default_factory=dict, description="noted from the class")
+    code: str = Field("", description="noted: 8 hex digits of the class's file and of `options`")
+
+
+class Measure(Settings):
+    """What is measured of clips beside the numbers of the pass: what rules need, and what stands here."""
+
+    own: dict[str, Own] = Field(
+        default_factory=dict,
+        description="measures of your own, by name: vignette = 'vignette.py:Vignette' (docs/extending.md)",
+    )
+    alone: dict[str, int] = Field(
+        default_factory=dict,
+        description="noted by `hdvg measure`: measures of the pass that came later, or in a newer version, and are taken alone",
+    )
     also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
     all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
     text_side_px: int = Field(640, ge=64, le=2048, description="long side at which the text detector sees keyframes")
@@ -90,6 +111,33 @@ class Measure(Settings):
         None, description="folder of an image classifier in transformers' layout, for the measure `classifier`"
     )
     classifier_label: str | None = Field(None, description="the label whose probability is wanted")
+
+    @field_validator("own", mode="before")
+    @classmethod
+    def _note_classes(cls, own: Any) -> Any:
+        return note_classes(own) if isinstance(own, dict) else own
+
+    @field_validator("alone")
+    @classmethod
+    def _are_of_the_pass(cls, alone: dict[str, int]) -> dict[str, int]:
+        if unknown := set(alone) - set(PASS):
+            raise ValueError(f"measure.alone: {min(unknown)!r} is no measure of the pass; there are: {', '.join(PASS)}")
+        return alone
+
+    @property
+    def taken(self) -> tuple[Taken, ...]:
+        """The measures that are taken alone: those of the pass, then the user's own."""
+        of_pass = (Taken.of_pass(name, version) for name, version in self.alone.items())
+        own = (
+            Taken(name, f"{one.version}.{one.code}", one.made_by, one.options, one.input, one.columns, is_own=True)
+            for name, one in self.own.items()
+        )
+        return (*of_pass, *own)
+
+    @property
+    def columns(self) -> Columns:
+        """What rules may name."""
+        return Columns(tuple(column for one in self.taken for column in one.judged()))
 
 
 class Duplicates(Settings):

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.layout import files, pattern, seed_name
 from hdvg.dataset.measure_views import measured_columns
@@ -98,6 +99,7 @@ def views_sql(
         **caption_sql(plan.recipe),
         **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
         **_stage_sql(scope, only=stage),
+        **alone_sql(scope),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),

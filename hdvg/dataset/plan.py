@@ -16,7 +16,7 @@ from hdvg.dataset.migrations import migrate
 from hdvg.dataset.stages import MATCH, POOL, comes_before, entry_of, stage_names
 from hdvg.errors import UsageError
 from schemas import SCHEMA_VERSION
-from schemas.measures import HOMES
+from schemas.measures import CAPTION_STAGES, HOMES
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class Plan:
     @property
     def verdicts(self) -> Verdicts:
         """The SQL of the verdicts."""
-        return Verdicts(self.recipe.rules, self.measures, self.quantiles)
+        new = [one for one in self.recipe.measure.taken if one.is_new]
+        alone = tuple(one.name for one in new if not one.is_late)
+        late = frozenset({*CAPTION_STAGES, *(one.name for one in new if one.is_late)})
+        return Verdicts(self.recipe.rules, self.measures, self.quantiles, alone, late)
 
     @property
     def captions_wanted(self) -> bool:

@@ -19,7 +19,7 @@ from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import literal, no_glob
-from hdvg.dataset.stages import comes_before, stage_names
+from hdvg.dataset.stages import ASSESS, REMEASURE, comes_before, stage_names
 from hdvg.dataset.tombstones import tombstone_files
 from hdvg.errors import ResourceError
 from hdvg.ids import digest
@@ -42,7 +42,7 @@ COLUMNS = (
 )
 
 SOURCE = "told"
-"""The table of `measures`: `COLUMNS`, and `place`, the row's number in the order of (video_id, clip_id)."""
+"""The table of `measures`: `_columns`, and `place`, the row's number in the order of (video_id, clip_id)."""
 
 Say = Callable[[str], None]
 
@@ -62,7 +62,7 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
             yield connection
         return
     with dataset.manifest() as manifest:
-        manifest.connection.execute(f"create table held as {_select((*COLUMNS, *others))}")
+        manifest.connection.execute(f"create table held as {_select((*_columns(dataset), *others))}")
         manifest.connection.execute(f"create view {SOURCE} as select *, rowid as place from held")
         yield manifest.connection
 
@@ -73,14 +73,16 @@ def snapshot_name(dataset: Dataset) -> str:
     parts = [str(path.relative_to(dataset.root)) for path in files(dataset.root, "inputs")]
     for stage in stage_names(plan.recipe, tuple(KEYFRAME_MEASURED)):
         home = step_and_writer(stage)[0]
-        shows = home in HOMES.values() or comes_before(stage, SPLIT)
+        shows = home in {*HOMES.values(), REMEASURE, ASSESS} or comes_before(stage, SPLIT)
         if shows and stage in plan.fingerprints:
             found = files(dataset.root, "parts", stage=stage, fingerprint=plan.fingerprints[stage])
             parts += [f"{stage}/{path.name}" for path in found]
-    writers = list(plan.recipe.caption.writers)
+    writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
     told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
-    return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, told, parts)[:16]}.parquet"
+    return (
+        f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, _columns(dataset), told, parts)[:16]}.parquet"
+    )
 
 
 def build_snapshot(dataset: Dataset, name: str) -> None:
@@ -94,7 +96,7 @@ def build_snapshot(dataset: Dataset, name: str) -> None:
 
 def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | None, list[str]]:
     """The snapshot's path, or None with the needed columns that it would not have."""
-    others = sorted(set(needed) - set(COLUMNS))
+    others = sorted(set(needed) - set(_columns(dataset)))
     if others:
         say(f"{', '.join(others)} is in no snapshot: reading the views, which takes longer")
         return None, others
@@ -114,8 +116,15 @@ def _write(dataset: Dataset, path: Path) -> None:
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
         manifest.connection.execute(
-            f"copy ({_select(COLUMNS)}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
+            f"copy ({_select(_columns(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )
+
+
+def _columns(dataset: Dataset) -> tuple[str, ...]:
+    """What a snapshot has of the dataset: of its own measures all but the lists too."""
+    taken = dataset.plan.recipe.measure.taken
+    own = [field.name for one in taken if one.is_own for field in one.fields() if not pa.types.is_list(field.type)]
+    return (*COLUMNS, *(f"{one.name}_status" for one in taken), *own)
 
 
 def _select(columns: Iterable[str]) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from hdvg.config.recipe import Recipe
 
-DOWNLOAD, SPLIT, MEASURE, POOL, CUT, CAPTION, MATCH, SHARD = (
-    "download", "split", "measure", "pool", "cut", "caption", "match", "shard",
+DOWNLOAD, SPLIT, MEASURE, REMEASURE, POOL, CUT, CAPTION, MATCH, ASSESS, SHARD = (
+    "download", "split", "measure", "remeasure", "pool", "cut", "caption", "match", "assess", "shard",
 )  # fmt: skip
 """Entries that code elsewhere has to name for what is theirs alone."""
 
@@ -83,6 +83,12 @@ class Entry:
         return self.view or f"{self.name}_rows"
 
 
+ALONE = (
+    "select d.*, {more}, m.{stage}_lacks as versions, m.split_pack from dataset d join videos v using (video_id) "
+    "join measured m using (video_id, clip_id)"
+)
+"""SQL: clips, with the measures that they lack."""
+
 STAGES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -127,8 +133,19 @@ STAGES: dict[str, Entry] = {
             help="Only take the keyframe measures that the recipe's rules need (hdvg measure my-dataset)",
         ),
         Entry(
-            name=POOL,
+            name=REMEASURE,
             after=(MEASURE,),
+            schema="schemas.parts:REMEASURE",
+            items=ALONE.format(stage=REMEASURE, more="v.sha256"),
+            views="hdvg.dataset.alone_views:Alone",
+            is_wanted=lambda recipe: any(not one.is_late for one in recipe.measure.taken),
+            by_rules=True,
+            media={"pack": "select pack as sha256, 'pack of video ' || video_id as what from packs"},
+            command=MEASURE,
+        ),
+        Entry(
+            name=POOL,
+            after=(REMEASURE,),
             schema="schemas.parts:POOL",
             shaped_by="hdvg.dataset.shaping:pool",
             view="pooled",
@@ -173,8 +190,18 @@ STAGES: dict[str, Entry] = {
             command=CAPTION,
         ),
         Entry(
-            name=SHARD,
+            name=ASSESS,
             after=(CUT, MATCH),
+            schema="schemas.parts:REMEASURE",
+            items=ALONE.format(stage=ASSESS, more="v.sha256"),
+            views="hdvg.dataset.alone_views:Alone",
+            is_wanted=lambda recipe: any(one.is_late for one in recipe.measure.taken),
+            by_rules=True,
+            command=MEASURE,
+        ),
+        Entry(
+            name=SHARD,
+            after=(ASSESS,),
             schema="schemas.parts:SHARD_PART",
             view="shards",
             views="hdvg.dataset.views:ShardViews",

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from hdvg.errors import ResourceError, UsageError
 from hdvg.ids import file_sha256
 
-EXTENSIONS = ("mp4", "parquet", "mkv", "ts", "mpg", "avi", "flv", "excerpt")
+EXTENSIONS = ("mp4", "parquet", "zip", "mkv", "ts", "mpg", "avi", "flv", "excerpt")
 """Of the files in media/, the most frequent first."""
 
 

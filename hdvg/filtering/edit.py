@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hdvg.config.rules import Bound, Rule, parse_rule
+from hdvg.config.rules import BUILT_IN, Bound, Columns, Rule, parse_rule
 from hdvg.errors import UsageError
 
 Keep = dict[str, str]
 """Rules by name, as a recipe has them."""
 
 
-def suppose(keep: Mapping[str, str], expression: str) -> Keep:
+def suppose(keep: Mapping[str, str], expression: str, columns: Columns = BUILT_IN) -> Keep:
     """The rules if `expression` held.
 
     A bound takes the place of those that bound the same measure on the same side, under their name; the other side of such a
@@ -19,15 +19,15 @@ def suppose(keep: Mapping[str, str], expression: str) -> Keep:
     Raises UsageError if it is no rule.
     """
     try:
-        rule = parse_rule("supposed", expression)
+        rule = parse_rule("supposed", expression, columns)
     except ValueError as error:
         raise UsageError(f"--what-if: {str(error).removeprefix('rule supposed = ')}") from None
     if rule.column is None:
         return {**keep, _free_name(keep, rule.columns[0]): expression}
     changed, new = dict(keep), {}
     for side, bound in (("low", rule.low), ("high", rule.high)):
-        if bound and bounding(keep, rule.column, side):
-            changed = set_bound(changed, rule.column, side, bound)
+        if bound and bounding(keep, rule.column, side, columns):
+            changed = set_bound(changed, rule.column, side, bound, columns)
         elif bound:
             new[side] = bound
     if new:
@@ -35,19 +35,21 @@ def suppose(keep: Mapping[str, str], expression: str) -> Keep:
     return changed
 
 
-def bounding(keep: Mapping[str, str], column: str, side: str) -> list[Rule]:
+def bounding(keep: Mapping[str, str], column: str, side: str, columns: Columns = BUILT_IN) -> list[Rule]:
     """The rules that bound `column` on this side, `low` or `high`."""
-    rules = (parse_rule(name, text) for name, text in keep.items())
+    rules = (parse_rule(name, text, columns) for name, text in keep.items())
     return [rule for rule in rules if rule.column == column and getattr(rule, side) is not None]
 
 
-def set_bound(keep: Mapping[str, str], column: str, side: str, bound: Bound | None) -> Keep:
+def set_bound(
+    keep: Mapping[str, str], column: str, side: str, bound: Bound | None, columns: Columns = BUILT_IN
+) -> Keep:
     """The rules with this bound of `column` on this side, or none.
 
     Of several rules that bound it there the first gets the new bound and the others lose theirs; where there is none, one is
     added. A rule without any bound left goes.
     """
-    rules, changed = bounding(keep, column, side), dict(keep)
+    rules, changed = bounding(keep, column, side, columns), dict(keep)
     for place, rule in enumerate(rules):
         ends = {"low": rule.low, "high": rule.high, side: bound if place == 0 else None}
         if any(ends.values()):

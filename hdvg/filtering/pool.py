@@ -54,7 +54,7 @@ def resolve_quantiles(rules: Sequence[Rule], connection: duckdb.DuckDBPyConnecti
     found: dict[str, float] = {}
     for captioned in (False, True):
         every = [bound for rule in rules for bound in rule.quantiles]
-        bounds = {bound.key: bound for bound in every if (HOMES[bound.column] in CAPTION_STAGES) == captioned}
+        bounds = {bound.key: bound for bound in every if (HOMES.get(bound.column) in CAPTION_STAGES) == captioned}
         if bounds:
             asked = ", ".join(f"quantile_cont({bound.column}, {bound.share!r})" for bound in bounds.values())
             everyone_else = verdicts.unique_in_pool(captioned=captioned)

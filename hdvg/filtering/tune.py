@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from hdvg.config.rules import Bound, Rule, Verdicts, parse_rule, parse_rules
+from hdvg.config.rules import BUILT_IN, Bound, Columns, Rule, Verdicts, parse_rule, parse_rules
 from hdvg.dataset.snapshot import SOURCE
 from hdvg.errors import UsageError
 from hdvg.filtering.edit import Keep, bounding, set_bound
@@ -44,7 +44,7 @@ class Tuned:
     found: dict[str, Any]
 
 
-def parse_axes(text: str, keep: Mapping[str, str]) -> list[Axis]:
+def parse_axes(text: str, keep: Mapping[str, str], columns: Columns = BUILT_IN) -> list[Axis]:
     """The measures of `--tune text_area,motion_px_s>=`; one without a sign is bounded where its rule bounds it.
 
     Raises UsageError for an unknown measure, and where it is not told which side is meant.
@@ -56,10 +56,10 @@ def parse_axes(text: str, keep: Mapping[str, str]) -> list[Axis]:
             raise UsageError(f"--tune {item!r}: write measures with commas, such as 'text_area<=,motion_px_s>='")
         column, sign = found.groups()
         try:
-            parse_rule("tuned", f"{column} >= 0")
+            parse_rule("tuned", f"{column} >= 0", columns)
         except ValueError as error:
             raise UsageError(f"--tune {column}: {str(error).partition(': ')[2]}") from None
-        sides = [SIDE[sign]] if sign else [side for side in SIDE.values() if bounding(keep, column, side)]
+        sides = [SIDE[sign]] if sign else [side for side in SIDE.values() if bounding(keep, column, side, columns)]
         if len(sides) != 1:
             why = "no rule bounds it" if not sides else "rules bound it on both sides"
             raise UsageError(f"--tune {column}: {why}; say which side is to move: '{column}<=' or '{column}>='")
@@ -70,7 +70,12 @@ def parse_axes(text: str, keep: Mapping[str, str]) -> list[Axis]:
 
 
 def tune(
-    connection: duckdb.DuckDBPyConnection, keep: Mapping[str, str], axes: Sequence[Axis], *, target_share: float
+    connection: duckdb.DuckDBPyConnection,
+    keep: Mapping[str, str],
+    axes: Sequence[Axis],
+    *,
+    target_share: float,
+    columns: Columns = BUILT_IN,
 ) -> Tuned:
     """Bounds on the axes, equally strict, with which `target_share` of all clips is kept, as near as equal values allow.
 
@@ -78,8 +83,8 @@ def tune(
     """
     others: Keep = dict(keep)
     for axis in axes:
-        others = set_bound(others, axis.column, axis.side, None)
-    rules = parse_rules(others)
+        others = set_bound(others, axis.column, axis.side, None, columns)
+    rules = parse_rules(others, columns)
     (all_clips,) = connection.execute(f"select count(*) from {SOURCE}").fetchall()[0]
     pool = _pool(connection, rules, [axis.column for axis in axes])
     standings = [_standing(pool[axis.column], axis.side, ahead=place / len(axes)) for place, axis in enumerate(axes)]
@@ -96,7 +101,7 @@ def tune(
     found = [_bound(axis, pool[axis.column], stand, strictness) for axis, stand in zip(axes, standings, strict=True)]
     for axis, said in zip(axes, found, strict=True):
         bound = Bound(axis.column, closed=True, number=said["threshold"])
-        keep = set_bound(keep, axis.column, axis.side, bound)
+        keep = set_bound(keep, axis.column, axis.side, bound, columns)
     reached = {"target": target_share, "target_clips": target, "kept": search.kept(strictness), "pool": len(standing)}
     return Tuned(dict(keep), reached | {"strictness": strictness, "bounds": found})
 

@@ -77,7 +77,7 @@ def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str
 
     `connection` has the table `SOURCE`. Quantiles are over the clips that pass all other rules, as when rules are changed.
     """
-    rules = parse_rules(keep)
+    rules = parse_rules(keep, plan.recipe.measure.columns)
     before = Judge(plan.recipe.rules, plan.quantiles)
     after = Judge(rules, resolve_quantiles(rules, connection, SOURCE))
     groups = group(connection, [before, after])

@@ -12,15 +12,23 @@ each column; for "sound" it runs inside the sandbox, for others in the stage's p
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from hdvg.errors import ItemError, UsageError
-from schemas.columns import BOOL, REAL, STR, column
+from hdvg.errors import ItemError
+from hdvg.ids import digest
+from hdvg.registry import code_digest, load_class
+from schemas.captions import CAPTION as CAPTION_COLUMNS
+from schemas.clips import CUT, GIVEN_SPAN, OF_VIEW, SPAN
+from schemas.columns import BOOL, REAL, STR, column, doc, is_later
+from schemas.measures import ALL_MEASURED, HOMES, PASS
+from schemas.videos import FETCHED, SCANNED
 
 Input = Literal["frames", "sound", "keyframes", "preview", "clip", "text"]
 """frames: each as the pass shows it; sound: mono samples; keyframes: the stored pictures; preview: a few small frames a
@@ -30,55 +38,132 @@ EARLY: frozenset[Input] = frozenset({"frames", "sound", "keyframes", "preview"})
 """Taken before the cut, so that rules on them spare it; the others need what is made behind it."""
 
 Kind = Literal["number", "flag", "label", "list", "series"]
-ARROW: Mapping[Kind, pa.DataType] = {"number": REAL, "flag": BOOL, "label": STR, "list": pa.list_(STR), "series": STR}
-"""Stored types; of a series the table holds which pack section it lies in (hdvg/dataset/packs.py)."""
+ARROW: Mapping[Kind, pa.DataType] = {"number": REAL, "flag": BOOL, "label": STR, "list": pa.list_(STR)}
+"""Types of columns; a series is a section of its video's pack (hdvg/dataset/packs.py)."""
 
 LABEL_MOST, LIST_MOST, SERIES_MOST = 10_000, 1_000, 1_000_000
 """Characters of a label, entries of a list, numbers of a series."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+TAKEN_NAMES = frozenset({*PASS, *HOMES.values(), *HOMES})
+"""Measures and stages that there are already."""
+
+COLUMN_NAMES = frozenset(
+    field.name
+    for group in (SPAN, GIVEN_SPAN, OF_VIEW, CUT, ALL_MEASURED, FETCHED, SCANNED, CAPTION_COLUMNS)
+    for field in group
+) | {"keep", "reasons", "caption", "texts", "video_id", "source"}
 
 SOUND_HZ = 16_000
 PREVIEW_FPS, PREVIEW_PX = 2.0, 144
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What a measure's class says of itself: its version, input, and the kind and sentence of each column."""
+Declaration = Mapping[str, tuple[Kind, str]]
+"""Columns by name: the kind of their values, and a sentence."""
 
-    version: int
+
+@dataclass(frozen=True)
+class Taken:
+    """A measure that is taken alone: of the pass, in that version, or the user's own, whose version holds its code's hash."""
+
+    name: str
+    version: str
+    made_by: str
+    options: Mapping[str, Any]
     input: Input
-    columns: Mapping[str, tuple[Kind, str]]
+    columns: Declaration
+    is_own: bool
+
+    @classmethod
+    def of_pass(cls, name: str, version: int) -> Taken:
+        """One of `schemas.measures.PASS`."""
+        one = PASS[name]
+        columns: Declaration = {field.name: ("number", doc(field)) for field in one.columns}
+        return cls(name, str(version), one.made_by, {}, "frames", columns, is_own=False)
+
+    @property
+    def mark(self) -> str:
+        """How rows that hold it say so."""
+        return f"{self.name}={self.version}"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it needs what is made behind the cut."""
+        return self.input not in EARLY
+
+    @property
+    def is_new(self) -> bool:
+        """Whether some datasets' splits hold no value of it, of any version."""
+        return self.is_own or is_new(self.name)
+
+    def judged(self) -> list[tuple[str, pa.DataType, str]]:
+        """Name, type and home of its columns, for rules: of one that all splits hold, the older value is judged meanwhile."""
+        return [(field.name, field.type, self.name) for field in self.fields() if self.is_new]
 
     def fields(self) -> list[pa.Field]:
-        """Its columns in a table."""
-        return [column(name, ARROW[kind], doc, later=True) for name, (kind, doc) in self.columns.items()]
+        """Its columns in a view: all but series."""
+        return [column(name, ARROW[kind], text) for name, (kind, text) in self.columns.items() if kind in ARROW]
 
-    def checked(self, values: Any, *, name: str) -> dict[str, Any]:
+    def checked(self, values: Any) -> dict[str, Any]:
         """The values of every column. Raises ItemError naming the column if they are not of the kinds that are declared."""
         if not isinstance(values, Mapping) or set(values) != set(self.columns):
             found = ", ".join(sorted(values)) if isinstance(values, Mapping) else type(values).__name__
-            raise ItemError("error", f"measure `{name}` gave {found}; it declares {', '.join(self.columns)}")
-        return {key: _checked(values[key], kind, f"{name}.{key}") for key, (kind, _) in self.columns.items()}
+            raise ItemError("error", f"measure `{self.name}` gave {found}; it declares {', '.join(self.columns)}")
+        return {key: _checked(values[key], kind, f"{self.name}.{key}") for key, (kind, _) in self.columns.items()}
 
 
-def declared(made: Any, *, where: str) -> Declared:
-    """What the class `made` declares. Raises UsageError naming what it lacks; `where` is how the recipe names it."""
+def is_new(name: str) -> bool:
+    """Whether a measure of the pass came after the first release."""
+    return all(is_later(field) for field in PASS[name].columns)
+
+
+def note_classes(own: Mapping[str, Any]) -> dict[str, Any]:
+    """`[measure.own]` with what the classes declare, of those that do not say yet: their code is loaded for it.
+
+    Raises ValueError naming the measure: a bad name, a column that there is already, or what `declared` says.
+    """
+    noted: dict[str, Any] = {}
+    for name, entry in own.items():
+        one = {"made_by": entry} if isinstance(entry, str) else dict(entry) if isinstance(entry, Mapping) else entry
+        if not NAME.fullmatch(name) or name in TAKEN_NAMES:
+            raise ValueError(f"measure.own: {name!r} is no free name; small letters, digits and _, such as vignette")
+        if isinstance(one, dict) and "made_by" in one and not one.get("version"):
+            one |= _note(name, one["made_by"], one.get("options", {}))
+        noted[name] = one
+    return noted
+
+
+def _note(name: str, made_by: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"measure.own.{name} = {made_by!r}"
+    version, given, columns = declared(load_class(made_by), where=where)
+    for key in columns:
+        if not NAME.fullmatch(key) or key in COLUMN_NAMES:
+            raise ValueError(
+                f"{where}: column {key!r} is no free name; small letters, digits and _, no column of hdvg's"
+            )
+    code = digest(code_digest(made_by), json.dumps(options, sort_keys=True))[:8]
+    return {"version": version, "input": given, "columns": columns, "code": code}
+
+
+def declared(made: Any, *, where: str) -> tuple[int, Input, Declaration]:
+    """What the class `made` declares. Raises ValueError naming what it lacks; `where` is how the recipe names it."""
     version, columns = getattr(made, "version", None), getattr(made, "columns", None)
     given: Any = getattr(made, "input", None)
     if not isinstance(version, int) or version < 1:
-        raise UsageError(f"{where}: `version` = {version!r}; a whole number from 1, raised when its values change")
+        raise ValueError(f"{where}: `version` = {version!r}; a whole number from 1, raised when its values change")
     if given not in get_args(Input):
-        raise UsageError(f"{where}: `input` = {given!r}; one of {', '.join(get_args(Input))}")
+        raise ValueError(f"{where}: `input` = {given!r}; one of {', '.join(get_args(Input))}")
     if not isinstance(columns, Mapping) or not columns:
-        raise UsageError(f'{where}: `columns` = {columns!r}; such as {{"vignette": ("number", "darker corners, 0-1")}}')
+        raise ValueError(f'{where}: `columns` = {columns!r}; such as {{"vignette": ("number", "darker corners, 0-1")}}')
     for name, entry in columns.items():
         if not (isinstance(entry, tuple | list) and len(entry) == 2 and entry[0] in get_args(Kind)):
-            raise UsageError(
+            raise ValueError(
                 f"{where}: column {name} = {entry!r}; (kind, sentence), kind of {', '.join(get_args(Kind))}"
             )
     method = "see" if given == "frames" else "measure"
     if not callable(getattr(made, method, None)):
-        raise UsageError(f"{where}: no method `{method}`, which a measure of {given} has; see docs/extending.md")
-    return Declared(version, given, {name: (kind, str(doc)) for name, (kind, doc) in columns.items()})
+        raise ValueError(f"{where}: no method `{method}`, which a measure of {given} has; see docs/extending.md")
+    return version, given, {name: (kind, str(text)) for name, (kind, text) in columns.items()}
 
 
 def _checked(value: Any, kind: Kind, where: str) -> Any:

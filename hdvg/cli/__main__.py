@@ -1,0 +1,5 @@
+"""`python -m hdvg.cli`: the command `hdvg`."""
+
+from hdvg.cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""The SQL of measures that are taken alone: what rows hold of each, what clips lack, and what stands in the place of the pass's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
+from hdvg.measures.own import Taken
+
+REMEASURE = "remeasure"
+MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
+"""The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
+
+
+class Alone(StageViews):
+    """One stage for all that can be taken before the cut, and one for the rest; a part holds all that were taken together."""
+
+    def views(self, scope: Scope) -> str:
+        """All rows; and with the first of the two, what they come to for each clip, and the packs that they made."""
+        rows = view(self.entry.rows_view(), f"select * from {scope.rows(self.entry.name)}")
+        if self.entry.name == REMEASURE or not scope.recipe.measure.taken:
+            return rows
+        both = "(from remeasure_rows union all by name from assess_rows)"
+        values = ", ".join(_held(one) for one in scope.recipe.measure.taken)
+        packs = (
+            "select video_id, replaces, arg_max(pack, generation) as pack "
+            f"from {both} where pack is not null group by video_id, replaces"
+        )
+        alone = f"select video_id, clip_id, {values} from {both} group by video_id, clip_id"
+        return rows + view("packs", packs) + view("alone", alone)
+
+    def due(self, scope: Scope, stage: str) -> str:
+        """The clips that no rule has dropped so far and that lack one; all, if the recipe asks for all numbers."""
+        verdicts = scope.verdicts
+        passes = verdicts.passes_before_alone() if stage == REMEASURE else verdicts.before_captions()
+        open_to_all = scope.recipe.measure.all and stage == REMEASURE
+        judged = "true" if open_to_all else f"({passes}) and {verdicts.may_pass(besides=verdicts.alone)}"
+        return f"select video_id, clip_id, {stage}_word as word from measured where {judged}"
+
+    def wanted(self, scope: Scope, stage: str) -> str:
+        """The last word on a clip is of what it lacks: null if a measure was not tried."""
+        newest = (
+            f"from {stage}_rows qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
+        )
+        words = last_words(stage, self.entry.key, self.due(scope, stage), newest)
+        return words.replace("r.status as old_status", "word as old_status")
+
+    def failures(self, scope: Scope) -> list[str]:
+        """Of each clip what its newest row says."""
+        newest = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
+        return [failed(f"(from {self.entry.rows_view()} {newest})", self.entry.key, f"'{self.entry.name}'")]
+
+
+def _held(one: Taken) -> str:
+    """SQL: the newest word on a measure of a clip's rows, and its values."""
+    holds = f"list_contains(string_split(measure_versions, ' '), '{one.mark}')"
+    values = [f"arg_max(status, generation) filter ({holds}) as {one.name}_status"]
+    for field in one.fields():
+        source = f"{MAPS[one.columns[field.name][0]]}['{field.name}']" if one.is_own else field.name
+        values.append(f"arg_max_null({source}, generation) filter ({holds} and status = 'ok') as {field.name}")
+    return ", ".join(values)
+
+
+def alone_sql(scope: Scope) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that put such measures beside those of the pass, or in their place."""
+    taken = scope.recipe.measure.taken
+    if not taken:
+        nothing = ", ".join(
+            f"null::varchar as {stage}_{what}" for stage in ("remeasure", "assess") for what in ("lacks", "word")
+        )
+        return {"alone_replaced": "", "alone_columns": f"{nothing}, ", "alone_joins": "", "own_columns": ""}
+    replaced = ["coalesce(packs.pack, c.keyframes) as keyframes"]
+    columns = ["c.keyframes as split_pack"]
+    for one in taken:
+        status = f"alone.{one.name}_status"
+        if not one.is_own:
+            status = f"coalesce({status}, case when {_of_split(one)} then 'ok' end)"
+            for field in one.fields():
+                replaced.append(f"case when alone.{one.name}_status = 'ok' then alone.{field.name} else c.{field.name} end as {field.name}")  # fmt: skip
+        else:
+            columns += [f"alone.{field.name}" for field in one.fields()]
+        columns.append(f"{status} as {one.name}_status")
+    for stage, late in (("remeasure", False), ("assess", True)):
+        columns += _lacks(stage, [one for one in taken if one.is_late == late])
+    return {
+        "alone_replaced": f" replace ({', '.join(replaced)})",
+        "alone_columns": "".join(f"{column}, " for column in columns),
+        "alone_joins": "left join alone using (video_id, clip_id)\n"
+        "left join packs on packs.video_id = c.video_id and packs.replaces = c.keyframes\n",
+        "own_columns": "".join(f"c.{field.name}, " for one in taken if one.is_own for field in one.fields()),
+    }
+
+
+def _lacks(stage: str, taken: Sequence[Taken]) -> list[str]:
+    """SQL: the marks of the measures that a clip lacks, and the word on them together."""
+    if not taken:
+        return [f"null::varchar as {stage}_lacks", f"'ok' as {stage}_word"]
+    words = [f"alone.{one.name}_status" for one in taken]
+    held = [word if one.is_own else f"coalesce({word}, case when {_of_split(one)} then 'ok' end)" for word, one in zip(words, taken, strict=True)]  # fmt: skip
+    marks = [f"case when {word} is distinct from 'ok' then '{one.mark}' end" for word, one in zip(held, taken, strict=True)]  # fmt: skip
+    any_is = {word: " or ".join(f"{one} = '{word}'" for one in held) for word in ("retry", "failed")}
+    unknown = " or ".join(f"{one} is null" for one in held)
+    return [
+        f"concat_ws(' ', {', '.join(marks)}) as {stage}_lacks",
+        f"case when {unknown} then null when {any_is['retry']} then 'retry' when {any_is['failed']} then 'failed' else 'ok' end as {stage}_word",
+    ]
+
+
+def _of_split(one: Taken) -> str:
+    """SQL: whether the split's row holds that version of a measure."""
+    first = "" if one.is_new or one.version != "1" else "c.measure_versions is null or "
+    return f"({first}list_contains(string_split(c.measure_versions, ' '), '{one.mark}'))"

@@ -1,0 +1,192 @@
+"""Measures that are taken alone: of the pass, where clips lack one or its newest version, and the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.alone_views import MAPS
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.packs import add_sections, read_section, sections
+from hdvg.errors import ItemError
+from hdvg.measures.own import Input, Taken
+from hdvg.registry import load_class
+from pipelines.keyframes import Packs
+from pipelines.stages import by_video, source_file
+from pipelines.work import Row, Work, scratch_path
+
+Found = list[dict[str, Any]]
+"""For each item, by measure, what its class gave."""
+
+
+class Own:
+    """The measures that run in this process, each made when it is first needed: they may hold a model."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.taken = {one.name: one for one in recipe.measure.taken}
+        self._made: dict[str, Any] = {}
+
+    def made(self, one: Taken) -> Any:
+        """An instance of the measure's class."""
+        if one.name not in self._made:
+            self._made[one.name] = load_class(one.made_by)(**one.options)
+        return self._made[one.name]
+
+
+def remeasure(work: Work) -> Iterator[Row]:
+    """Take what clips lack of the measures that need no cut: from the source and the keyframes, in one decode a video."""
+    return _each_video(work)
+
+
+def assess(work: Work) -> Iterator[Row]:
+    """Take what clips lack of the measures of cut files and captions."""
+    return _each_video(work)
+
+
+def _each_video(work: Work) -> Iterator[Row]:
+    for items in by_video(work.items):
+        yield from work.guarded_batch(lambda some: _take(work, some), items)
+
+
+def _take(work: Work, items: list[Row]) -> list[Row]:
+    """The rows of one video's clips: what any of them lacks is taken of all."""
+    marks = {mark for item in items for mark in item["versions"].split()}
+    lacks = [one for one in work.model.taken.values() if one.mark in marks]
+    values: list[dict[str, Any]] = [{} for _ in items]
+    with work.dataset.store.scratch() as scratch:
+        for given, group in groupby(sorted(lacks, key=lambda one: one.input), key=lambda one: one.input):
+            measures = list(group)
+            for value, found in zip(values, GIVEN[given](work, items, measures, scratch), strict=True):
+                value |= {one.name: one.checked(found[one.name]) for one in measures}
+        pack = _add_series(work, items, lacks, values, scratch)
+    return [_row(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
+
+
+def _row(item: Row, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
+    row: Row = {name: item[name] for name in ("video_id", "clip_id")}
+    row["measure_versions"] = " ".join(one.mark for one in lacks)
+    maps: dict[str, list[tuple[str, Any]]] = {name: [] for name in MAPS.values()}
+    for one in lacks:
+        for column, found in value[one.name].items():
+            kind = one.columns[column][0]
+            if not one.is_own:
+                row[column] = found
+            elif kind in MAPS:
+                maps[MAPS[kind]].append((column, found))
+    return row | maps
+
+
+def _frames(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    recipe = work.dataset.plan.recipe
+    asked = {
+        "path": str(source_file(work, items[0])),
+        "spans": _spans(items),
+        "measures": _wanted(measures),
+        "settings": recipe.split.model_dump(),
+        "threads": recipe.run.decode_threads,
+        "max_pixels": recipe.limits.max_pixels,
+    }
+    found: Found = work.sandbox.call("hdvg.media.remeasure:remeasure", asked, scratch, work.limits)
+    return found
+
+
+def _sound(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    path, base = str(source_file(work, items[0])), items[0]["time_base"]
+    asked = {"path": path, "spans": _spans(items), "time_base": base, "measures": _wanted(measures)}
+    found: Found = work.sandbox.call("hdvg.media.clip_inputs:listen", asked, scratch, work.limits)
+    return found
+
+
+def _preview(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    recipe = work.dataset.plan.recipe
+    asked = {
+        "path": str(source_file(work, items[0])),
+        "out": str(scratch),
+        "spans": _spans(items),
+        "threads": recipe.run.decode_threads,
+        "max_pixels": recipe.limits.max_pixels,
+    }
+    names = work.sandbox.call("hdvg.media.clip_inputs:preview", asked, scratch, work.limits)
+    return [
+        {one.name: work.model.made(one).measure(frames) for one in measures}
+        for frames in (np.load(scratch_path(scratch, name), allow_pickle=False) for name in names)
+    ]
+
+
+def _keyframes(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    packs = Packs(work.dataset.store)
+    return [{one.name: work.model.made(one).measure(packs.shot(item)) for one in measures} for item in items]
+
+
+def _clip(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    found: Found = []
+    for item in items:
+        path = item["clip_sha256"] and work.dataset.store.find_media(item["clip_sha256"])
+        if not path:
+            raise ItemError("lost_clip", "no cut file; measures of clips need cut.mode other than virtual")
+        found.append({one.name: work.model.made(one).measure(path.read_bytes()) for one in measures})
+    return found
+
+
+def _text(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+    texts = [{one["kind"]: one["text"] for one in item["texts"] or []} for item in items]
+    return [{one.name: work.model.made(one).measure(text) for one in measures} for text in texts]
+
+
+GIVEN: dict[Input, Callable[[Work, list[Row], list[Taken], Path], Found]] = {
+    "frames": _frames,
+    "sound": _sound,
+    "preview": _preview,
+    "keyframes": _keyframes,
+    "clip": _clip,
+    "text": _text,
+}
+"""By input, what takes measures of one video's clips."""
+
+
+def _spans(items: list[Row]) -> list[dict[str, int]]:
+    return [{name: item[name] for name in ("start_pts", "end_pts")} for item in items]
+
+
+def _wanted(measures: list[Taken]) -> dict[str, Any]:
+    return {one.name: {"made_by": one.made_by, "options": dict(one.options)} for one in measures}
+
+
+def _add_series(
+    work: Work, items: list[Row], lacks: list[Taken], values: list[dict[str, Any]], scratch: Path
+) -> dict[str, str | None]:
+    """Publish the video's pack with the series that were taken, as sections; which it is, and whose place it takes."""
+    series = [(one, column) for one in lacks for column, (kind, _) in one.columns.items() if kind == "series"]
+    if not series:
+        return {"pack": None, "replaces": None}
+    old = work.dataset.store.find_media(items[0]["keyframes"])
+    if old is None:
+        raise ItemError(
+            "lost_source", f"keyframe pack {items[0]['keyframes']} is gone; `hdvg verify` tells what else is"
+        )
+    names = pa.array([item["clip_id"] for item in items], pa.string())
+    added: dict[str, tuple[str, pa.Table]] = {}
+    for one, column in series:
+        found = pa.array([value[one.name][column] for value in values], pa.list_(pa.float64()))
+        rows = pa.table({"clip_id": names, "values": found})
+        if sections(old).get(column) == one.version:
+            before = read_section(old, column)
+            rows = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["clip_id"], names))), rows])
+        added[column] = (one.version, rows)
+    add_sections(old, added, scratch / "pack")
+    return {"pack": work.dataset.store.put_media(scratch / "pack", "zip"), "replaces": items[0]["split_pack"]}
+
+
+def drop_old_packs(dataset: Dataset, items: list[Row], rows: list[Row]) -> None:
+    """Remove the packs whose place others have taken."""
+    packs = {row["video_id"]: row["pack"] for row in rows if row.get("pack")}
+    for item in items:
+        if packs.get(item["video_id"], item["keyframes"]) != item["keyframes"]:
+            dataset.store.remove_media(item["keyframes"])
