@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,13 @@ ROOT = Path(__file__).parent.parent
 GROWN = (
     ("schemas/videos.py", '    column("fetched_at",', '    column("odd_fetched", STR, "x", later=True),\n'),
     ("schemas/clips.py", '    column("keyframes",', '    column("odd_span", INT, "x", later=True),\n'),
-    ("schemas/measures.py", '    column("noise_levels",', '    column("odd_measure", REAL, "x", later=True),\n'),
+    ("schemas/measures.py", '    column("duration_s",', '    column("odd_measure", REAL, "x", later=True),\n'),
 )
 """File of the tree, how a line of it begins, and the line to put before it: a column for each of three tables."""
 
 ADDED = (
     ("pipelines/graph.py", "webpage_url info_duration_s", "odd_fetched webpage_url info_duration_s"),
     ("pipelines/graph.py", "closes_with closes_frames", "odd_span closes_with closes_frames"),
-    ("pipelines/graph.py", '"aspect luma_mean', '"odd_measure aspect luma_mean'),
     ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd_fetched": "new", '),
     (
         "pipelines/stages.py",
@@ -72,9 +72,13 @@ ADDED = (
 
 def grown_tree(folder: Path) -> Path:
     """A copy of the code with three columns more, and their values."""
+    return changed_tree(folder, [(name, start, line + start) for name, start, line in GROWN] + list(ADDED))
+
+
+def changed_tree(folder: Path, changes: Iterable[tuple[str, str, str]]) -> Path:
+    """A copy of the code in which texts of files, each of which stands there once, are others."""
     for package in ("schemas", "hdvg", "pipelines"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    changes = [(name, start, line + start) for name, start, line in GROWN] + list(ADDED)
     for name, before, after in changes:
         text = (folder / name).read_text(encoding="utf-8")
         assert text.count(before) == 1, (name, before)
