@@ -16,6 +16,7 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.stages import STAGES, Entry, comes_before, in_order, stage_names
+from hdvg.dataset.tables import TABLES, Table, write_rows
 from hdvg.errors import ItemError, UsageError
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
@@ -182,6 +183,27 @@ def test_purge_takes_a_video_out_of_it(dataset):
         row["video_id"] for path in files(dataset, "parts", stage="vignette") for row in pq.read_table(path).to_pylist()
     }
     assert held == {stays}
+    assert verify(Dataset.open(dataset)) == []
+
+
+def test_rows_of_tables_that_no_stage_makes_go_with_their_video(dataset, monkeypatch):
+    ids = [column("video_id", STR, "the video"), column("clip_id", STR, "the clip")]
+    monkeypatch.setitem(TABLES, "seen", Table("seen", table(ids), ("clip_id",)))
+    monkeypatch.setitem(TABLES, "liked", Table("liked", table(ids[1:]), ("clip_id",)))
+    opened = Dataset.open(dataset)
+    with opened.manifest() as manifest:
+        clips = manifest.rows("select video_id, clip_id from clips order by all")
+    write_rows(opened.store, "seen", clips)
+    write_rows(opened.store, "liked", [{"clip_id": row["clip_id"]} for row in clips])
+    gone = clips[0]["video_id"]
+    stay = [(row["clip_id"],) for row in clips if row["video_id"] != gone]
+    quiet = Console(file=io.StringIO())
+    forget(dataset, [("video", gone)], quiet)
+    for name in ("seen", "liked"):
+        assert ask(dataset, f"select clip_id from {name} order by 1") == stay
+    forget(dataset, [], quiet, purged=True)
+    held = [pq.read_table(path)["clip_id"].to_pylist() for path in files(dataset, "tables")]
+    assert held == [[clip for (clip,) in stay]] * 2
     assert verify(Dataset.open(dataset)) == []
 
 
