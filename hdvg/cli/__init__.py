@@ -19,6 +19,7 @@ from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choos
 from hdvg.cli.list_options import Json as ListJson
 from hdvg.cli.signals import interruptible
 from hdvg.cli.train import learning
+from hdvg.environment import require_linux
 from hdvg.errors import HdvgError, UsageError
 
 if TYPE_CHECKING:
@@ -388,6 +389,7 @@ def main() -> None:
     # threads of a network that wait must sleep: spinning, two of them on two busy cores took nine times the CPU
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        require_linux()
         app()
     except HdvgError as error:
         typer.echo(f"hdvg: {error}", err=True)
