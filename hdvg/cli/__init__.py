@@ -149,7 +149,7 @@ def filter_(
     ] = None,
     tune: Annotated[
         str | None,
-        typer.Option("--tune", metavar="MEASURES", help="whose bounds --target-keep moves: 'sharpness,motion_px_s>='"),
+        typer.Option("--tune", metavar="MEASURES", help="whose bounds --target-keep moves: 'sharpness>=,motion_px_s>='"),
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -157,7 +157,7 @@ def filter_(
 
     Example: hdvg filter my-dataset --set 'keep.too_short=duration_s >= 3' --set keep.static=null
 
-    To look before: hdvg filter my-dataset --what-if 'duration_s>=3', or --target-keep 0.31 --tune 'sharpness,motion_px_s>='
+    To look before: hdvg filter my-dataset --what-if 'duration_s>=3', or --target-keep 0.31 --tune 'sharpness>=,motion_px_s>='
     """
     from hdvg.dataset.dataset import Dataset
     from pipelines.run import decide
@@ -236,13 +236,15 @@ def retry(
 @recipes.command("list")
 def recipe_list(as_json: Json = False) -> None:
     """List the recipes that ship."""
+    from hdvg.reports.wants import wants
     from pipelines.recipes import find_recipe, shipped
 
-    rows = [{"name": name, "about": find_recipe(name).about} for name in shipped()]
+    found = [(name, find_recipe(name)) for name in shipped()]
+    rows = [{"name": name, "wants": ", ".join(wants(one)) or "nothing", "about": one.about} for name, one in found]
     if as_json:
         output.print_json(rows)
     else:
-        output.print_table(["name", "about"], (row.values() for row in rows))
+        output.print_table(["name", "wants", "about"], (row.values() for row in rows))
 
 
 @recipes.command("show")
@@ -299,7 +301,7 @@ def _suppose(
     share, tuned = goal
     if (share is None) != (tuned is None):
         raise UsageError(
-            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune motion_px_s,sharpness"
+            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune 'motion_px_s>=,sharpness>='"
         )
     keep = dict(recipe.keep)
     for rule in rules:

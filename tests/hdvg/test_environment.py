@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hdvg import cli
-from hdvg.environment import NO_TELEMETRY, install_command, require_linux
+from hdvg.environment import BASE_MODULES, NO_TELEMETRY, install_command, require_linux
 from hdvg.errors import UsageError
 
 WHEEL = ["ray>=2.60,<3", 'torch==2.13.0 ; extra == "shots"', 'nothing-such<2,>=1 ; extra == "shots"']
@@ -61,6 +61,13 @@ def test_doctor_looks_for_packages_that_their_extras_bring() -> None:
     listed = {extra: {re.split("[<>=]", one)[0] for one in project["optional-dependencies"][extra]} for extra in EXTRAS}
     assert all(set(names) <= listed[extra] for extra, names in EXTRAS.items())
     assert set(BASE) <= {re.split("[<>=]", one)[0] for one in project["dependencies"]}
+
+
+def test_base_modules_come_with_the_base_install() -> None:
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {re.split("[<>=]", one)[0] for one in project["dependencies"]}
+    owners = importlib.metadata.packages_distributions()
+    assert all(base & set(owners[module]) for module in BASE_MODULES)
 
 
 def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
