@@ -7,9 +7,9 @@ from typing import Any
 
 from hdvg.captioners import CAPTIONERS
 from hdvg.config.recipe import Recipe
-from hdvg.dataset.plan import wanted_measures
 from hdvg.environment import BASE_MODULES
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
+from hdvg.planning import wanted_measures
 from hdvg.registry import find_class
 from hdvg.shots import NETWORKS
 
