@@ -27,6 +27,7 @@ ASKED = (
 )
 WIDTH, MARGIN, TILE, GAP, HIGH = 960, 20, 220, 13, 124
 TILES = 4
+LOOK = 0.72  # share of the clip before its picture: where the cockatoo shows its face
 STYLE = (
     "text{font-family:system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif;fill:#24292f}"
     ".step{font-size:14px;text-anchor:middle}.said{font-size:12px}.small{font-size:11px;fill:#57606a}"
@@ -54,9 +55,9 @@ def chosen(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def thumbnail(row: dict[str, Any]) -> str:
-    """The middle of the clip as a small JPEG, base64."""
+    """A look into the clip as a small JPEG, base64."""
     video = cv2.VideoCapture(str(MEDIA / Path(row["link"]).name))
-    video.set(cv2.CAP_PROP_POS_MSEC, (row["start_s"] + row["duration_s"] / 2) * 1000)
+    video.set(cv2.CAP_PROP_POS_MSEC, (row["start_s"] + row["duration_s"] * LOOK) * 1000)
     _, frame = video.read()
     high, wide = frame.shape[:2]
     side = round(min(high, wide * HIGH / TILE))
@@ -102,7 +103,7 @@ def tile(row: dict[str, Any], place: int) -> list[str]:
 def draw(rows: list[dict[str, Any]]) -> str:
     """The picture as SVG."""
     tiles = [line for place, row in enumerate(rows) for line in tile(row, place)]
-    credit = "Videos: Blender Foundation (CC BY 3.0), imageio (BSD-2), NASA, Creative Commons (CC BY), WordPress (CC0): see pipelines/demo/media/README.md"
+    credit = "Videos: Blender Foundation (CC BY 3.0), imageio (BSD-2), NASA, WordPress (CC0): see pipelines/demo/media/README.md"
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 325" width="{WIDTH}" height="325">',
         f"<style>{STYLE}</style>",
