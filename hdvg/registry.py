@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hdvg.environment import install_command
 from hdvg.errors import UsageError
 
 Find = Callable[[str], object | None]
@@ -17,7 +18,7 @@ def find_class(
 ) -> Any:  # Any: a class by its name in a string; contract tests check its shape
     """The class `name`, whose `needs` say which modules it cannot work without, and what people call them.
 
-    Raises UsageError naming what is missing and the extra that brings it; `called` is what such a class is: "captioner".
+    Raises UsageError naming what is missing and the command that brings it; `called` is what such a class is: "captioner".
     """
     module, _, attribute = catalogue[name].partition(":")
     kind = getattr(importlib.import_module(module), attribute)
@@ -26,8 +27,8 @@ def find_class(
 
 
 def require(needs: Mapping[str, str], *, called: str, extra: str, find: Find = importlib.util.find_spec) -> None:
-    """Raise UsageError if any of these modules (and what people call them) is missing, naming the extra that brings them."""
+    """Raise UsageError if any of these modules (and what people call them) is missing, naming the command that brings them."""
     missing = [spoken for package, spoken in needs.items() if find(package) is None]
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-        raise UsageError(f"{called} needs {listed}: pip install 'hdvg[{extra}]'")
+        raise UsageError(f"{called} needs {listed}: {install_command(extra)}")

