@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "hdvg", "pipelines")  # each may import those before it
 BANNED_NAMES = {"utils", "util", "common", "core", "base", "managers", "manager", "helpers", "misc"}
 BUNDLE_MB = 10
-COMMANDS = "hdvg/cli/"
-"""The room whose functions may look up to `pipelines`."""
+COMMANDS = ("hdvg/cli/", "hdvg/api.py")
+"""Whose functions may look up to `pipelines`."""
 
 CATCHES_ALL = {
     ("hdvg/sandbox/child.py", "Exception"): "the child's boundary: what a library raises must cross it as data",
