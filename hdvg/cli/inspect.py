@@ -1,4 +1,4 @@
-"""The commands that ask: of a dataset, or of this machine. They change nothing but what `doctor` is told to build."""
+"""The commands that look: at a dataset, or at this machine. They change nothing, but `doctor --build-lavis` builds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 
 from hdvg.cli import output
+from hdvg.cli.arguments import Folder, Json
 from hdvg.errors import UsageError
 
-asking = typer.Typer()
-
-Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
+commands = typer.Typer()
 
 
-@asking.command()
+@commands.command()
 def query(
     dataset: Folder,
     sql: Annotated[
@@ -56,7 +54,7 @@ def query(
             output.console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
 
 
-@asking.command()
+@commands.command()
 def status(
     dataset: Folder,
     as_json: Json = False,
@@ -80,7 +78,7 @@ def status(
         output.status(opened, as_json=as_json)
 
 
-@asking.command()
+@commands.command()
 def verify(dataset: Folder, as_json: Json = False) -> None:
     """Check that nothing is lost, nothing stands twice, and every file has its hash; exit 0, or 1 with the list."""
     from dataclasses import asdict
@@ -98,7 +96,7 @@ def verify(dataset: Folder, as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-@asking.command()
+@commands.command()
 def explain(
     dataset: Folder,
     clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")],
@@ -128,7 +126,7 @@ def explain(
         output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
 
 
-@asking.command()
+@commands.command()
 def doctor(
     as_json: Json = False,
     folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path(),

@@ -167,7 +167,8 @@ def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
         typer.echo(f"note: {said}")
     if report["sets"]:
         sets = (word for text in report["sets"] for word in ("--set", text))
-        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets]))
+        flags = ["--new-rule"] * report["new_rule"]
+        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets, *flags]))
 
 
 def _tuned(tuned: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that learn: encode a dataset's clips, and make videos and networks of what was trained."""
+"""The commands about training: encode a dataset's clips, train a network, sample from it, export it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
+from hdvg.dataset.location import local_folder, local_text
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.training import NEEDS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hdvg.model.diffusion import Sampler
     from hdvg.training.load import Which
 
-learning = typer.Typer()
+commands = typer.Typer()
 
 TrainRecipeName = Annotated[
     str,
@@ -34,7 +35,7 @@ Sets = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="override a setting: data.codec_channels=12; may be repeated"
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="a training run's folder")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", callback=local_folder, help="a training run's folder")]
 Weights = Annotated[
     str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
 ]
@@ -43,7 +44,7 @@ NAMED = 3
 """Clips named for each reason."""
 
 
-@learning.command()
+@commands.command()
 def encode(
     dataset: Folder,
     recipe: TrainRecipeName = "tiny",
@@ -90,13 +91,13 @@ def _print(report: Report) -> None:
     typer.echo(f"{report.seconds:.1f} s")
 
 
-@learning.command()
+@commands.command()
 def train(
     datasets: Annotated[list[str], typer.Argument(metavar="DATASET[=WEIGHT]...", help="what to train on; several are mixed by weight")],
     recipe: TrainRecipeName = "tiny",
     sets: Sets = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="RUN", help="the run's folder; default DATASET-RECIPE beside the first dataset")
+        Path | None, typer.Option("--out", "-o", metavar="RUN", callback=local_folder, help="the run's folder; default DATASET-RECIPE beside the first dataset")
     ] = None,
     which_steps: Annotated[
         str | None, typer.Option("--which-steps", metavar="CLIP_ID", help="say when the run saw this clip; train nothing")
@@ -116,7 +117,7 @@ def train(
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
-    mix = runs.mixed(datasets)
+    mix = runs.mixed([local_text(word) for word in datasets])
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
@@ -157,7 +158,7 @@ def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
         typer.echo(answer.said())
 
 
-@learning.command()
+@commands.command()
 def sample(
     run: Run,
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],
@@ -172,7 +173,7 @@ def sample(
     checkpoint: Step = None,
     weights: Weights = "ema",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", help="by default a folder in RUN/samples")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", callback=local_folder, help="by default a folder in RUN/samples")
     ] = None,
     gif: Annotated[bool, typer.Option("--gif/--no-gif", help="a GIF beside each mp4")] = True,
     as_json: Json = False,
@@ -202,10 +203,10 @@ def sample(
     output.print_table(["video", "prompt"], rows)
 
 
-@learning.command("export-model")
+@commands.command("export-model")
 def export_model(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=local_folder, help="a new folder")],
     checkpoint: Step = None,
     weights: Weights = "ema",
 ) -> None:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset.clip_files import cut_file, has_cut_file
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import SEED, files
+from hdvg.dataset.stages import SHARD
 from hdvg.errors import LostClipsError, UsageError
 from hdvg.ids import digest, file_sha256
 from schemas import SCHEMA_VERSION
@@ -82,11 +84,11 @@ def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
 
 def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
     """Take away part rows, then shards, that are not the planned ones; a shard without its row is told by its footer."""
-    keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {"seed.parquet"}
-    for path in sorted((dataset.root / "parts/shard").glob("*.parquet")):
+    keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {f"{SEED}.parquet"}
+    for path in files(dataset.root, "parts", stage=SHARD):
         if path.name not in keep:
             dataset.store.remove(f"parts/shard/{path.name}")
-    for path in sorted((dataset.root / "shards").glob("*.parquet")):
+    for path in files(dataset.root, "shards"):
         if planned.get(path.stem) != _content(path):
             dataset.store.remove(f"shards/{path.name}")
 

@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from hdvg.config.conditions import check_expression
 from hdvg.dataset.clip_files import places_sql, shard_rows
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import Sizes, assign
@@ -26,7 +27,9 @@ WANTED = """
 with texted as (
     select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption,
         coalesce(list_filter(texts, lambda t: t.weight > 0), []) as told
-    from dataset where keep and ({where})
+    from dataset where keep and (
+{where}
+)
 )
 select w.clip_id, w.video_id, s.shard, s.row, w.time_base, {cut},
     case when w.cut_status is distinct from 'ok' then 'not cut'
@@ -50,6 +53,10 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
 
     Raises UsageError with DuckDB's words if `where` is no condition.
     """
+    try:
+        check_expression(where or "true", example="'duration_s > 3 and open_licence'")
+    except ValueError as error:
+        raise UsageError(f"draw.where = {where!r}: {error}") from error
     with dataset.manifest() as manifest:
         shards = [row["shard"] for row in manifest.rows("select shard from shards order by shard")]
         there = [name for name in shards if (dataset.root / name).exists()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, spans, videoufo
 from hdvg.published.entries import Entry, Source
 from hdvg.published.tables import Read
@@ -42,7 +41,5 @@ SETS: dict[str, Published] = {
 def find_set(name: str) -> Published:
     """The set of that name. Raises UsageError if there is none."""
     if name not in SETS:
-        near = difflib.get_close_matches(name, SETS, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(SETS)}"
-        raise UsageError(f"no published set `{name}`; {hint}")
+        raise UsageError(f"no published set `{name}`; {suggestion(name, SETS, 'there are: ' + ', '.join(SETS))}")
     return SETS[name]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.manifest import Manifest
+from hdvg.dataset.stages import SPLIT
 from hdvg.reports.captions import caption_stats
 from hdvg.reports.published import durations, keep_rates
 
@@ -108,19 +110,15 @@ def status(dataset: Dataset) -> dict[str, Any]:
 def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:
     """Videos a minute over the newest split parts, and how long the rest takes at that rate, while a run is going."""
     running = dataset.store.is_locked()
-    fingerprint = dataset.plan.fingerprints["split"]
-    parts = [
-        path
-        for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet")
-        if not path.name.startswith("seed-")
-    ]
+    held = files(dataset.root, "parts", stage=SPLIT, fingerprint=dataset.plan.fingerprints[SPLIT])
+    parts = [path for path in held if unit_of(path) != SEED]
     now = time.time()
     fresh = [path for path in parts if now - path.stat().st_mtime < WINDOW_S]
     if not running or not fresh:
         return {"running": running, "videos_per_min": None, "eta_s": None}
     done = manifest.one(
         "select count(*) from inputs where status = 'new' and list_contains(?, unit)",
-        [[path.name.split("-")[0] for path in fresh]],
+        [[unit_of(path) for path in fresh]],
     )
     minutes = max((now - min(path.stat().st_mtime for path in fresh)) / 60, 1 / 60)
     left = manifest.one("select count(*) from videos where status = 'pending'")

@@ -12,13 +12,13 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.snapshot import measures
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import sealed
 from hdvg.filtering.edit import suppose
 from hdvg.filtering.whatif import what_if
 from hdvg.reports.status import status
 from pipelines.run import Task, Where, decide, run
 from schemas.measures import POOL
-from schemas.parts import PARTS
 from tests.footage import BUNDLED
 from tests.told import plan_with, told
 from tests.videos import draw_scenes
@@ -157,7 +157,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         }
         for place, clip in enumerate(clips[1:])
     ]
-    schema = PARTS[POOL]
+    schema = part_schema(POOL)
     table = schema.empty_table().from_pylist(rows, schema=schema)
     (made.root / "parts" / POOL / f"some-{made.plan.fingerprints[POOL]}-1.parquet").write_bytes(sealed(table))
     return made

@@ -12,13 +12,13 @@ import pytest
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import sealed
 from hdvg.reports.explain import explain
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
 from pipelines.run import decide
 from schemas.given import GIVEN
-from schemas.parts import part_schema
 from schemas.rejected import REJECTED
 from tests.hdvg.test_published_cut import CLOSED, published, x264
 from tests.pipelines.test_run import ask, go
@@ -162,7 +162,7 @@ def test_scenes_given_later_or_changed_split_only_their_videos_anew(videos, tmp_
 
 
 def test_names_of_parts_are_the_same_whatever_is_given():
-    from hdvg.dataset.plan import make_plan
+    from hdvg.planning import make_plan
 
     plans = [make_plan(recipe(split={"given": mode})) for mode in ("published", "exact", "ignore")]
     assert plans[0].fingerprints == plans[1].fingerprints == plans[2].fingerprints

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.planning import make_plan
 from hdvg.reports.explain import explain
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify

@@ -12,9 +12,9 @@ from hdvg.captioners.quality import wording
 from hdvg.config.caption import told_of
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import ResourceError, UsageError
+from hdvg.planning import make_plan
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
 from pipelines.perform import Job, commit
