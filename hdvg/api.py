@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hdvg.dataset.clips import Clip, stream_clips
 from hdvg.dataset.dataset import Dataset as Folder
+from hdvg.dataset.location import local_text
 from hdvg.dataset.manifest import VIEWS, Manifest
 from hdvg.errors import UsageError
 from hdvg.registry import require
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from hdvg.config.recipe import Recipe
+    from hdvg.filtering.whatif import WhatIf
+    from hdvg.reports.explain import Explanation
+    from hdvg.reports.status import Status
     from hdvg.training.inference import Model
+    from hdvg.training.torch_dataset import TorchDataset
 
 LIMIT_S = 300.0
 
@@ -69,6 +75,55 @@ class Dataset:
         """
         return stream_clips(self._folder, self._manifest, where)
 
+    def torch(
+        self,
+        *,
+        fps: float = 8.0,
+        frames: int = 16,
+        size: tuple[int, int] = (256, 256),
+        seed: int = 0,
+        where: str | None = None,
+        drop_text: float = 0.0,
+    ) -> TorchDataset:
+        """A torch Dataset of the kept clips that lie in shards: an index always gives the same sample, whoever asks for it.
+
+        It draws as the trainer does, clip, window and text for each place of an epoch; see `TorchDataset`. `frames` pictures
+        at `fps` a second, of `size` (height, width), multiples of 8, cut in the middle; smaller or shorter clips are left out.
+        `where`: a further condition on `dataset`. `drop_text`: the share of samples with an empty text, 0-1.
+        Raises UsageError if torch is not installed, or no clip is left.
+        """
+        require({"torch": "torch"}, called="ds.torch()", extra="train")
+        from hdvg.training.torch_dataset import TorchDataset, recipe_of
+
+        recipe = recipe_of((frames, *size), fps=fps, seed=seed, where=where, drop_text=drop_text)
+        return TorchDataset.open(self._folder, recipe)
+
+    def status(self) -> Status:
+        """The funnel, what was dropped and failed and why, what is pending, and how fast a run goes: as `hdvg status`."""
+        from hdvg.reports.status import status
+
+        return status(self._folder)
+
+    def explain(self, clip_id: str) -> Explanation:
+        """All that is known of the clip whose id starts with `clip_id`. Raises UsageError if there is none, or several."""
+        from hdvg.reports.explain import explain
+
+        return explain(self._folder, clip_id)
+
+    def what_if(
+        self, rules: Sequence[str] = (), *, target_keep: float | None = None, tune: str | None = None
+    ) -> WhatIf:
+        """What verdicts would be if rules such as "duration_s >= 3" held; nothing is changed.
+
+        With `target_keep`, a share of all clips, 0-1, the bounds of the measures `tune`, such as "sharpness,motion_px_s>=",
+        are moved to reach it. Raises UsageError for what is no rule or measure.
+        """
+        from hdvg.filtering.supposition import supposed
+
+        rules = [rules] if isinstance(rules, str) else rules
+        keep, say = self._folder.plan.recipe.keep, logging.getLogger(__name__).info
+        return supposed(self._folder, keep, rules, goal=(target_keep, tune), say=say)
+
     def close(self) -> None:
         """Close the connection; clips and relations that came of it can no longer be read."""
         if self._held is not None:
@@ -94,7 +149,7 @@ class Dataset:
 
 def open(path: str | Path) -> Dataset:
     """The dataset at `path`, to read: no lock is taken, nothing is written. Raises UsageError if there is none."""
-    return Dataset(Folder.open(Path(path)))
+    return Dataset(Folder.open(local_text(str(path))))
 
 
 def run(
@@ -121,6 +176,7 @@ def run(
 
     if runner not in ("serial", "ray"):
         raise UsageError(f"runner = {runner!r}: 'serial' or 'ray'")
+    out = local_text(str(out))
     with tempfile.TemporaryDirectory(prefix="hdvg-links-") as scratch:
         task = Task(links=gather(links, Path(scratch)), new_work=new_work, where=Where(runner))
         fine = run_task(Path(out), _recipe(recipe, Path(out), set or {}), task, Console(stderr=True))

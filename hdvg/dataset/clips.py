@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hdvg.config.conditions import check_expression
 from hdvg.dataset.clip_files import PLACED, Row, clip_path, limits
 from hdvg.errors import ItemError, UsageError
 from hdvg.sandbox.process import process_sandbox
@@ -165,6 +166,10 @@ def stream_clips(dataset: Dataset, manifest: Manifest, where: str | None) -> Ite
 
     Raises UsageError if `where` is no condition.
     """
+    try:
+        check_expression(where or "true", example="keep and duration_s > 3")
+    except ValueError as error:
+        raise UsageError(f"clips({where!r}): {error}") from error
     sql = (
         f"select {', '.join(COLUMNS)} from dataset where (\n{where or 'true'}\n) order by video_id, start_pts, end_pts"
     )

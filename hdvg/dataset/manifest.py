@@ -270,13 +270,6 @@ def _worded() -> Iterator[None]:
         ) from error
 
 
-def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table:
-    """Answer a user's query; see `Manifest.select`."""
-    with Manifest(root, plan) as manifest:
-        manifest.guard()
-        return manifest.select(sql, limit_s=limit_s)
-
-
 def no_glob(path: str) -> str:
     """The path, with what DuckDB would take for a pattern taken as it stands."""
     return re.sub(r"[\[*?]", r"[\g<0>]", path)

@@ -35,6 +35,11 @@ def gather(links: Links, scratch: Path) -> tuple[str, ...]:
     return (str(path), *others)
 
 
+def shown(source: str) -> str:
+    """What a source is called in messages: never by a passing file's path."""
+    return "links given one by one" if Path(source).name == LIST else source
+
+
 def _flat(links: Links) -> Iterator[str]:
     if isinstance(links, str | Path):
         yield str(links)

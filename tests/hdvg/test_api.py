@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,9 @@ import hdvg
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.clip_files import open_clip
 from hdvg.dataset.dataset import Dataset
+from hdvg.sources.gather import LIST
 from pipelines.run import Task, Where, run
+from tests.layouts import call
 from tests.videos import draw_scenes, read_number
 
 FPS = 25
@@ -163,3 +168,116 @@ def test_a_clip_is_found_wherever_it_still_lies_and_else_named(folder, tmp_path)
             shard.unlink()
         with pytest.raises(hdvg.UsageError, match="is in no shard"):
             kept.bytes()
+
+
+def test_reports_are_what_the_command_prints(ds):
+    clip = next(ds.clips("not keep"))
+    for said, words in (
+        (ds.status(), ["status", ds.path]),
+        (ds.explain(clip.id[:8]), ["explain", ds.path, clip.id[:8]]),
+    ):
+        assert asdict(said) == json.loads(call(*words, "--json"))
+    found = ds.what_if(["duration_s >= 1.5"])
+    assert (found.before.clips, found.after.clips, found.newly_dropped.clips) == (2, 1, 1)
+    printed = json.loads(call("filter", ds.path, "--what-if", "duration_s >= 1.5", "--json"))
+    assert {name: value for name, value in asdict(found).items() if value is not None}.items() <= printed.items()
+    assert ds.what_if(target_keep=0.34, tune="duration_s>=").after.clips == 1
+
+
+def test_run_takes_links_of_every_sort_once_and_settings_by_name(folder, tmp_path):
+    shutil.copy(folder / "videos/a.mp4", tmp_path / "b.mp4")
+    draw_scenes(tmp_path / "c.mp4", scene_frames=(30,), seed=3)
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{tmp_path / 'b.mp4'}\n")
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[caption]\ncaptioner = "none"\n')
+    settings = {"run.runner": "serial", "keep": {"long": "duration_s >= 1.3"}}
+    links = [tmp_path / "c.mp4", [str(folder / "videos/a.mp4"), listed]]
+    with hdvg.run(recipe, links=links, out=tmp_path / "out", set=settings) as ds:
+        assert ds.sql("select origin, count(*) as n from inputs group by 1 order by 2").to_pylist() == [
+            {"origin": "list.txt", "n": 1}, {"origin": LIST, "n": 2},
+        ]  # fmt: skip
+        assert [clip.span.n_frames for clip in ds.clips("keep")] == [40]
+        before = sorted(path.name for path in ds.path.glob("parts/split/*.parquet"))
+    with hdvg.run(out=str(tmp_path / "out"), set={"keep.long": None}) as ds:
+        assert ds.sql("select count(*) as n from dataset where keep").to_pylist() == [{"n": 4}]
+        assert set(before) <= {path.name for path in ds.path.glob("parts/split/*.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"links": "nowhere.txt"}, "no such file"),
+        ({"links": 7}, "a path or URL"),
+        ({"recipe": "dmeo"}, "did you mean `demo`"),
+        ({"runner": "threads"}, "'serial' or 'ray'"),
+        ({"set": {"cut.mdoe": "copy"}}, "did you mean `mode`"),
+        ({"set": {"cut.crf": object()}}, "text, a number"),
+        ({"recipe": None}, "is no dataset"),
+        ({"out": "s3://bucket/d"}, "not supported"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_is_written(tmp_path, monkeypatch, wrong, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(hdvg.UsageError, match=said):
+        hdvg.run(**{"recipe": "demo", "links": ["https://a.org/b.mp4"], "out": "new", **wrong})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of 1.6 and 2.4 s, kept and in shards, with a text each."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "videos").mkdir()
+    for number in range(3):
+        draw_scenes(folder / f"videos/{number}.mp4", scene_frames=(40, 60), size=(96, 64), seed=number)
+    recipe = parse_recipe({"caption": {"captioner": "none"}})
+    task = Task(links=[str(folder / "videos")], where=Where("serial"))
+    assert run(folder / "d", recipe, task, Console(file=io.StringIO()))
+    return folder / "d"
+
+
+def test_torch_samples_are_those_of_the_trainers_feed_and_replay(long):
+    torch = pytest.importorskip("torch")
+    from hdvg.latents.online import Online
+    from hdvg.training.feed import DataFeed
+    from hdvg.training.settings import TrainRecipe
+    from hdvg.training.sources import Member
+
+    data = {"buckets": [(8, 32, 48)], "fps": 12.0, "codec_channels": 4}
+    recipe = TrainRecipe.model_validate({"data": data, "run": {"batch": 2, "seed": 5}, "draw": {"drop_text": 0.5}})
+    feed = DataFeed([Member(Online.open(Dataset.open(long), recipe.data), "d")], recipe)
+    samples = hdvg.open(long).torch(fps=12, frames=8, size=(32, 48), seed=5, drop_text=0.5)
+    count = len(samples)
+    assert (count, len(samples.held_out)) == (4, 2)
+    position = 0
+    codec = feed.members[0].latents._codec
+    for step in range(count):  # two epochs, in steps of two
+        for piece in feed.step(step):
+            for number in range(len(piece)):
+                samples.set_epoch(position // count)
+                sample = samples[position % count]
+                seen = (sample["clip_id"], sample["window"], sample["epoch"], sample["time"])
+                times = piece.time_B[number].item()
+                assert seen == (piece.clip_ids[number], piece.windows[number], piece.epochs[number], times)
+                coded = codec.encode(sample["video"].numpy(), seed="").astype(np.float16).astype(np.float32)
+                assert torch.equal(torch.from_numpy(coded), piece.latents_BCTHW[number].permute(1, 2, 3, 0))
+                position += 1
+    again = pickle.loads(pickle.dumps(samples))
+    assert torch.equal(again[1]["video"], samples[1]["video"])
+    with pytest.raises(IndexError):
+        samples[count]
+
+
+def test_a_loaders_workers_give_the_samples_in_order(long):
+    torch = pytest.importorskip("torch")
+    samples = hdvg.open(long).torch(fps=12, frames=8, size=(32, 48))
+    alone = [
+        samples[index] for index in range(len(samples))
+    ]  # so that the workers are forked from a process that has decoded
+    loader = torch.utils.data.DataLoader(samples, batch_size=2, num_workers=2)
+    batches = list(loader)
+    assert [name for batch in batches for name in batch["clip_id"]] == [one["clip_id"] for one in alone]
+    assert torch.equal(torch.cat([batch["video"] for batch in batches]), torch.stack([one["video"] for one in alone]))
+    with pytest.raises(hdvg.UsageError, match="nothing to encode"):
+        hdvg.open(long).torch(frames=800, size=(32, 48))
