@@ -25,9 +25,9 @@ class Dataset:
         self.store = store or Store(root)
 
     @classmethod
-    def open(cls, root: Path, *, run: str = "none") -> Dataset:
+    def open(cls, root: str | Path, *, run: str = "none") -> Dataset:
         """The dataset at `root`, to read, or to write as part of a run. Raises UsageError if there is none."""
-        root = root.resolve()
+        root = Path(root).resolve()
         path = root / "dataset.toml"
         if not path.is_file():
             raise UsageError(
