@@ -5,16 +5,18 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from hdvg import shots
-from hdvg.captioners import fingerprint as captioner_fingerprint
+from hdvg.captioners import CAPTIONER
 from hdvg.config.caption import stage_of, told_of
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.config.rules import Verdicts
 from hdvg.config.sections import Settings
+from hdvg.dataset.plugins import locate
 from hdvg.errors import UsageError
 from hdvg.ids import settings_fingerprint
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
@@ -102,20 +104,26 @@ class Plan:
         return tomli_w.dumps(table)
 
 
-def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = ()) -> Plan:
+def make_plan(
+    recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = (), root: Path | None = None
+) -> Plan:
     """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
 
+    Plug-ins are loaded, of files that `plugins.keep` named from the folder `root`.
     Only what shapes results counts; `split.given` does where scenes are given, and is part of what these videos' splits
     are compared by (`given_digest`). Limits (sizes, times, hosts) and resources do not: raising one is followed by
     `hdvg retry`, not by doing everything again. Rules shape no stage: they are part of a query. What is `known` of the
     dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see `with_rules`.
     """
-    shots.preload(recipe.split.detector)  # asked now, not when the first child starts
+    here = locate(recipe, root) if root else recipe
+    shots.preload(here.split.detector)  # asked now, not when the first child starts
     fetch = recipe.fetch
     changed = _changed(fetch, (*FORMAT_SETTINGS, "sections"))
-    shaping = fetch.min_height_px, fetch.codec, *changed, *_subtitles(fetch)
-    download = settings_fingerprint("download", VERSIONS["download"], *shaping)
-    split = settings_fingerprint("split", VERSIONS["split"], download, recipe.split.model_dump(exclude={"given"}))
+    fetched = fetch.min_height_px, fetch.codec, *changed, *_subtitles(fetch)
+    download = settings_fingerprint("download", VERSIONS["download"], *fetched)
+    looks = recipe.split.model_dump(exclude={"given"})
+    code = shots.code_of(here.split.detector, looks)
+    split = settings_fingerprint("split", VERSIONS["split"], download, looks, *code)
     cut = settings_fingerprint("cut", VERSIONS["cut"], split, recipe.cut.model_dump())
     fingerprints = {
         "download": download,
@@ -125,8 +133,8 @@ def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[O
     }
     for name, writer in recipe.caption.writers.items():
         with told_of(name):
-            told = writer.shaping(), captioner_fingerprint(writer)
-        fingerprints[stage_of(CAPTION, name)] = settings_fingerprint(CAPTION, VERSIONS[CAPTION], split, *told)
+            shaping = writer.shaping(), CAPTIONER.fingerprint(here.caption.writers[name].captioner, writer)
+        fingerprints[stage_of(CAPTION, name)] = settings_fingerprint(CAPTION, VERSIONS[CAPTION], split, *shaping)
     holds = known is not None and known.fingerprints["split"] == split
     before = {**known.fingerprints, **fingerprints} if known is not None and holds else fingerprints
     return with_rules(Plan(recipe, before, (), known.quantiles if known else {}), recipe, observed=observed)

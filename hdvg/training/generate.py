@@ -154,7 +154,8 @@ def sample_trained(trained: Trained, run: Path, wish: Wish, place: Place) -> dic
             said: Tensor = model(x_BCTHW, time_B, text_BLX)
         return said.float()
 
-    maker = Maker(recipe.process, codec=load_codec(recipe.data, run), text=load_text(recipe.data), device=device)
+    codec, text = load_codec(recipe.data, run), load_text(recipe.data, run)
+    maker = Maker(recipe.process, codec=codec, text=text, device=device)
     if maker.codec.channels != model.config.channels:
         raise UsageError(
             f"{run}: its network takes {model.config.channels} channels, codec {maker.codec.name} has "
