@@ -17,7 +17,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import add_sections, read_section, sections
 from hdvg.errors import ItemError
 from hdvg.measures.own import Input, Taken
-from hdvg.registry import load_class
+from hdvg.plugins import load_named
 from pipelines.keyframes import Packs
 from pipelines.stages import by_video, source_file
 from pipelines.work import Row, Work, scratch_path
@@ -36,7 +36,7 @@ class Own:
     def made(self, one: Taken) -> Any:
         """An instance of the measure's class."""
         if one.name not in self._made:
-            self._made[one.name] = load_class(one.made_by)(**one.options)
+            self._made[one.name] = load_named(one.made_by)(**one.options)
         return self._made[one.name]
 
 
@@ -84,7 +84,7 @@ def _row(item: Row, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
 
 
 def _frames(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     asked = {
         "path": str(source_file(work, items[0])),
         "spans": _spans(items),
@@ -105,7 +105,7 @@ def _sound(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -
 
 
 def _preview(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     asked = {
         "path": str(source_file(work, items[0])),
         "out": str(scratch),

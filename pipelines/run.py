@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import Cutter, lost_clips, write_shards
@@ -91,8 +92,9 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
-    plan = _plan(recipe, before, everything=task.stage == MEASURE)
-    dataset = Dataset(root, plan, Store(root, run=new_run()))
+    store = Store(root, run=new_run())
+    recipe = plugins.keep(recipe, store)
+    dataset = Dataset(root, _plan(recipe, before, root, everything=task.stage == MEASURE), store)
     with writing(dataset.store):
         if before is not None:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
@@ -128,13 +130,13 @@ def _refuse_nothing(root: Path, links: Sequence[str]) -> None:
             read_links(source)
 
 
-def _plan(recipe: Recipe, before: Dataset | None, *, everything: bool) -> Plan:
+def _plan(recipe: Recipe, before: Dataset | None, root: Path, *, everything: bool) -> Plan:
     """The plan by the recipe; of a dataset that is there with the measures of the pass that its clips lack: of those that
     nothing asks for if `everything` is to be measured."""
     if before is None:
-        return make_plan(recipe)
+        return make_plan(recipe, root=root)
     taken = before.plan.recipe.measure.alone | to_take(before, recipe, everything=everything)
-    return make_plan(with_alone(recipe, taken), known=before.plan, observed=observe(before))
+    return make_plan(with_alone(recipe, taken), known=before.plan, observed=observe(before), root=root)
 
 
 def new_run() -> str:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from hdvg.errors import ItemError
 from hdvg.ids import digest
-from hdvg.registry import code_digest, load_class
+from hdvg.registry import Registry
 from schemas.captions import CAPTION as CAPTION_COLUMNS
 from schemas.clips import CUT, GIVEN_SPAN, OF_VIEW, SPAN
 from schemas.columns import BOOL, REAL, STR, column, doc, is_later
@@ -43,6 +43,9 @@ ARROW: Mapping[Kind, pa.DataType] = {"number": REAL, "flag": BOOL, "label": STR,
 
 LABEL_MOST, LIST_MOST, SERIES_MOST = 10_000, 1_000, 1_000_000
 """Characters of a label, entries of a list, numbers of a series."""
+
+MEASURE = Registry(called="measure of your own", group="hdvg.measures", setting="measure.own", classes={})
+"""Where they are found: all are plug-ins."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 TAKEN_NAMES = frozenset({*PASS, *HOMES.values(), *HOMES})
@@ -135,13 +138,13 @@ def note_classes(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _note(name: str, made_by: str, options: Mapping[str, Any]) -> dict[str, Any]:
     where = f"measure.own.{name} = {made_by!r}"
-    version, given, columns = declared(load_class(made_by), where=where)
+    version, given, columns = declared(MEASURE.find(made_by), where=where)
     for key in columns:
         if not NAME.fullmatch(key) or key in COLUMN_NAMES:
             raise ValueError(
                 f"{where}: column {key!r} is no free name; small letters, digits and _, no column of hdvg's"
             )
-    code = digest(code_digest(made_by), json.dumps(options, sort_keys=True))[:8]
+    code = digest(MEASURE.code(made_by), json.dumps(options, sort_keys=True))[:8]
     return {"version": version, "input": given, "columns": columns, "code": code}
 
 

@@ -15,7 +15,7 @@ from hdvg.measures.own import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.media.decode import geometry, open_container, open_video
 from hdvg.media.pixels import upright
 from hdvg.media.spans import Frames, Span
-from hdvg.registry import load_class
+from hdvg.plugins import load_named
 
 
 def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Any
 
     A class's `measure` is given (n,) float32 in -1..1 of `SOUND_HZ`, mono; None where there is no sound.
     """
-    made = {name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()}
+    made = {name: load_named(one["made_by"])(**one["options"]) for name, one in measures.items()}
     base = Fraction(time_base)
     with open_container(path) as container:
         clips = [samples(container, float(one["start_pts"] * base), float(one["end_pts"] * base)) for one in spans]

@@ -17,7 +17,7 @@ from hdvg.media.blocked import Pictures
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Scaler, upright
 from hdvg.media.watch import Watch
-from hdvg.shots import NETWORKS
+from hdvg.shots import looks_of
 
 THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
@@ -73,7 +73,7 @@ class Features:
         self._measures = [make() for make in pass_measures().values()]
         self._watch = Watch(shape, settings, self._measures)
         self._blocked = Pictures.of(settings)
-        self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
+        self._with_thumbs = looks_of(settings["detector"]).thumbs or settings["stitch_levels"] > 0
         self._sampled = -1
         self._clear()
 

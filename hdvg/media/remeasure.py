@@ -15,7 +15,7 @@ from hdvg.measures.measure import Clip, Measure
 from hdvg.media.decode import geometry, open_video
 from hdvg.media.spans import Frames, Span
 from hdvg.media.watch import Watch, is_thrifty
-from hdvg.registry import load_class
+from hdvg.plugins import load_named
 from schemas.measures import PASS
 
 Values = dict[str, dict[str, Any]]
@@ -57,10 +57,10 @@ class _Watched:
         self.values: dict[int, Values] = {}
         self._spans = spans
         self._made: dict[str, Measure] = {
-            name: load_class(one["made_by"])(**one["options"]) for name, one in measures.items()
+            name: load_named(one["made_by"])(**one["options"]) for name, one in measures.items()
         }
         used = {name for made in self._made.values() for name in getattr(made, "uses", ()) if name not in measures}
-        self.watching = [*self._made.values(), *(load_class(PASS[name].made_by)() for name in sorted(used))]
+        self.watching = [*self._made.values(), *(load_named(PASS[name].made_by)() for name in sorted(used))]
         self._series = {name: series for one in self.watching for name, series in one.series.items()}
         self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
 

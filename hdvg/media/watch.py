@@ -12,6 +12,7 @@ from av.video.frame import PictureType
 
 from hdvg.measures.measure import Measure, Picture, Sight, View
 from hdvg.media.pixels import Analysis, Luminance, Scaler
+from hdvg.shots import looks_of
 from hdvg.shots.scores import SCORES
 
 PER_S: dict[Sight, float] = {"hash": 8, "glance": 2, "look": 1, "stare": 0.5}
@@ -35,12 +36,11 @@ class Seen(NamedTuple):
 class Watch:
     """Shows `measures` frames, in order; what they remember of one stands under its index.
 
-    `shape` is media.decode.geometry's; settings["detector"] names the score that is told beside "content".
+    `shape` is media.decode.geometry's; settings["detector"] says which scores it needs.
     """
 
     def __init__(self, shape: dict[str, Any], settings: dict[str, Any], measures: Sequence[Measure]) -> None:
-        names = {"content", settings["detector"]} & set(SCORES)
-        self.scores = {name: SCORES[name]() for name in sorted(names)}
+        self.scores = {name: SCORES[name]() for name in sorted(looks_of(settings["detector"]).scores)}
         self._measures = measures
         self._analysis = Analysis(shape, settings)
         self._scaler = Scaler()
