@@ -101,10 +101,10 @@ class Dataset:
         """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
         return Manifest(self.root, self.plan, unit=unit, stage=stage)
 
-    def accept(self, links: str, *, origin: str | None = None) -> Accepted:
+    def accept(self, links: str, *, origin: str | None = None, all_files: bool = False) -> Accepted:
         """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-        `origin` is stored as where they come from, by default the list's name. Of a link that was taken down nothing is
+        `origin` is stored as where they come from, by default the list's name; `all_files` as `read_links` has it. Of a link that was taken down nothing is
         stored. Raises UsageError if `links` cannot be read.
         """
         names = sorted(path.name for path in (self.root / "inputs").glob("*.parquet"))
@@ -114,7 +114,7 @@ class Dataset:
         seen_links = set(seen["link_id"])
         seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
         seq = int(names[-1].split("-")[0]) + 1
-        given = list(read_links(links))
+        given = list(read_links(links, all_files=all_files))
         tombstones = Tombstones.of(self.root)
         wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
         rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)

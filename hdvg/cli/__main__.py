@@ -1,0 +1,5 @@
+"""`python -m hdvg.cli` is the console script."""
+
+from hdvg.cli import main
+
+main()
