@@ -143,8 +143,8 @@ def _captions(said: Mapping[str, Any]) -> None:
     rows += [[name.replace("_", " "), said[name], "", published[name]] for name in ("mean_words", "median_words")]
     rows.append(["distinct", f"{said['distinct_captions']} of {said['captions']}", "", ""])
     print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
-    told = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
-    print_table(told, ([row[name] for name in told] for row in said["writers"]))
+    filled = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
+    print_table(filled, ([row[name] for name in filled] for row in said["writers"]))
 
 
 def _percent(share: float | None) -> str:

@@ -68,7 +68,7 @@ class Split(Settings):
 
 
 class Measure(Settings):
-    """What is told of clips from their stored keyframes: what rules need, and what stands here."""
+    """Measures that are taken of stored keyframes: those that rules need, and those named here."""
 
     also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
     all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
@@ -81,7 +81,7 @@ class Measure(Settings):
         None,
         description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
     )
-    topics: str | None = Field(None, description="file with a topic a line: `semantics` tells the nearest and how near")
+    topics: str | None = Field(None, description="file with a topic a line: `semantics` gives the nearest and how near")
     aesthetic_path: str | None = Field(None, description="folder of a CLIP model, for the measure `aesthetic`")
     aesthetic_head: str | None = Field(
         None, description="file of the head, .safetensors or .pth: one linear layer, or LAION's MLP"
