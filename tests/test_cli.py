@@ -248,7 +248,7 @@ def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
         (["run", "demo", "--out", "new"], "--links"),
         (["recipe", "validate", "demo", "--set", "keep.too_short=duration >= 3"], "did you mean `duration_s`"),
         (["retry", "d", "--reason", "boredom"], "no such reason"),
-        (["run", "demo", "--links", "x", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
+        (["run", "demo", "--links", "http://x/", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
     ],
 )
 def test_a_mistake_is_named_in_one_line_with_what_would_be_fine(tmp_path, monkeypatch, arguments, words):

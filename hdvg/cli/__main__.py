@@ -1,5 +1,6 @@
-"""`python -m hdvg.cli` is the console script."""
+"""The command line as a module: python -m hdvg.cli."""
 
 from hdvg.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

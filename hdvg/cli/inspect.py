@@ -39,11 +39,9 @@ def query(
 
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.dataset.manifest import ask
+    import hdvg
 
-    opened = Dataset.open(dataset)
-    answer = ask(opened.root, opened.plan, sql, limit_s=limit_s)
+    answer = hdvg.open(dataset).sql(sql, limit_s=limit_s)
     if columns is not None:
         answer = answer.select(choose_columns(answer.column_names, columns))
     if parquet is not None:
@@ -114,27 +112,26 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.explain import explain as find
+    from dataclasses import asdict
 
-    said = find(Dataset.open(dataset), clip_id)
+    import hdvg
+
+    said = hdvg.open(dataset).explain(clip_id)
     if as_json:
-        return print_json(said)
-    typer.echo(
-        f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
-    )
-    if said["rules"]:
+        return print_json(asdict(said))
+    typer.echo(f"clip {said.clip_id}: {said.verdict}" + (f" ({', '.join(said.reasons)})" if said.reasons else ""))
+    if said.rules:
         names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
+        print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
     else:
-        typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
+        typer.echo(f"recipe {said.recipe} has no rules: every clip is kept")
     for section in ("measures", "span", "given", "caption", "clip", "video"):
-        if said[section]:
-            print_table([section, ""], said[section].items())
-    if len(said["captions"]) > 1:
-        print_fitting(list(said["captions"][0]), said["captions"])
-    if said["failures"]:
-        print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
+        if row := getattr(said, section):
+            print_table([section, ""], row.items())
+    if len(said.captions) > 1:
+        print_fitting(list(said.captions[0]), said.captions)
+    if said.failures:
+        print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
 
 
 @commands.command()

@@ -27,17 +27,20 @@ def play(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="write the clip to this file, and print its path")] = None,
     only_path: Annotated[bool, typer.Option("--path", help="do not play: print the path of a file with the clip")] = False,
 ) -> None:  # fmt: skip
-    """Look at a clip: it is written to a file, which a player of this machine opens; without one its path is printed.
+    """Look at a clip, kept or dropped: it is written to a file, which a player of this machine opens; its path is printed.
 
     Example: hdvg play my-dataset 3f9a --out clip.mp4
     """
-    from hdvg.dataset.clip_file import read_clip
+    from hdvg.dataset.clip_files import open_clip
     from hdvg.dataset.dataset import Dataset
+    from hdvg.reports.explain import explain
 
-    clip = read_clip(Dataset.open(dataset), clip_id)
-    path = out or Path(tempfile.mkdtemp(prefix="hdvg-play-")) / f"{clip.clip_id}.mp4"
+    opened = Dataset.open(dataset)
+    whole_id = explain(opened, clip_id).clip_id
+    content = open_clip(opened, whole_id)
+    path = out or Path(tempfile.mkdtemp(prefix="hdvg-play-")) / f"{whole_id}.mp4"
     try:
-        path.write_bytes(clip.content)
+        path.write_bytes(content)
     except OSError as error:
         raise UsageError(f"--out {path}: {error.strerror}; name a file in a folder that is there") from error
     command = None if only_path or out is not None else player(os.environ)

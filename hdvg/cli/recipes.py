@@ -24,14 +24,21 @@ Named = Annotated[str, typer.Argument(metavar="RECIPE", help="a shipped recipe o
 @commands.command("list")
 def recipe_list(as_json: Json = False) -> None:
     """List the recipes that ship, of datasets and of trainings."""
+    from hdvg.reports.wants import wants
     from pipelines.recipes import find_recipe, find_train_recipe, shipped
 
-    rows = [{"name": name, "for": "run", "about": find_recipe(name).about} for name in shipped()]
-    rows += [{"name": name, "for": "train", "about": find_train_recipe(name).about} for name in shipped("train")]
+    found = [(name, find_recipe(name)) for name in shipped()]
+    rows = [
+        {"name": name, "for": "run", "wants": ", ".join(wants(one)) or "nothing", "about": one.about}
+        for name, one in found
+    ]
+    rows += [
+        {"name": name, "for": "train", "wants": "", "about": find_train_recipe(name).about} for name in shipped("train")
+    ]
     if as_json:
         print_json(rows)
     else:
-        print_table(["name", "for hdvg", "about"], (row.values() for row in rows))
+        print_table(["name", "for hdvg", "wants", "about"], (row.values() for row in rows))
 
 
 @commands.command("show")

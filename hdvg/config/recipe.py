@@ -17,6 +17,7 @@ from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
 from hdvg.errors import UsageError, suggestion
 from hdvg.sources.settings import Fetch, HostSettings
+from schemas.measures import HOMES
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
@@ -51,6 +52,17 @@ class Recipe(Settings):
     def rules(self) -> tuple[Rule, ...]:
         """`keep`, read."""
         return parse_rules(self.keep)
+
+    @property
+    def named_columns(self) -> set[str]:
+        """The measures that rules and writers' conditions name."""
+        conditions = [writer.condition for writer in self.caption.writers.values()]
+        return {column for rule in (*self.rules, *filter(None, conditions)) for column in rule.columns}
+
+    @property
+    def homes(self) -> set[str]:
+        """The stages that fill these measures, and those that `measure.also` asks for."""
+        return {HOMES[column] for column in self.named_columns} | set(self.measure.also)
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""

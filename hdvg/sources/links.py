@@ -46,7 +46,7 @@ def read_links(source: str, *, all_files: bool = False) -> Iterator[Link]:
     videos do, or with `all_files` every file, hidden ones never: what it holds is found when it is probed.
     Raises UsageError, before the first link, for a missing or unreadable source, and for one that holds no link.
     """
-    kind = _kind(source)
+    kind = kind_of(source)
     base = Path(source).absolute().parent if kind != "link" else None
     entries = _read_folder(source, all_files=all_files) if kind == "folder" else SOURCES[kind](source)
     try:
@@ -72,7 +72,7 @@ def _link(entry: Entry, base: Path | None) -> Link:
     return Link(shown[:MAX_CHARS], line, None, f"line {line}: {error}")
 
 
-def _kind(source: str) -> str:
+def kind_of(source: str) -> str:
     """The key of `SOURCES` that reads this source."""
     if re.match(r"https?://", source, re.IGNORECASE):
         return "link"
@@ -227,4 +227,4 @@ SOURCES: dict[str, Reader] = {
     "file": _read_file,
     "link": _read_one,
 }
-"""Kind of source -> its reader. A new kind is a function here, a name in `_kind`, and this line."""
+"""Kind of source -> its reader. A new kind is a function here, a name in `kind_of`, and this line."""

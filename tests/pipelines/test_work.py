@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from hdvg.dataset.stages import part_schema
 from hdvg.errors import SHORT, ItemError, ResourceError
 from pipelines.work import Row, Work
-from schemas.parts import PARTS
 
 ITEM = {"video_id": "v", "key": "v", "attempt": 0}
 
@@ -19,7 +19,7 @@ ITEM = {"video_id": "v", "key": "v", "attempt": 0}
 def outcome(do, *items: Row) -> list[Row]:
     """The rows of the items."""
     dataset = SimpleNamespace(root=Path("/data/ds"))
-    return Work(dataset, list(items), None, None, PARTS["download"], list).guarded_batch(do, list(items))
+    return Work(dataset, list(items), None, None, part_schema("download"), list).guarded_batch(do, list(items))
 
 
 @pytest.mark.parametrize("number", sorted(SHORT))
@@ -60,7 +60,7 @@ def test_an_odd_answer_is_its_items_failure_and_nobody_elses(odd):
         ("v", "failed", "error"),
         ("w", "ok", None),
     ]
-    pa.Table.from_pylist(rows, schema=PARTS["download"])
+    pa.Table.from_pylist(rows, schema=part_schema("download"))
 
 
 def test_an_item_without_a_row_fails():
@@ -72,7 +72,7 @@ def test_a_detail_that_is_no_text_can_be_stored():
     def do(items):
         raise ItemError("gone", "\ud800")
 
-    pa.Table.from_pylist(outcome(do, ITEM), schema=PARTS["download"])
+    pa.Table.from_pylist(outcome(do, ITEM), schema=part_schema("download"))
 
 
 @pytest.mark.parametrize(
