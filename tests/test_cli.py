@@ -172,8 +172,10 @@ def test_target_keep_finds_thresholds_and_changes_nothing(dataset):
         assert words in hdvg("filter", dataset, *arguments, code=2).stderr
 
 
-def test_stage_command_shows_what_is_done(dataset):
-    assert "ok" in hdvg("split", dataset, "--runner", "serial").stdout
+def test_stage_command_says_that_nothing_was_to_do(dataset):
+    said = hdvg("split", dataset, "--runner", "serial")
+    assert "nothing to do at split: all is done" in said.stderr
+    assert "nothing changed" in said.stdout
 
 
 def test_retry_tries_failed_items_again_by_reason(tmp_path):
@@ -246,7 +248,7 @@ def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
         (["run", "demo", "--out", "new"], "--links"),
         (["recipe", "validate", "demo", "--set", "keep.too_short=duration >= 3"], "did you mean `duration_s`"),
         (["retry", "d", "--reason", "boredom"], "no such reason"),
-        (["run", "demo", "--links", "x", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
+        (["run", "demo", "--links", "http://x/", "--out", "d", "--set", "caption.captioner=tagz"], "tags"),
     ],
 )
 def test_a_mistake_is_named_in_one_line_with_what_would_be_fine(tmp_path, monkeypatch, arguments, words):

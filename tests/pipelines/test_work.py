@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -16,7 +18,8 @@ ITEM = {"video_id": "v", "key": "v", "attempt": 0}
 
 def outcome(do, *items: Row) -> list[Row]:
     """The rows of the items."""
-    return Work(None, list(items), None, None, part_schema("download"), list).guarded_batch(do, list(items))
+    dataset = SimpleNamespace(root=Path("/data/ds"))
+    return Work(dataset, list(items), None, None, part_schema("download"), list).guarded_batch(do, list(items))
 
 
 @pytest.mark.parametrize("number", sorted(SHORT))
@@ -70,3 +73,19 @@ def test_a_detail_that_is_no_text_can_be_stored():
         raise ItemError("gone", "\ud800")
 
     pa.Table.from_pylist(outcome(do, ITEM), schema=part_schema("download"))
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("file:///films/my%20birds.mp4", "/films/my birds.mp4"),
+        ("https://example.org/a.mp4", "https://example.org/a.mp4"),
+        (None, "its source"),
+    ],
+)
+def test_a_detail_names_the_users_file_or_link_and_no_file_of_hdvgs_own(source, shown):
+    def do(items):
+        raise ItemError("corrupt", "Invalid data: '/data/ds/tmp/r1/x/fetch-1/source.bin' (/data/ds/media/ab/abc.mp4)")
+
+    (row,) = outcome(do, ITEM | {"source": source})
+    assert row["detail"] == f"Invalid data: '{shown}' ({shown})"
