@@ -21,6 +21,7 @@ from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
 from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema, resolve
+from hdvg.dataset.tables import TABLES, tables_sql
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
 from hdvg.dataset.views import Scope, StageViews
 from hdvg.errors import UsageError
@@ -98,6 +99,7 @@ def views_sql(
         **caption_sql(plan.recipe),
         **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
         **_stage_sql(scope, only=stage),
+        table_views="" if unit else tables_sql(root, prefix, forgotten=forgotten),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
@@ -247,7 +249,7 @@ def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table
             raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
         except duckdb.Error as error:
             raise UsageError(
-                f'{error}\nviews: {", ".join(VIEWS)}; `hdvg query … "describe dataset"` lists columns'
+                f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'
             ) from error
 
 

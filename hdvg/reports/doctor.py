@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def _walls() -> Iterator[Finding]:
 
 def _web() -> Iterator[Finding]:
     """Whether the sites that need a JavaScript runtime can be fetched from, as yt-dlp does it today."""
-    age_days = (date.today() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
+    age_days = (datetime.now(UTC).date() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
     is_old = age_days > OLD_DAYS
     advice = f"; sites change, so update it: {runtime.INSTALL}" if is_old else ""
     yield Finding("age of yt-dlp", "note" if is_old else "ok", f"{age_days} days{advice}")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
 from hdvg.shots import NETWORKS
+from hdvg.shots.transition import Transition
 
 FPS = 25.0
 """Any rate does: PySceneDetect counts frames by index here, and indices are mapped to pts, never to seconds."""
-
-
-@dataclass(frozen=True, order=True)
-class Transition:
-    """What stands between two shots: the first one's frames end before `end`, the second one's begin at `start`.
-
-    Equal for a hard cut. Otherwise the frames between belong to neither; `start` may be the video's number of frames.
-    """
-
-    end: int
-    start: int
-    kind: Literal["cut", "gradual", "stitched", "end", "given", "gap"] = "cut"
-    """`given` and `gap`: a given span begins, or the frames that follow are in none."""
 
 
 class Detector(Protocol):

@@ -21,10 +21,11 @@ from hdvg.measures import MEASURES
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
-from hdvg.shots.detectors import Transition, make_detector
+from hdvg.shots.detectors import make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.scores import SCORES
 from hdvg.shots.stitch import Stitched
+from hdvg.shots.transition import Transition
 
 DEFAULTS = Split().model_dump()
 SHAPE = {"width": 256, "height": 144, "coded_width": 256, "coded_height": 144, "rotation": 0}
