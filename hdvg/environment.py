@@ -80,8 +80,8 @@ def _missing(requires: list[str], *, extra: str, only: str | None) -> list[str]:
     for one in map(Requirement, requires):
         if only is not None and one.name != only:
             continue
-        plain = one.marker is None or one.marker.evaluate({"extra": ""})
-        if plain if not extra else not plain and one.marker.evaluate({"extra": extra}):
+        is_base, is_of_it = (one.marker is None or one.marker.evaluate({"extra": name}) for name in ("", extra))
+        if is_of_it and is_base == (extra == ""):
             wanted.append(f"{one.name}{one.specifier}")
             try:
                 version(one.name)
