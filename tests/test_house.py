@@ -22,8 +22,8 @@ BANNED_NAMES = {"utils", "util", "common", "core", "base", "managers", "manager"
 BUNDLE_MB = 10
 LAYERS_MOST, ROOMS_MOST = 12, 36
 FILE_LINES_MOST, FUNCTION_LINES_MOST = 300, 60
-COMMANDS = "hdvg/cli/"
-"""The room whose functions may look up to `pipelines`."""
+COMMANDS = ("hdvg/cli/", "hdvg/api.py")
+"""Whose functions may look up to `pipelines`."""
 
 CATCHES_ALL = {
     ("hdvg/sandbox/child.py", "Exception"): "the child's boundary: what a library raises must cross it as data",

@@ -46,7 +46,3 @@ def main() -> None:
     except HdvgError as error:
         typer.echo(f"hdvg: {error}", err=True)
         sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

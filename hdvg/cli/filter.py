@@ -78,30 +78,11 @@ def _suppose(
     dataset: Dataset, recipe: Recipe, rules: list[str], goal: tuple[float | None, str | None], *, as_json: bool
 ) -> None:
     """Report what verdicts would be by the recipe's rules, what is supposed of them, and thresholds for a keep rate."""
-    from hdvg.config.rules import parse_rules
-    from hdvg.dataset.snapshot import measures
-    from hdvg.filtering.edit import suppose
-    from hdvg.filtering.tune import parse_axes
-    from hdvg.filtering.tune import tune as find
-    from hdvg.filtering.whatif import what_if
+    from dataclasses import asdict
 
-    share, tuned = goal
-    if (share is None) != (tuned is None):
-        raise UsageError(
-            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune 'motion_px_s>=,sharpness>='"
-        )
-    keep = dict(recipe.keep)
-    for rule in rules:
-        keep = suppose(keep, rule)
-    axes = parse_axes(tuned, keep) if tuned is not None else []
-    said = {}
-    named = {
-        column for kept in (dataset.plan.recipe.keep, keep) for rule in parse_rules(kept) for column in rule.columns
-    }
-    with measures(dataset, named, output.note) as connection:
-        if share is not None:
-            found = find(connection, keep, axes, target_share=share)
-            keep, said = found.keep, {"tuned": found.found}
-        report = {"dataset": str(dataset.root), **what_if(connection, dataset.plan, keep), **said}
-    report["new_rule"] = bool(dubious_names(report["sets"], dataset.plan.recipe.keep))
-    output.what_if(report, as_json=as_json)
+    from hdvg.filtering.supposition import supposed
+
+    found = supposed(dataset, recipe.keep, rules, goal=goal, say=output.note)
+    report = {name: value for name, value in asdict(found).items() if value is not None}
+    report["new_rule"] = bool(dubious_names(found.sets, dataset.plan.recipe.keep))
+    output.what_if({"dataset": str(dataset.root), **report}, as_json=as_json)

@@ -31,11 +31,9 @@ def query(
 
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.dataset.manifest import ask
+    import hdvg
 
-    opened = Dataset.open(dataset)
-    answer = ask(opened.root, opened.plan, sql, limit_s=limit_s)
+    answer = hdvg.open(dataset).sql(sql, limit_s=limit_s)
     if parquet is not None:
         import pyarrow.parquet as pq
 
@@ -103,27 +101,26 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.explain import explain as find
+    from dataclasses import asdict
 
-    said = find(Dataset.open(dataset), clip_id)
+    import hdvg
+
+    said = hdvg.open(dataset).explain(clip_id)
     if as_json:
-        return output.print_json(said)
-    typer.echo(
-        f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
-    )
-    if said["rules"]:
+        return output.print_json(asdict(said))
+    typer.echo(f"clip {said.clip_id}: {said.verdict}" + (f" ({', '.join(said.reasons)})" if said.reasons else ""))
+    if said.rules:
         names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        output.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
+        output.print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
     else:
-        typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
+        typer.echo(f"recipe {said.recipe} has no rules: every clip is kept")
     for section in ("measures", "span", "given", "caption", "clip", "video"):
-        if said[section]:
-            output.print_table([section, ""], said[section].items())
-    if len(said["captions"]) > 1:
-        output.print_table(said["captions"][0], (row.values() for row in said["captions"]))
-    if said["failures"]:
-        output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
+        if row := getattr(said, section):
+            output.print_table([section, ""], row.items())
+    if len(said.captions) > 1:
+        output.print_table(said.captions[0], (row.values() for row in said.captions))
+    if said.failures:
+        output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
 
 
 @commands.command()

@@ -34,9 +34,11 @@ def note(said: str) -> None:
 
 def status(dataset: Dataset, *, as_json: bool) -> None:
     """The funnel, the reasons, what is pending, and how fast a run goes."""
+    from dataclasses import asdict
+
     from hdvg.reports.status import status as find
 
-    said = find(dataset)
+    said = asdict(find(dataset))
     if as_json:
         return print_json(said)
     typer.echo(f"{said['dataset']} (recipe {said['recipe']})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from hdvg.cli.signals import interruptible
 from hdvg.dataset.location import local_folder, local_text
 from hdvg.errors import UsageError
 from hdvg.registry import require
+from hdvg.training import NEEDS
 
 if TYPE_CHECKING:
     from hdvg.latents.encode import Report
@@ -39,7 +41,6 @@ Weights = Annotated[
     str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
 ]
 Step = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="by default the newest good one")]
-NEEDS = {name: name for name in ("torch", "diffusers", "safetensors", "tensorboard", "transformers")}
 NAMED = 3
 """Clips named for each reason."""
 
@@ -121,6 +122,7 @@ def train(
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
+    task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 
@@ -182,23 +184,21 @@ def sample(
 
     Example: hdvg sample my-run "a boat on a lake" --steps 20 --sampler dpm++ --seed 7
     """
-    require(NEEDS, called="hdvg sample", extra="train")
-    from hdvg.training.generate import Wish, place_of, sample_trained, sampler_of
-    from hdvg.training.load import open_trained
+    import hdvg
+    from hdvg.training.generate import place_of
 
-    trained = open_trained(run, step=checkpoint, which=_which(weights), say=output.note)
-    bucket = trained.recipe.data.buckets[0]
-    wish = Wish(
+    model = hdvg.load(run, checkpoint=checkpoint, weights=_which(weights))
+    shape = model.trained.recipe.data.buckets[0]
+    wish = model.wish(
         tuple(prompts),
-        frames or bucket[0],
-        _size(size) if size else (bucket[1], bucket[2]),
-        _sampler(sampler) if sampler else sampler_of(trained.recipe.process),
+        sampler=_sampler(sampler) if sampler else None,
+        size=(frames or shape[0], *(_size(size) if size else shape[1:])),
         seed=seed,
         steps=steps,
         guidance=guidance,
     )
-    place = place_of(out, trained, run, wish, gif=gif)
-    said = sample_trained(trained, run, wish, place)
+    place = place_of(out, model.trained, run, wish, gif=gif)
+    said = model.write(wish, place)
     if as_json:
         return output.print_json({"folder": str(place.folder), **said})
     rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])

@@ -6,7 +6,8 @@ import importlib.resources
 import re
 import string
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ class Manifest:
 
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
+        self._root = root
         sql = views_sql(plan, root, unit=unit, stage=stage)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
@@ -225,32 +227,49 @@ class Manifest:
         rows = self.connection.execute(sql, list(values)).fetchall()
         return rows[0][0] if rows else None
 
+    def guard(self) -> None:
+        """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
+        self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
+        self.connection.execute("set enable_external_access = false; set lock_configuration = true")
 
-def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table:
-    """Answer a user's query: exactly one SELECT, that reads nothing but the dataset and writes nothing.
+    def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:
+        """Answer a user's query: exactly one SELECT. After `guard`.
 
-    Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
-    """
-    with Manifest(root, plan) as manifest:
-        connection = manifest.connection
-        try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError('hdvg query takes one SELECT statement, such as "select * from dataset where keep"')
-            connection.execute(f"set allowed_directories = [{literal(str(root))}]")
-            connection.execute("set enable_external_access = false; set lock_configuration = true")
-            watchdog = threading.Timer(limit_s, connection.interrupt)
+        Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
+        """
+        with _worded():
+            self._refuse_other(sql)
+            watchdog = threading.Timer(limit_s, self.connection.interrupt)
             watchdog.start()
             try:
-                return connection.sql(sql).to_arrow_table()
+                return self.connection.sql(sql).to_arrow_table()
+            except duckdb.InterruptException:
+                raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
             finally:
                 watchdog.cancel()
-        except duckdb.InterruptException:
-            raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
-        except duckdb.Error as error:
-            raise UsageError(
-                f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'
-            ) from error
+
+    def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
+        """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
+        with _worded(), self.connection.cursor() as cursor:
+            self._refuse_other(sql)
+            yield from cursor.sql(sql).to_arrow_reader(size)
+
+    def _refuse_other(self, sql: str) -> None:
+        """Raise UsageError for what is not one SELECT."""
+        statements = self.connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise UsageError('a query is one SELECT statement, such as "select * from dataset where keep"')
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """What DuckDB says against a user's query, as a UsageError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise UsageError(
+            f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'
+        ) from error
 
 
 def no_glob(path: str) -> str:

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hdvg.config.conditions import check_expression
-from hdvg.dataset.manifest import path_list
-from hdvg.dataset.parts import read_as
+from hdvg.dataset.clip_files import places_sql, shard_rows
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
-from schemas.shards import SHARDS
 
 if TYPE_CHECKING:
     from hdvg.dataset.dataset import Dataset
@@ -98,11 +95,7 @@ def _places(root: Path, shards: Sequence[str]) -> str:
     if not shards:
         texts, numbers = ("clip_id", "shard", "clip_sha256"), ("row", *CUT)
         return NO_SHARDS.format(", null::varchar as ".join(texts), ", null::bigint as ".join(numbers))
-    files = path_list(root / name for name in shards)
-    return (
-        f"select clip_id, 'shards/' || parse_filename(filename) as shard, file_row_number as row, clip_sha256, {', '.join(CUT)} "
-        f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
-    )
+    return places_sql(root, shards, ["clip_id", "clip_sha256", *CUT])
 
 
 @dataclass(frozen=True)
@@ -131,16 +124,4 @@ def videos(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
 
     Raises UsageError if the shard is gone or cannot be read.
     """
-    waiting = set(rows)
-    try:
-        with pq.ParquetFile(path) as file:
-            first = 0
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                mine = sorted(row for row in range(first, first + count) if row in waiting)
-                if mine:
-                    column = file.read_row_group(group, columns=["video"]).column("video")
-                    yield from ((row, column[row - first].as_py()) for row in mine)
-                first += count
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); see `hdvg verify`") from error
+    return ((row, told["video"]) for row, told in shard_rows(path, rows, ["video"]))

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import hdvg
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.dataset.manifest import ask
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.planning import make_plan
@@ -51,7 +51,7 @@ def given(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def query(dataset: Dataset, sql: str) -> list[dict[str, Any]]:
-    return ask(dataset.root, dataset.plan, sql).to_pylist()
+    return hdvg.open(dataset.root).sql(sql).to_pylist()
 
 
 def bundle(folder: Path, count: int = 12, seed: int = 5) -> tuple[Path, dict[str, Any]]:

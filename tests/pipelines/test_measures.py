@@ -121,7 +121,7 @@ def test_explain_says_which_measure_was_not_taken(finished):
         iter(ask(finished, "select clip_id from dataset join videos using (video_id) where link like '%both%'"))
     )
     said = explain(dataset, name)
-    assert [(rule["rule"], rule["passes"]) for rule in said["rules"]] == [
+    assert [(rule.rule, rule.passes) for rule in said.rules] == [
         ("too_short", False), ("text", None), ("unsafe", None),
     ]  # fmt: skip
 

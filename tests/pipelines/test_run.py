@@ -182,7 +182,7 @@ def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
 
 def test_looser_threshold_cuts_just_the_missing_clip(dataset):
     looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=null"])
-    assert status(decide(dataset, looser))["pending"] == [{"stage": "cut", "items": 1}]
+    assert status(decide(dataset, looser)).pending == [{"stage": "cut", "items": 1}]
     assert [(job.stage, job.statuses) for job in go(dataset, looser)] == [("cut", {"ok": 1})]
     assert verify(Dataset.open(dataset)) == []
 
@@ -329,11 +329,11 @@ def test_rules_are_not_written_where_a_part_cannot_be_read(dataset):
 def test_explain_shows_every_rule_with_its_margin(finished):
     (clip,) = ask(finished, "select clip_id from dataset where not keep")[0]
     said = explain(Dataset.open(finished), clip[:12])
-    assert (said["verdict"], said["reasons"]) == ("dropped", ["too_short"])
-    (rule,) = said["rules"]
-    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("too_short", 0.7, False)
-    assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.7)
-    assert "av=" in said["video"]["tools"]
+    assert (said.verdict, said.reasons) == ("dropped", ["too_short"])
+    (rule,) = said.rules
+    assert (rule.rule, rule.threshold, rule.passes) == ("too_short", 0.7, False)
+    assert rule.margin == pytest.approx(said.measures["duration_s"] - 0.7)
+    assert "av=" in said.video["tools"]
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "delete"])
