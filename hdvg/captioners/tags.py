@@ -57,13 +57,14 @@ class Tags:
     }
 
     def __init__(self, settings: Writer) -> None:
-        from hdvg.networks import efficientnet
+        from hdvg.networks.efficientnet import labels
+        from hdvg.networks.efficientnet_onnx import load_network
 
         self.model = f"efficientnet-lite0 imagenet-1k {self.fingerprint(settings)[:8]}"
         self.batch = settings.batch or BATCH
         self._lower_case = settings.lower_case
-        self._labels = efficientnet.labels()
-        self._network = efficientnet.load_network(files.efficientnet_weights())
+        self._labels = labels()
+        self._network = load_network(files.efficientnet_weights())
 
     @staticmethod
     def fingerprint(settings: Writer) -> str:

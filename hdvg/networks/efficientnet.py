@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 through onnxruntime, without torch: one picture in, logits of the 1000 ImageNet classes out.
+"""EfficientNet-Lite0: its layout, what it sees of a picture, and the probabilities of the 1000 ImageNet classes; no torch.
 
 Shapes: B pictures, C channels, H height, W width, K = 1000 classes.
 
@@ -12,7 +12,6 @@ copyright Soumith Chintala 2016), with their articles, and about 170 made cleare
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,17 +42,6 @@ def labels() -> list[str]:
     return resources.files("hdvg.networks").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
 
 
-def load_network(weights: Path) -> Network:
-    """The network on one thread of the CPU: (B, 3, 224, 224) in -1..1 -> logits (B, K).
-
-    Raises ValueError if the file holds the weights of another network.
-    """
-    from hdvg.networks.efficientnet_graph import graph
-    from hdvg.networks.onnx import CPU, Network
-
-    return Network(graph(weights), threads=1, providers=(CPU,))
-
-
 def views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """A BGR picture -> (2, 3, 224, 224) in -1..1: the middle square (as in training), and the whole picture squeezed.
 
@@ -64,8 +52,7 @@ def views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     top, left = (high - side) // 2, (wide - side) // 2
     whole_CHW = picture_HWC[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
     small_BCHW = np.stack([_small(whole_CHW[:, top : top + side, left : left + side]), _small(whole_CHW)])
-    scaled_BCHW = small_BCHW.clip(0, 255) / np.float32(127.5) - np.float32(1)
-    return scaled_BCHW.astype(np.float32, copy=False)
+    return np.asarray(small_BCHW.clip(0, 255) / 127.5 - 1, dtype=np.float32)
 
 
 def _small(picture_CHW: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

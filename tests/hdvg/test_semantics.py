@@ -25,6 +25,7 @@ from hdvg.measures.semantics import Semantics, similarity
 from hdvg.measures.synthetic import card_ink, straight_edges, title_card
 from hdvg.networks import efficientnet, files
 from hdvg.networks.conse import Conse
+from hdvg.networks.efficientnet_onnx import load_network
 from hdvg.networks.minilm import MiniLM
 from schemas.measures import SEMANTICS
 from tests.drawings import POSITIONS, Interface, ground, keyframe, shot, written
@@ -143,7 +144,7 @@ def test_embedding_and_consistency_are_what_the_paper_says_of_each_picture(
     shipped: Semantics, bundled: dict[Span, list[Picture]], rows: dict[Span, dict]
 ) -> None:
     """The slow reference: picture by picture, class by class."""
-    network = efficientnet.load_network(files.efficientnet_weights())
+    network = load_network(files.efficientnet_weights())
     classes = MiniLM(files.minilm_folder()).embed(efficientnet.labels()).astype(np.float64)
     span, pictures = next(iter(bundled.items()))
     vectors = []

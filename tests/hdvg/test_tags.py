@@ -20,7 +20,8 @@ from hdvg.config.sections import Split
 from hdvg.errors import UsageError
 from hdvg.media.scan import scan
 from hdvg.networks import efficientnet_torch
-from hdvg.networks.efficientnet import labels, load_network, probabilities, views
+from hdvg.networks.efficientnet import labels, probabilities, views
+from hdvg.networks.efficientnet_onnx import load_network
 from hdvg.networks.files import efficientnet_weights
 from hdvg.networks.torch_pickle import read_tensors
 

@@ -28,7 +28,13 @@ def test_files_and_tables_that_a_row_names_are_there(thing: str) -> None:
         assert re.search(rf"^{table}\b.*[=:]", texts, re.MULTILINE), table
 
 
-@pytest.mark.parametrize("thing", ADDITIONS)
+DEAR = {"a column", "a stage"}
+"""Seconds of work; test_growth.py and test_stage_table.py hold the like by default."""
+
+
+@pytest.mark.parametrize(
+    "thing", [pytest.param(thing, marks=[pytest.mark.slow] if thing in DEAR else []) for thing in ADDITIONS]
+)
 def test_row_is_enough_and_no_file_of_it_is_needless(thing: str, tmp_path: Path) -> None:
     addition = ADDITIONS[thing]
     assert addition.touched == named_files(rows()[thing])

@@ -40,10 +40,9 @@ def test_base_packages_run_the_demo_recipe(base: Path, tmp_path: Path) -> None:
 
 def test_what_a_recipe_wants_is_what_stops_it(base: Path, tmp_path: Path) -> None:
     """The column `wants` says nothing of recipes that start, and the others name packages that are missing indeed."""
-    (tmp_path / "clips").mkdir()
     program = (
         "import json\n"
-        "from hdvg.dataset.plan import make_plan\n"
+        "from hdvg.planning import make_plan\n"
         "from hdvg.errors import UsageError\n"
         "from hdvg.reports.wants import wants\n"
         "from hdvg.shots import preload\n"
@@ -66,8 +65,8 @@ def test_what_a_recipe_wants_is_what_stops_it(base: Path, tmp_path: Path) -> Non
 
 
 def test_hint_of_a_wheel_names_packages_that_an_index_has(base: Path, tmp_path: Path) -> None:
-    run = call_outside(base, tmp_path, "run", "hd_vg_130m", "--links", tmp_path, "--out", "ds")
-    assert run.returncode == 2
+    run = call_outside(base, tmp_path, "run", "hd_vg_130m", "--links", CLIP, "--out", "ds")
+    assert run.returncode == 2, run.stderr
     (command,) = re.findall(r"PyTorch and transformers: \S+ -m pip install (.*)", run.stderr)
     wanted = {re.split("[<>=~]", word)[0] for word in shlex.split(command)}
     assert wanted == {re.split("[<>=~]", one)[0] for one in project()["optional-dependencies"]["caption"]}
