@@ -64,8 +64,8 @@ def views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     top, left = (high - side) // 2, (wide - side) // 2
     whole_CHW = picture_HWC[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
     small_BCHW = np.stack([_small(whole_CHW[:, top : top + side, left : left + side]), _small(whole_CHW)])
-    scaled: npt.NDArray[np.float32] = small_BCHW.clip(0, 255) / np.float32(127.5) - np.float32(1)
-    return scaled
+    scaled_BCHW = small_BCHW.clip(0, 255) / np.float32(127.5) - np.float32(1)
+    return scaled_BCHW.astype(np.float32, copy=False)
 
 
 def _small(picture_CHW: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hdvg.captioners import CAPTIONERS
+from hdvg.captioners import CAPTIONER
 from hdvg.config.recipe import Recipe
 from hdvg.environment import BASE_MODULES
-from hdvg.measures.keyframed import KEYFRAME_MEASURES
+from hdvg.measures.keyframed import KEYFRAME_MEASURE
 from hdvg.planning import wanted_measures
-from hdvg.registry import find_class
+from hdvg.registry import Registry
 from hdvg.shots import NETWORKS
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -32,15 +32,17 @@ def wants(recipe: Recipe) -> list[str]:
     unset += [name for one in measures for name in SETTINGS.get(one, ()) if getattr(recipe.measure, name) is None]
     writers = [writer.captioner for writer in recipe.caption.writers.values()]
     extras = {
-        "caption": any(_needs_more(CAPTIONERS, name, extra="caption") for name in writers),
-        "measure": any(_needs_more(KEYFRAME_MEASURES, name, extra="measure") for name in measures),
+        "caption": any(_needs_more(CAPTIONER, name) for name in writers),
+        "measure": any(_needs_more(KEYFRAME_MEASURE, name) for name in measures),
         "shots": recipe.split.detector in NETWORKS,
     }
     named = ",".join(extra for extra, is_wanted in extras.items() if is_wanted)
     return [*([f"[{named}]"] if named else []), *(f"measure.{name}" for name in unset)]
 
 
-def _needs_more(catalogue: Mapping[str, str], name: str, *, extra: str) -> bool:
+def _needs_more(registry: Registry, name: str) -> bool:
     """Whether the class of that name needs a module that the base install lacks; it is not looked for here."""
-    found: Any = find_class(catalogue, name, called=name, extra=extra, find=lambda module: module)
+    if registry.is_plugin(name):
+        return False
+    found: Any = registry.find(name, find=lambda module: module)
     return not set(found.needs) <= BASE_MODULES

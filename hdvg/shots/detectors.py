@@ -8,7 +8,7 @@ import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
-from hdvg.shots import NETWORKS
+from hdvg.shots import DETECTOR
 from hdvg.shots.transition import Transition
 
 FPS = 25.0
@@ -56,17 +56,6 @@ class ByContent:
         self._detector = detector
         self._seen = 0
         self._found = 0
-
-    @classmethod
-    def adaptive(cls, settings: dict[str, Any]) -> ByContent:
-        """AdaptiveDetector with the settings' thresholds."""
-        return cls(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
-
-    @classmethod
-    def content(cls, settings: dict[str, Any]) -> ByContent:
-        """ContentDetector with the settings' thresholds."""
-        least = settings["min_scene_frames"]
-        return cls(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
 
     def feed(self, chunk: Chunk) -> list[Transition]:
         cuts: list[Transition] = []
@@ -147,18 +136,29 @@ class ByThreshold:
         return []
 
 
-def make_detector(settings: dict[str, Any]) -> Detector:
-    """The detector that config.Split's settings name."""
-    name = settings["detector"]
-    if name in NETWORKS:
-        from hdvg.shots.transnet import Cascade, Network  # imports torch
+def adaptive(settings: dict[str, Any]) -> ByContent:
+    """PySceneDetect's AdaptiveDetector with the settings' thresholds."""
+    return ByContent(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
 
-        return Network(settings) if name == "transnetv2" else Cascade(settings)
-    detectors: dict[str, Detector] = {
-        "adaptive": ByContent.adaptive(settings),
-        "content": ByContent.content(settings),
-        "pyscenedetect-0.6.1": Version061(settings),
-        "histogram": ByThreshold("histogram", settings["histogram_threshold"], settings),
-        "hash": ByThreshold("hash", settings["hash_threshold"], settings),
-    }
-    return detectors[name]
+
+def content(settings: dict[str, Any]) -> ByContent:
+    """PySceneDetect's ContentDetector with the settings' threshold."""
+    least = settings["min_scene_frames"]
+    return ByContent(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
+
+
+def histogram(settings: dict[str, Any]) -> ByThreshold:
+    """PySceneDetect's HistogramDetector."""
+    return ByThreshold("histogram", settings["histogram_threshold"], settings)
+
+
+def perceptual_hash(settings: dict[str, Any]) -> ByThreshold:
+    """PySceneDetect's HashDetector."""
+    return ByThreshold("hash", settings["hash_threshold"], settings)
+
+
+def make_detector(settings: dict[str, Any]) -> Detector:
+    """The detector that config.Split's settings name. Raises UsageError if it is a plug-in that cannot be loaded."""
+    name = settings["detector"]
+    detector: Detector = DETECTOR.checked(name, DETECTOR.find(name)(settings))
+    return detector
