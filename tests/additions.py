@@ -179,7 +179,59 @@ def _rule(tree: Path, dataset: Path, folder: Path) -> None:
     assert {row["dropped"] for row in found} == {True}
 
 
+STAGE = '''"""Says of each clip whether it is long."""
+
+from pipelines.work import each
+
+
+def lengths(work):
+    return each(work, lambda item: [{key: item[key] for key in ("video_id", "clip_id")} | {"is_long": item["n_frames"] > 30}])
+'''
+
+STAGE_COLUMNS = '''"""Told by the stage `x`."""
+
+from schemas.columns import BOOL, STR, column, table
+from schemas.outcomes import OUTCOME
+
+LENGTHS = table(OUTCOME, [column("clip_id", STR, "the clip"), column("is_long", BOOL, "whether it has over 30 frames")])
+'''
+
+
+def _stage(tree: Path, dataset: Path, folder: Path) -> None:
+    before = {path.name for path in dataset.glob("parts/*/*.parquet")}
+    call_in(tree, "x", dataset, "--runner", "serial")
+    sql = "select is_long, n_frames > 30 as truly from x_rows join clips using (video_id, clip_id)"
+    found = asked_in(tree, dataset, sql)
+    assert all(row["is_long"] == row["truly"] for row in found)
+    assert len(found) == len(asked_in(tree, dataset, "select 1 as one from verdicts where keep")) > 0
+    call_in(tree, "run", dataset, "--runner", "serial")
+    assert {path.parent.name for path in dataset.glob("parts/*/*.parquet") if path.name not in before} == {"x"}
+    assert "whole" in call_in(tree, "verify", dataset)
+
+
 ADDITIONS: dict[str, Addition] = {
+    "a stage": Addition(
+        _stage,
+        new={"schemas/x.py": STAGE_COLUMNS, "pipelines/x.py": STAGE},
+        edits=[
+            (
+                "hdvg/dataset/stages.py",
+                "        Entry(\n            name=CUT,\n",
+                '        Entry(name="x", after=(SPLIT,), schema="schemas.x:LENGTHS", help="Only say which clips are long"),\n'
+                "        Entry(\n            name=CUT,\n",
+            ),
+            (
+                "pipelines/graph.py",
+                "    Stage(\n        name=CUT,\n",
+                '    Stage(name="x", run=x.lengths, needs=("clip_id", "n_frames")),\n    Stage(\n        name=CUT,\n',
+            ),
+            (
+                "pipelines/graph.py",
+                "from pipelines import caption_stages, stages\n",
+                "from pipelines import caption_stages, stages, x\n",
+            ),
+        ],
+    ),
     "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
     "a captioner": Addition(
         _caption,
