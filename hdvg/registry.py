@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from hdvg.environment import install_command
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.plugins import Reference, code_digest, load_class, read_reference
@@ -138,9 +139,9 @@ def _entry_points(group: str) -> Mapping[str, str]:
 
 
 def require(needs: Mapping[str, str], *, called: str, extra: str, find: Find = importlib.util.find_spec) -> None:
-    """Raise UsageError if any of these modules (and what people call them) is missing, naming the extra that brings them."""
+    """Raise UsageError if any of these modules (and what people call them) is missing, naming the command that brings them."""
     missing = [spoken for package, spoken in needs.items() if find(package) is None]
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
-        how = f"pip install 'hdvg[{extra}]'" if extra else "install it where hdvg is, on every machine that runs it"
+        how = install_command(extra) if extra else "install it where hdvg is, on every machine that runs it"
         raise UsageError(f"{called} needs {listed}: {how}")

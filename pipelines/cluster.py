@@ -27,8 +27,7 @@ from hdvg.errors import HdvgError, ResourceError, TransientError
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, perform, sandbox
-from pipelines.runners import make_gate
+from pipelines.perform import Done, Job, make_gate, perform, sandbox
 from pipelines.work import Call
 
 KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)

