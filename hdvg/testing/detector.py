@@ -33,11 +33,11 @@ def _found(split: dict[str, Any], sizes: Sequence[int]) -> list[Transition]:
     detector = make_detector(split)
     found: list[Transition] = []
     for chunk in _chunks(sizes):
-        settled = detector.settled
+        settled = max(detector.settled, 0)
         fresh = detector.feed(chunk)
         late = [one for one in fresh if one.end < settled]
         assert not late, f"{late[:1]} ends a shot before frame {settled}, which `settled` had promised to be sure"
-        assert detector.settled >= settled, "`settled` never goes back"
+        assert max(detector.settled, 0) >= settled, "`settled` never goes back"
         found += fresh
     found += detector.finish()
     for one in found:
