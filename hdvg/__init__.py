@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from hdvg.dataset.clips import Clip
     from hdvg.training.inference import Model
 
+from hdvg.environment import switch_off_telemetry
+
 __version__ = "0.1.0"
+
+switch_off_telemetry()  # before a library reads its variable
 
 __all__ = [
     "Clip",

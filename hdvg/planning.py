@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hdvg import shots
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan, match_wanted
+from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
 from hdvg.errors import UsageError
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
@@ -33,18 +35,23 @@ class Observed:
     dropped_share: float | None
 
 
-def make_plan(recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = ()) -> Plan:
+def make_plan(
+    recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = (), root: Path | None = None
+) -> Plan:
     """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
+
+    Plug-ins are loaded, of files that `plugins.keep` named from the folder `root`.
 
     Only what shapes results counts, see `hdvg.dataset.shaping`. Rules shape no stage: they are part of a query. What is
     `known` of the dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see
     `with_rules`.
     """
-    shots.preload(recipe.split.detector)  # asked now, not when the first child starts
+    located = locate(recipe, root) if root else recipe
+    shots.preload(located.split.detector)  # asked now, not when the first child starts
     fingerprints: dict[str, str] = {}
     for name in stage_names(recipe, ()):
         if not entry_of(name).by_rules:
-            fingerprints[name] = shape(name, recipe, fingerprints)
+            fingerprints[name] = shape(name, recipe, fingerprints, located=located)
     if known is not None and known.fingerprints[SPLIT] == fingerprints[SPLIT]:
         fingerprints = {**known.fingerprints, **fingerprints}
     plan = Plan(recipe, fingerprints)

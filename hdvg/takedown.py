@@ -119,6 +119,8 @@ def purge(dataset: Dataset, found: Found) -> None:
     for path in files(dataset.root, "media"):
         if path.stem not in named:  # what a killed run left without a row goes too
             _remove(store, path)
+    for path in files(dataset.root, "tables"):
+        _rewrite_table(store, path, found)
     for path in files(dataset.root, "rejected"):
         _rewrite_rejected(store, path, found)
     for path in files(dataset.root, "inputs"):
@@ -246,6 +248,18 @@ def _rewrite(store: Store, path: Path, found: Found) -> None:
     if "detail" in kept.column_names:
         kept = _unsaid(kept, found.telling)
     if not kept.equals(table):
+        store.rewrite_table(str(path.relative_to(store.root)), kept)
+
+
+def _rewrite_table(store: Store, path: Path, found: Found) -> None:
+    """Take the rows of what is lost out of a file of a table that no stage makes, whichever hdvg declared it."""
+    table = kept = pq.read_table(path)
+    for name, lost in (("video_id", found.videos), ("clip_id", found.clips)):
+        if name in kept.column_names:
+            kept = kept.filter(pc.invert(pc.is_in(kept[name], value_set=pa.array(sorted(lost), pa.string()))))
+    if not kept.num_rows:
+        _remove(store, path)
+    elif kept.num_rows < table.num_rows:
         store.rewrite_table(str(path.relative_to(store.root)), kept)
 
 

@@ -105,8 +105,8 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     items = pending_items(dataset, job)
     save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else save_nothing
     if items:
-        model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
-        detector = dataset.plan.recipe.split.detector
+        model = load_model(stage.name, dataset.recipe) if stage.load else None
+        detector = dataset.recipe.split.detector
         side = functools.partial(spread or side_by_side, detector)
         schema = part_schema(job.stage)
         rows = list(

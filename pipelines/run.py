@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import Cutter, lost_clips, write_shards
@@ -91,8 +92,10 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
-    plan = make_plan(recipe, known=before.plan, observed=observe(before)) if before else make_plan(recipe)
-    dataset = Dataset(root, plan, Store(root, run=new_run()))
+    store = Store(root, run=new_run())
+    recipe = plugins.keep(recipe, store)
+    known, observed = (before.plan, observe(before)) if before else (None, ())
+    dataset = Dataset(root, make_plan(recipe, known=known, observed=observed, root=root), store)
     with writing(dataset.store):
         if before is not None:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)

@@ -18,7 +18,7 @@ from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
 from hdvg.ids import digest, file_sha256
 from hdvg.media.excerpt import is_excerpt
-from hdvg.shots import NETWORKS
+from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from pipelines.keyframes import Packs
@@ -138,13 +138,12 @@ def _lost_scene(item: Row, number: int, reason: str, detail: str) -> Row:
 
 def _scan(work: Work, item: Row, scratch: Path) -> Row:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     path = str(_source(work, item))
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
     if item["given"]:
-        looks_at_nothing = {"stitch_levels": 0.0} | (
-            {"detector": "adaptive"} if recipe.split.detector in NETWORKS else {}
-        )
+        costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
+        looks_at_nothing = {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})
         settings |= looks_at_nothing | {"scenes": [{name: scene[name] for name in PLACES} for scene in item["given"]]}
     asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
     decoding = asked | {"threads": recipe.run.decode_threads}

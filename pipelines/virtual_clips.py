@@ -17,7 +17,7 @@ class VirtualClips:
 
     def __init__(self, dataset: Dataset) -> None:
         recipe = dataset.plan.recipe
-        detector = recipe.split.detector
+        detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
         self._work = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
 

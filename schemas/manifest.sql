@@ -24,7 +24,7 @@ ${given_videos};
 
 -- The newest word on every item, stage by stage.
 ${stage_views}
--- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
+${table_views}-- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
 create or replace view videos as
 with fetched as (
     select l.video_id, l.source, l.link, l.unit, l.seq, l.line, d.* exclude (video_id),

@@ -10,6 +10,7 @@ import typer
 
 from hdvg import __version__
 from hdvg.cli import exchange, filter, forget, inspect, recipes, run, train
+from hdvg.environment import require_linux
 from hdvg.errors import HdvgError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ def main() -> None:
     # threads of a network that wait must sleep: spinning, two of them on two busy cores took nine times the CPU
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        require_linux()
         app()
     except HdvgError as error:
         typer.echo(f"hdvg: {error}", err=True)

@@ -36,7 +36,7 @@ def filter_(
     ] = None,
     tune: Annotated[
         str | None,
-        typer.Option("--tune", metavar="MEASURES", help="whose bounds --target-keep moves: 'sharpness,motion_px_s>='"),
+        typer.Option("--tune", metavar="MEASURES", help="whose bounds --target-keep moves: 'sharpness>=,motion_px_s>='"),
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -44,7 +44,7 @@ def filter_(
 
     Example: hdvg filter my-dataset --set 'keep.too_short=duration_s >= 3' --set keep.static=null
 
-    To look before: hdvg filter my-dataset --what-if 'duration_s>=3', or --target-keep 0.31 --tune 'sharpness,motion_px_s>='
+    To look before: hdvg filter my-dataset --what-if 'duration_s>=3', or --target-keep 0.31 --tune 'sharpness>=,motion_px_s>='
     """
     from hdvg.dataset.dataset import Dataset
     from pipelines.run import decide

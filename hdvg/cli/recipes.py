@@ -23,13 +23,15 @@ Named = Annotated[str, typer.Argument(metavar="RECIPE", help="a shipped recipe o
 @commands.command("list")
 def recipe_list(as_json: Json = False) -> None:
     """List the recipes that ship."""
+    from hdvg.reports.wants import wants
     from pipelines.recipes import find_recipe, shipped
 
-    rows = [{"name": name, "about": find_recipe(name).about} for name in shipped()]
+    found = [(name, find_recipe(name)) for name in shipped()]
+    rows = [{"name": name, "wants": ", ".join(wants(one)) or "nothing", "about": one.about} for name, one in found]
     if as_json:
         output.print_json(rows)
     else:
-        output.print_table(["name", "about"], (row.values() for row in rows))
+        output.print_table(["name", "wants", "about"], (row.values() for row in rows))
 
 
 @commands.command("show")

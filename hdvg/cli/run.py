@@ -14,6 +14,7 @@ from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choos
 from hdvg.cli.list_options import Json as ListJson
 from hdvg.cli.recipes import of_target
 from hdvg.cli.signals import interruptible
+from hdvg.dataset.stages import STAGES
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,10 +63,9 @@ def _stage_command(stage: str, doc: str) -> None:
     commands.command(stage, help=f"{doc}, and show what is done, failed and pending.")(command)
 
 
-_stage_command("download", "Only fetch the videos (hdvg download demo --links links.txt --out my-dataset)")
-_stage_command("split", "Only decode what is fetched: shots, measures, keyframes (hdvg split my-dataset)")
-_stage_command("measure", "Only take the keyframe measures that the recipe's rules need (hdvg measure my-dataset)")
-_stage_command("cut", "Only cut the kept clips (hdvg cut my-dataset --set cut.mode=encode)")
+for entry in STAGES.values():
+    if entry.help:
+        _stage_command(entry.name, entry.help)
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +122,7 @@ def train(
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
+    task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 

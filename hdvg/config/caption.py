@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from hdvg.config.rules import Rule, parse_rule
 from hdvg.config.sections import Settings, Share
 from hdvg.config.writers import MAIN
 from hdvg.errors import ResourceError, UsageError, suggestion
+from hdvg.registry import ClassName
 from schemas.captions import BEST_BY, KINDS
 from schemas.measures import CAPTION_STAGES
 
@@ -51,7 +52,10 @@ class Endpoint(Settings):
 class Writer(Settings):
     """Which captioner writes a clip's text, by which model, and how."""
 
-    captioner: str = Field("tags", description="a name from `hdvg.captioners.CAPTIONERS`, or `none`")
+    captioner: Annotated[str, ClassName("hdvg.captioners:CAPTIONER")] = Field(
+        "tags",
+        description="a name from `hdvg.captioners.CAPTIONERS`, `none`, or your own: file.py:Class, package.module:Class",
+    )
     model: str | None = Field(None, description="model id or local folder; None is the captioner's own default")
     keyframe: Literal["first", "middle", "last", "all"] = Field(
         "middle", description="the keyframe that is captioned; all: each, see `merge`"

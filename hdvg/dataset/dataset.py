@@ -6,12 +6,15 @@ from pathlib import Path
 
 import duckdb
 
+from hdvg.config.recipe import Recipe
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
 from hdvg.dataset.plan import Plan, read_plan
+from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import SHARD, part_schema
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
+from hdvg.plugins import FOLDER
 from schemas.inputs import INPUTS
 from schemas.rejected import REJECTED
 
@@ -34,6 +37,11 @@ class Dataset:
                 f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}"
             )
         return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)), Store(root, run=run))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The plan's recipe, with the plug-ins that the folder keeps named by their full paths: for what loads them."""
+        return locate(self.plan.recipe, self.root)
 
     def prepare(self) -> None:
         """Write the empty seed parts, the plan and the views; under the run lock.
@@ -84,6 +92,6 @@ def folder_problem(root: Path) -> str | None:
         return None
     if not root.is_dir():
         return f"{root} is a file"
-    own = {"tmp", "inputs", "rejected", "parts", "run.lock"}
+    own = {"tmp", "inputs", "rejected", "parts", "run.lock", FOLDER}
     strangers = sorted(path.name for path in root.iterdir() if path.name not in own)
     return f"{root} holds other files ({', '.join(strangers[:3])})" if strangers else None

@@ -58,9 +58,9 @@ def files(
 
 def tables(root: Path) -> Iterator[Path]:
     """Every sealed table: all files but media and shards."""
-    sorts: tuple[Sort, ...] = ("tombstones", "inputs", "given", "rejected", "parts", "tables")
-    found = {path for sort in sorts for path in files(root, sort)} | set(files(root, "parts", stage="shard"))
-    yield from sorted(found)
+    sorts: tuple[Sort, ...] = ("tombstones", "inputs", "given", "rejected", "tables")
+    found = [path for sort in sorts for path in files(root, sort)]
+    yield from sorted([*found, *root.glob("parts/*/*.parquet")])
 
 
 def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
@@ -109,6 +109,11 @@ def part_name(stage: str, unit: str, fingerprint: str, generation: int) -> str:
 def piece_name(stage: str, unit: str, fingerprint: str, *, run: str, number: int) -> str:
     """The name of what a run saves before its unit is done."""
     return f"parts/{stage}/pieces/{unit}-{fingerprint}-{run}-{number:06}.parquet"
+
+
+def table_name(name: str, content: str) -> str:
+    """The name of a file of a table that no stage makes."""
+    return f"tables/{name}/{content}.parquet"
 
 
 def seed_name(stage: str, fingerprint: str | None) -> str:

@@ -22,6 +22,7 @@ from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
 from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema, resolve
+from hdvg.dataset.tables import TABLES, tables_sql
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
 from hdvg.dataset.views import Scope, StageViews
 from hdvg.errors import UsageError
@@ -99,6 +100,7 @@ def views_sql(
         **caption_sql(plan.recipe),
         **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
         **_stage_sql(scope, only=stage),
+        table_views="" if unit else tables_sql(root, prefix, forgotten=forgotten),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
@@ -266,7 +268,7 @@ def _worded() -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise UsageError(
-            f'{error}\nviews: {", ".join(VIEWS)}; `hdvg query … "describe dataset"` lists columns'
+            f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'
         ) from error
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hdvg.captioners import fingerprint as captioner_fingerprint
+from hdvg import shots
+from hdvg.captioners import CAPTIONER
 from hdvg.config.caption import told_of
 from hdvg.config.writers import stage_of
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
@@ -31,7 +32,8 @@ def download(shaping: Shaping) -> Sequence[Any]:
 
 def split(shaping: Shaping) -> Sequence[Any]:
     """The section, but `given`: that counts where scenes are given, in what these videos are compared by (`given_digest`)."""
-    return shaping.fingerprints["download"], shaping.recipe.split.model_dump(exclude={"given"})
+    looks = shaping.recipe.split.model_dump(exclude={"given"})
+    return shaping.fingerprints["download"], looks, *shots.code_of(shaping.located.split.detector, looks)
 
 
 def of_the_split(shaping: Shaping) -> Sequence[Any]:
@@ -57,8 +59,9 @@ def cut(shaping: Shaping) -> Sequence[Any]:
 def caption(shaping: Shaping) -> Sequence[Any]:
     """The writer's settings, and what its captioner says of its model."""
     writer = shaping.recipe.caption.writers[shaping.of]
+    captioner = shaping.located.caption.writers[shaping.of].captioner
     with told_of(shaping.of):
-        return shaping.fingerprints["split"], writer.shaping(), captioner_fingerprint(writer)
+        return shaping.fingerprints["split"], writer.shaping(), CAPTIONER.fingerprint(captioner, writer)
 
 
 def match(shaping: Shaping) -> Sequence[Any]:

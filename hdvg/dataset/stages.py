@@ -32,6 +32,8 @@ class Shaping:
     """What a fingerprint is made of: the recipe, the fingerprints of the stages before, and whose stage it is."""
 
     recipe: Recipe
+    located: Recipe
+    """The same, with the files of plug-ins named by their full paths."""
     fingerprints: Mapping[str, str]
     of: str = ""
     """The measure or the writer, of an entry that has a stage for each."""
@@ -228,11 +230,14 @@ def part_schema(stage: str) -> pa.Schema:
     return schema
 
 
-def shape(stage: str, recipe: Recipe, fingerprints: Mapping[str, str]) -> str:
-    """The fingerprint of a stage. Raises UsageError if a model, or a package that it needs, is not there."""
+def shape(stage: str, recipe: Recipe, fingerprints: Mapping[str, str], *, located: Recipe | None = None) -> str:
+    """The fingerprint of a stage; `located` is the recipe with plug-ins' files by full path.
+
+    Raises UsageError if a model, or a package that it needs, is not there.
+    """
     entry = entry_of(stage)
     of = stage if entry.per == "measure" else step_and_writer(stage)[1] if entry.per == "writer" else ""
-    shaping = resolve(entry.shaped_by)(Shaping(recipe, fingerprints, of))
+    shaping = resolve(entry.shaped_by)(Shaping(recipe, located or recipe, fingerprints, of))
     return settings_fingerprint(stage if entry.per == "measure" else entry.name, entry.version, *shaping)
 
 

@@ -15,9 +15,9 @@ from hdvg.config.conditions import check_expression
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.errors import UsageError
-from hdvg.exporting import Wanted
 from hdvg.exporting.selection import Chosen
 from hdvg.exporting.summary import Told
+from hdvg.exporting.wanted import Wanted
 
 MEMORY = "800MB"
 """DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""

@@ -33,7 +33,7 @@ def supposed(
     share, tuned = goal
     if (share is None) != (tuned is None):
         raise UsageError(
-            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune motion_px_s,sharpness"
+            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune 'motion_px_s>=,sharpness>='"
         )
     keep = dict(keep)
     for rule in rules:

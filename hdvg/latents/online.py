@@ -34,7 +34,9 @@ class Online:
     clips: Clips
 
     def __init__(self, dataset: Dataset, encoding: Encoding, rows: pa.Table) -> None:
-        self._codec, self._text = load_codec(encoding, dataset.root), load_text(encoding)
+        self._dataset, self._encoding = dataset, encoding
+        root = dataset.root
+        self._codec, self._text = load_codec(encoding, root), load_text(encoding, root)
         keys = find_keys(dataset, encoding)
         self.codec, self.text, self.text_shape = keys.codec, keys.text, self._text.shape
         self.digest = told_apart(rows, keys)

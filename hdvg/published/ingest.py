@@ -65,10 +65,10 @@ class Taken:
 
 def spill(folder: Path, path: Path, *, origin: str, limit: int | None, say: Callable[[int], object]) -> Spill:
     """Read a file of that set into the folder, `limit` videos of it. Raises UsageError if no scene of it can be read."""
-    source = Source(path, say)
+    source, published = Source(path, say), find_set(origin)
     links: set[str] = set()
-    with uncollected(), Spill(folder, origin=origin, file=path.name) as spilt:
-        for entry in find_set(origin).read(source):
+    with uncollected(), Spill(folder, origin=published.name or origin, file=path.name) as spilt:
+        for entry in published.read(source):
             if limit is not None and str(entry.link) not in links and len(links) == limit:
                 break
             if spilt.add(entry) and limit is not None:
@@ -91,7 +91,9 @@ def take(
 
     Raises UsageError if the file cannot be read as one of that set.
     """
-    name = digest("import", origin, file_sha256(path), limit)[:16]
+    published = find_set(origin)
+    called, code = published.name or origin, [published.code] if published.code else []
+    name = digest("import", called, file_sha256(path), limit, *code)[:16]
     done = dataset.root / "rejected" / f"{name}.parquet"
     if done.exists():
         return _counts(dataset, name, Taken(path.name, before=True))
@@ -99,7 +101,7 @@ def take(
     with dataset.store.scratch() as folder, duckdb.connect() as connection:
         spilt = spill(folder, path, origin=origin, limit=limit, say=say)
         _connect(connection, dataset, spilt, folder)
-        taken = Import(dataset, connection, name, {"origin": origin, "file": path.name})
+        taken = Import(dataset, connection, name, {"origin": called, "file": path.name})
         gone = taken.leave_out_forgotten()
         part, new_videos = taken.videos()
         rejected, known = taken.publish_given()

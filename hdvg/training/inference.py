@@ -85,7 +85,7 @@ class Model:
                 f"{self.run}: its network takes {self._network.config.channels} channels, codec {codec.name} has "
                 f"{codec.channels}; say the one it was trained with: data.codec, data.codec_folder in train.toml"
             )
-        return Maker(recipe.process, codec=codec, text=load_text(recipe.data), device=self.device)
+        return Maker(recipe.process, codec=codec, text=load_text(recipe.data, self.run), device=self.device)
 
     def _denoise(self, x_BCTHW: Tensor, time_B: Tensor, text_BLX: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_low):

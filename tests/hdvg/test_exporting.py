@@ -389,10 +389,10 @@ def test_a_bad_condition_is_refused_in_a_line(made, tmp_path, where, said):
 
 
 def test_what_is_missing_or_unknown_is_named(made, tmp_path):
-    with pytest.raises(UsageError, match="no such format; there are: hd-vg, webdataset"):
+    with pytest.raises(UsageError, match=r"--to = 'zip' is no format; known: hd-vg, webdataset"):
         go(made, "zip", tmp_path / "out")
     for form, package in (("webdataset", "webdataset"), ("lance", "pylance")):
-        with pytest.raises(UsageError, match=rf"needs {package}: pip install 'hdvg\[export\]'"):
+        with pytest.raises(UsageError, match=rf"needs {package}: .*pip install .*\[export\]"):
             export(made, Wanted(form, tmp_path / "out"), Console(), find=lambda name: None)
 
 
