@@ -54,6 +54,8 @@ def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
             HeldClips(dataset, stack.enter_context(dataset.store.scratch()), VirtualClips(dataset)) if shards else None
         )
         purge(dataset, found)
+        for path in sorted(dataset.root.glob("logs/*")):  # links and files are named in them
+            dataset.store.remove(str(path.relative_to(dataset.root)))
         return held is None or fill_shards(dataset, console, held)
 
 

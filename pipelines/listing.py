@@ -17,6 +17,7 @@ from hdvg.dataset import intake
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import Accepted
 from hdvg.sandbox import Sandbox
+from hdvg.sources.folder import is_folder, passed_over
 from hdvg.sources.gather import shown
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
 from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
@@ -28,11 +29,25 @@ KEPT = "cache/lists"
 """Where lists are kept that broke off, below the dataset."""
 
 
-def accept_all(dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console) -> bool:
+def accept_all(
+    dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console, *, all_files: bool = False
+) -> bool:
     """Take the links of all sources, one after the other; False if one is a list that broke off. Raises as `accept`."""
     with closing(Sandbox(PRELOAD)) as sandbox:  # starts with the first list
-        whole = [accept(dataset, links, choice, console, sandbox=sandbox) for links in sources]
-    return all(whole)
+        whole = True
+        for links in sources:
+            if is_folder(links):
+                _accept_folder(dataset, links, console, all_files=all_files)
+            else:
+                whole &= accept(dataset, links, choice, console, sandbox=sandbox)
+    return whole
+
+
+def _accept_folder(dataset: Dataset, folder: str, console: Console, *, all_files: bool) -> None:
+    """Take the videos of a folder, and say what else is in it."""
+    _announce(intake.accept(dataset, folder, all_files=all_files), folder, console)
+    if said := passed_over(folder, all_files=all_files):
+        console.print(f"{folder}: {said}", highlight=False, markup=False, emoji=False)
 
 
 def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sandbox: Sandbox) -> bool:

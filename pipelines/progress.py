@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hdvg.dataset.run_log import LOGGER
 from hdvg.sources.runtime import INSTALL
 from pipelines.perform import Done
 
@@ -55,6 +57,13 @@ class Use:
         if self.busy_share is None or self.batches_ahead is None:
             return ""
         return f"model busy {self.busy_share:.0%}, {self.batches_ahead:.1f} batches ahead"
+
+
+def _log(done: Done) -> None:
+    """A line in the run's log: a warning if items failed."""
+    said = ", ".join(f"{count} {word}" for word, count in {**done.statuses, **done.reasons}.items()) or "nothing to do"
+    level = logging.WARNING if done.reasons else logging.DEBUG
+    LOGGER.log(level, "%s, unit %s: %s in %.1f s", done.stage, done.unit, said, done.seconds)
 
 
 class Reporter:
@@ -102,6 +111,7 @@ class Reporter:
     def __call__(self, done: Done) -> None:
         """One job is over."""
         self.statuses[done.stage].update(done.statuses)
+        _log(done)
         for reason in HINTS.keys() & done.reasons.keys() - self.reasons.keys():
             self._console.print(HINTS[reason], highlight=False)
         self.reasons.update(done.reasons)

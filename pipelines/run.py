@@ -25,6 +25,7 @@ from hdvg.filtering.pool import settle
 from hdvg.planning import make_plan, observe, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
+from hdvg.sources.folder import is_pipe
 from hdvg.sources.links import read_links
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import list_source
@@ -63,6 +64,8 @@ class Task:
     links: Sequence[str] = ()
     choice: Choice = field(default_factory=Choice)
     """Which entries of lists on sites are taken."""
+    all_files: bool = False
+    """Of folders among the links, every file: not only those that end as videos do."""
     stage: str | None = None
     """Run only this one, of the table of stages; `measure` is all keyframe measures, `caption` what all writers need."""
     retry: tuple[str, ...] = ()
@@ -88,10 +91,11 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     problem = folder_problem(root)
     if problem:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
-    _refuse_nothing(root, task.links)
+    before = Dataset.open(root) if (root / "dataset.toml").exists() else None
+    if before is None:
+        _refuse_nothing(root, task)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
-    before = Dataset.open(root) if (root / "dataset.toml").exists() else None
     store = Store(root, run=new_run())
     recipe = plugins.keep(recipe, store)
     known, observed = (before.plan, observe(before)) if before else (None, ())
@@ -101,7 +105,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
-        listed = accept_all(dataset, task.links, task.choice, console)
+        listed = accept_all(dataset, task.links, task.choice, console, all_files=task.all_files)
         _block(dataset, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
@@ -119,16 +123,13 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     return fine and listed
 
 
-def _refuse_nothing(root: Path, links: Sequence[str]) -> None:
+def _refuse_nothing(root: Path, task: Task) -> None:
     """Raise UsageError before a new dataset is made of no links, or of links that cannot be read."""
-    if (root / "dataset.toml").exists():
-        return
-    if not links:
+    if not task.links:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
-    for source in links:
-        pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
-        if list_source(source) is None and not pipe:  # a pipe can be read but once
-            read_links(source)
+    for source in task.links:
+        if list_source(source) is None and not is_pipe(source):
+            read_links(source, all_files=task.all_files)
 
 
 def new_run() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ import pyarrow as pa
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sources.canonical import local_path
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
@@ -24,6 +26,9 @@ Call = tuple[str, dict[str, Any], Path, Limits]
 
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
+
+FILE_NAME = r"""[^\s'"<>|:,;()\[\]]+"""
+"""The rest of a path below a dataset's folder, in a message: names there have no such characters."""
 
 TRIES = 5
 """Runs in which an item may end as `retry`; then it is `failed`."""
@@ -92,7 +97,10 @@ class Work:
                 return [row for item in items for row in self.guarded_batch(do, [item])]
             rows = [self._failed(item, error) for item in items]
         seconds = (time.monotonic() - start) / len(items)
+        sources = {item["video_id"]: item.get("source") for item in items}
         for row in rows:
+            if row.get("detail"):
+                row["detail"] = name_source(row["detail"], self.dataset.root, sources.get(row["video_id"]))
             row |= {name: None for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
             row.setdefault("status", "ok")
             row.setdefault("seconds", seconds)
@@ -128,6 +136,14 @@ def failed_row(item: Row, error: Exception) -> Row:
     detail = error.detail.encode("utf-8", "replace").decode()  # a child may say what is no text
     row |= {"reason": error.reason, "detail": detail, "attempt": item["attempt"] + asked}
     return row | ({"clip_id": item["clip_id"]} if "clip_id" in item else {})
+
+
+def name_source(detail: str, root: Path, source: str | None) -> str:
+    """The detail of a failure with the user's file or link in place of files that only hdvg knows: scratch files, and the
+    source as it is stored in `media/`."""
+    own = f"{re.escape(str(root))}/(?:tmp/{FILE_NAME}|media/{FILE_NAME}(?<!parquet))"
+    shown = "its source" if source is None else str(local_path(source)) if source.startswith("file:") else source
+    return re.sub(own, lambda _: shown, detail)
 
 
 def each(work: Work, do: Callable[[Row], list[Row]]) -> Iterator[Row]:

@@ -172,8 +172,10 @@ def test_target_keep_finds_thresholds_and_changes_nothing(dataset):
         assert words in hdvg("filter", dataset, *arguments, code=2).stderr
 
 
-def test_stage_command_shows_what_is_done(dataset):
-    assert "ok" in hdvg("split", dataset, "--runner", "serial").stdout
+def test_stage_command_says_that_nothing_was_to_do(dataset):
+    said = hdvg("split", dataset, "--runner", "serial")
+    assert "nothing to do at split: all is done" in said.stderr
+    assert "nothing changed" in said.stdout
 
 
 def test_retry_tries_failed_items_again_by_reason(tmp_path):

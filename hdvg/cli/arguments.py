@@ -58,3 +58,6 @@ Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")
 ]
 NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]
+AllFiles = Annotated[
+    bool, typer.Option("--all-files", help="of a folder: every file, for what it holds and not for how its name ends")
+]

@@ -11,6 +11,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json, NewRule, Out
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
+from hdvg.cli.tables import print_json, print_table
 from hdvg.dataset.location import local_folder
 from hdvg.errors import UsageError
 
@@ -55,7 +56,7 @@ def import_(
             files, origin=origin, recipe=recipe, sets=settings, limit=limit, sample=None if check_all else sample,
             console=output.console(),
         )  # fmt: skip
-        return output.print_json(said) if as_json else _show_check(said)
+        return print_json(said) if as_json else _show_check(said)
     if out is None:
         raise UsageError("say where the dataset is to lie with --out DATASET, or only look with --check")
     rows = []
@@ -67,9 +68,9 @@ def import_(
             if not as_json:
                 row = rows[-1] | {"rejected": ", ".join(f"{count} {why}" for why, count in taken.rejected.items()) or 0}
                 row["file"] += " (imported before)" if row.pop("before") else ""
-                output.print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
+                print_table(["imported", ""], ([name.replace("_", " "), value] for name, value in row.items()))
     if as_json:
-        return output.print_json({"dataset": str(out), "files": rows})
+        return print_json({"dataset": str(out), "files": rows})
     if any(row["rejected"] for row in rows):
         typer.echo(f'what was rejected, and why: hdvg query {out} "from rejected"')
     typer.echo(f"next: hdvg run {out}")
@@ -103,19 +104,19 @@ def export(
     with interruptible():
         said = write(Dataset.open(dataset), wanted, output.console())
     if as_json:
-        return output.print_json(said)
+        return print_json(said)
     typer.echo(
         f"{said['out']}: {said['clips']} of {said['kept']} {said['of']} as {said['format']}, {said['files']} files, "
         f"{said['bytes'] / 2**20:.1f} MiB; {said['files_written']} written in {said['seconds']:.1f} s"
     )
     if said["left_out"]:
-        output.print_table(["left out", "clips"], (row.values() for row in said["left_out"]))
+        print_table(["left out", "clips"], (row.values() for row in said["left_out"]))
 
 
 def _show_check(said: dict[str, Any]) -> None:
     """What a look at the metadata and its links found."""
     fetch = said["fetch"]
-    output.print_table(
+    print_table(
         ["checked", ""],
         [
             ["links", said["links"]],

@@ -8,6 +8,7 @@ import typer
 
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json, NewRule, Sets
+from hdvg.cli.changes import changes_of
 from hdvg.cli.recipes import checked_names, dubious_names
 from hdvg.errors import UsageError
 
@@ -55,9 +56,11 @@ def filter_(
         wanted = _other_rules(wanted, recipe, checked_names(sets or (), wanted.keep, new_rule=new_rule))
     if what_if or tune is not None or target_keep is not None:
         return _suppose(current, wanted, what_if or [], (target_keep, tune), as_json=as_json)
-    if sets or recipe:
-        current = decide(dataset, wanted)
-    output.status(current, as_json=as_json)
+    if as_json:
+        return output.status(decide(dataset, wanted) if sets or recipe else current, as_json=True)
+    with changes_of(dataset, "filter"):
+        if sets or recipe:
+            decide(dataset, wanted)
 
 
 def _other_rules(current: Recipe, recipe: str | None, sets: list[str]) -> Recipe:

@@ -12,6 +12,7 @@ import typer
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
+from hdvg.cli.tables import print_json, print_table
 from hdvg.errors import ItemError, UsageError
 
 commands = typer.Typer()
@@ -60,7 +61,7 @@ def forget(
     with interruptible():
         report = take_down(dataset, names, output.console(), purged=purge, dry_run=dry_run)
     if as_json:
-        output.print_json(report)
+        print_json(report)
     else:
         _say(report)
     if report.get("whole") is False:
@@ -122,7 +123,7 @@ def _listed(path: Path) -> Iterator[tuple[str, str]]:
 
 def _say(report: Mapping[str, Any]) -> None:
     """What was found, what became of it, and what is out of reach."""
-    output.print_table(["found", ""], ([name.replace("_", " "), count] for name, count in report["found"].items()))
+    print_table(["found", ""], ([name.replace("_", " "), count] for name, count in report["found"].items()))
     if report["dry_run"]:
         typer.echo("nothing is changed: this was a dry run")
     elif report["purged"]:

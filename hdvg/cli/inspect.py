@@ -10,9 +10,13 @@ import typer
 
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
+from hdvg.cli.tables import choose_columns, plain, print_fitting, print_json, print_records, print_table
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
+
+MOST_ROWS = 1000
+"""Rows of an answer that a table shows."""
 
 
 @commands.command()
@@ -22,6 +26,10 @@ def query(
         str,
         typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset"),
     ],
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="A,B", help="show these columns, in this order")
+    ] = None,
+    all_columns: Annotated[bool, typer.Option("--all", help="show every column, one below the other")] = False,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header")] = False,
     parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="write a Parquet file")] = None,
@@ -34,22 +42,25 @@ def query(
     import hdvg
 
     answer = hdvg.open(dataset).sql(sql, limit_s=limit_s)
+    if columns is not None:
+        answer = answer.select(choose_columns(answer.column_names, columns))
     if parquet is not None:
         import pyarrow.parquet as pq
 
         pq.write_table(answer, parquet)
     elif as_json:
-        output.print_json(answer.to_pylist())
+        print_json(answer.to_pylist())
     elif as_csv:
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(answer.column_names)
-        writer.writerows([output.plain(value) for value in row.values()] for row in answer.to_pylist())
+        writer.writerows([plain(value) for value in row.values()] for row in answer.to_pylist())
     else:
-        output.print_table(answer.column_names, (row.values() for row in answer.slice(0, 1000).to_pylist()))
-        if answer.num_rows > 1000:
-            output.console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
+        show = print_records if all_columns else print_fitting
+        show(answer.column_names, answer.slice(0, MOST_ROWS).to_pylist())
+        if answer.num_rows > MOST_ROWS:
+            typer.echo(f"{answer.num_rows - MOST_ROWS} more rows; --csv, --json or --parquet give all", err=True)
 
 
 @commands.command()
@@ -86,9 +97,9 @@ def verify(dataset: Folder, as_json: Json = False) -> None:
 
     problems = find(Dataset.open(dataset))
     if as_json:
-        output.print_json([asdict(problem) for problem in problems])
+        print_json([asdict(problem) for problem in problems])
     elif problems:
-        output.print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
+        print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
     else:
         typer.echo("whole: nothing lost, nothing twice, every file as it was written")
     raise typer.Exit(1 if problems else 0)
@@ -107,20 +118,20 @@ def explain(
 
     said = hdvg.open(dataset).explain(clip_id)
     if as_json:
-        return output.print_json(asdict(said))
+        return print_json(asdict(said))
     typer.echo(f"clip {said.clip_id}: {said.verdict}" + (f" ({', '.join(said.reasons)})" if said.reasons else ""))
     if said.rules:
         names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        output.print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
+        print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
     else:
         typer.echo(f"recipe {said.recipe} has no rules: every clip is kept")
     for section in ("measures", "span", "given", "caption", "clip", "video"):
         if row := getattr(said, section):
-            output.print_table([section, ""], row.items())
+            print_table([section, ""], row.items())
     if len(said.captions) > 1:
-        output.print_table(said.captions[0], (row.values() for row in said.captions))
+        print_fitting(list(said.captions[0]), said.captions)
     if said.failures:
-        output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
+        print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
 
 
 @commands.command()
@@ -145,7 +156,7 @@ def doctor(
         lavis_env.build(say=output.note)
     findings = examine(folder)
     if as_json:
-        output.print_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
-        output.print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
+        print_table(["check", "", "found"], (asdict(finding).values() for finding in findings))
     raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)

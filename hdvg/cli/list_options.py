@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hdvg.cli import output
+from hdvg.cli.tables import plain, print_json, print_table
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def show_lists(links: Sequence[str], choice: Choice, recipe: Recipe, *, as_json:
             lists.append({"links": source.text, "says": report(found, chosen, choice), "rows": chosen.rows})
             whole &= found.broken is None
     if as_json:
-        output.print_json(lists)
+        print_json(lists)
     else:
         _print(lists)
     return whole
@@ -102,11 +103,11 @@ def _print(lists: Sequence[Mapping[str, Any]]) -> None:
     for found in lists:
         rows = found["rows"]
         if rows:
-            output.print_table(COLUMNS, ([row[name] for name in COLUMNS] for row in rows[:SHOWN]))
+            print_table(COLUMNS, ([row[name] for name in COLUMNS] for row in rows[:SHOWN]))
         if len(rows) > SHOWN:
             typer.echo(f"… {len(rows) - SHOWN} more; --json gives all")
         for line in found["says"]:
-            typer.echo(f"{output.plain(found['links'])}: {output.plain(line)}")
+            typer.echo(f"{plain(found['links'])}: {plain(line)}")
         typer.echo(
             f"to take these: the same without --list-only, with --links {shlex.quote(found['links'])} --out DATASET"
         )

@@ -1,17 +1,17 @@
-"""Put answers on the terminal: tables and JSON, with what came from outside kept inert."""
+"""Put the answers of commands on the terminal."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hdvg.cli.tables import WHOLE, plain, print_json, print_table
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,10 +21,21 @@ if TYPE_CHECKING:
 
 
 def console() -> Console:
-    """Where progress and notes go: standard error."""
+    """Where progress and notes go: standard error, and the log of a run."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, emoji=False)  # links and folders are shown as they are
+    from hdvg.dataset.run_log import LOGGER
+
+    class Logged(Console):
+        """What is printed as text is logged too; bars are not."""
+
+        def print(self, *objects: Any, **how: Any) -> None:
+            if objects and all(isinstance(one, str) for one in objects):
+                LOGGER.info("%s", " ".join(map(plain, objects)))
+            super().print(*objects, **how)
+
+    width = None if sys.stderr.isatty() else WHOLE
+    return Logged(stderr=True, width=width, markup=False, emoji=False)  # links and folders are shown as they are
 
 
 def note(said: str) -> None:
@@ -134,8 +145,8 @@ def _captions(said: Mapping[str, Any]) -> None:
     rows += [[name.replace("_", " "), said[name], "", published[name]] for name in ("mean_words", "median_words")]
     rows.append(["distinct", f"{said['distinct_captions']} of {said['captions']}", "", ""])
     print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
-    told = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
-    print_table(told, ([row[name] for name in told] for row in said["writers"]))
+    filled = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
+    print_table(filled, ([row[name] for name in filled] for row in said["writers"]))
 
 
 def _percent(share: float | None) -> str:
@@ -197,45 +208,3 @@ def _rules(report: Mapping[str, Any]) -> None:
             for number, (row, both) in enumerate(zip(rows, report["overlap"], strict=True), 1)
         ),
     )
-
-
-def stage_counts(dataset: Dataset, stages: Sequence[str]) -> None:
-    """What of these stages is done, failed and pending."""
-    with dataset.manifest() as manifest:
-        counts = manifest.rows(
-            "select stage, coalesce(old_status, 'pending') as status, old_reason as reason, count(*) as items "
-            "from wanted where list_contains(?, stage) group by all order by items desc, status",
-            [list(stages)],
-        )
-    counts.sort(key=lambda row: stages.index(row["stage"]))
-    print_table(["stage", "status", "reason", "items"], (row.values() for row in counts))
-
-
-def print_json(value: object) -> None:
-    """For scripts."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def plain(value: object) -> str:
-    """A value as one line of text without control characters: what came from outside stays data."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | Mapping) else str(value)
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def print_table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """For people; no line is cut."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(value)) for value in row))
-    console.print(table)

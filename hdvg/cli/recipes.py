@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdvg.cli import output
 from hdvg.cli.arguments import Json, NewRule, Sets
+from hdvg.cli.tables import print_json, print_table
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
+    from hdvg.training.settings import TrainRecipe
 
 commands = typer.Typer(no_args_is_help=True, help="List, show and check recipes: the settings of a whole run.")
 
@@ -22,32 +23,72 @@ Named = Annotated[str, typer.Argument(metavar="RECIPE", help="a shipped recipe o
 
 @commands.command("list")
 def recipe_list(as_json: Json = False) -> None:
-    """List the recipes that ship."""
+    """List the recipes that ship, of datasets and of trainings, and what they want beside the base install."""
     from hdvg.reports.wants import wants
-    from pipelines.recipes import find_recipe, shipped
+    from pipelines.recipes import find_recipe, find_train_recipe, shipped
 
-    found = [(name, find_recipe(name)) for name in shipped()]
-    rows = [{"name": name, "wants": ", ".join(wants(one)) or "nothing", "about": one.about} for name, one in found]
+    rows = []
+    for name in shipped():
+        found = find_recipe(name)
+        rows.append({"name": name, "for": "run", "wants": ", ".join(wants(found)) or "nothing", "about": found.about})
+    for name in shipped("train"):
+        rows.append({"name": name, "for": "train", "wants": "torch", "about": find_train_recipe(name).about})
     if as_json:
-        output.print_json(rows)
+        print_json(rows)
     else:
-        output.print_table(["name", "wants", "about"], (row.values() for row in rows))
+        print_table(["name", "for hdvg", "wants", "about"], (row.values() for row in rows))
 
 
 @commands.command("show")
-def recipe_show(recipe: Named, sets: Sets = None, new_rule: NewRule = False, as_json: Json = False) -> None:
-    """Print a recipe with every setting, as TOML to copy and change. Example: hdvg recipe show demo > mine.toml"""
-    found = named_recipe(recipe, sets or (), new_rule=new_rule)
+def recipe_show(
+    recipe: Named,
+    sets: Sets = None,
+    new_rule: NewRule = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="every setting with its sentence, what it takes, its default and value")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a recipe with every setting, as TOML to copy and change. Example: hdvg recipe show demo > mine.toml
+
+    To read what settings mean: hdvg recipe show demo --explain
+    """
+    from hdvg.config.recipe import as_toml
+
+    found = any_recipe(recipe, sets or (), new_rule=new_rule)
+    if explain:
+        return _explain(found, as_json=as_json)
     if as_json:
-        output.print_json(found.model_dump())
+        print_json(found.model_dump())
     else:
-        typer.echo(found.to_toml(), nl=False)
+        typer.echo(as_toml(found), nl=False)
+
+
+def _explain(recipe: Recipe | TrainRecipe, *, as_json: bool) -> None:
+    """Every setting in words."""
+    from dataclasses import asdict
+
+    from hdvg.config.described import as_text, described
+
+    settings = described(recipe)
+    if as_json:
+        return print_json([asdict(setting) for setting in settings])
+    for line in as_text(settings):
+        typer.echo(line)
 
 
 @commands.command("validate")
 def recipe_validate(recipe: Named, sets: Sets = None, new_rule: NewRule = False) -> None:
     """Check a recipe: unknown keys, types, ranges. Exit 0, or 2 with what is wrong."""
-    typer.echo(f"{named_recipe(recipe, sets or (), new_rule=new_rule).name}: fine")
+    typer.echo(f"{any_recipe(recipe, sets or (), new_rule=new_rule).name}: fine")
+
+
+def any_recipe(name: str, sets: Iterable[str], *, new_rule: bool) -> Recipe | TrainRecipe:
+    """The recipe of a dataset or of a training of that name or file, with what --set says."""
+    from pipelines.recipes import find_any
+
+    checked = checked_names(sets, getattr(find_any(name), "keep", {}), new_rule=new_rule)
+    return find_any(name, checked)
 
 
 def named_recipe(name: str, sets: Iterable[str], *, new_rule: bool = False) -> Recipe:

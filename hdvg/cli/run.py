@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Address, Cpus, Folder, Gpus, Links, NewRule, NewWork, Out, RunnerName, Sets, Target
+from hdvg.cli.arguments import (
+    Address,
+    AllFiles,
+    Cpus,
+    Folder,
+    Gpus,
+    Links,
+    NewRule,
+    NewWork,
+    Out,
+    RunnerName,
+    Sets,
+    Target,
+)
+from hdvg.cli.changes import changes_of
 from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choose, show_lists
 from hdvg.cli.list_options import Json as ListJson
 from hdvg.cli.recipes import of_target
@@ -28,6 +42,7 @@ commands = typer.Typer()
 def run(
     target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
     cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
+    all_files: AllFiles = False,
     list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
@@ -38,7 +53,15 @@ def run(
     root, recipe = of_target(target, out, sets or (), new_rule=new_rule, only_read=list_only)
     if list_only:
         return _list(taken, choice, recipe, as_json=as_json)
-    _work(root, recipe, links=taken, choice=choice, new_work=new_work, where=(runner, address, cpus, gpus))
+    _work(
+        root,
+        recipe,
+        links=taken,
+        choice=choice,
+        all_files=all_files,
+        new_work=new_work,
+        where=(runner, address, cpus, gpus),
+    )
 
 
 def _stage_command(stage: str, doc: str) -> None:
@@ -47,6 +70,7 @@ def _stage_command(stage: str, doc: str) -> None:
     def command(
         target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
         cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
+        all_files: AllFiles = False,
         list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
     ) -> None:  # fmt: skip
         taken, choice = choose(
@@ -57,10 +81,10 @@ def _stage_command(stage: str, doc: str) -> None:
             return _list(taken, choice, recipe, as_json=as_json)
         _work(
             root, recipe,
-            links=taken, choice=choice, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage,
+            links=taken, choice=choice, all_files=all_files, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage,
         )  # fmt: skip
 
-    commands.command(stage, help=f"{doc}, and show what is done, failed and pending.")(command)
+    commands.command(stage, help=f"{doc}, and say what changed.")(command)
 
 
 for entry in STAGES.values():
@@ -107,7 +131,7 @@ def shard(dataset: Folder) -> None:
     """Write, or complete, the Parquet shards of the kept clips. Example: hdvg shard my-dataset"""
     from pipelines.run import shard as write
 
-    with interruptible():
+    with changes_of(dataset, "shard"), interruptible():
         fine = write(dataset, output.console())
     if not fine:
         raise typer.Exit(1)
@@ -133,34 +157,18 @@ def retry(
 
 
 def _work(
-    root: Path, recipe: Recipe, *, where: tuple[str | None, str | None, int | None, int | None],
-    links: tuple[str, ...] = (), choice: Choice | None = None, new_work: bool = False, stage: str | None = None,
-    retry: tuple[str, ...] = (),
-) -> None:  # fmt: skip
-    """Run the graph, or one stage of it, then say where the dataset stands."""
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.sources.lists.filter import Choice
+    root: Path, recipe: Recipe, *, where: tuple[str | None, str | None, int | None, int | None], **task: Any
+) -> None:
+    """Run the graph, or one stage of it, then say what changed; `task` are the other fields of `pipelines.run.Task`."""
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
     runner, address, cpus, gpus = where
     if runner not in (None, "ray", "serial"):
         raise UsageError(f"--runner {runner}: ray or serial")
-    task = Task(
-        links=links,
-        choice=choice or Choice(),
-        stage=stage,
-        retry=retry,
-        new_work=new_work,
-        where=Where(runner, address, cpus, gpus),
-    )
-    with interruptible():
-        fine = run_task(root, recipe, task, output.console())
-    dataset = Dataset.open(root)
-    if stage is None:
-        output.status(dataset, as_json=False)
-    else:
-        output.stage_counts(dataset, task.stages(dataset.plan))
+    command = task.get("stage") or ("retry" if task.get("retry") else "run")
+    with changes_of(root, command), interruptible():
+        fine = run_task(root, recipe, Task(**task, where=Where(runner, address, cpus, gpus)), output.console())
     if not fine:
         typer.echo(
             "a list of links broke off (see above), or some items failed in a way hdvg does not know: "

@@ -12,6 +12,7 @@ import typer
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
+from hdvg.cli.tables import print_json, print_table
 from hdvg.dataset.location import local_folder, local_text
 from hdvg.errors import UsageError
 from hdvg.registry import require
@@ -71,7 +72,7 @@ def encode(
     with interruptible(), Bars(output.console()) as bars:
         report = make(Dataset.open(dataset), found.data, where=found.draw.where, workers=workers, watch=bars)
     if as_json:
-        output.print_json(asdict(report))
+        print_json(asdict(report))
     else:
         _print(report)
 
@@ -138,7 +139,7 @@ def train(
             with signals.caught():
                 end = runs.work(task, stop=signals, console=output.console(), device=runs.device())
     if as_json:
-        output.print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
+        print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
     else:
         typer.echo(
             f"{end.step} steps, {end.why}; the same command goes on, longer with --set run.minutes=… or run.steps=…"
@@ -155,7 +156,7 @@ def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
 
     answer = provenance.which_steps(provenance.read(run), clip_id, until=provenance.steps_done(run))
     if as_json:
-        output.print_json(asdict(answer))
+        print_json(asdict(answer))
     else:
         typer.echo(answer.said())
 
@@ -200,9 +201,9 @@ def sample(
     place = place_of(out, model.trained, run, wish, gif=gif)
     said = model.write(wish, place)
     if as_json:
-        return output.print_json({"folder": str(place.folder), **said})
+        return print_json({"folder": str(place.folder), **said})
     rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])
-    output.print_table(["video", "prompt"], rows)
+    print_table(["video", "prompt"], rows)
 
 
 @commands.command("export-model")

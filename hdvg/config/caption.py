@@ -23,7 +23,7 @@ SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price",
 
 @contextmanager
 def told_of(writer: str) -> Iterator[None]:
-    """What stops a further writer, of its settings or its server, is told with its name, and how to do without it."""
+    """An error of a further writer, of its settings or its server, gets its name, and how to do without it."""
     try:
         yield
     except (UsageError, ResourceError) as error:

@@ -26,8 +26,8 @@ EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
 class Recipe(Settings):
     """The settings of a whole run."""
 
-    name: str = "custom"
-    about: str = ""
+    name: str = Field("custom", description="what the recipe is called, in reports and cards")
+    about: str = Field("", description="what it is for, in a sentence")
     fetch: Fetch = Fetch()
     split: Split = Split()
     measure: Measure = Measure()
@@ -66,7 +66,12 @@ class Recipe(Settings):
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""
-        return tomli_w.dumps(self.model_dump(exclude_none=True))
+        return as_toml(self)
+
+
+def as_toml(settings: Settings) -> str:
+    """Every setting, defaults included; what is None is left out (TOML has no null)."""
+    return tomli_w.dumps(settings.model_dump(exclude_none=True))
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -84,9 +84,9 @@ class Rule:
             sides.append(f"{self.column} {'>=' if self.low.closed else '>'} {self.low.sql(quantiles)}")
         if self.high:
             sides.append(f"{self.column} {'<=' if self.high.closed else '<'} {self.high.sql(quantiles)}")
-        told = " and ".join(_told(home) for home in sorted(self.homes - {SPLIT}))
+        taken = " and ".join(_taken(home) for home in sorted(self.homes - {SPLIT}))
         passes = f"({' and '.join(sides) or self.text})"
-        return f"(case when {told} then {passes} end)" if told else passes
+        return f"(case when {taken} then {passes} end)" if taken else passes
 
     def margin(self, value: float | None, quantiles: Quantiles) -> float | None:
         """How far a value lies inside (positive) or outside the nearest bound, in the measure's unit."""
@@ -96,8 +96,8 @@ class Rule:
         return min(sign * (value - end) for end, sign in ends if end is not None)
 
 
-def _told(home: str) -> str:
-    """SQL: whether a stage has told of a clip. A caption that failed is told of too: `caption_words is null` finds it."""
+def _taken(home: str) -> str:
+    """SQL: whether a stage has a result for a clip. A caption that failed counts as one: `caption_words is null` finds it."""
     return f"{home}_status is not null" if home == CAPTION else f"{home}_status = 'ok'"
 
 
@@ -167,7 +167,7 @@ class Verdicts:
     quantiles: Quantiles
 
     def home(self, rule: Rule) -> int:
-        """Index in `measures` after which a rule can be told: -1 for the split, their number for the whole pool, one
+        """Index in `measures` after which a rule can be decided: -1 for the split, their number for the whole pool, one
         more for captions."""
         if self._is_on_captions(rule):
             return len(self.measures) + 1
@@ -176,12 +176,12 @@ class Verdicts:
         return max((self.measures.index(home) for home in rule.homes - {SPLIT}), default=-1)
 
     def passes_before(self, measure: str) -> str:
-        """Whether a clip passes every rule that can be told before this measure is taken; null if one is not known."""
+        """Whether a clip passes every rule that can be decided before this measure is taken; null if one is not known."""
         place = self.measures.index(measure)
         return self._all([rule for rule in self.rules if self.home(rule) < place])
 
     def may_pass(self) -> str:
-        """Whether no rule is broken, nor can never be told: what is missing may still be measured.
+        """Whether no rule is broken, nor can never be decided: what is missing may still be measured.
 
         Rules on captions do not count: a clip that breaks one is cut and captioned all the same, and another writer's
         text may stand for it later.
@@ -201,7 +201,7 @@ class Verdicts:
 
     @property
     def on_captions(self) -> bool:
-        """Whether a rule looks at what is told of captions: which clips are kept is known behind these."""
+        """Whether a rule looks at measures of captions: which clips are kept is known behind these."""
         return any(self._is_on_captions(rule) for rule in self.rules)
 
     def before_captions(self) -> str:

@@ -74,7 +74,7 @@ class Split(Settings):
 
 
 class Measure(Settings):
-    """What is told of clips from their stored keyframes: what rules need, and what stands here."""
+    """Measures that are taken of stored keyframes: those that rules need, and those named here."""
 
     also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
     all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
@@ -87,7 +87,7 @@ class Measure(Settings):
         None,
         description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
     )
-    topics: str | None = Field(None, description="file with a topic a line: `semantics` tells the nearest and how near")
+    topics: str | None = Field(None, description="file with a topic a line: `semantics` gives the nearest and how near")
     aesthetic_path: str | None = Field(None, description="folder of a CLIP model, for the measure `aesthetic`")
     aesthetic_head: str | None = Field(
         None, description="file of the head, .safetensors or .pth: one linear layer, or LAION's MLP"
@@ -175,16 +175,19 @@ class Storage(Settings):
 class Limits(Settings):
     """What one decode, cut or probe child may use."""
 
-    wall_s: float = Field(3600, gt=0)
-    memory_mb: int = Field(4096, ge=512)
-    file_mb: float = Field(8192, gt=0)
+    wall_s: float = Field(3600, gt=0, description="longest time of one child process, seconds on the clock")
+    memory_mb: int = Field(4096, ge=512, description="largest address space of one child process")
+    file_mb: float = Field(8192, gt=0, description="largest file that one child process may write")
     max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
 
 
 class Run(Settings):
     """Resources of the stages; no effect on results."""
 
-    runner: Literal["ray", "serial"] = "ray"
+    runner: Literal["ray", "serial"] = Field(
+        "ray",
+        description="ray: all cores of this machine, or a cluster; serial: one process, for small sets and debugging",
+    )
     download_workers: int = Field(2, ge=1, description="units downloaded at once")
     decode_threads: int = Field(
         4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"

@@ -34,18 +34,18 @@ class Accepted:
     forgotten: int = 0
 
 
-def accept(dataset: Dataset, links: str, *, origin: str | None = None) -> Accepted:
+def accept(dataset: Dataset, links: str, *, origin: str | None = None, all_files: bool = False) -> Accepted:
     """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-    `origin` is stored as where they come from, by default the list's name. Of a link that was taken down nothing is
-    stored. Raises UsageError if `links` cannot be read.
+    `origin` is stored as where they come from, by default the list's name; `all_files` as `read_links` has it. Of a link that
+    was taken down nothing is stored. Raises UsageError if `links` cannot be read.
     """
     columns = ["link_id", "video_id", "status"]
     seen = pq.read_table(files(dataset.root, "inputs"), columns=columns, schema=INPUTS).to_pydict()
     seen_links = set(seen["link_id"])
     seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
     seq = next_list(dataset.root)
-    given = list(read_links(links))
+    given = list(read_links(links, all_files=all_files))
     tombstones = Tombstones.of(dataset.root)
     wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
     rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hdvg import __version__
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
-from hdvg.exporting.summary import RIGHTS, Told
+from hdvg.exporting.summary import RIGHTS, Summary
 from schemas.columns import doc
 
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7), ("10M<n<100M", 1e8), ("100M<n<1B", 1e9))  # fmt: skip
@@ -31,27 +31,27 @@ _NAMES = {
 
 def card(job: Job, made: Sequence[Piece]) -> str:
     """README.md: front matter in YAML, then the text."""
-    told, schema = job.told, job.chosen.schema()
-    return f"---\n{_front(job, told, schema, made)}---\n\n{_text(job, told, schema)}"
+    summary, schema = job.summary, job.chosen.schema()
+    return f"---\n{_front(job, summary, schema, made)}---\n\n{_text(job, summary, schema)}"
 
 
-def _front(job: Job, told: Told, schema: pa.Schema, made: Sequence[Piece]) -> str:
+def _front(job: Job, summary: Summary, schema: pa.Schema, made: Sequence[Piece]) -> str:
     counts: dict[str, int] = {}
     for piece in made:
         split = piece.name.removeprefix("data/").rsplit("-", 3)[0]
         counts[split] = counts.get(split, 0) + piece.clips
-    classes = {row["licence_class"] for row in told.licences}
+    classes = {row["licence_class"] for row in summary.licences}
     lines = [
         f"pretty_name: {_quoted(job.dataset.root.name)}",
         f"license: {HF_LICENCES.get(classes.pop(), 'other') if len(classes) == 1 else 'other'}",
-        *(["language:", *(f"- {language}" for language in told.languages)] if told.languages else []),
+        *(["language:", *(f"- {language}" for language in summary.languages)] if summary.languages else []),
         "task_categories:",
         "- text-to-video",
         "tags:",
         "- video",
         "- hdvg",
         "size_categories:",
-        f"- {next((name for name, below in SIZES if told.totals['clips'] < below), 'n>1T')}",
+        f"- {next((name for name, below in SIZES if summary.totals['clips'] < below), 'n>1T')}",
         "configs:",
         "- config_name: default",
         "  data_files:",
@@ -77,20 +77,20 @@ def _feature(field: pa.Field) -> list[str]:
     return [name, "  list:", *inner]
 
 
-def _text(job: Job, told: Told, schema: pa.Schema) -> str:
+def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
     recipe, where = job.dataset.plan.recipe, job.wanted.where
     columns = ([f"`{field.name}`", str(field.type), doc(field)] for field in schema)
     parts = [
         f"# {_plain(job.dataset.root.name)}",
-        told.summary + (f" Of the kept clips, those of which this holds: `{_plain(where)}`." if where else ""),
+        summary.sentence + (f" Of the kept clips, those of which this holds: `{_plain(where)}`." if where else ""),
         _LOADING,
         "## Licences",
         RIGHTS,
-        _table(["licence class", "clips", "hours"], (row.values() for row in told.licences)),
+        _table(["licence class", "clips", "hours"], (row.values() for row in summary.licences)),
         "## Sources",
-        _table(["host", "clips", "videos", "hours"], (row.values() for row in told.hosts[:50])),
+        _table(["host", "clips", "videos", "hours"], (row.values() for row in summary.hosts[:50])),
         "## Captions",
-        _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in told.writers)),
+        _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
         "## How it was made",
         f"With hdvg {__version__}, recipe `{_plain(recipe.name)}`. {_MAKING}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",

@@ -83,7 +83,7 @@ def _about(job: Job, layout: str) -> Json:
             "description": "Links, spans and captions of clips, in the layout of HD-VG-130M; no pixels.",
             "license": "as each video's page says",
         }
-    return {"description": job.told.summary, "license": job.told.licence_terms}
+    return {"description": job.summary.sentence, "license": job.summary.licence_terms}
 
 
 def _file(name: str, sha256: str, path: Path) -> Json:

@@ -16,7 +16,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.errors import UsageError
 from hdvg.exporting.selection import Chosen
-from hdvg.exporting.summary import Told
+from hdvg.exporting.summary import Summary
 from hdvg.exporting.wanted import Wanted
 
 MEMORY = "800MB"
@@ -56,14 +56,14 @@ class Job:
         if not chosen.counts["clips"]:
             why = "; ".join(f"{row['clips']} clips: {row['reason']}" for row in chosen.counts["left_out"])
             raise UsageError(
-                f"{self.dataset.root}: no clip to export{f' ({why})' if why else ''}; `hdvg status` tells what there is"
+                f"{self.dataset.root}: no clip to export{f' ({why})' if why else ''}; `hdvg status` says what there is"
             )
         return chosen
 
     @cached_property
-    def told(self) -> Told:
-        """What is told of the chosen clips as a whole."""
-        return Told.of(self.chosen)
+    def summary(self) -> Summary:
+        """Counts of the chosen clips."""
+        return Summary.of(self.chosen)
 
     @contextmanager
     def condition(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What is told of an export as a whole, for its card and its description: counts, licences, hosts, writers."""
+"""Summary of an export, for its card and its description: counts, licences, hosts, captioners."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 from hdvg.exporting.selection import Chosen
 
 RIGHTS = (
-    "Clips are parts of videos of others: each row's `licence`, `licence_class` and `source` say under which terms it may "
-    "be used, and people may be seen or heard in them. Who takes a video down is to be followed: `hdvg forget`."
+    "Clips are parts of other people's videos: each row's `licence`, `licence_class` and `source` say under which terms it may "
+    "be used, and people may be seen or heard in them. If the owner of a video removes it, or asks for its removal, remove its "
+    "clips from your copy too: `hdvg forget` does it in a dataset made with hdvg."
 )
 
 LICENCE_URLS = {
     "cc0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "public-domain": "https://creativecommons.org/publicdomain/mark/1.0/",
 }
-"""Of the classes that name one licence; the others leave its version open, which each row's `licence` tells."""
+"""Of the classes that name one licence; the others leave its version open; each row's `licence` has it."""
 
 _SOURCES = """
 select coalesce(nullif(regexp_extract(source, '^https?://([^/:]+)', 1), ''), 'files') as host,
@@ -38,7 +39,7 @@ select count(*) as clips, count(distinct video_id) as videos, coalesce(sum(durat
 
 
 @dataclass(frozen=True)
-class Told:
+class Summary:
     """Counts of the exported clips, each a list of rows, the most frequent first."""
 
     totals: dict[str, Any]
@@ -47,14 +48,14 @@ class Told:
     writers: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, chosen: Chosen) -> Told:
+    def of(cls, chosen: Chosen) -> Summary:
         """Of the clips that are chosen; read from the shards' small columns."""
         rows = chosen.rows
         return cls(rows(_TOTALS)[0], rows(_LICENCES), rows(_SOURCES), rows(_WRITERS))
 
     @property
-    def summary(self) -> str:
-        """In a sentence."""
+    def sentence(self) -> str:
+        """The totals."""
         return (
             f"{self.totals['clips']} clips, each one shot, with captions, from {self.totals['videos']} videos; "
             f"{self.totals['hours']:.2f} hours."

@@ -17,7 +17,7 @@ EQUALS = 2
 """Clips with the very same value for one rule that are shown before others: heights stand on a threshold by millions."""
 
 SAMPLE = 1_000_000
-"""Clips that a measure's spread is told from: the first in the order of ids, which are hashes."""
+"""Clips that a measure's spread is taken over: the first in the order of ids, which are hashes."""
 
 
 @dataclass(frozen=True)

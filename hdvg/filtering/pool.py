@@ -1,4 +1,4 @@
-"""The pool: what can be told of a clip only beside all others, once every measure is taken: copies, places, quantiles."""
+"""The pool: what can be said of a clip only beside all others, once every measure is taken: copies, places, quantiles."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class _Earlier:
         return cls(duplicates.Index(Path(settings.index).expanduser()), settings.label or digest("dataset", first))
 
     def decide(self, found: pa.Table) -> pa.Table:
-        """What is told of clips that the index holds already: our own stay, the very clips of others are copies."""
+        """Verdicts on clips that the index holds already: our own stay, the very clips of others are copies."""
         held = self.index.holders(found["clip_id"])
         rows = found.to_pylist()
         for row in rows:
@@ -95,13 +95,13 @@ class _Earlier:
 
 
 def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
-    """Publish what is told of each clip of the pool, unless that stands there for the very same clips."""
+    """Publish the results for each clip of the pool, unless that stands there for the very same clips."""
     settings, plan = dataset.plan.recipe.duplicates, dataset.plan
     labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
     count, *hashes = _content(manifest, plan.verdicts, settings.score)
     content = digest([count, *hashes], plan.fingerprints.get("semantics"), labels)
-    told = manifest.one("select content from pooled limit 1")
-    if told == content or (told is None and not count):
+    published = manifest.one("select content from pooled limit 1")
+    if published == content or (published is None and not count):
         return
     columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
     clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
@@ -115,8 +115,8 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> 
 def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
     """How many clips the pool has, then what changes with them and with what decides which copy stays; the stages'
     fingerprints say the rest."""
-    told = ", ".join(f"coalesce({name}::varchar, '-')" for name in score)
-    text = f"concat_ws('|', clip_id, embedding is not null, {told})"
+    scores = ", ".join(f"coalesce({name}::varchar, '-')" for name in score)
+    text = f"concat_ws('|', clip_id, embedding is not null, {scores})"
     halves = ", ".join(f"bit_xor(md5_number_{half}({text}))::varchar as {half}" for half in ("lower", "upper"))
     (row,) = manifest.rows(f"select count(*) as clips, {halves} from measured where {verdicts.in_pool()}")
     return list(row.values())
@@ -138,8 +138,8 @@ def _places(clips: pa.Table) -> pa.Array:
     return pa.array(places, pa.float64())
 
 
-def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) -> None:
-    """Write the newest word on the pool, of which `clips` and what is `told` have the same order.
+def _publish(dataset: Dataset, clips: pa.Table, results: pa.Table, content: str) -> None:
+    """Write the newest word on the pool, of which `clips` and `results` have the same order.
 
     The one before stays until the next, for those who read it now; older ones go.
     """
@@ -148,9 +148,9 @@ def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) ->
     before = sorted(held, key=lambda path: newest_generation([path]))
     generation = newest_generation(before) + 1
     constant = {"status": "ok", "content": content, "generation": generation}
-    columns = {name: pa.repeat(pa.scalar(value), len(told)) for name, value in constant.items()}
-    columns |= {"video_id": clips["video_id"]} | {name: told[name] for name in told.column_names}
-    nothing = {field.name: pa.nulls(len(told), field.type) for field in part_schema(POOL)}
+    columns = {name: pa.repeat(pa.scalar(value), len(results)) for name, value in constant.items()}
+    columns |= {"video_id": clips["video_id"]} | {name: results[name] for name in results.column_names}
+    nothing = {field.name: pa.nulls(len(results), field.type) for field in part_schema(POOL)}
     table = pa.table(nothing | columns, schema=part_schema(POOL))
     dataset.store.publish_table(part_name(POOL, EVERYTHING, fingerprint, generation), table)
     for path in before[:-1]:

@@ -47,7 +47,7 @@ class Tuned:
 def parse_axes(text: str, keep: Mapping[str, str]) -> list[Axis]:
     """The measures of `--tune text_area,motion_px_s>=`; one without a sign is bounded where its rule bounds it.
 
-    Raises UsageError for an unknown measure, and where it is not told which side is meant.
+    Raises UsageError for an unknown measure, and where it does not say which side is meant.
     """
     axes = []
     for item in text.split(","):

@@ -1,6 +1,6 @@
 """What a dataset's verdicts would be by other rules: counts, overlaps and the clips near a threshold; nothing is changed.
 
-One pass over the measures groups clips by which rules they pass, break, or cannot be told; all counts follow from the groups.
+One pass over the measures groups clips by which rules they pass, break, or cannot be decided; all counts follow from the groups.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Groups:
     clips: NDArray[np.int64]
     hours: NDArray[np.float64]
 
-    def told(self, judge: Judge) -> NDArray[np.int8]:
+    def outcomes(self, judge: Judge) -> NDArray[np.int8]:
         """[groups, rules]: 1 passes, 0 breaks, -1 not known."""
         return np.stack([self.tests[sql] for sql in judge.tests], 1) if judge.rules else self._nothing()
 
@@ -142,7 +142,7 @@ def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str
     before = Judge(plan.recipe.rules, plan.quantiles)
     after = Judge(rules, resolve_quantiles(rules, connection, SOURCE))
     groups = group(connection, [before, after])
-    kept_before, kept = ((groups.told(judge) == 1).all(1) for judge in (before, after))
+    kept_before, kept = ((groups.outcomes(judge) == 1).all(1) for judge in (before, after))
     everything = np.ones(len(groups.clips), bool)
     return WhatIf(
         recipe=plan.recipe.name,
@@ -183,9 +183,9 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
 
 
 def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleEffect]:
-    """What each rule does: the clips that break it, those that nothing but it drops, those it cannot be told of."""
-    told, not_taken = groups.told(judge), groups.not_taken(judge)
-    breaks, unknown = told == 0, told == -1
+    """What each rule does: the clips that break it, those that nothing but it drops, those for which it cannot be decided."""
+    outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
+    breaks, unknown = outcomes == 0, outcomes == -1
     only_one, all_known = breaks.sum(1) == 1, ~unknown.any(1)
     said = []
     for place, rule in enumerate(judge.rules):
@@ -209,16 +209,16 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleE
 
 def _overlap(groups: Groups, judge: Judge) -> list[list[int]]:
     """[rules, rules]: clips that break both; on the diagonal, clips that break the rule."""
-    breaks = (groups.told(judge) == 0).astype(np.int64)
+    breaks = (groups.outcomes(judge) == 0).astype(np.int64)
     both: list[list[int]] = (breaks.T @ (groups.clips[:, None] * breaks)).tolist()
     return both
 
 
 def _to_measure(groups: Groups, judge: Judge) -> ToMeasure:
     """Clips that no rule drops yet, but of which a measure was not taken: they may be kept once it is."""
-    told, not_taken = groups.told(judge), groups.not_taken(judge)
-    unknown = told == -1
-    open_ = unknown.any(1) & ~(told == 0).any(1) & ~(unknown & ~not_taken).any(1)
+    outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
+    unknown = outcomes == -1
+    open_ = unknown.any(1) & ~(outcomes == 0).any(1) & ~(unknown & ~not_taken).any(1)
     homes = sorted({home for rule in judge.rules for home in rule.homes} - {SPLIT})
     needs = {
         home: np.logical_or.reduce(
@@ -234,8 +234,8 @@ def _to_measure(groups: Groups, judge: Judge) -> ToMeasure:
 
 def _reasons(groups: Groups, judge: Judge) -> list[dict[str, Any]]:
     """Clips by the reasons that `verdicts` would name, as `hdvg status` counts them."""
-    told, not_taken = groups.told(judge), groups.not_taken(judge)
-    broken, unknown = told == 0, told == -1
+    outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
+    broken, unknown = outcomes == 0, outcomes == -1
     firm = broken | (unknown & ~not_taken)
     waiting = unknown & not_taken & ~firm.any(1, keepdims=True)
     counts = {}
@@ -251,7 +251,7 @@ def _notes(before: Judge, after: Judge) -> list[str]:
     notes = []
     if any(POOL in rule.homes for rule in after.rules) and before.rules != after.rules:
         notes.append(
-            "copies and draws are as told under the dataset's own rules; under others another copy may be the best"
+            "copies and draws are as they were decided under the dataset's own rules; under others another copy may be the best"
         )
     unknown = [
         rule.name for rule in after.rules if any(bound.value(after.quantiles) is None for bound in rule.quantiles)

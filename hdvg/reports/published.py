@@ -37,20 +37,20 @@ def durations(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def keep_rates(manifest: Manifest, plan: Plan) -> list[dict[str, Any]]:
-    """For each rule, the share of the clips of which it can be told that pass it; then for all rules, of all clips.
+    """For each rule, the share of clips that pass it, of those for which it can be decided; then for all rules, of all clips.
 
     Beside each, one row for every published rate of rules on such columns; without one, a row without `published`.
     """
     rules = plan.recipe.rules
     tests = [f"avg(({rule.sql(plan.quantiles)})::int), count({rule.sql(plan.quantiles)})" for rule in rules]
-    told = manifest.connection.execute(f"select {', '.join([*tests, 'count(*)'])} from measured").fetchall()[0]
+    counts = manifest.connection.execute(f"select {', '.join([*tests, 'count(*)'])} from measured").fetchall()[0]
     rows: list[dict[str, Any]] = []
     for number, rule in enumerate(rules):
         beside = [rate for rate in KEEP_RATES if rate.columns & set(rule.columns)]
-        keeps = {"keeps": told[2 * number], "clips": told[2 * number + 1]}
+        keeps = {"keeps": counts[2 * number], "clips": counts[2 * number + 1]}
         rows += _rows({"rule": rule.name, "asks": rule.text} | keeps, beside)
     share = manifest.one("select avg(keep::int) from verdicts")
-    return rows + _rows({"rule": "all rules", "asks": None, "keeps": share, "clips": told[-1]}, OVERALL)
+    return rows + _rows({"rule": "all rules", "asks": None, "keeps": share, "clips": counts[-1]}, OVERALL)
 
 
 def _rows(row: dict[str, Any], beside: tuple[KeepRate, ...] | list[KeepRate]) -> list[dict[str, Any]]:

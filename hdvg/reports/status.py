@@ -42,6 +42,16 @@ union all select 'in shards', coalesce(sum(n_clips), 0)::bigint, null from shard
 """
 
 
+DROPPED = (
+    "select reason, count(*) as clips from (select unnest(reasons) as reason from verdicts) "
+    "group by reason order by clips desc, reason"
+)
+FAILURES = (
+    "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
+)
+PENDING = "select stage, count(*) as items from pending group by stage order by stage"
+
+
 DECODE_PASSES = """
 with cut as (select video_id, sum(cut_decoded_frames) as frames from clips group by video_id),
 passes as (
@@ -120,14 +130,9 @@ def status(dataset: Dataset) -> Status:
             dataset=str(dataset.root),
             recipe=dataset.plan.recipe.name,
             funnel=manifest.rows(FUNNEL),
-            dropped=manifest.rows(
-                "select reason, count(*) as clips from (select unnest(reasons) as reason from verdicts) "
-                "group by reason order by clips desc, reason"
-            ),
-            failures=manifest.rows(
-                "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
-            ),
-            pending=manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            dropped=manifest.rows(DROPPED),
+            failures=manifest.rows(FAILURES),
+            pending=manifest.rows(PENDING),
             sections=manifest.rows(SECTIONS)[0],
             decode_passes=manifest.rows(DECODE_PASSES)[0],
             last_run=read_report(dataset.root),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,14 +13,11 @@ from typing import Any
 
 from hdvg.errors import ItemError, UsageError
 from hdvg.sources.canonical import MAX_CHARS, canonical, local_path
+from hdvg.sources.folder import VIDEO_SUFFIXES, passed_over, taken_files
 
 __all__ = ["SOURCES", "Link", "canonical", "local_path", "read_links"]
 
 COLUMNS = ("url", "link", "source", "href", "video_url")
-VIDEO_NAMES = """
-    mp4 m4v mov mkv webm avi mpg mpeg m2v ts mts m2ts flv f4v wmv asf ogv ogm 3gp 3g2 y4m
-"""
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 MAX_ROW_BYTES = 2**20
 WOULD_DO = (
     "give a list of links (.txt, .csv, .tsv, .jsonl or .parquet), a folder with videos, one video file, "
@@ -43,21 +39,24 @@ Entry = tuple[int, str, str | None]  # line, text, what is wrong with the line
 Reader = Callable[[str], Iterator[Entry]]
 
 
-def read_links(source: str) -> Iterator[Link]:
+def read_links(source: str, *, all_files: bool = False) -> Iterator[Link]:
     """Yield the links of a list (see `WOULD_DO`) in its order; a bad line is a Link with an error, the rest goes on.
 
-    A list may also hold paths of video files, absolute or relative to the list.
+    A list may also hold paths of video files, absolute or relative to the list. Of a folder the files are taken that end as
+    videos do, or with `all_files` every file, hidden ones never: what it holds is found when it is probed.
     Raises UsageError, before the first link, for a missing or unreadable source, and for one that holds no link.
     """
     kind = kind_of(source)
     base = Path(source).absolute().parent if kind != "link" else None
-    entries = SOURCES[kind](source)
+    entries = _read_folder(source, all_files=all_files) if kind == "folder" else SOURCES[kind](source)
     try:
         first = next(entries, None)
     except OSError as error:
         raise UsageError(f"{source}: {error.strerror or error}; {WOULD_DO}") from error
     if first is None:
-        found = "no video file in this folder" if kind == "folder" else "no link in it"
+        found = "no link in it"
+        if kind == "folder":
+            found = "no video file in this folder; " + (passed_over(source, all_files=all_files) or "it is empty")
         raise UsageError(f"{source}: {found}; {WOULD_DO}")
     return (_link(entry, base) for entry in itertools.chain([first], entries))
 
@@ -98,15 +97,8 @@ def _read_file(source: str) -> Iterator[Entry]:
     yield 1, str(Path(source).absolute()), None
 
 
-def _read_folder(source: str) -> Iterator[Entry]:
-    """Every video file below the folder, by suffix, in the order of their paths."""
-    found = [
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(os.path.abspath(source))
-        for name in names
-        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
-    ]
-    for number, path in enumerate(sorted(found, key=os.fsencode), start=1):
+def _read_folder(source: str, *, all_files: bool = False) -> Iterator[Entry]:
+    for number, path in enumerate(taken_files(source, all_files=all_files), start=1):
         yield number, path, None
 
 

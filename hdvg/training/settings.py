@@ -42,8 +42,10 @@ class Optimizer(Settings):
     lr: Positive = Field(1e-3, description="learning rate after the warm-up; it stays")
     lr_swap: Positive | None = Field(None, description="that of Swap-CA's own weights; by default the same")
     warmup_steps: int = Field(20, ge=0, description="steps in which the rate grows from 0")
-    betas: tuple[Beta, Beta] = (0.9, 0.99)
-    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[Beta, Beta] = Field(
+        (0.9, 0.99), description="shares of the running means of the gradient and of its square that stay each step"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's, of matrices")
     clip_norm: Positive | None = Field(1.0, description="largest norm of the gradient")
     ema_half_lives: tuple[Positive, ...] = Field(
         (20.0, 200.0),
@@ -57,24 +59,24 @@ class Validation(Settings):
 
     clips: int = Field(64, ge=0, description="clips held out, whole videos where it can be; at most a third of all")
     levels: int = Field(8, ge=1, description="noise levels for each clip")
-    every_steps: int = Field(100, ge=1)
+    every_steps: int = Field(100, ge=1, description="steps from one validation to the next")
 
 
 class Checkpoints(Settings):
     """What can be gone on from."""
 
-    every_steps: int = Field(100, ge=1)
+    every_steps: int = Field(100, ge=1, description="steps from one checkpoint to the next")
     keep: int = Field(3, ge=1, description="newest ones that stay")
 
 
 class Watch(Settings):
     """What a run shows of itself."""
 
-    log_every_steps: int = Field(10, ge=1)
+    log_every_steps: int = Field(10, ge=1, description="steps from one line of figures to the next")
     sample_every_steps: int | None = Field(None, ge=1, description="none: only `hdvg sample` samples")
     prompts: tuple[str, ...] = Field((), description="what is sampled; by default captions of held-out clips")
-    sample_steps: int = Field(20, ge=1)
-    guidance: float = Field(4.0, ge=0)
+    sample_steps: int = Field(20, ge=1, description="steps of the sampler for such samples")
+    guidance: float = Field(4.0, ge=0, description="guidance scale of such samples; 1 is none")
 
 
 class Length(Settings):
@@ -89,7 +91,7 @@ class Length(Settings):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU; weights are always fp32"
     )
-    seed: int = 0
+    seed: int = Field(0, description="of weights, order, noise and levels")
     loaders: int = Field(1, ge=1, description="threads that read samples ahead")
     sharding: Literal["ddp", "fsdp"] = Field("ddp", description="of several processes: whole copies, or FSDP2")
 
@@ -97,8 +99,8 @@ class Length(Settings):
 class TrainRecipe(Settings):
     """The settings of a training run."""
 
-    name: str = "custom"
-    about: str = ""
+    name: str = Field("custom", description="what the recipe is called; part of the default name of a run's folder")
+    about: str = Field("", description="what it is for, in a sentence")
     data: Encoding = Encoding()
     draw: Draw = Draw()
     network: Network = Network()

@@ -33,6 +33,18 @@ def find_train_recipe(name: str, overrides: Iterable[str] = ()) -> TrainRecipe:
     return parse(TrainRecipe, read_toml(path), overrides, where=str(path))
 
 
+def find_any(name: str, overrides: Iterable[str] = ()) -> Recipe | TrainRecipe:
+    """The recipe of that name or file, of a dataset or of a training: a file says by its sections of which."""
+    if name in shipped():
+        return find_recipe(name, overrides)
+    of_training = name in shipped("train")
+    if not of_training and Path(name).is_file():
+        of_training = not TrainRecipe.model_fields.keys().isdisjoint(
+            read_toml(Path(name)).keys() - Recipe.model_fields.keys()
+        )
+    return find_train_recipe(name, overrides) if of_training else find_recipe(name, overrides)
+
+
 def _find(name: str, folder: str) -> Path:
     path = FOLDER / folder / f"{name}.toml"
     if not path.is_file():

@@ -17,8 +17,8 @@ from typing import Any
 from yt_dlp.utils import parse_duration
 
 from hdvg.errors import ItemError
+from hdvg.sources.folder import VIDEO_SUFFIXES
 from hdvg.sources.info import seconds
-from hdvg.sources.links import VIDEO_SUFFIXES
 from hdvg.sources.lists.client import ListClient
 from hdvg.sources.lists.entries import entry_row, timestamp
 from hdvg.sources.lists.entry_file import Entries

@@ -18,7 +18,7 @@ from typing import Any
 from yt_dlp.utils import clean_html
 
 from hdvg.errors import ItemError, TransientError
-from hdvg.sources.links import VIDEO_SUFFIXES
+from hdvg.sources.folder import VIDEO_SUFFIXES
 from hdvg.sources.lists.client import ListClient
 from hdvg.sources.lists.entries import timestamp
 from hdvg.sources.lists.entry_file import Entries

@@ -1,4 +1,4 @@
-"""Conditions on the entries of a list, told by what the list says, before anything is fetched."""
+"""Conditions on the entries of a list, decided by what the list says, before anything is fetched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE: Row = dict.fromkeys(ENTRY.names) | {
     "title": "1",
     "language": "en",
 }
-"""A row of which a condition must be told: a date that is none is found before a list is read."""
+"""A row on which a condition must work: a date that is none is found before a list is read."""
 
 TYPES = {column.name: column.type for column in ENTRY}
 EXAMPLE = "`duration_s between 10 and 1200` or `licence_class in ('cc0', 'cc-by')`"
@@ -64,21 +64,21 @@ def _check_known(columns: Sequence[str]) -> None:
 
 
 def choose_entries(rows: Sequence[Row], choice: Choice) -> Chosen:
-    """The entries that pass, in their order. Raises UsageError where a condition cannot be told of a value in them."""
+    """The entries that pass, in their order. Raises UsageError where a condition cannot be computed for a value in them."""
     if not choice.conditions or not rows:
         return Chosen(list(rows))
     chosen = Chosen([])
     for row, answers in zip(rows, _answers(rows, choice.conditions), strict=True):
-        told = dict(zip(choice.conditions, answers, strict=True))
+        outcomes = dict(zip(choice.conditions, answers, strict=True))
         failed = next(
-            (text for text, passes in told.items() if passes is False or (choice.strict and not passes)), None
+            (text for text, passes in outcomes.items() if passes is False or (choice.strict and not passes)), None
         )
         if failed is None:
             chosen.rows.append(row)
-            chosen.unknown.update(text for text, passes in told.items() if passes is None)
+            chosen.unknown.update(text for text, passes in outcomes.items() if passes is None)
         else:
             chosen.dropped[failed] += 1
-            chosen.unknown.update([failed] if told[failed] is None else [])
+            chosen.unknown.update([failed] if outcomes[failed] is None else [])
     return chosen
 
 
@@ -89,8 +89,8 @@ def _answers(rows: Sequence[Row], conditions: Sequence[str]) -> list[tuple[bool 
         table = pa.Table.from_pylist([row | {"place": place} for place, row in enumerate(rows)], schema=PLACED)
         connection.register("entries", table)
         try:
-            told = ", ".join(f"({text})" for text in conditions)
-            return connection.execute(f"select {told} from entries order by place").fetchall()
+            asked = ", ".join(f"({text})" for text in conditions)
+            return connection.execute(f"select {asked} from entries order by place").fetchall()
         except duckdb.Error as error:
             raise UsageError(f"--where: {str(error).splitlines()[0]}; write such as {EXAMPLE}") from None
 

@@ -1,0 +1,45 @@
+"""What a command says at its end: what changed in the dataset, and where the rest stands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from hdvg import __version__
+from hdvg.cli.tables import plain
+
+
+@contextmanager
+def changes_of(root: Path, command: str) -> Iterator[None]:
+    """Around a command that changes the dataset at `root`, made if it is not there: it is logged, and then said what changed."""
+    import duckdb
+
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.dataset.run_log import FILE, LOGGER, RunLog
+    from hdvg.reports.changes import Figures, changed_lines
+
+    before: Figures | None = Figures()
+    if (root / "dataset.toml").exists():
+        try:
+            before = Figures.of(Dataset.open(root))
+        except duckdb.Error:  # a rule that cannot be computed: the command may be what mends it
+            before = None
+    with RunLog(root):
+        LOGGER.info("hdvg %s: %s", __version__, command)
+        yield
+        LOGGER.info("done")
+    after = Figures.of(Dataset.open(root))
+    *lines, last = changed_lines(before, after, name=shlex.quote(_shown(root)))
+    for line in [*lines, f"{last}; log: {_shown(root / FILE)}"]:
+        typer.echo(plain(line))
+
+
+def _shown(path: Path) -> str:
+    """The path from here, if it lies below; else as it is."""
+    relative = os.path.relpath(path)
+    return str(path.absolute()) if relative.startswith("..") else relative
