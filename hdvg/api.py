@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hdvg.dataset.clips import Clip, stream_clips
+from hdvg.dataset.clips import Clip, find_clip, stream_clips
 from hdvg.dataset.dataset import Dataset as Folder
 from hdvg.dataset.location import local_text
 from hdvg.dataset.manifest import VIEWS, Manifest
@@ -74,6 +74,10 @@ class Dataset:
         Raises UsageError, at the first clip, if `where` is no condition.
         """
         return stream_clips(self._folder, self._manifest, where)
+
+    def clip(self, clip_id: str) -> Clip:
+        """The clip whose id starts with `clip_id`. Raises UsageError if there is none, or several."""
+        return find_clip(self._folder, self._manifest, clip_id)
 
     def torch(
         self,

@@ -18,6 +18,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import Accepted
 from hdvg.sandbox import Sandbox
 from hdvg.sources.folder import is_folder, passed_over
+from hdvg.sources.gather import shown
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
 from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
 from hdvg.sources.lists.source import ListSource, list_source
@@ -57,7 +58,7 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sa
     """
     source = list_source(links)
     if source is None:
-        _announce(intake.accept(dataset, links), links, console)
+        _announce(intake.accept(dataset, links), shown(links), console)
         return True
     folder = list_folder(dataset.root / KEPT, source, choice)
     with counting(folder, console):

@@ -29,16 +29,15 @@ def play(
 ) -> None:  # fmt: skip
     """Look at a clip, kept or dropped: it is written to a file, which a player of this machine opens; its path is printed.
 
+    A clip that was dropped is cut out of its source, while that is in the dataset.
+
     Example: hdvg play my-dataset 3f9a --out clip.mp4
     """
-    from hdvg.dataset.clip_files import open_clip
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.explain import explain
+    import hdvg
 
-    opened = Dataset.open(dataset)
-    whole_id = explain(opened, clip_id).clip_id
-    content = open_clip(opened, whole_id)
-    path = out or Path(tempfile.mkdtemp(prefix="hdvg-play-")) / f"{whole_id}.mp4"
+    clip = hdvg.open(dataset).clip(clip_id)
+    content = clip.bytes()
+    path = out or Path(tempfile.mkdtemp(prefix="hdvg-play-")) / f"{clip.id}.mp4"
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -33,9 +33,12 @@ Numbers = npt.NDArray[np.int64]
 
 PLACED = (
     *("clip_id", "video_id", "clip_sha256", "video_sha256", "start_pts", "end_pts", "n_frames"),
-    *("first_look", "last_look", "cut_mode"),
+    *("first_look", "last_look", "source", "start_s", "end_s"),
 )
 """Columns of `dataset` that say where a clip's bytes are, or of what they can be made."""
+
+SPAN = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
+"""Those that a cut asks for."""
 
 
 def open_clip(dataset: Dataset, clip_id: str) -> bytes:
@@ -136,15 +139,15 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
     source = dataset.store.find_media(clip["video_sha256"]) if clip["video_sha256"] else None
     if source is None:
         raise UsageError(
-            f"clip {clip['clip_id']}: it has no file, is in no shard, and its source is not in the dataset (any more); "
-            f"`hdvg run {dataset.root}` cuts what is kept"
+            f"clip {clip['clip_id']}: it has no file, is in no shard, and its source is not in the dataset (any more); it is "
+            f"{clip['start_s']:.3f} to {clip['end_s']:.3f} s of {clip['source']}; `hdvg run {dataset.root}` cuts what is kept"
         )
     errors = manifest.one("select decode_errors from videos where video_id = ?", [clip["video_id"]])
     recipe: Recipe = dataset.plan.recipe
     asked = {
         "path": str(source),
         "out": str(path.parent),
-        "spans": [{name: clip[name] for name in PLACED if not name.endswith("sha256")} | {"decode_errors": errors}],
+        "spans": [{name: clip[name] for name in SPAN} | {"decode_errors": errors}],
         "settings": recipe.cut.model_dump(),
         "max_pixels": recipe.limits.max_pixels,
     }

@@ -178,6 +178,18 @@ def stream_clips(dataset: Dataset, manifest: Manifest, where: str | None) -> Ite
             yield as_clip(dataset, manifest, row)
 
 
+def find_clip(dataset: Dataset, manifest: Manifest, clip_id: str) -> Clip:
+    """The clip whose id starts with `clip_id`. Raises UsageError if there is none, or several."""
+    columns = ", ".join(COLUMNS)
+    rows = manifest.rows(f"select {columns} from dataset where starts_with(clip_id, ?) limit 2", [clip_id])
+    if len(rows) != 1:
+        what = "several clips" if rows else "no clip"
+        raise UsageError(
+            f'{what} with an id that starts with {clip_id!r}; ids: hdvg query {dataset.root} "select clip_id from clips"'
+        )
+    return as_clip(dataset, manifest, rows[0])
+
+
 def as_clip(dataset: Dataset, manifest: Manifest, row: Row) -> Clip:
     """The clip of a row of `dataset` with `COLUMNS`."""
     span = {name: row[name] for name in Span.__dataclass_fields__ if name != "time_base"}

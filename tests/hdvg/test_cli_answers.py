@@ -13,7 +13,7 @@ from hdvg.config.recipe import Recipe
 from hdvg.dataset.run_log import FILE
 from hdvg.training.settings import TrainRecipe
 from tests.test_cli import SMALL, Said, ask, hdvg
-from tests.videos import draw_scenes
+from tests.videos import draw_scenes, read_numbers
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_the_log_has_each_unit_with_its_level_and_a_refused_run_leaves_none(ran,
     assert " ERROR ended by UsageError: " in (dataset / FILE).read_text().splitlines()[-1]
 
 
-def test_play_gives_a_file_of_a_kept_clip_and_of_a_dropped_one(ran, tmp_path, monkeypatch):
+def test_play_gives_a_file_of_any_clip_and_says_where_it_is_if_its_source_is_gone(ran, tmp_path, monkeypatch):
     dataset, _ = ran
     rows = {row["keep"]: row["clip_id"] for row in ask(dataset, "select clip_id, keep from dataset")}
     monkeypatch.setattr(play, "player", lambda _: pytest.fail("nothing is to be played"))
@@ -99,8 +99,15 @@ def test_play_gives_a_file_of_a_kept_clip_and_of_a_dropped_one(ran, tmp_path, mo
     assert (tmp_path / "clip.mp4").stat().st_size == cut["clip_bytes"]
     path = Path(hdvg("play", dataset, rows[True], "--path").stdout.strip())
     assert path.read_bytes() == (tmp_path / "clip.mp4").read_bytes()
-    hdvg("play", dataset, rows[False], "--out", tmp_path / "dropped.mp4")
-    assert b"ftyp" in (tmp_path / "dropped.mp4").read_bytes()[:16]
+    dropped = Path(hdvg("play", dataset, rows[False], "--path").stdout.strip())
+    assert len(read_numbers(dropped)) == 16
+    ((source,),) = [list(row.values()) for row in ask(dataset, "select sha256 from videos where status = 'ok'")]
+    path = next(dataset.glob(f"media/*/{source}.*"))
+    path.rename(tmp_path / "away")
+    said = hdvg("play", dataset, rows[False], code=2).stderr
+    (tmp_path / "away").rename(path)
+    assert "0.800 to 1.440 s of" in said
+    assert "a.mp4" in said
     assert "no clip with an id that starts with 'zz'" in hdvg("play", dataset, "zz", code=2).stderr
     assert "folder that is there" in hdvg("play", dataset, rows[True], "--out", tmp_path / "no/x.mp4", code=2).stderr
 

