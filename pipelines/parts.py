@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from hdvg.dataset.scene_views import PLACES
 from hdvg.errors import ItemError, NotAskedError
 from hdvg.ids import clip_id, scene_clip_id
 from hdvg.media.excerpt import opening_sha256
+from hdvg.media.settings import Scene
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import Fetched
 from hdvg.sources.wanted import Wanted
@@ -37,8 +38,12 @@ def wanted_of(work: Work, item: Row) -> Parts:
         return NOTHING
     if block_list(recipe.fetch).files:
         return Parts(whole_because="the block list names files by the hash of all their bytes")
-    scenes = [{name: scene[name] for name in PLACES} for scene in row["given"]]
-    return Parts(Wanted(scenes, recipe.split.given, recipe.limits.max_pixels), row["given_digest"])
+    return Parts(Wanted(scenes_of(row["given"]), recipe.split.given, recipe.limits.max_pixels), row["given_digest"])
+
+
+def scenes_of(given: Sequence[Row]) -> list[Scene]:
+    """What a published set's rows say of where its clips lie."""
+    return [cast("Scene", {name: scene[name] for name in PLACES}) for scene in given]
 
 
 def _asked_again(work: Work, item: Row) -> Row:

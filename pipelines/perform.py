@@ -19,15 +19,16 @@ from hdvg import shots
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import newest_generation
-from hdvg.sandbox import Sandbox
+from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.fetch import Gate
 from pipelines.checkpoint import Pieces
 from pipelines.graph import Stage, find_stage
-from pipelines.work import Call, Meter, Row, Work, save_nothing
+from pipelines.work import Meter, Row, Work, save_nothing
 from schemas.parts import part_schema
 
-Spread = Callable[[str, Sequence[Call]], list[Any]]
-"""Runs calls of limited children, which find a detector loaded, side by side; gives their results or raises the first error."""
+Spread = Callable[[str, Sequence[tuple[Call[Any], Path]], Limits], list[Any]]
+"""Runs calls of limited children, each with its scratch folder, side by side where a detector is loaded; gives their results
+or raises the first error."""
 
 
 @dataclass(frozen=True)
@@ -214,10 +215,10 @@ def _sandbox(detector: str) -> Sandbox:
     return Sandbox((*modules, *shots.preload(detector)))
 
 
-def side_by_side(detector: str, calls: Sequence[Call]) -> list[Any]:
-    """The results of calls of limited children on this machine, as many at once as it has cores."""
+def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
+    """The results of limited children on this machine, as many at once as it has cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda call: sandbox(detector).call(*call), calls))
+        return list(pool.map(lambda one: sandbox(detector).call(one[0], one[1], limits), calls))
 
 
 _models: dict[str, tuple[Recipe, Any]] = {}

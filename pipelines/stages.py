@@ -9,28 +9,33 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.dataset.scene_views import PLACES
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
 from hdvg.ids import digest, file_sha256
+from hdvg.media import calls
+from hdvg.media.calls import Clip, CutSpan, LostScene, Scanned, SeenSegment, StoredSegment
 from hdvg.media.excerpt import is_excerpt
+from hdvg.media.settings import CutSettings, SplitSettings
+from hdvg.sandbox import Call
 from hdvg.shots import NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from pipelines.keyframes import Packs
-from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, wanted_of
-from pipelines.work import Call, Row, Work, each, scratch_path
+from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, scenes_of, wanted_of
+from pipelines.work import Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""
 
 CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look", "decode_errors")
-CUT_TOLD = ("cut_mode", "cut_start_pts", "cut_end_pts", "cut_n_frames", "copied_frames", "cut_decoded_frames")
+CUT_SHAPE = ("width", "height", "codec")
+"""Columns of a cut clip that are `clip_width` and so on in the dataset."""
 
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
 
@@ -77,13 +82,13 @@ def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
         if tombstones.tokens:
             tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
-        probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
-        found = work.sandbox.call("hdvg.media.probe:probe", probe, scratch, work.limits)
+        probe = calls.probe(str(fetched.path), recipe.limits.max_pixels)
+        found = work.sandbox.call(probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
         sha256 = work.dataset.store.put_media(fetched.path, extension)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     row |= part_row(fetched, digest_of, why)
-    return row | {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds")} | fetched.info
+    return {**row, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **fetched.info}
 
 
 def split(work: Work) -> Iterator[Row]:
@@ -99,26 +104,30 @@ def _split(work: Work, item: Row) -> list[Row]:
             if error.reason == "blocked_content":
                 work.dataset.store.remove_media(item["sha256"])
             raise
-        clips = found["clips"]
         named = clip_names(work, item)
-        for clip in clips:
-            clip["clip_id"] = named(clip["start_pts"], clip["end_pts"], clip["time_base"])
-            clip |= _given(item, clip.pop("given", None))
-            if found["video"]["n_frames"] is None:
-                clip |= {"start_frame": None, "end_frame": None}
-        pictures = [
-            picture | {"clip_id": clip["clip_id"], "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
-            for clip in clips
-            for picture in clip.pop("keyframes")
-        ]
+        clips: list[Row] = []
+        pictures: list[Row] = []
+        for clip in found["clips"]:
+            name = named(clip["start_pts"], clip["end_pts"], clip["time_base"])
+            clips.append(_clip_row(item, clip, is_whole=found["video"]["n_frames"] is not None) | {"clip_id": name})
+            pictures += [
+                {**picture, "clip_id": name, "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
+                for picture in clip["keyframes"]
+            ]
         pack = scratch / "keyframes.parquet"
         pq.write_table(pa.Table.from_pylist(pictures, schema=KEYFRAMES), pack, compression="none", row_group_size=64)
         keyframes = work.dataset.store.put_media(pack, "parquet")
     tools = " ".join(f"{tool}={version(tool)}" for tool in SPLIT_TOOLS)
-    video = found["video"] | {"tools": tools, "given_digest": item["given_digest"]}
+    video: Row = {**found["video"], "tools": tools, "given_digest": item["given_digest"]}
     rows = [video, *(clip | {"keyframes": keyframes} for clip in clips)]
-    rows += [_lost_scene(item, number, reason, detail) for number, reason, detail in found.get("failed", [])]
+    rows += [_lost_scene(item, lost) for lost in found.get("failed", [])]
     return [row | {"video_id": item["video_id"]} for row in rows]
+
+
+def _clip_row(item: Row, clip: Clip, *, is_whole: bool) -> Row:
+    """The columns of a clip; of a video that is there in part, no frames can be counted."""
+    row: Row = {name: value for name, value in clip.items() if name not in ("given", "keyframes")}
+    return row | _given(item, clip.get("given")) | ({} if is_whole else {"start_frame": None, "end_frame": None})
 
 
 def _given(item: Row, number: int | None) -> Row:
@@ -129,45 +138,52 @@ def _given(item: Row, number: int | None) -> Row:
     return {f"given_{name}": scene[name] for name in ("origin", "caption")} | {"given_id": scene["given_id"]}
 
 
-def _lost_scene(item: Row, number: int, reason: str, detail: str) -> Row:
+def _lost_scene(item: Row, lost: LostScene) -> Row:
     """The row of a given scene that became no clip; its id is its own, for no span has it."""
-    ItemError(reason)
-    name = digest("given", item["sha256"], number, item["given_digest"])
-    return _given(item, number) | {"clip_id": name, "status": "failed", "reason": reason, "detail": detail}
+    error = ItemError(lost["reason"], lost["detail"])
+    name = digest("given", item["sha256"], lost["number"], item["given_digest"])
+    row = {"clip_id": name, "status": "failed", "reason": error.reason, "detail": error.detail}
+    return _given(item, lost["number"]) | row
 
 
-def _scan(work: Work, item: Row, scratch: Path) -> Row:
+def _scan(work: Work, item: Row, scratch: Path) -> Scanned:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.plan.recipe
-    path = str(_source(work, item))
-    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
-    if item["given"]:
-        looks_at_nothing = {"stitch_levels": 0.0} | (
-            {"detector": "adaptive"} if recipe.split.detector in NETWORKS else {}
-        )
-        settings |= looks_at_nothing | {"scenes": [{name: scene[name] for name in PLACES} for scene in item["given"]]}
-    asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
-    decoding = asked | {"threads": recipe.run.decode_threads}
-    found: Row = work.sandbox.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
+    path, threads, max_pixels = str(_source(work, item)), recipe.run.decode_threads, recipe.limits.max_pixels
+    settings = _split_settings(work, item)
+    found = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
     if "segments" not in found:
         return found
     folders = [scratch / f"segment-{number}" for number in range(len(found["segments"]))]
-    calls: list[Call] = []
+    parts: list[tuple[Call[SeenSegment], Path]] = []
     for folder, segment in zip(folders, found["segments"], strict=True):
         folder.mkdir()
-        kwargs = decoding | {"out": str(folder), "segment": segment}
-        calls.append(("hdvg.media.scan:scan_segment", kwargs, folder, work.limits))
-    together = asked | {"out": str(scratch), "n_frames": found["segments"][0]["n_frames"]}
+        parts.append((calls.scan_segment(path, str(folder), settings, threads, max_pixels, segment), folder))
+    n_frames = found["segments"][0]["n_frames"]
     try:
-        told = work.spread(calls)
-        together["told"] = [one | {"folder": str(folder)} for one, folder in zip(told, folders, strict=True)]
-        found = work.sandbox.call("hdvg.media.scan:assemble", together, scratch, work.limits)
+        seen: list[StoredSegment] = [
+            {**one, "folder": str(folder)} for one, folder in zip(work.spread(parts), folders, strict=True)
+        ]
+        together = calls.assemble(path, str(scratch), settings, max_pixels, seen, n_frames)
+        return work.sandbox.call(together, scratch, work.limits)
     except ItemError as error:
         if error.reason != "segments":
             raise
-        whole = decoding | {"out": str(scratch), "settings": settings | {"segment_s": math.inf}}
-        found = work.sandbox.call("hdvg.media.scan:scan", whole, scratch, work.limits)
-    return found
+    settings["segment_s"] = math.inf
+    whole = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
+    if "segments" in whole:
+        raise ItemError("error", "a child took a video apart that it was to leave whole")
+    return whole
+
+
+def _split_settings(work: Work, item: Row) -> SplitSettings:
+    """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
+    recipe = work.dataset.plan.recipe
+    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
+    if item["given"]:
+        settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if recipe.split.detector in NETWORKS else {})
+        settings["scenes"] = scenes_of(item["given"])
+    return cast("SplitSettings", settings)
 
 
 def _source(work: Work, item: Row) -> Path:
@@ -224,21 +240,19 @@ def _cut(work: Work, items: list[Row]) -> list[Row]:
 def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
     """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
     recipe = work.dataset.plan.recipe
-    asked = {
-        "path": str(_source(work, items[0])),
-        "out": str(scratch),
-        "spans": [{name: item.get(name) for name in CUT_NEEDS} for item in items],
-        "settings": recipe.cut.model_dump(),
-        "max_pixels": recipe.limits.max_pixels,
-    }
-    for clip in work.sandbox.call("hdvg.media.cut:cut", asked, scratch, work.limits):
+    source, settings = str(_source(work, items[0])), cast("CutSettings", recipe.cut.model_dump())
+    spans = [cast("CutSpan", {name: item.get(name) for name in CUT_NEEDS}) for item in items]
+    cut = calls.cut(source, str(scratch), spans, settings, recipe.limits.max_pixels)
+    for clip in work.sandbox.call(cut, scratch, work.limits):
         row: Row = {"video_id": items[0]["video_id"], "clip_id": clip["clip_id"]}
         if "reason" in clip:
             yield row | {"status": "failed", "reason": clip["reason"], "detail": clip["detail"]}, None
             continue
         path = scratch_path(scratch, clip["file"])
-        row |= {"clip_bytes": path.stat().st_size} | {f"clip_{key}": clip[key] for key in ("width", "height", "codec")}
-        yield row | {name: clip[name] for name in CUT_TOLD}, path
+        columns = {
+            f"clip_{name}" if name in CUT_SHAPE else name: value for name, value in clip.items() if name != "file"
+        }
+        yield row | {"clip_bytes": path.stat().st_size} | columns, path
 
 
 def measure(work: Work) -> Iterator[Row]:

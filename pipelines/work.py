@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
-from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
-Call = tuple[str, dict[str, Any], Path, Limits]
-"""What `Sandbox.call` takes: function, arguments, scratch folder, limits."""
+Result = TypeVar("Result")
 
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
@@ -55,8 +54,8 @@ class Work:
     gate: Gate
     sandbox: Sandbox
     schema: pa.Schema
-    spread: Callable[[Sequence[Call]], list[Any]]
-    """Runs calls of limited children side by side; gives their results, or raises the first error."""
+    side_by_side: Callable[[Sequence[tuple[Call[Any], Path]], Limits], list[Any]]
+    """What `spread` does it by."""
     model: Any = None
     """The stage's model, loaded, if it has one."""
     stage: str = ""
@@ -72,6 +71,10 @@ class Work:
         """The walls of a decode, cut or probe child."""
         limits = self.dataset.plan.recipe.limits
         return Limits(wall_s=limits.wall_s, memory_mb=limits.memory_mb, file_mb=limits.file_mb)
+
+    def spread(self, calls: Sequence[tuple[Call[Result], Path]]) -> list[Result]:
+        """The results of limited children, each with its scratch folder, that run side by side; or raises the first error."""
+        return self.side_by_side(calls, self.limits)
 
     def guarded(self, do: Callable[[Row], list[Row]], item: Row) -> list[Row]:
         """The rows of one item: `do`'s, or one that says why there are none."""

@@ -17,8 +17,10 @@ from hdvg.measures import MEASURES, phash
 from hdvg.measures.measure import Picture, Sight, Values, View
 from hdvg.measures.phash import SIDE_PX, hash_pairs, small
 from hdvg.media.blocked import Pictures
+from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Analysis, Luminance, Scaler, upright
+from hdvg.media.settings import SplitSettings
 from hdvg.shots import NETWORKS
 from hdvg.shots.scores import SCORES
 
@@ -70,7 +72,7 @@ class Chunk:
 class Features:
     """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
 
-    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
+    def __init__(self, shape: Shape, settings: SplitSettings) -> None:
         self._analysis = Analysis(shape, settings)
         self._turn = shape["rotation"]
         width, height = (

@@ -9,6 +9,7 @@ import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
+from hdvg.media.settings import SplitSettings
 from hdvg.shots import NETWORKS
 
 FPS = 25.0
@@ -71,12 +72,12 @@ class ByContent:
         self._found = 0
 
     @classmethod
-    def adaptive(cls, settings: dict[str, Any]) -> ByContent:
+    def adaptive(cls, settings: SplitSettings) -> ByContent:
         """AdaptiveDetector with the settings' thresholds."""
         return cls(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
 
     @classmethod
-    def content(cls, settings: dict[str, Any]) -> ByContent:
+    def content(cls, settings: SplitSettings) -> ByContent:
         """ContentDetector with the settings' thresholds."""
         least = settings["min_scene_frames"]
         return cls(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
@@ -98,7 +99,7 @@ class ByContent:
         return [Transition(cut, cut) for cut in fresh]
 
 
-def _adaptive(settings: dict[str, Any], *, min_scene_frames: int) -> AdaptiveDetector:
+def _adaptive(settings: SplitSettings, *, min_scene_frames: int) -> AdaptiveDetector:
     return _AdaptiveByScore(
         adaptive_threshold=settings["adaptive_threshold"],
         min_scene_len=min_scene_frames,
@@ -114,7 +115,7 @@ class Version061:
     any cut at all the last frame belongs to no shot, for scene lists ended at the index of the last frame.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: SplitSettings) -> None:
         self.settled = 0
         self._every = ByContent(_adaptive(settings, min_scene_frames=0))
         self._gap = settings["min_scene_frames"]
@@ -138,7 +139,7 @@ class Version061:
 class ByThreshold:
     """PySceneDetect's `histogram` and `hash`: a cut where the score reaches a threshold, far enough from the last."""
 
-    def __init__(self, score: str, threshold: float, settings: dict[str, Any]) -> None:
+    def __init__(self, score: str, threshold: float, settings: SplitSettings) -> None:
         self.settled = 0
         self._score = score
         self._sign = -1.0 if score == "histogram" else 1.0  # a correlation falls where pictures differ
@@ -160,7 +161,7 @@ class ByThreshold:
         return []
 
 
-def make_detector(settings: dict[str, Any]) -> Detector:
+def make_detector(settings: SplitSettings) -> Detector:
     """The detector that config.Split's settings name."""
     name = settings["detector"]
     if name in NETWORKS:

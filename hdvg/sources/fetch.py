@@ -10,13 +10,16 @@ import shutil
 import tempfile
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
-from hdvg.sandbox import Limits, Sandbox
-from hdvg.sources import runtime
+from hdvg.media.calls import mux
+from hdvg.sandbox import Call, Limits, Sandbox
+from hdvg.sources import calls, runtime
+from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
 from hdvg.sources.egress import way_out
 from hdvg.sources.hosts.host import Visit
 from hdvg.sources.info import info_row
@@ -25,14 +28,15 @@ from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Sandbox(preload=...)`: a fetch is then a fork, not an import
-DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
-MUX = "hdvg.media.mux:mux"
 MEMORY_MB = 4096  # address space of a child, the preloaded modules included
 BACKOFF_S = 1.0
 STEP_S = 0.5
 COPY_BYTES = 1 << 30
 SPENT_MOST = 4 << 20
 """Most bytes that a child pays for at a time: it asks every 1 MB."""
+
+
+Result = TypeVar("Result")
 
 
 class Gate(Protocol):
@@ -49,18 +53,20 @@ class Fetched:
     it is an excerpt, what `ranges.fetch_excerpt` says of it; and if a part was wanted, why it is the whole."""
 
     path: Path
-    info: dict[str, Any]
+    info: Info
     choice: str | None = None
-    excerpt: dict[str, Any] | None = None
+    excerpt: Excerpted | None = None
     whole_because: str | None = None
 
 
-class _Asked(NamedTuple):
+@dataclass(frozen=True)
+class _Asked(Generic[Result]):
     """What a child is to do: the function, the link, and what of the video is wanted (None: all)."""
 
-    target: str
+    function: Callable[[str, str, FetchSettings], Call[Result]]
     source: str
     wanted: Wanted | None = None
+    leaves_file: bool = True
 
 
 def fetch(
@@ -76,11 +82,18 @@ def fetch(
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
-    said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, sandbox=sandbox, gate=gate)
-    path = Path(said["path"])
+    said = _tries(_Asked(calls.download, source, wanted), scratch, settings, sandbox=sandbox, gate=gate)
+    path = _in_scratch(Path(said["path"]), scratch)
     if said["sound"]:
-        path = _with_sound(path, path.with_name(said["sound"]), settings, sandbox)
+        path = _with_sound(path, _in_scratch(path.parent / said["sound"], scratch), settings, sandbox)
     return Fetched(path, said["info"], said["choice"], said["excerpt"], said["whole_because"])
+
+
+def _in_scratch(path: Path, scratch: Path) -> Path:
+    """A file in the folder of a try. Raises ItemError for one that lies elsewhere: the child that names it is not trusted."""
+    if ".." in path.parts or path.parent.parent != scratch.absolute():
+        raise ItemError("error", f"a child named a file outside its folder: {path.name!r}")
+    return path
 
 
 def _with_sound(video: Path, sound: Path, settings: Fetch, sandbox: Sandbox) -> Path:
@@ -89,14 +102,14 @@ def _with_sound(video: Path, sound: Path, settings: Fetch, sandbox: Sandbox) -> 
     file_mb = 16 + 1.25 * (video.stat().st_size + sound.stat().st_size) / 2**20  # an index comes with it
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=file_mb)
     try:
-        sandbox.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
+        sandbox.call(mux(str(video), str(sound), str(whole)), video.parent, limits)
     finally:
         video.unlink()
         sound.unlink()
     return whole
 
 
-def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
+def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> Looked:
     """What the source of a canonical link says of its video, as politely, without fetching it; raises as `fetch` does.
 
     `duration_s` and `bytes` of what would be fetched, None where it does not say.
@@ -106,10 +119,10 @@ def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate:
             return {"duration_s": None, "bytes": local_path(source).stat().st_size}
         except OSError as error:
             raise ItemError("gone", str(error)) from error
-    return _tries(_Asked(LOOK, source), scratch, settings, sandbox=sandbox, gate=gate)
+    return _tries(_Asked(calls.look, source, leaves_file=False), scratch, settings, sandbox=sandbox, gate=gate)
 
 
-def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
+def _tries(asked: _Asked[Result], scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> Result:
     source = asked.source
     host = urllib.parse.urlsplit(source).netloc
     trial, until = 0, math.inf
@@ -129,21 +142,24 @@ def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, g
     raise throttled
 
 
-def _try(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
+def _try(asked: _Asked[Result], scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> Result:
     """One try in one child and a folder of its own; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(asked.source).netloc
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
-    out, said, visit = None, None, None
+    out: Path | None = None
+    said: Result | None = None
+    visit: Visit | None = None
     start = time.monotonic()
     try:
         way = way_out(settings)
         out = _new_folder(scratch)
-        told = settings.model_dump() | way.told() | {"as_excerpt": asked.wanted is not None}
-        call = {"source": asked.source, "out": str(out), "settings": told}
+        given = calls.fetch_settings(settings.model_dump(), way.told())
+        given["as_excerpt"] = asked.wanted is not None
         answers = Answers(settings, sandbox, gate, asked.wanted, out)
         with way.masked():
-            said = sandbox.call(asked.target, call, out, limits, answer=answers)
+            said = sandbox.call(asked.function(asked.source, str(out), given), out, limits, answer=answers)
         visit = Visit()
+        return said
     except ItemError as error:
         visit = Visit.of(error)
         if error.reason == "timeout" and not isinstance(error, TransientError):
@@ -152,9 +168,8 @@ def _try(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gat
     finally:
         took_s = time.monotonic() - start
         gate.done(host, visit and replace(visit, bytes=_size(out), took_s=took_s))
-        if out is not None and (said is None or asked.target == LOOK):
+        if out is not None and (said is None or not asked.leaves_file):
             shutil.rmtree(out, ignore_errors=True)
-    return dict(said)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
 from hdvg.sandbox import Limits, Sandbox
-from hdvg.sources import fetch
+from hdvg.sources import calls, fetch
 from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import MEMORY_MB, Answers, Gate, _pause_s, _sleep, _wait_for_permit
 from hdvg.sources.guard import named_private
@@ -23,7 +23,6 @@ from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import WOULD_DO, ListSource
 from hdvg.sources.settings import Fetch
 
-LISTING = "hdvg.sources.ytdlp:listing"
 PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Sandbox(preload=...)`
 STALE_S = 24 * 3600.0
 """After so long a list that was not read to its end is read from its start."""
@@ -86,17 +85,24 @@ def read_site(
 def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> str:
     """One try in one child; gives the permit back, with what the host said."""
     host = urllib.parse.urlsplit(source.address).netloc
-    asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
     limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
     visit = None
     _wait_for_permit(gate, host, sandbox, until=math.inf)
     try:
         way = way_out(settings)
-        shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
+        asked = calls.listing(
+            source.address,
+            str(folder),
+            calls.fetch_settings(settings.model_dump(), way.told()),
+            kind=source.kind,
+            query=source.query,
+            most=choice.most,
+            conditions=list(choice.conditions),
+        )
         with way.masked():
-            said = sandbox.call(LISTING, asked | shared, folder, limits, answer=Answers(settings, sandbox, gate))
+            said = sandbox.call(asked, folder, limits, answer=Answers(settings, sandbox, gate))
         visit = Visit()
-        return str(said["end"])
+        return said["end"]
     except ItemError as error:
         visit = Visit.of(error)
         if error.reason == "timeout" and not isinstance(error, TransientError):  # the sandbox's: the next try goes on
