@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NotRequired, final
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
 from hdvg.media.settings import CutSettings, Scene, SplitSettings
 from hdvg.sandbox.seam import closed, open_ended, seam
 
@@ -212,56 +212,6 @@ class UncutClip(TypedDict):
     clip_id: str
     reason: Reason
     detail: str
-
-
-@final
-class FileAsked(TypedDict):
-    """What has come of a file of that size, in pieces: start and end in it, and where they stand in the file of what is held."""
-
-    round: int
-    size: int
-    pieces: list[list[int]]
-
-
-@final
-class PlaylistAsked(TypedDict):
-    """What has come of a playlist: when each segment begins, whether there is an initialisation, which is number -1; of each
-    piece the number, the place in the file of what is held, and its bytes."""
-
-    round: int
-    seconds: list[float]
-    init: bool
-    pieces: list[list[int]]
-
-
-@final
-class Need(TypedDict):
-    """More must come: ranges of bytes, or numbers of segments."""
-
-    need: list[list[int]] | list[int]
-
-
-@final
-class Whole(TypedDict):
-    """The source cannot be taken apart, and why."""
-
-    whole: str
-
-
-class Found(TypedDict):
-    """What makes an excerpt: the source's size, what stands in its holes, pieces as in `FileAsked`, numbers of segments."""
-
-    size: int
-    filler: Literal["zeros", "free", "void", "none"]
-    pieces: Sequence[Sequence[int]]
-    numbers: list[int]
-
-
-@final
-class Done(TypedDict):
-    """All has come that is wanted."""
-
-    done: Found
 
 
 @seam("hdvg.media.probe:probe")

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
-from hdvg.media.calls import Done, FileAsked, Found, Need, PlaylistAsked, Whole
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, joined, missing, without
+from hdvg.media.pieces import Done, FileAsked, Found, Need, PlaylistAsked, Whole
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
 from hdvg.media.settings import Scene
 

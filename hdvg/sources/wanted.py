@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hdvg.errors import ItemError, TransientError
 from hdvg.media import calls
-from hdvg.media.calls import Done, FileAsked, Need, PlaylistAsked, Whole
+from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
 from hdvg.media.settings import Scene
 from hdvg.sandbox import Limits, Sandbox
 
