@@ -1,7 +1,7 @@
 """The one small tree of errors, and the closed list of reasons an item can end with."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 REASONS: dict[str, str] = {
@@ -135,6 +135,19 @@ class TransientError(ItemError):
 
 class NotAskedError(TransientError):
     """This item was not even tried: it may be in the next run, and no attempt is counted."""
+
+
+def near(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that is most like `name`, if one is at least `cutoff` like it, 0-1."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What to say of a name that is not known: "did you mean" the one most like it; `otherwise` if none is."""
+    close = near(name, known)
+    return f"did you mean `{close}`?" if close else otherwise
 
 
 def first_line(error: BaseException) -> str:

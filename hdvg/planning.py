@@ -1,15 +1,23 @@
-"""The order of the keyframe measures: first what costs little and drops much, by what this dataset showed so far."""
+"""Make the plan of a dataset: which stages a recipe asks for, their fingerprints, and the best order of keyframe measures.
+
+First comes the measure that costs little and drops much, by what this dataset showed so far.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from hdvg.measures.keyframed import TYPICAL_MS
-
-if TYPE_CHECKING:
-    from hdvg.dataset.dataset import Dataset
+from hdvg import shots
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plan import Plan, match_wanted
+from hdvg.dataset.plugins import locate
+from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
+from hdvg.errors import UsageError
+from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
+from schemas.measures import HOMES
 
 ENOUGH = 100
 """Clips that a measure must have been taken of before its own figures count."""
@@ -25,6 +33,64 @@ class Observed:
     clips: int
     ms_per_clip: float | None
     dropped_share: float | None
+
+
+def make_plan(
+    recipe: Recipe, *, known: Plan | None = None, observed: Sequence[Observed] = (), root: Path | None = None
+) -> Plan:
+    """Fingerprint the stages. Raises UsageError if a model, or a package it needs, is not there.
+
+    Plug-ins are loaded, of files that `plugins.keep` named from the folder `root`.
+
+    Only what shapes results counts, see `hdvg.dataset.shaping`. Rules shape no stage: they are part of a query. What is
+    `known` of the dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see
+    `with_rules`.
+    """
+    located = locate(recipe, root) if root else recipe
+    shots.preload(located.split.detector)  # asked now, not when the first child starts
+    fingerprints: dict[str, str] = {}
+    for name in stage_names(recipe, ()):
+        if not entry_of(name).by_rules:
+            fingerprints[name] = shape(name, recipe, fingerprints, located=located)
+    if known is not None and known.fingerprints[SPLIT] == fingerprints[SPLIT]:
+        fingerprints = {**known.fingerprints, **fingerprints}
+    plan = Plan(recipe, fingerprints)
+    if known is not None:
+        plan = replace(plan, quantiles=known.quantiles)
+    return with_rules(plan, recipe, observed=observed)
+
+
+def with_rules(plan: Plan, recipe: Recipe, *, observed: Sequence[Observed] = ()) -> Plan:
+    """The plan with the recipe's rules, and the measures these need, in the best order by what was observed of them.
+
+    Raises UsageError as `make_plan` does.
+    """
+    measures = best_order(wanted_measures(recipe), observed)
+    fingerprints = dict(plan.fingerprints)
+    for name in stage_names(recipe, measures):
+        if entry_of(name).by_rules:
+            fingerprints[name] = shape(name, recipe, fingerprints)
+    return replace(plan, recipe=recipe, fingerprints=fingerprints, measures=measures)
+
+
+def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
+    """The keyframe measures that the recipe's rules, writers' conditions and `measure.also` ask for.
+
+    Raises UsageError for a name in `measure.also` that is none, or a rule on topics where there are none.
+    """
+    columns = recipe.named_columns
+    if {"topic", "topic_similarity"} & columns and recipe.measure.topics is None:
+        raise UsageError("a rule asks for topics: say which with --set measure.topics=topics.txt, a topic a line")
+    there_are = [*KEYFRAME_MEASURES, POOL, MATCH]
+    unknown = set(recipe.measure.also) - set(there_are)
+    if unknown:
+        raise UsageError(f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join(there_are)}")
+    homes = recipe.homes
+    if "diverse_draw" in columns or match_wanted(recipe):
+        homes.add(HOMES["embedding"])
+    if POOL in homes:
+        homes |= {HOMES[column] for column in recipe.duplicates.score}
+    return tuple(name for name in KEYFRAME_MEASURES if name in homes)
 
 
 def observe(dataset: Dataset) -> list[Observed]:

@@ -6,7 +6,7 @@ Part files are sealed and never change but here: a purge writes those anew that 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hdvg.config.writers import step_and_writer
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
 from hdvg.dataset.parts import read_as, read_parts
+from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, STAGES, part_schema, with_media
 from hdvg.dataset.store import Store
-from hdvg.dataset.tombstones import FILES, PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
+from hdvg.dataset.tombstones import PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
 from schemas.inputs import INPUTS
-from schemas.measures import CAPTION, POOL
-from schemas.parts import part_schema
 from schemas.tombstones import TOMBSTONES
-
-MEDIA = (("download", "sha256"), ("split", "keyframes"), ("cut", "clip_sha256"))
-"""The columns that name files of media/, by stage."""
 
 OF_VIDEOS = pa.schema([("video_id", pa.string())])
 """What the files of all stages have in common."""
@@ -113,15 +111,19 @@ def purge(dataset: Dataset, found: Found) -> None:
     _drop_shards(dataset, found)
     _drop_pool(dataset, found)
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda path: _rewrite(store, path, found), _unit_files(dataset.root, set(found.units))))
+        list(pool.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units)))
     with duckdb.connect() as connection:
-        named = {name for stage, column in MEDIA for name in _media_of(dataset, connection, stage, column)}
-    for path in sorted(dataset.root.glob("media/*/*")):
+        named = {
+            name for entry, column, _ in with_media() for name in _media_of(dataset, connection, entry.name, column)
+        }
+    for path in files(dataset.root, "media"):
         if path.stem not in named:  # what a killed run left without a row goes too
             _remove(store, path)
-    for path in sorted(dataset.root.glob("rejected/*.parquet")):
+    for path in files(dataset.root, "tables"):
+        _rewrite_table(store, path, found)
+    for path in files(dataset.root, "rejected"):
         _rewrite_rejected(store, path, found)
-    for path in sorted(dataset.root.glob("inputs/*.parquet")):
+    for path in files(dataset.root, "inputs"):
         _rewrite_list(store, path, found.videos)
 
 
@@ -145,23 +147,23 @@ def media_bytes(dataset: Dataset, found: Found) -> int:
 def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterable[Name]) -> None:
     """Make the tables `gone` (kind, name), `lost` (video_id), and the views `accepted` and `fetched` of all rows there are."""
     root = no_glob(str(dataset.root))
-    accepted = read_as(INPUTS, literal(f"{root}/inputs/*.parquet"))
-    fetched = read_parts("download", literal(f"{root}/parts/download/*.parquet"))
+    accepted = read_as(INPUTS, literal(f"{root}/{pattern('inputs')}"))
+    fetched = read_parts(DOWNLOAD, literal(f"{root}/{pattern('parts', stage=DOWNLOAD)}"))
     connection.execute(f"create view accepted as from {accepted}; create view fetched as from {fetched}")
     connection.execute("create table gone (kind varchar, name varchar)")
     names = list(map(list, set(asked)))
     if names:
         connection.executemany("insert into gone values (?, ?)", names)
     if tombstone_files(dataset.root):
-        tombstones = read_as(TOMBSTONES, literal(f"{root}/{FILES}"))
+        tombstones = read_as(TOMBSTONES, literal(f"{root}/{pattern('tombstones')}"))
         known = forgotten_sql(inputs="accepted", download="fetched", tombstones=tombstones)
         connection.execute(f"insert into gone select 'video', video_id from ({known}) except from gone")
     while connection.execute(GROWN).fetchall() != [(0,)]:
         pass
     connection.execute("create table lost as select name as video_id from gone where kind = 'video'")
     units = _column(connection, "select distinct unit from accepted where unit is not null and video_id in (from lost)")
-    for view, prefix in (("clips", "split"), ("captions", CAPTION)):
-        paths = [path for path in _unit_files(dataset.root, units) if path.parent.name.partition("-")[0] == prefix]
+    for view, prefix in (("clips", SPLIT), ("captions", CAPTION)):
+        paths = [path for path in of_units(dataset.root, units) if step_and_writer(stage_of_part(path))[0] == prefix]
         wanted = "clip_id" if view == "clips" else "filename, clip_id, kind"
         text = "" if view == "clips" else "and text is not null"
         read = read_as(part_schema(prefix), path_list(paths), also=", filename = true")
@@ -172,16 +174,18 @@ def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterab
 def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Files of media/ that only what is lost names."""
     mine, others = set(), set()
-    for stage, column in MEDIA:
-        mine |= set(_media_of(dataset, connection, stage, column, "video_id in (from lost)"))
-        others |= set(_media_of(dataset, connection, stage, column, "video_id not in (from lost)"))
+    for entry, column, _ in with_media():
+        mine |= set(_media_of(dataset, connection, entry.name, column, "video_id in (from lost)"))
+        others |= set(_media_of(dataset, connection, entry.name, column, "video_id not in (from lost)"))
     return mine - others
 
 
 def _media_of(
     dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, column: str, where: str = "true"
 ) -> set[str]:
-    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/parts/{stage}/*.parquet"))
+    if not files(dataset.root, "parts", stage=stage):
+        return set()
+    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}"))
     return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
 
 
@@ -189,7 +193,7 @@ def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[st
     """Rows of part files that go."""
     count = 0
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path in _unit_files(dataset.root, units):
+    for path in of_units(dataset.root, units):
         folders[path.parent].append(path)
     for paths in folders.values():
         asked = f"select count(*) from {read_as(OF_VIDEOS, path_list(paths))} where video_id in (from lost)"
@@ -200,14 +204,6 @@ def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[st
 
 def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     return {row[0] for row in connection.execute(sql).fetchall()}
-
-
-def _unit_files(root: Path, units: set[str]) -> Iterator[Path]:
-    """The files of these units: their parts at every stage, by whatever settings, pieces of such, and given scenes."""
-    for pattern in ("given/*.parquet", "parts/*/*.parquet", "parts/*/pieces/*.parquet"):
-        for path in sorted(root.glob(pattern)):
-            if path.stem.partition("-")[0] in units:
-                yield path
 
 
 def _remove(store: Store, path: Path) -> None:
@@ -224,9 +220,9 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
 def _drop_shards(dataset: Dataset, found: Found) -> None:
     """Remove the shards that hold any of the videos, their part rows first."""
     gone = pa.array(sorted(found.videos), pa.string())
-    for path in sorted(dataset.root.glob("shards/*.parquet")):
+    for path in files(dataset.root, "shards"):
         if pc.any(pc.is_in(pq.read_table(path, columns=["video_id"])["video_id"], value_set=gone)).as_py():
-            for row in sorted(dataset.root.glob(f"parts/shard/{path.stem}-*.parquet")):
+            for row in files(dataset.root, "shard_rows", of=path.stem):
                 _remove(dataset.store, row)
             _remove(dataset.store, path)
 
@@ -234,15 +230,16 @@ def _drop_shards(dataset: Dataset, found: Found) -> None:
 def _drop_pool(dataset: Dataset, found: Found) -> None:
     """Remove what was told of the pool while it held any of the clips: it names them beside others."""
     clips = pa.array(sorted(found.clips), pa.string())
-    for path in sorted(dataset.root.glob(f"parts/{POOL}/*.parquet")):
-        table = pq.read_table(path, columns=["clip_id", "duplicate_of", "duplicate_group"], schema=part_schema(POOL))
-        if any(pc.any(pc.is_in(column, value_set=clips)).as_py() for column in table.itercolumns()):
-            _remove(dataset.store, path)
+    for entry in STAGES.values():
+        for path in files(dataset.root, "parts", stage=entry.name) if entry.clip_columns else []:
+            table = pq.read_table(path, columns=list(entry.clip_columns), schema=part_schema(entry.name))
+            if any(pc.any(pc.is_in(column, value_set=clips)).as_py() for column in table.itercolumns()):
+                _remove(dataset.store, path)
 
 
 def _rewrite(store: Store, path: Path, found: Found) -> None:
     """Take the rows of lost videos out of a part, and out of the words of others what tells of them."""
-    unit = path.stem.partition("-")[0]
+    unit = unit_of(path)
     table = pq.read_table(path)
     gone = pc.is_in(table["video_id"], value_set=pa.array(sorted(found.units[unit]), pa.string()))
     kept = table.filter(pc.invert(gone))
@@ -251,6 +248,18 @@ def _rewrite(store: Store, path: Path, found: Found) -> None:
     if "detail" in kept.column_names:
         kept = _unsaid(kept, found.telling)
     if not kept.equals(table):
+        store.rewrite_table(str(path.relative_to(store.root)), kept)
+
+
+def _rewrite_table(store: Store, path: Path, found: Found) -> None:
+    """Take the rows of what is lost out of a file of a table that no stage makes, whichever hdvg declared it."""
+    table = kept = pq.read_table(path)
+    for name, lost in (("video_id", found.videos), ("clip_id", found.clips)):
+        if name in kept.column_names:
+            kept = kept.filter(pc.invert(pc.is_in(kept[name], value_set=pa.array(sorted(lost), pa.string()))))
+    if not kept.num_rows:
+        _remove(store, path)
+    elif kept.num_rows < table.num_rows:
         store.rewrite_table(str(path.relative_to(store.root)), kept)
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest
+from hdvg.dataset.stages import with_media
 from hdvg.media.blocked import Pictures
 from hdvg.sources.blocklist import block_list
 from pipelines.perform import Job, commit, cut_again
@@ -19,11 +20,7 @@ from videos semi join listed_files using (sha256) where reason is distinct from 
 union all select distinct video_id, unit, true, 'split', 'a picture of it is like a listed one'
 from near_clips join videos using (video_id)
 """
-FILES = """
-select sha256 from videos where video_id in (select video_id from taken) or owner in (select video_id from taken)
-union select keyframes from split_rows where video_id in (select video_id from taken)
-union select clip_sha256 from cuts where video_id in (select video_id from taken)
-"""
+SOURCES = "select sha256 from videos where video_id in (from taken) or owner in (from taken)"
 CUT = """
 select video_id, clip_id, unit from cuts join videos using (video_id)
 where video_id in (select video_id from caught) and cuts.status = 'ok'
@@ -48,7 +45,7 @@ def apply_block_list(dataset: Dataset) -> int:
         caught = manifest.table(LISTED)
         _hold(manifest, "caught", caught)
         _hold(manifest, "taken", manifest.table(BLOCKED))
-        for row in manifest.rows(f"select distinct sha256 from ({FILES}) where sha256 is not null"):
+        for row in manifest.rows(f"select distinct sha256 from ({_files()}) where sha256 is not null"):
             dataset.store.remove_media(row["sha256"])  # before the rows: a run that ends here finds them again
         cut = manifest.rows(CUT)
     rows = caught.to_pylist()
@@ -82,3 +79,11 @@ def _commit(dataset: Dataset, caught: list[Row]) -> None:
     for (stage, unit), rows in sorted(jobs.items()):
         items = [{"key": video, "attempt": 0} for video in rows]
         commit(dataset, Job(dataset.root, dataset.store.run, stage, unit), items, list(rows.values()))
+
+
+def _files() -> str:
+    """SQL: the hashes of all files of the videos that are taken out."""
+    made = [
+        f"select {column} from {entry.rows_view()} where video_id in (from taken)" for entry, column, _ in with_media()
+    ]
+    return " union ".join([SOURCES, *made])

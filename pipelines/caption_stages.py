@@ -13,7 +13,8 @@ from typing import Any
 from hdvg.captioners import Shot, Written, clean
 from hdvg.captioners.language import language
 from hdvg.captioners.quality import wording
-from hdvg.config.caption import Writer, step_and_writer, told_of
+from hdvg.config.caption import Writer, told_of
+from hdvg.config.writers import step_and_writer
 from hdvg.errors import ItemError
 from hdvg.measures.semantics import similarity
 from pipelines.keyframes import Packs

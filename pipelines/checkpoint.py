@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import newest_generation
+from hdvg.dataset.layout import files, newest_generation, piece_name
+from hdvg.dataset.stages import part_schema
 from pipelines.work import Row
-from schemas.parts import part_schema
 
 
 class Pieces:
@@ -22,11 +22,10 @@ class Pieces:
 
     def __init__(self, dataset: Dataset, stage: str, unit: str) -> None:
         self._dataset, self._stage = dataset, stage
-        self._prefix = f"{unit}-{dataset.plan.fingerprints[stage]}"
-        self._unit = unit
+        self._unit, self._fingerprint = unit, dataset.plan.fingerprints[stage]
         self._count = 0
-        folder = dataset.root / "parts" / stage
-        self._generation = newest_generation(folder.glob(f"{self._prefix}-*.parquet")) + 1
+        parts = files(dataset.root, "parts", stage=stage, unit=unit, fingerprint=self._fingerprint)
+        self._generation = newest_generation(parts) + 1
 
     def save(self, rows: list[Row]) -> None:
         """Publish rows that are done; they must say how often their items were tried."""
@@ -36,8 +35,9 @@ class Pieces:
         published = False
         while not published:  # jobs of this run that were killed left pieces under the first numbers
             self._count += 1
-            name = f"{self._prefix}-{self._dataset.store.run}-{self._count:06}.parquet"
-            published = self._dataset.store.publish_table(f"parts/{self._stage}/pieces/{name}", table)
+            run = self._dataset.store.run
+            name = piece_name(self._stage, self._unit, self._fingerprint, run=run, number=self._count)
+            published = self._dataset.store.publish_table(name, table)
 
     def take(self) -> tuple[list[Row], list[Path]]:
         """The rows of all pieces that no part holds yet, and the files to drop once one does.
@@ -61,4 +61,5 @@ class Pieces:
             self._dataset.store.remove(str(path.relative_to(self._dataset.root)))
 
     def _paths(self) -> list[Path]:
-        return sorted((self._dataset.root / "parts" / self._stage / "pieces").glob(f"{self._prefix}-*.parquet"))
+        named = {"stage": self._stage, "unit": self._unit, "fingerprint": self._fingerprint}
+        return files(self._dataset.root, "pieces", **named)

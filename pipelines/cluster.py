@@ -29,8 +29,7 @@ from hdvg.sandbox import Call, Limits
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, perform, sandbox
-from pipelines.runners import make_gate
+from pipelines.perform import Done, Job, make_gate, perform, sandbox
 
 KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 GATE_S = 10.0

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files
 from hdvg.dataset.shards import Cutter, Row
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
@@ -67,7 +68,7 @@ class HeldClips:
         self._places: dict[str, tuple[Path, int]] = {}
         recipe = dataset.plan.recipe.to_toml().encode()
         virtual = dataset.plan.recipe.cut.mode == "virtual"
-        for shard in sorted(dataset.root.glob("shards/*.parquet")) if virtual else []:
+        for shard in files(dataset.root, "shards") if virtual else []:
             link = folder / shard.name
             os.link(shard, link)
             with pq.ParquetFile(link) as file:

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import schemas.captions
 from hdvg import captioners
-from hdvg.config.caption import MAIN, step_and_writer, told_of
+from hdvg.config.caption import told_of
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Run
-from hdvg.dataset.caption_views import items_sql
+from hdvg.config.writers import step_and_writer
+from hdvg.dataset.stages import CAPTION, CUT, DOWNLOAD, MATCH, MEASURE, SPLIT, STAGES, comes_before, part_schema
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from pipelines import caption_stages, stages
 from pipelines.work import Row, Work
-from schemas.measures import CAPTION, KEYFRAME_MEASURED, MATCH
+from schemas.measures import KEYFRAME_MEASURED
 from schemas.outcomes import OUTCOME
-from schemas.parts import PARTS
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step: `run` turns a unit's pending items into rows with the columns `adds`.
+    """What an entry of the table of stages does: `run` turns a unit's pending items into rows with the columns `adds`.
 
-    `needs` are the columns of an item; they come from the view `items_from`, one row per item.
+    `needs` are the columns of an item, of the entry's `items`. `adds` may be left out of a stage that fills all columns of its
+    parts.
     """
 
     name: str
     run: Callable[[Work], Iterator[Row]]
-    items_from: str
     needs: tuple[str, ...]
-    adds: tuple[str, ...]
-    cpus: float
-    workers: Callable[[Run, float], int]
+    adds: tuple[str, ...] = ()
+    cpus: float = 1
+    workers: Callable[[Run, float], int] = lambda run, cpus: max(int(cpus), 1)
     """How many units at once, given the run's settings and the cluster's CPUs."""
     load: Callable[[Recipe], Any] | None = None
     """Loads the model that `run` works with, once per process: such a stage runs in processes that stay."""
@@ -43,6 +43,8 @@ class Stage:
     """What such a process takes of a GPU, where there is one."""
     saves: bool = False
     """Whether `run` saves batches as they are done: they are dear, and a killed worker must not lose many."""
+    sources: Literal["", "fetches", "uses"] = ""
+    """Whether its rows name source files that it fetched, or a source may be needed no more once a unit has passed it."""
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -83,10 +85,8 @@ def _measure(name: str) -> Stage:
     return Stage(
         name=name,
         run=stages.measure,
-        items_from="select * from dataset",
         needs=("clip_id", "keyframes"),
         adds=("clip_id", *(field.name for field in KEYFRAME_MEASURED[name])),
-        cpus=1,
         workers=lambda run, cpus: run.measure_workers or max(int(cpus) // 2, 1),
         load=lambda recipe: keyframed.load(name, recipe.measure),
         gpus=lambda run: 0.0 if name in keyframed.ON_CPU else run.measure_gpus,
@@ -95,45 +95,36 @@ def _measure(name: str) -> Stage:
 
 GRAPH: tuple[Stage, ...] = (
     Stage(
-        name="download",
+        name=DOWNLOAD,
         run=stages.download,
-        items_from="select v.* exclude (given_digest), g.given_digest, g.given "
-        "from videos v left join given_videos g using (video_id)",
         needs=("source", "given", "given_digest"),
         adds=FETCHED,
         cpus=0.25,  # it waits for the network
         workers=lambda run, cpus: run.download_workers,
+        sources="fetches",
     ),
     Stage(
-        name="split",
+        name=SPLIT,
         run=stages.split,
-        items_from="select v.* exclude (given_digest), g.given_digest, g.given "
-        "from videos v left join given_videos g using (video_id)",
         needs=("source", "sha256", "given", "given_digest"),
         adds=(*SPAN, *GEOMETRY, *MEASURES, *SCANNED, *GIVEN),
-        cpus=1,
-        workers=lambda run, cpus: max(int(cpus), 1),
     ),
     *(_measure(name) for name in KEYFRAME_MEASURES),
     Stage(
-        name="cut",
+        name=CUT,
         run=stages.cut,
-        items_from="select d.*, v.sha256, v.decode_errors from dataset d join videos v using (video_id)",
         needs=_columns("clip_id start_pts end_pts n_frames first_look last_look decode_errors sha256 source"),
         adds=_columns(
             "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "
             "cut_n_frames copied_frames cut_decoded_frames"
         ),
-        cpus=1,
-        workers=lambda run, cpus: max(int(cpus), 1),
+        sources="uses",
     ),
     Stage(
         name=CAPTION,
         run=caption_stages.caption,
-        items_from=items_sql(CAPTION),
         needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *SPOKEN, *GEOMETRY, *MEASURES, *TOLD),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
-        cpus=1,
         workers=lambda run, cpus: run.caption_workers,
         load=lambda recipe: captioners.load(recipe.caption),
         gpus=lambda run: run.caption_gpus,
@@ -142,10 +133,8 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=MATCH,
         run=caption_stages.match,
-        items_from=items_sql(MATCH),
         needs=("clip_id", "texts", "embedding"),
         adds=tuple(field.name for field in schemas.captions.MATCH),
-        cpus=1,
         workers=lambda run, cpus: run.caption_workers,
         load=lambda recipe: keyframed.load("semantics", recipe.measure),
         gpus=lambda run: run.measure_gpus,
@@ -155,12 +144,12 @@ GRAPH: tuple[Stage, ...] = (
 
 def find_stage(name: str) -> Stage:
     """The stage of that name; `caption-vlm` and `match-vlm` are those of a further writer."""
+    known = {stage.name: stage for stage in GRAPH}
+    if name in known:
+        return known[name]
     step, writer = step_and_writer(name)
-    stage = next(stage for stage in GRAPH if stage.name == step)
-    if writer == MAIN:
-        return stage
-    load = stage.load if step == MATCH else lambda recipe: _load_writer(recipe, writer)
-    return replace(stage, name=name, items_from=items_sql(step, writer), load=load)
+    load = known[step].load if step == MATCH else lambda recipe: _load_writer(recipe, writer)
+    return replace(known[step], name=name, load=load)
 
 
 def _load_writer(recipe: Recipe, writer: str) -> Any:
@@ -179,13 +168,39 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
         missing = [name for name in stage.needs if name not in known]
         if missing:
             raise UsageError(f"stage {stage.name} needs {', '.join(missing)}, which no stage before it adds")
-        stored = set(PARTS[stage.name].names) - {field.name for field in OUTCOME}
-        if stored != set(stage.adds):
-            odd = ", ".join(sorted(stored ^ set(stage.adds)))
+        adds, stored = added(stage), _stored(stage)
+        if stored != set(adds):
+            odd = ", ".join(sorted(stored ^ set(adds)))
             raise UsageError(f"stage {stage.name} and its part's schema differ in: {odd}")
-        known |= set(stage.adds)
+        known |= set(adds)
+
+
+def check_table() -> None:
+    """Every entry of the table of stages that units pass is done by the graph, and nothing else is, in an order that the table
+    allows. Raises UsageError naming the stage."""
+    done = [stage.name for stage in GRAPH]
+    wanted = {entry.name for entry in STAGES.values() if entry.parts == "unit"} - {MEASURE} | set(KEYFRAME_MEASURES)
+    if odd := wanted ^ set(done):
+        name = min(odd)
+        where = "pipelines/graph.py" if name in wanted else "hdvg/dataset/stages.py"
+        raise UsageError(f"stage {name} is missing in {where}: a stage stands in both")
+    for place, name in enumerate(done):
+        late = [other for other in done[place + 1 :] if comes_before(other, name)]
+        if late:
+            raise UsageError(
+                f"stage {name} stands before {late[0]} in pipelines/graph.py, and behind it in hdvg/dataset/stages.py"
+            )
+
+
+def added(stage: Stage) -> tuple[str, ...]:
+    """The columns that a stage adds: what it says, else all of its parts."""
+    return stage.adds or tuple(name for name in part_schema(stage.name).names if name in _stored(stage))
+
+
+def _stored(stage: Stage) -> set[str]:
+    return set(part_schema(stage.name).names) - {field.name for field in OUTCOME}
 
 
 def describe(graph: Iterable[Stage] = GRAPH) -> str:
     """The graph as lines of text: what each stage needs and adds."""
-    return "\n".join(f"{stage.name}: needs {', '.join(stage.needs)}; adds {', '.join(stage.adds)}" for stage in graph)
+    return "\n".join(f"{stage.name}: needs {', '.join(stage.needs)}; adds {', '.join(added(stage))}" for stage in graph)

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan
 from hdvg.published.checking import check
 from hdvg.published.ingest import Taken, take
 from hdvg.published.sets import find_set
@@ -42,14 +43,15 @@ def import_files(
     there = (root / "dataset.toml").exists()
     wanted = recipe_for(origin, recipe or published.recipe, sets) if recipe or sets or not there else None
     if wanted is None or there:
-        plan = Dataset.open(root).plan
-        if wanted is not None and wanted != plan.recipe:
+        before = Dataset.open(root)
+        plan = before.plan
+        if wanted is not None and plugins.keep(wanted, before.store) != plan.recipe:
             raise UsageError(
                 f"{root} has other settings: leave --recipe and --set away, and give others to `hdvg run {root} --set …`"
             )
     else:
-        plan = make_plan(wanted)
         root.mkdir(parents=True, exist_ok=True)
+        plan = make_plan(plugins.keep(wanted, Store(root)), root=root)
     dataset = Dataset(root.resolve(), plan, Store(root.resolve(), run=new_run()))
     with writing(dataset.store):
         dataset.prepare()

@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.status import Status
 
 from hdvg.config.recipe import Recipe
-from hdvg.dataset.dataset import Accepted, Dataset
+from hdvg.dataset import intake
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.intake import Accepted
 from hdvg.sandbox import Sandbox
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
 from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
 from hdvg.sources.lists.source import ListSource, list_source
-from pipelines.runners import make_gate
+from pipelines.perform import make_gate
 
 COUNT_S = 2.0
 KEPT = "cache/lists"
@@ -35,12 +37,12 @@ def accept_all(dataset: Dataset, sources: Sequence[str], choice: Choice, console
 def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sandbox: Sandbox) -> bool:
     """Take the links of a source, and say how many are new; False if it is a list that broke off.
 
-    Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `Dataset.accept` and
+    Of a list that broke off what came is taken, and the next run goes on with it. Raises UsageError as `intake.accept` and
     `listing.read_site` do.
     """
     source = list_source(links)
     if source is None:
-        _announce(dataset.accept(links), links, console)
+        _announce(intake.accept(dataset, links), links, console)
         return True
     folder = list_folder(dataset.root / KEPT, source, choice)
     with counting(folder, console):
@@ -52,7 +54,7 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sa
         with dataset.store.scratch() as scratch:
             path = scratch / "links.jsonl"
             path.write_text("".join(json.dumps({"url": row["url"]}) + "\n" for row in chosen.rows), encoding="utf-8")
-            _announce(dataset.accept(str(path), origin=source.origin), links, console)
+            _announce(intake.accept(dataset, str(path), origin=source.origin), links, console)
     if found.broken is None:
         shutil.rmtree(folder, ignore_errors=True)
     return found.broken is None

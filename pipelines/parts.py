@@ -32,7 +32,7 @@ NOTHING = Parts()
 
 def wanted_of(work: Work, item: Row) -> Parts:
     """What is wanted of the item's video: its given scenes, if it has any."""
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     row = item if "given" in item else _asked_again(work, item)
     if not row["given"]:
         return NOTHING
@@ -75,7 +75,7 @@ def refuse_other_part(work: Work, again: Row) -> None:
 def clip_names(work: Work, item: Row) -> Callable[[int, int, str], str]:
     """Names of the video's clips, from their span and time base: by the file's bytes, but by the link where the clips are
     given and the video might be fetched in part, whether it was or not."""
-    if work.dataset.plan.recipe.fetch.sections == "whole" or not item["given"]:
+    if work.dataset.recipe.fetch.sections == "whole" or not item["given"]:
         return partial(clip_id, item["sha256"])
     path = work.dataset.store.find_media(item["sha256"])
     if path is None:

@@ -18,13 +18,21 @@ import pyarrow as pa
 from hdvg import shots
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import newest_generation
+from hdvg.dataset.layout import files, newest_generation, part_name
+from hdvg.dataset.manifest import stage_views
+from hdvg.dataset.stages import CUT, entry_of, part_schema
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.fetch import Gate
+from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
 from pipelines.graph import Stage, find_stage
 from pipelines.work import Meter, Row, Work, save_nothing
-from schemas.parts import part_schema
+
+
+def make_gate(recipe: Recipe) -> HostGate:
+    """The run's politeness, by its recipe."""
+    return HostGate.of(recipe.fetch)
+
 
 Spread = Callable[[str, Sequence[tuple[Call[Any], Path]], Limits], list[Any]]
 """Runs calls of limited children, each with its scratch folder, side by side where a detector is loaded; gives their results
@@ -56,7 +64,9 @@ class Done:
     reasons: dict[str, int]
     seconds: float
     sources: tuple[str, ...] = ()
-    """sha256 of the source files that a download fetched, or that the unit needs no more after a cut."""
+    """sha256 of the source files that were fetched, or that the unit needs no more."""
+    fetched: bool = False
+    """Whether these were fetched."""
     busy_s: float = 0.0
     """How long the stage's model worked."""
     ahead: float | None = None
@@ -65,13 +75,13 @@ class Done:
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
     """The query for a stage's pending items, in the order in which they are done, and its values."""
-    key = "clip_id" if "clip_id" in stage.needs else "video_id"
+    key = entry_of(stage.name).key
     columns = ", ".join(f"i.{name}" for name in stage.needs)
     order = "w.video_id, i.start_pts" if key == "clip_id" and "start_pts" in stage.needs else "w.video_id, w.key"
     again = "(w.old_status in ('failed', 'retry') and list_contains(?::varchar[], w.old_reason))"
     sql = (
         f"select w.key, w.video_id, coalesce(w.attempt, 0) as attempt, {columns} from wanted w "
-        f"join ({stage.items_from}) i on i.video_id = w.video_id and i.{key} = w.key "
+        f"join ({stage_views(stage.name).items(stage.name)}) i on i.video_id = w.video_id and i.{key} = w.key "
         f"where w.stage = '{stage.name}' and (w.old_status is null or w.old_status = 'retry' or {again}) order by {order}"
     )
     return sql, [list(retry)]
@@ -96,8 +106,8 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     items = pending_items(dataset, job)
     save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else save_nothing
     if items:
-        model = load_model(stage.name, dataset.plan.recipe) if stage.load else None
-        detector = dataset.plan.recipe.split.detector
+        model = load_model(stage.name, dataset.recipe) if stage.load else None
+        detector = dataset.recipe.split.detector
         side = functools.partial(spread or side_by_side, detector)
         schema = part_schema(job.stage)
         rows = list(
@@ -113,15 +123,16 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
         {
             (row["video_id"], row.get("clip_id")): row
             for row in rows
-            if job.stage != "split" or row.get("clip_id") is None
+            if entry_of(job.stage).key == "clip_id" or row.get("clip_id") is None
         }.values()
     )
     statuses = Counter(row["status"] for row in outcomes)
     reasons = Counter(row["reason"] for row in outcomes if row["status"] != "ok")
-    sources = _sources(dataset, job, rows)
+    sources = _sources(dataset, job, stage, rows)
     ahead = fmean(meter.ahead) if meter.ahead else None
     spent = time.monotonic() - start
-    return Done(job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, meter.busy_s, ahead)
+    fetched = stage.sources == "fetches"
+    return Done(job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead)
 
 
 def _save(items: list[Row], pieces: Pieces, rows: list[Row]) -> None:
@@ -141,10 +152,10 @@ def gather(dataset: Dataset, job: Job) -> None:
     pieces.drop(paths)
 
 
-def _sources(dataset: Dataset, job: Job, rows: list[Row]) -> tuple[str, ...]:
-    if dataset.plan.recipe.storage.keep_sources or job.stage not in {"download", "cut"}:
+def _sources(dataset: Dataset, job: Job, stage: Stage, rows: list[Row]) -> tuple[str, ...]:
+    if dataset.plan.recipe.storage.keep_sources or not stage.sources:
         return ()
-    if job.stage == "download":
+    if stage.sources == "fetches":
         return tuple(row["sha256"] for row in rows if row.get("sha256"))
     with dataset.manifest(unit=job.unit) as manifest:
         done = manifest.rows(
@@ -176,21 +187,22 @@ def cut_again(dataset: Dataset, lost: list[tuple[str, str, str]]) -> None:
         units.setdefault(unit, []).append(row)
     for unit, rows in units.items():
         items = [{"key": row["clip_id"], "attempt": 0} for row in rows]
-        commit(dataset, Job(dataset.root, dataset.store.run, "cut", unit), items, rows)
+        commit(dataset, Job(dataset.root, dataset.store.run, CUT, unit), items, rows)
 
 
 def commit(dataset: Dataset, job: Job, items: list[Row], rows: list[Row]) -> None:
     """Publish the rows as the unit's next generation."""
     _count_tries(items, rows)
-    prefix = f"{job.unit}-{dataset.plan.fingerprints[job.stage]}"
-    generation = newest_generation((dataset.root / "parts" / job.stage).glob(f"{prefix}-*.parquet"))
+    fingerprint = dataset.plan.fingerprints[job.stage]
+    held = files(dataset.root, "parts", stage=job.stage, unit=job.unit, fingerprint=fingerprint)
+    generation = newest_generation(held)
     published = False
     while not published:  # a ghost of a killed run may take the number first; its rows are older, ours count
         generation += 1
         for row in rows:
             row["generation"] = generation
         table = pa.Table.from_pylist(rows, schema=part_schema(job.stage))
-        published = dataset.store.publish_table(f"parts/{job.stage}/{prefix}-{generation}.parquet", table)
+        published = dataset.store.publish_table(part_name(job.stage, job.unit, fingerprint, generation), table)
 
 
 def _count_tries(items: list[Row], rows: list[Row]) -> None:

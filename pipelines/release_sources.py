@@ -32,7 +32,7 @@ class Release:
         if self._dataset.plan.recipe.storage.keep_sources:
             return
         for sha256 in done.sources:
-            if done.stage == "download":
+            if done.fetched:
                 self._holders[sha256].add(done.unit)
             else:
                 holders = self._holders.pop(sha256, set()) - {done.unit}

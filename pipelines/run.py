@@ -14,25 +14,28 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
-from hdvg.dataset.plan import BEFORE, MEASURES_STAGE, Plan, make_plan, with_rules
+from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import Cutter, lost_clips, write_shards
+from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.filtering.pool import settle
-from hdvg.planning import observe
+from hdvg.planning import make_plan, observe, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
+from hdvg.sources.links import read_links
 from hdvg.sources.lists.filter import Choice
+from hdvg.sources.lists.source import list_source
 from pipelines.apply_blocklist import apply_block_list
-from pipelines.graph import check, find_stage
+from pipelines.graph import check, check_table, find_stage
 from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release_sources import Release, drop_sources
-from pipelines.runners import OnRay, Order, Runner, Serial
+from pipelines.runners import Order, Runner, Serial
 from pipelines.virtual_clips import VirtualClips, note_failures
-from schemas.measures import CAPTION
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Where:
         """The runner asked for, else the recipe's."""
         if (self.runner or recipe.run.runner) == "serial":
             return Serial(recipe)
+        from pipelines.ray_runner import OnRay  # imports ray
+
         return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus)
 
 
@@ -59,7 +64,7 @@ class Task:
     choice: Choice = field(default_factory=Choice)
     """Which entries of lists on sites are taken."""
     stage: str | None = None
-    """Run only this one; `measure` is all keyframe measures, `caption` what all writers need."""
+    """Run only this one, of the table of stages; `measure` is all keyframe measures, `caption` what all writers need."""
     retry: tuple[str, ...] = ()
     new_work: bool = False
     where: Where = field(default_factory=Where)
@@ -68,9 +73,8 @@ class Task:
         """The names of the stages to run, in order."""
         if self.stage is None:
             return plan.stages
-        if self.stage == CAPTION:
-            return (*plan.for_captions, *plan.writing)
-        return plan.measures if self.stage == MEASURES_STAGE else (self.stage,)
+        mine = [name for name in plan.stages if self.stage in {entry_of(name).name, entry_of(name).command}]
+        return (*plan.for_captions, *mine) if self.stage == CAPTION else tuple(mine)
 
 
 def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
@@ -79,17 +83,19 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
 
     Raises UsageError (bad input, another run at work) and ResourceError (disk full); all commits stay.
     """
+    check_table()
     check()
     problem = folder_problem(root)
     if problem:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
-    if not task.links and not (root / "dataset.toml").exists():
-        raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
+    _refuse_nothing(root, task.links)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
-    plan = make_plan(recipe, known=before.plan, observed=observe(before)) if before else make_plan(recipe)
-    dataset = Dataset(root, plan, Store(root, run=new_run()))
+    store = Store(root, run=new_run())
+    recipe = plugins.keep(recipe, store)
+    known, observed = (before.plan, observe(before)) if before else (None, ())
+    dataset = Dataset(root, make_plan(recipe, known=known, observed=observed, root=root), store)
     with writing(dataset.store):
         if before is not None:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
@@ -111,6 +117,18 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
     return fine and listed
+
+
+def _refuse_nothing(root: Path, links: Sequence[str]) -> None:
+    """Raise UsageError before a new dataset is made of no links, or of links that cannot be read."""
+    if (root / "dataset.toml").exists():
+        return
+    if not links:
+        raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
+    for source in links:
+        pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
+        if list_source(source) is None and not pipe:  # a pipe can be read but once
+            read_links(source)
 
 
 def new_run() -> str:
@@ -145,7 +163,7 @@ def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_w
         console.print("other rules: verdicts are decided again, by query; no media is touched")
     if changed:
         console.print(f"other settings: {', '.join(changed)} will be done again for all their items")
-    if {"download", "split"} & set(changed) and not new_work:
+    if not new_work and any(entry_of(stage).key == "video_id" for stage in changed):
         raise UsageError(
             f"{dataset.root} was made with other settings for {', '.join(changed)}; doing these again for all videos is new work: "
             "add --new-work if you mean it, use another --out, or the settings in its dataset.toml"
@@ -159,7 +177,7 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
     Returns the dataset with what it then knows of its pool, and whether no item ended in an unknown error.
     """
     stages = task.stages(dataset.plan)
-    if not dataset.plan.pool_wanted or task.stage in BEFORE:
+    if not dataset.plan.pool_wanted or (task.stage and comes_before(task.stage, MEASURE)):
         return dataset, _pass(dataset, stages, task, console)
     after = dataset.plan.after
     fine = _pass(dataset, tuple(name for name in stages if name not in after), task, console)
@@ -175,7 +193,7 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
         if stages:
             console.print(f"nothing to do at {', '.join(stages)}: {_why_nothing(dataset)}", highlight=False)
         return True
-    if BEFORE[0] in {stages[first] for first in order.units.values()}:
+    if DOWNLOAD in {stages[first] for first in order.units.values()}:
         way_out(dataset.plan.recipe.fetch)  # a wrong one is said before the runner starts
     totals = {
         stage.name: sum(first <= index for first in order.units.values()) for index, stage in enumerate(order.stages)

@@ -1,4 +1,4 @@
-"""Two runners over the same graph and the same `perform`: `Serial` in this process, `OnRay` on a laptop or a cluster."""
+"""What a runner is, the order of jobs it is given, and the one in this process: `Serial`; `OnRay` stands in ray_runner.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Protocol
 
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.sources.hosts import HostGate
 from pipelines.graph import Stage
 from pipelines.hosts import published
-from pipelines.perform import Done, Job, gather, pending_items, perform, poison
+from pipelines.perform import Done, Job, gather, make_gate, pending_items, perform, poison
 
 CRASHES = 2
 """Workers that one job may kill before it is split into single items, and a single item before it is called poison."""
@@ -39,11 +38,6 @@ class Runner(Protocol):
     """Runs an order to its end and reports every job done; raises what stops a run (UsageError, ResourceError)."""
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None: ...
-
-
-def make_gate(recipe: Recipe) -> HostGate:
-    """The run's politeness, by its recipe."""
-    return HostGate.of(recipe.fetch)
 
 
 class Serial:
@@ -101,44 +95,6 @@ class Queues:
     def _held_back(self, stage: int) -> bool:
         after = stage + 1
         return after < len(self._slots) and len(self._waiting[after]) >= 2 * self._slots[after]
-
-
-class OnRay:
-    """Ray tasks, and actors where a stage has a model, behind a bounded window; names travel, never media."""
-
-    def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
-        self._recipe = recipe
-        self._address, self._cpus, self._gpus = address, cpus, gpus
-
-    def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
-        from pipelines.cluster import Cluster  # imports ray
-
-        stages = {stage.name: stage for stage in order.stages}
-        with (
-            Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster,
-            published(order.root, order.run, cluster.figures),
-        ):
-            slots = [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages]
-            cluster.share_gpus(
-                sum(count * stage.gpus(self._recipe.run) for count, stage in zip(slots, order.stages, strict=True))
-            )
-            queues = Queues(order, slots)
-            crashes: Counter[Job] = Counter()
-            running: dict[object, Job] = {}
-            while True:
-                while (job := queues.next()) is not None:
-                    running[cluster.start(stages[job.stage], job)] = job
-                if not running:
-                    return
-                ref = cluster.wait(running)
-                job = running.pop(ref)
-                done = cluster.result(ref)
-                if done is None:
-                    crashes[job] += 1
-                    done = after_crash(job, crashes[job], queues)
-                if done is not None:
-                    report(done)
-                queues.ended(job)
 
 
 def after_crash(job: Job, crashes: int, queues: Queues) -> Done | None:

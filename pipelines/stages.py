@@ -22,7 +22,7 @@ from hdvg.media.calls import Clip, CutSpan, LostScene, Scanned, SeenSegment, Sto
 from hdvg.media.excerpt import is_excerpt
 from hdvg.media.settings import CutSettings, SplitSettings
 from hdvg.sandbox import Call
-from hdvg.shots import NETWORKS
+from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
 from pipelines.keyframes import Packs
@@ -51,7 +51,7 @@ def download(work: Work) -> Iterator[Row]:
 def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
     """Threads for the fetches; if the run is stopped, these end at once."""
     done = False
-    with ThreadPoolExecutor(work.dataset.plan.recipe.fetch.concurrency) as pool:
+    with ThreadPoolExecutor(work.dataset.recipe.fetch.concurrency) as pool:
         try:
             yield pool
             done = True
@@ -62,7 +62,7 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
 
 
 def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     settings = recipe.fetch.model_copy(update={"subtitles": ()}) if again else recipe.fetch
     blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
     tombstones.refuse_video(item["video_id"])
@@ -148,7 +148,7 @@ def _lost_scene(item: Row, lost: LostScene) -> Row:
 
 def _scan(work: Work, item: Row, scratch: Path) -> Scanned:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     path, threads, max_pixels = str(_source(work, item)), recipe.run.decode_threads, recipe.limits.max_pixels
     settings = _split_settings(work, item)
     found = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
@@ -178,10 +178,11 @@ def _scan(work: Work, item: Row, scratch: Path) -> Scanned:
 
 def _split_settings(work: Work, item: Row) -> SplitSettings:
     """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
     if item["given"]:
-        settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if recipe.split.detector in NETWORKS else {})
+        costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
+        settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})
         settings["scenes"] = scenes_of(item["given"])
     return cast("SplitSettings", settings)
 
@@ -206,7 +207,7 @@ def _source(work: Work, item: Row) -> Path:
 
 def cut(work: Work) -> Iterator[Row]:
     """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
-    do = _promise if work.dataset.plan.recipe.cut.mode == "virtual" else _cut
+    do = _promise if work.dataset.recipe.cut.mode == "virtual" else _cut
     for items in _by_video(work.items):
         yield from work.guarded_batch(lambda some: do(work, some), items)
 
@@ -239,7 +240,7 @@ def _cut(work: Work, items: list[Row]) -> list[Row]:
 
 def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
     """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
-    recipe = work.dataset.plan.recipe
+    recipe = work.dataset.recipe
     source, settings = str(_source(work, items[0])), cast("CutSettings", recipe.cut.model_dump())
     spans = [cast("CutSpan", {name: item.get(name) for name in CUT_NEEDS}) for item in items]
     cut = calls.cut(source, str(scratch), spans, settings, recipe.limits.max_pixels)

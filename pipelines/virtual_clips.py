@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import CUT, part_schema
 from hdvg.errors import UncutClipsError
-from pipelines.perform import Job, commit, sandbox, side_by_side
-from pipelines.runners import make_gate
+from pipelines.perform import Job, commit, make_gate, sandbox, side_by_side
 from pipelines.stages import cut_files
 from pipelines.work import Row, Work
-from schemas.parts import PARTS
 
 
 class VirtualClips:
@@ -18,9 +17,9 @@ class VirtualClips:
 
     def __init__(self, dataset: Dataset) -> None:
         recipe = dataset.plan.recipe
-        detector = recipe.split.detector
+        detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
-        self._work = Work(dataset, [], make_gate(recipe), sandbox(detector), PARTS["cut"], spread)
+        self._work = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
 
     def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
         """By clip_id, the row with what its cut tells, and the file's bytes. Raises UncutClipsError if any fails."""
@@ -58,4 +57,4 @@ def note_failures(dataset: Dataset, rows: list[Row]) -> None:
     for unit in {units[row["video_id"]] for row in rows}:
         mine = [row for row in rows if units[row["video_id"]] == unit]
         items = [{"key": row["clip_id"], "attempt": 0} for row in mine]
-        commit(dataset, Job(dataset.root, dataset.store.run, "cut", unit), items, mine)
+        commit(dataset, Job(dataset.root, dataset.store.run, CUT, unit), items, mine)

@@ -15,23 +15,6 @@ select * from ${inputs} ${living}${unit_filter};
 create or replace view rejected as
 select * from ${rejected} ${living};
 
--- The newest word on every item, stage by stage.
-create or replace view downloaded as
-select * exclude (subtitles) from ${download} ${living}
-qualify row_number() over (partition by video_id order by ${download_order}generation desc) = 1;
-
--- What is said in each video: a row a line of the subtitles that came with it, seconds of the player's clock.
-create or replace view subtitles as
-select video_id, line.start_s, line.end_s, line.text, line.word_starts_s, language, origin from (
-    select video_id, unnest(subtitles) as line, subtitles_language as language, subtitles_origin as origin from (
-        select * from ${download} ${living}
-        qualify row_number() over (partition by video_id order by ${download_order}generation desc) = 1
-    ) where status = 'ok'
-);
-
-create or replace view split_rows as
-select * from ${split} ${living};
-
 -- The scenes that published sets give, and all of a video's with a hash of them.
 create or replace view given as
 ${given};
@@ -39,21 +22,9 @@ ${given};
 create or replace view given_videos as
 ${given_videos};
 
-create or replace view scanned as
-select * from split_rows where clip_id is null
-qualify row_number() over (partition by video_id order by generation desc) = 1;
-
-create or replace view cuts as
-select * from ${cut}
-qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;
-
-create or replace view captioned as
-${captioned};
-
-create or replace view matched as
-${matched};
-
--- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
+-- The newest word on every item, stage by stage.
+${stage_views}
+${table_views}-- One row a video. Of several links with the same bytes the first accepted counts, the others are duplicates.
 create or replace view videos as
 with fetched as (
     select l.video_id, l.source, l.link, l.unit, l.seq, l.line, d.* exclude (video_id),
@@ -78,12 +49,6 @@ select d.video_id, d.source, d.link, d.unit, d.seq, d.line, d.owner,
     ${scanned_columns},
     s.generation as split_generation, s.given_digest
 from fetched d left join scanned s using (video_id);
-
--- What was told of clips from their keyframes, measure by measure, and beside all others.
-${keyframe_views}
-create or replace view pooled as
-select * from ${pool}
-qualify generation = max(generation) over ();
 
 -- The texts of every writer, with what is told of them; `best` is the best of its kind.
 create or replace view texts as
@@ -154,23 +119,10 @@ select clip_id, video_id, writer, kind, text, language, captioner, model, best, 
     repeated_trigrams, odd_characters, boilerplate, similarity, agreement, match_model, prompt_tokens, output_tokens
 from texts semi join clip_rows using (video_id, clip_id);
 
-create or replace view shards as
-select * from ${shard} order by shard;
-
 -- One row for everything that did not work out, and why.
 create or replace view failures as
 select link as key, 'input' as stage, status, reason, detail, 1 as attempt, link as source, video_id
-from inputs where status = 'failed'
-union all by name
-select video_id as key, stage, status, reason, detail, attempt, source, video_id
-from videos where status in ('failed', 'retry')
-union all by name
-select clip_id as key, 'cut' as stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
-from cuts c join videos v using (video_id) where c.status <> 'ok' and v.status = 'ok'
-union all by name
-select clip_id as key, c.stage, c.status, c.reason, c.detail, c.attempt, v.source, video_id
-from (from captioned union all by name from matched) c join videos v using (video_id)
-where c.status <> 'ok' and v.status = 'ok'${keyframe_failures}${given_failures};
+from inputs where status = 'failed'${stage_failures};
 
 -- The join: one row a clip.
 create or replace view dataset as
@@ -191,15 +143,7 @@ left join (
 
 -- What is left to do. `old_*` is the last word on the item, if there is one.
 create or replace view wanted as
-select 'download' as stage, video_id as key, video_id, ${download_status} as old_status, d.reason as old_reason, d.attempt
-from (select distinct video_id from inputs where status = 'new') left join downloaded d using (video_id)${download_join}
-union all by name
-select 'split' as stage, video_id as key, video_id,
-    ${split_status} as old_status, s.reason as old_reason, s.attempt
-from videos v left join scanned s using (video_id)${given_join} where v.stage = 'split'${split_ready}
-union all by name
-${keyframe_wanted}select 'cut' as stage, clip_id as key, video_id, c.status as old_status, c.reason as old_reason, c.attempt
-from (select video_id, clip_id from measured where ${due}) left join cuts c using (video_id, clip_id)${caption_wanted};
+${stage_wanted};
 
 create or replace view pending as
 select w.stage, w.key, w.video_id, i.unit, coalesce(w.attempt, 0) as attempt

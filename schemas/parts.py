@@ -1,9 +1,9 @@
-"""The part files: one schema per stage, put together from the tables' columns."""
+"""The part files' schemas, put together from the tables' columns; `hdvg/dataset/stages.py` says whose is which."""
 
-import pyarrow as pa
-
-from schemas.captions import CAPTION, MATCH
-from schemas.clips import CUT, GIVEN_SPAN, GIVEN_VIDEO, SPAN
+from schemas.captions import CAPTION as CAPTION_COLUMNS
+from schemas.captions import MATCH as MATCH_COLUMNS
+from schemas.clips import CUT as CUT_COLUMNS
+from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO, SPAN
 from schemas.columns import INT, STR, column, table
 from schemas.measures import KEYFRAME_MEASURED, MEASURED, POOL_MEASURED
 from schemas.outcomes import OUTCOME
@@ -11,22 +11,21 @@ from schemas.videos import FETCHED, SCANNED
 
 CLIP = column("clip_id", STR, "the clip")
 
-PARTS = {
-    "download": table(OUTCOME, FETCHED),
-    # one row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file
-    "split": table(OUTCOME, SPAN, MEASURED, SCANNED, GIVEN_SPAN, GIVEN_VIDEO),
-    **{name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()},
-    "pool": table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")]),
-    "cut": table(OUTCOME, CUT),
-    "caption": table(OUTCOME, CAPTION),
-    "match": table(OUTCOME, MATCH),
-}
+DOWNLOAD = table(OUTCOME, FETCHED)
 
+SPLIT = table(OUTCOME, SPAN, MEASURED, SCANNED, GIVEN_SPAN, GIVEN_VIDEO)
+"""One row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file."""
 
-def part_schema(stage: str) -> pa.Schema:
-    """The schema of a stage's parts; the stages of further writers, `caption-vlm`, have that of the first."""
-    return PARTS[stage.partition("-")[0]]
+KEYFRAME_MEASURES = {name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()}
+"""By keyframe measure."""
 
+POOL = table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")])
+
+CUT = table(OUTCOME, CUT_COLUMNS)
+
+CAPTION = table(OUTCOME, CAPTION_COLUMNS)
+
+MATCH = table(OUTCOME, MATCH_COLUMNS)
 
 SHARD_PART = table(
     [

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from hdvg.captioners import Shot
 from hdvg.config.recipe import parse_recipe
-from hdvg.dataset.dataset import UNIT_MOST, Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.intake import UNIT_MOST, accept
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import Store
+from hdvg.planning import make_plan
 from schemas.keyframes import KEYFRAMES
-from schemas.parts import part_schema
 
 KEPT = {
     "duration_s": 5.0,
@@ -115,7 +116,7 @@ def waiting_unit(root: Path, caption: dict[str, Any], videos: Sequence[Sequence[
     dataset.prepare()
     links = root.parent / f"{root.name}-links.txt"
     links.write_text("\n".join(f"https://a.org/{number}.mp4" for number in range(UNIT_MOST * len(videos))))
-    dataset.accept(str(links))  # so many that a unit has as many videos as wanted; the others are never looked at
+    accept(dataset, str(links))  # so many that a unit has as many videos as wanted; the others are never looked at
     with dataset.manifest() as manifest:
         unit = manifest.one("select min(unit) from inputs")
         names = [

@@ -10,7 +10,7 @@ import pytest
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.planning import make_plan
 from tests.captioned import TINY, random_blip2
 from tests.tools import stir
 from tests.truth import Sequence, make_suite

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.dataset.shards import write_shards
 from hdvg.dataset.store import Store
 from hdvg.ids import digest
+from hdvg.planning import make_plan
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
 
@@ -57,7 +58,7 @@ def add(dataset: Dataset, videos: Sequence[Sequence[Clip]]) -> None:
         first = manifest.one("select count(*) from inputs")
     links = dataset.root.parent / f"{dataset.root.name}-links.txt"
     links.write_text("\n".join(f"https://a.org/{first + number}.mp4" for number in range(len(videos))))
-    dataset.accept(str(links))
+    accept(dataset, str(links))
     with dataset.manifest() as manifest:
         rows = manifest.rows("select video_id, unit, line from inputs where seq = (select max(seq) from inputs)")
     units: dict[str, dict[str, Sequence[Clip]]] = {}

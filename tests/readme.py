@@ -1,4 +1,4 @@
-"""The README's table of measures, made from the schema. Write it anew: python -m tests.readme"""
+"""The table of measures in docs/measures.md, made from the schema. Write it anew: python -m tests.readme"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from schemas.columns import doc
 from schemas.measures import ALL_MEASURED, DERIVED, HOMES, POOL
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs/measures.md"
 BEGIN, END = "<!-- measures: python -m tests.readme -->", "<!-- end of measures -->"
 
 
@@ -34,15 +34,15 @@ def _teller(name: str) -> str:
     return "the pass" if home == "split" else "the pool" if home == POOL else f"`{home}`"
 
 
-def with_table(readme: str) -> str:
-    """The README with the table of today between its marks."""
+def with_table(page: str) -> str:
+    """The page with the table of today between its marks."""
     return re.sub(
         f"{re.escape(BEGIN)}.*?{re.escape(END)}",
         lambda _: f"{BEGIN}\n{measures_table()}\n{END}",
-        readme,
+        page,
         flags=re.DOTALL,
     )
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

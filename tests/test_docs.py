@@ -5,20 +5,25 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import typer
 from typer.main import get_command
 
 from hdvg.cli import app
 from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.filtering.tune import parse_axes
+from hdvg.reports.wants import wants
 from hdvg.sources.settings import Fetch
 from hdvg.training.settings import TrainRecipe
 from pipelines.recipes import find_recipe, find_train_recipe, shipped
 from tests.readme import with_table
 
 ROOT = Path(__file__).parents[1]
-README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
-PAGES = "\n".join([README, *(page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md")))])
+FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+TEXTS = {path: path.read_text(encoding="utf-8") for path in FILES}
+README = TEXTS[ROOT / "README.md"]
+PAGES = "\n".join(TEXTS.values())
 COMMANDS = get_command(app).commands
 RECIPE_COMMANDS = COMMANDS["recipe"].commands
 
@@ -43,7 +48,7 @@ def test_every_flag_that_is_named_belongs_to_some_command():
     known = set().union(
         *(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"}
     )
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known | {"--no-deps", "--head"}  # pip's and ray's
 
 
 def test_every_command_stands_in_the_readme_and_has_help():
@@ -60,23 +65,70 @@ def test_every_setting_that_is_named_exists():
         assert section == "keep" or any(setting in getattr(kind, "model_fields", ()) for kind in kinds), setting
 
 
-def test_the_readmes_recipe_is_one():
-    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert parse_recipe(tomllib.loads(toml)).keep
+def test_readme_is_read_in_five_minutes():
+    assert len(README.encode()) < 10_000
+
+
+def anchors(page):
+    """The anchors of its headings, as they are made from their text on the site that shows them."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_between_pages_leads_to_a_heading_that_is_there():
+    links = [(path, link) for path, text in TEXTS.items() for link in re.findall(r"\]\(([^)]+)\)", text)]
+    assert len(links) > 40
+    for path, link in links:
+        file, _, anchor = link.partition("#")
+        if not link.startswith("https://"):
+            target = (path.parent / file).resolve() if file else path
+            assert target.is_file(), f"{path.name}: {link}"
+            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{path.name}: {link}"
+
+
+def test_every_page_is_linked_from_the_readme():
+    assert all(f"](docs/{path.name})" in README for path in FILES[1:])
+
+
+def test_python_in_the_pages_compiles():
+    for path, text in TEXTS.items():
+        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            compile(code, str(path), "exec")
+
+
+def test_bounds_to_tune_are_plain_with_the_rules_of_the_recipe_that_is_used_everywhere():
+    tuned = re.findall(r"--tune '([^']+)'", PAGES)
+    assert tuned
+    for text in tuned:
+        assert parse_axes(text, find_recipe("demo").keep)
+
+
+def test_what_each_shipped_recipe_wants_is_said_in_its_row():
+    text = TEXTS[ROOT / "docs/recipes.md"]
+    for name in shipped():
+        (cell,) = re.findall(rf"^\| `{name}` \| .* \| (.*) \|$", text, re.MULTILINE)
+        assert re.findall("`([^`]+)`", cell) == wants(find_recipe(name)), name
+
+
+def test_the_picture_is_small_and_well_formed():
+    picture = ROOT / "docs/picture.svg"
+    assert picture.stat().st_size < 200_000
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
 
 def test_every_setting_of_the_fetch_that_is_named_exists():
     assert set(re.findall(r"`fetch\.([a-z_]+)", PAGES)) <= set(Fetch.model_fields)
 
 
-def test_every_recipe_in_the_docs_is_one():
-    for page in sorted(ROOT.glob("docs/*.md")):
-        for toml in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            assert parse_recipe(tomllib.loads(toml))
+def test_every_recipe_in_the_pages_is_one():
+    found = [toml for text in TEXTS.values() for toml in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert found
+    assert all(parse_recipe(tomllib.loads(toml)) for toml in found)
 
 
-def test_the_readmes_table_of_measures_is_todays():
-    assert with_table(README) == README, "python -m tests.readme writes it anew"
+def test_the_table_of_measures_is_todays():
+    page = TEXTS[ROOT / "docs/measures.md"]
+    assert with_table(page) == page, "python -m tests.readme writes it anew"
 
 
 def test_shipped_recipes_are_fine():

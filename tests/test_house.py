@@ -14,12 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import circles, layers, read_house
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "hdvg", "pipelines")  # each may import those before it
 BANNED_NAMES = {"utils", "util", "common", "core", "base", "managers", "manager", "helpers", "misc"}
 BUNDLE_MB = 10
-COMMANDS = "hdvg/cli/"
-"""The room whose functions may look up to `pipelines`."""
+LAYERS_MOST, ROOMS_MOST = 12, 36
+FILE_LINES_MOST, FUNCTION_LINES_MOST = 300, 60
+COMMANDS = ("hdvg/cli/", "hdvg/api.py")
+"""Whose functions may look up to `pipelines`."""
 
 CATCHES_ALL = {
     ("hdvg/sandbox/child.py", "Exception"): "the child's boundary: what a library raises must cross it as data",
@@ -82,6 +86,45 @@ def test_imports_point_one_way() -> None:
                 if name in above and not allowed:
                     wrong.append(f"{path} imports {name}")
     assert wrong == []
+
+
+def test_modules_import_each_other_in_no_circle_and_stand_on_few_layers() -> None:
+    house = read_house(ROOT)
+    both = {name: found | house.inside[name] for name, found in house.at_top.items()}
+    floors = layers(house)
+    highest = max(floors.values())
+    print(f"{len(house.at_top)} modules, {len(house.rooms)} rooms in hdvg, {highest} layers:")
+    for floor in range(highest, 0, -1):
+        print(f"{floor:4d}  {', '.join(sorted(name for name, at in floors.items() if at == floor))}")
+    assert circles(house.at_top) == []
+    assert circles(both) == []
+    assert highest <= LAYERS_MOST
+    assert len(house.rooms) <= ROOMS_MOST, sorted(house.rooms)
+
+
+def test_files_and_functions_are_short() -> None:
+    house = read_house(ROOT)
+    longest = sorted(house.lines, key=lambda name: -house.lines[name])[:3]
+    print("longest files:", {name: house.lines[name] for name in longest})
+    assert {name: lines for name, lines in house.lines.items() if lines > FILE_LINES_MOST} == {}
+    assert {name: lines for name, lines in house.functions.items() if lines > FUNCTION_LINES_MOST} == {}
+
+
+def test_circles_and_layers_are_seen(tmp_path: Path) -> None:
+    for name, text in {
+        "hdvg/a/one.py": "import hdvg.b\n",
+        "hdvg/b.py": "from hdvg.c import x\ndef f():\n    from hdvg.a import one\n",
+        "hdvg/c.py": "from schemas import y\n",
+        "schemas/y.py": "",
+        "hdvg/a/__init__.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    house = read_house(tmp_path)
+    both = {name: found | house.inside[name] for name, found in house.at_top.items()}
+    assert circles(house.at_top) == []
+    assert circles(both) == [["hdvg.a.one", "hdvg.b"]]
+    assert layers(house) == {"schemas": 1, "hdvg.c": 2, "hdvg.b": 3, "hdvg.a": 4}
 
 
 def test_schemas_import_pyarrow_only() -> None:

@@ -5,7 +5,6 @@ Nothing heavy is imported here: torch, transformers and OpenCV load when a capti
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hdvg.config.caption import Writer
-from hdvg.errors import ItemError, UsageError
-from hdvg.registry import Find, find_class
+from hdvg.errors import ItemError
+from hdvg.registry import Find, Registry
 
 # name -> "module:Class". The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them
@@ -30,6 +29,18 @@ CAPTIONERS: dict[str, str] = {
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",
 }
+
+CAPTIONER = Registry(
+    called="captioner",
+    group="hdvg.captioners",
+    setting="caption.captioner",
+    classes=CAPTIONERS,
+    extra="caption",
+    methods=("prepare", "write"),
+    attributes=("name", "model", "batch"),
+    other_values=("none",),
+)
+"""Where captioners are found; a plug-in's class may do without `needs` and `fingerprint`: its code is its fingerprint."""
 
 MAX_CHARACTERS = 1000
 _JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji need
@@ -92,18 +103,18 @@ def load(settings: Writer, *, find: Find = importlib.util.find_spec) -> Captione
 
     Raises UsageError on an unknown captioner, a missing package, or a model that cannot be loaded.
     """
-    captioner: Captioner = _known(settings.captioner, find=find)(settings)
+    name = settings.captioner
+    captioner: Captioner = CAPTIONER.checked(name, CAPTIONER.find(name, find=find)(settings))
     return captioner
 
 
 def fingerprint(settings: Writer, *, find: Find = importlib.util.find_spec) -> str:
-    """16 hex digits that change with the model files that shape the text; torch and transformers stay unimported.
+    """16 hex digits that change with the model files, or the plug-in, that shape the text; of ours no torch is imported.
 
     The other settings (prompt, beams, ...) are not in it. Raises UsageError as `load` does, as far as it can tell
     without loading the model.
     """
-    digits: str = _known(settings.captioner, find=find).fingerprint(settings)
-    return digits
+    return CAPTIONER.fingerprint(settings.captioner, settings, find=find)
 
 
 def clean(text: str, *, lower_case: bool) -> str:
@@ -116,12 +127,3 @@ def clean(text: str, *, lower_case: bool) -> str:
     cased = kept.lower() if lower_case else kept
     line = " ".join(unicodedata.normalize("NFC", cased).split())[:MAX_CHARACTERS].rstrip()
     return line.rstrip(" .") if lower_case else line
-
-
-def _known(name: str, *, find: Find) -> Any:  # Any: a class by its name in a string; the contract test checks its shape
-    """The class of captioner `name`, once everything it needs can be found."""
-    if name not in CAPTIONERS:
-        near = difflib.get_close_matches(name, CAPTIONERS, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        raise UsageError(f"caption.captioner = {name!r} is no captioner; {hint}known: {', '.join(CAPTIONERS)}, none")
-    return find_class(CAPTIONERS, name, called="captioner", extra="caption", find=find)

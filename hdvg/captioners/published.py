@@ -17,7 +17,7 @@ VERSION = 1
 BATCH = 256
 
 MOST_SHORT_WORDS = 30
-"""HD-VG-130M's longest caption has 30 words (shared/spec/hd-vg.md, 1.6); OpenVid-1M's have 127 in the mean. Ours to choose."""
+"""HD-VG-130M's longest caption has 30 words; OpenVid-1M's have 127 in the mean. Ours to choose."""
 
 
 class Given:

@@ -1,4 +1,4 @@
-"""The commands that trade datasets with others: published metadata in, common formats out."""
+"""The commands that exchange datasets with others: published metadata in, common formats out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.arguments import Folder, Json, NewRule, Out
+from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
+from hdvg.dataset.location import local_folder
 from hdvg.errors import UsageError
 
-trading = typer.Typer()
+commands = typer.Typer()
 
 
-@trading.command("import")
+@commands.command("import")
 def import_(
     origin: Annotated[
         str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
@@ -23,13 +25,12 @@ def import_(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DATASET", help="the dataset's folder, made if it is not there")
-    ] = None,
+    out: Out = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="settings of a new dataset; by default the set's own")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting of a new dataset")
     ] = None,
+    new_rule: NewRule = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="take only so many videos of each file")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="import nothing: count, estimate the fetch, ask a sample of links if they live")
@@ -48,9 +49,10 @@ def import_(
     """
     from pipelines.import_set import check_files, import_files
 
+    settings = checked_names(sets or (), (), new_rule=new_rule)
     if check or check_all:
         said = check_files(
-            files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, sample=None if check_all else sample,
+            files, origin=origin, recipe=recipe, sets=settings, limit=limit, sample=None if check_all else sample,
             console=output.console(),
         )  # fmt: skip
         return output.print_json(said) if as_json else _show_check(said)
@@ -59,7 +61,7 @@ def import_(
     rows = []
     with interruptible():
         for taken in import_files(
-            out, files, origin=origin, recipe=recipe, sets=sets or (), limit=limit, console=output.console()
+            out, files, origin=origin, recipe=recipe, sets=settings, limit=limit, console=output.console()
         ):
             rows.append(taken.plain())
             if not as_json:
@@ -73,11 +75,11 @@ def import_(
     typer.echo(f"next: hdvg run {out}")
 
 
-@trading.command()
+@commands.command()
 def export(
     dataset: Folder,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder, or an export to bring up to date")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=local_folder, help="a new folder, or an export to bring up to date")],
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
     ] = None,

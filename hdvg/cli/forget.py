@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.errors import ItemError, UsageError
 
-removing = typer.Typer()
+commands = typer.Typer()
 
 WOULD_DO = "a link, a video_id (32 hex digits), the sha256 of a source file (64), or `channel ID`; # begins a comment"
 
 
-@removing.command()
+@commands.command()
 def forget(
     dataset: Folder,
     video: Annotated[

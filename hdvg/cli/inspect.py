@@ -1,4 +1,4 @@
-"""The commands that ask: of a dataset, or of this machine. They change nothing but what `doctor` is told to build."""
+"""The commands that look: at a dataset, or at this machine. They change nothing, but `doctor --build-lavis` builds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 
 from hdvg.cli import output
+from hdvg.cli.arguments import Folder, Json
 from hdvg.errors import UsageError
 
-asking = typer.Typer()
-
-Folder = Annotated[Path, typer.Argument(metavar="DATASET", help="the dataset's folder")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
+commands = typer.Typer()
 
 
-@asking.command()
+@commands.command()
 def query(
     dataset: Folder,
     sql: Annotated[
@@ -33,11 +31,9 @@ def query(
 
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.dataset.manifest import ask
+    import hdvg
 
-    opened = Dataset.open(dataset)
-    answer = ask(opened.root, opened.plan, sql, limit_s=limit_s)
+    answer = hdvg.open(dataset).sql(sql, limit_s=limit_s)
     if parquet is not None:
         import pyarrow.parquet as pq
 
@@ -56,7 +52,7 @@ def query(
             output.console().print(f"… {answer.num_rows - 1000} more rows; --csv, --json or --parquet give all")
 
 
-@asking.command()
+@commands.command()
 def status(
     dataset: Folder,
     as_json: Json = False,
@@ -80,7 +76,7 @@ def status(
         output.status(opened, as_json=as_json)
 
 
-@asking.command()
+@commands.command()
 def verify(dataset: Folder, as_json: Json = False) -> None:
     """Check that nothing is lost, nothing stands twice, and every file has its hash; exit 0, or 1 with the list."""
     from dataclasses import asdict
@@ -98,37 +94,36 @@ def verify(dataset: Folder, as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-@asking.command()
+@commands.command()
 def explain(
     dataset: Folder,
     clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")],
     as_json: Json = False,
 ) -> None:
     """Say all about one clip: measures, rules with margins, verdict, source, span, versions."""
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.explain import explain as find
+    from dataclasses import asdict
 
-    said = find(Dataset.open(dataset), clip_id)
+    import hdvg
+
+    said = hdvg.open(dataset).explain(clip_id)
     if as_json:
-        return output.print_json(said)
-    typer.echo(
-        f"clip {said['clip_id']}: {said['verdict']}" + (f" ({', '.join(said['reasons'])})" if said["reasons"] else "")
-    )
-    if said["rules"]:
+        return output.print_json(asdict(said))
+    typer.echo(f"clip {said.clip_id}: {said.verdict}" + (f" ({', '.join(said.reasons)})" if said.reasons else ""))
+    if said.rules:
         names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        output.print_table(names, ([rule[name] for name in names] for rule in said["rules"]))
+        output.print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
     else:
-        typer.echo(f"recipe {said['recipe']} has no rules: every clip is kept")
+        typer.echo(f"recipe {said.recipe} has no rules: every clip is kept")
     for section in ("measures", "span", "given", "caption", "clip", "video"):
-        if said[section]:
-            output.print_table([section, ""], said[section].items())
-    if len(said["captions"]) > 1:
-        output.print_table(said["captions"][0], (row.values() for row in said["captions"]))
-    if said["failures"]:
-        output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said["failures"]))
+        if row := getattr(said, section):
+            output.print_table([section, ""], row.items())
+    if len(said.captions) > 1:
+        output.print_table(said.captions[0], (row.values() for row in said.captions))
+    if said.failures:
+        output.print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
 
 
-@asking.command()
+@commands.command()
 def doctor(
     as_json: Json = False,
     folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path(),

@@ -34,9 +34,11 @@ def note(said: str) -> None:
 
 def status(dataset: Dataset, *, as_json: bool) -> None:
     """The funnel, the reasons, what is pending, and how fast a run goes."""
+    from dataclasses import asdict
+
     from hdvg.reports.status import status as find
 
-    said = find(dataset)
+    said = asdict(find(dataset))
     if as_json:
         return print_json(said)
     typer.echo(f"{said['dataset']} (recipe {said['recipe']})")
@@ -167,7 +169,8 @@ def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
         typer.echo(f"note: {said}")
     if report["sets"]:
         sets = (word for text in report["sets"] for word in ("--set", text))
-        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets]))
+        flags = ["--new-rule"] * report["new_rule"]
+        typer.echo("to make it so: " + shlex.join(["hdvg", "filter", name, *sets, *flags]))
 
 
 def _tuned(tuned: Mapping[str, Any]) -> None:

@@ -1,25 +1,28 @@
-"""The commands that learn: encode a dataset's clips, and make videos and networks of what was trained."""
+"""The commands about training: encode a dataset's clips, train a network, sample from it, export it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.inspect import Folder, Json
+from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
+from hdvg.dataset.location import local_folder, local_text
 from hdvg.errors import UsageError
 from hdvg.registry import require
+from hdvg.training import NEEDS
 
 if TYPE_CHECKING:
     from hdvg.latents.encode import Report
     from hdvg.model.diffusion import Sampler
     from hdvg.training.load import Which
 
-learning = typer.Typer()
+commands = typer.Typer()
 
 TrainRecipeName = Annotated[
     str,
@@ -33,17 +36,16 @@ Sets = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="override a setting: data.codec_channels=12; may be repeated"
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="a training run's folder")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", callback=local_folder, help="a training run's folder")]
 Weights = Annotated[
     str, typer.Option("--weights", metavar="ema|raw", help="running mean of the weights, or the weights")
 ]
 Step = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="by default the newest good one")]
-NEEDS = {name: name for name in ("torch", "diffusers", "safetensors", "tensorboard", "transformers")}
 NAMED = 3
 """Clips named for each reason."""
 
 
-@learning.command()
+@commands.command()
 def encode(
     dataset: Folder,
     recipe: TrainRecipeName = "tiny",
@@ -90,13 +92,13 @@ def _print(report: Report) -> None:
     typer.echo(f"{report.seconds:.1f} s")
 
 
-@learning.command()
+@commands.command()
 def train(
     datasets: Annotated[list[str], typer.Argument(metavar="DATASET[=WEIGHT]...", help="what to train on; several are mixed by weight")],
     recipe: TrainRecipeName = "tiny",
     sets: Sets = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="RUN", help="the run's folder; default DATASET-RECIPE beside the first dataset")
+        Path | None, typer.Option("--out", "-o", metavar="RUN", callback=local_folder, help="the run's folder; default DATASET-RECIPE beside the first dataset")
     ] = None,
     which_steps: Annotated[
         str | None, typer.Option("--which-steps", metavar="CLIP_ID", help="say when the run saw this clip; train nothing")
@@ -116,10 +118,11 @@ def train(
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
-    mix = runs.mixed(datasets)
+    mix = runs.mixed([local_text(word) for word in datasets])
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
+    task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 
@@ -157,7 +160,7 @@ def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
         typer.echo(answer.said())
 
 
-@learning.command()
+@commands.command()
 def sample(
     run: Run,
     prompts: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="what a video is to show; one video each")],
@@ -172,7 +175,7 @@ def sample(
     checkpoint: Step = None,
     weights: Weights = "ema",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", help="by default a folder in RUN/samples")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER|FILE.mp4", callback=local_folder, help="by default a folder in RUN/samples")
     ] = None,
     gif: Annotated[bool, typer.Option("--gif/--no-gif", help="a GIF beside each mp4")] = True,
     as_json: Json = False,
@@ -181,33 +184,31 @@ def sample(
 
     Example: hdvg sample my-run "a boat on a lake" --steps 20 --sampler dpm++ --seed 7
     """
-    require(NEEDS, called="hdvg sample", extra="train")
-    from hdvg.training.generate import Wish, place_of, sample_trained, sampler_of
-    from hdvg.training.load import open_trained
+    import hdvg
+    from hdvg.training.generate import place_of
 
-    trained = open_trained(run, step=checkpoint, which=_which(weights), say=output.note)
-    bucket = trained.recipe.data.buckets[0]
-    wish = Wish(
+    model = hdvg.load(run, checkpoint=checkpoint, weights=_which(weights))
+    shape = model.trained.recipe.data.buckets[0]
+    wish = model.wish(
         tuple(prompts),
-        frames or bucket[0],
-        _size(size) if size else (bucket[1], bucket[2]),
-        _sampler(sampler) if sampler else sampler_of(trained.recipe.process),
+        sampler=_sampler(sampler) if sampler else None,
+        size=(frames or shape[0], *(_size(size) if size else shape[1:])),
         seed=seed,
         steps=steps,
         guidance=guidance,
     )
-    place = place_of(out, trained, run, wish, gif=gif)
-    said = sample_trained(trained, run, wish, place)
+    place = place_of(out, model.trained, run, wish, gif=gif)
+    said = model.write(wish, place)
     if as_json:
         return output.print_json({"folder": str(place.folder), **said})
     rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])
     output.print_table(["video", "prompt"], rows)
 
 
-@learning.command("export-model")
+@commands.command("export-model")
 def export_model(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="a new folder")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=local_folder, help="a new folder")],
     checkpoint: Step = None,
     weights: Weights = "ema",
 ) -> None:

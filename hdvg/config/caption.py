@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from hdvg.config.rules import Rule, parse_rule
 from hdvg.config.sections import Settings, Share
-from hdvg.errors import ResourceError, UsageError
+from hdvg.config.writers import MAIN
+from hdvg.errors import ResourceError, UsageError, suggestion
+from hdvg.registry import ClassName
 from schemas.captions import BEST_BY, KINDS
 from schemas.measures import CAPTION_STAGES
 
-MAIN = "main"
-"""The writer that the section `caption` itself is; others go by their names in `caption.also`."""
-
 SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
 """Settings of an endpoint that shape no text."""
-
-
-def stage_of(step: str, writer: str) -> str:
-    """The stage that does a step, `caption` or `match`, for a writer: `caption`, `caption-vlm`, ..."""
-    return step if writer == MAIN else f"{step}-{writer}"
-
-
-def step_and_writer(stage: str) -> tuple[str, str]:
-    """What `stage_of` made a stage's name of."""
-    step, _, writer = stage.partition("-")
-    return step, writer or MAIN
 
 
 @contextmanager
@@ -65,7 +52,10 @@ class Endpoint(Settings):
 class Writer(Settings):
     """Which captioner writes a clip's text, by which model, and how."""
 
-    captioner: str = Field("tags", description="a name from `hdvg.captioners.CAPTIONERS`, or `none`")
+    captioner: Annotated[str, ClassName("hdvg.captioners:CAPTIONER")] = Field(
+        "tags",
+        description="a name from `hdvg.captioners.CAPTIONERS`, `none`, or your own: file.py:Class, package.module:Class",
+    )
     model: str | None = Field(None, description="model id or local folder; None is the captioner's own default")
     keyframe: Literal["first", "middle", "last", "all"] = Field(
         "middle", description="the keyframe that is captioned; all: each, see `merge`"
@@ -168,8 +158,7 @@ class Caption(Writer):
     def _are_columns(cls, best: tuple[str, ...]) -> tuple[str, ...]:
         for name in best:
             if name not in BEST_BY:
-                near = difflib.get_close_matches(name, BEST_BY, n=1)
-                hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(BEST_BY)}"
+                hint = suggestion(name, BEST_BY, f"there are: {', '.join(BEST_BY)}")
                 raise ValueError(f"caption.best: `{name}` is nothing to choose a text by; {hint}")
         return best
 

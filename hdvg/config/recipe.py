@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -16,8 +15,9 @@ from pydantic import Field, ValidationError, field_validator
 from hdvg.config.caption import Caption, Writer
 from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 from hdvg.sources.settings import Fetch, HostSettings
+from schemas.measures import HOMES
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
@@ -52,6 +52,17 @@ class Recipe(Settings):
     def rules(self) -> tuple[Rule, ...]:
         """`keep`, read."""
         return parse_rules(self.keep)
+
+    @property
+    def named_columns(self) -> set[str]:
+        """The measures that rules and writers' conditions name."""
+        conditions = [writer.condition for writer in self.caption.writers.values()]
+        return {column for rule in (*self.rules, *filter(None, conditions)) for column in rule.columns}
+
+    @property
+    def homes(self) -> set[str]:
+        """The stages that fill these measures, and those that `measure.also` asks for."""
+        return {HOMES[column] for column in self.named_columns} | set(self.measure.also)
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""
@@ -126,6 +137,4 @@ def _say(section: Any, problem: Any) -> str:
     for part in problem["loc"][:-1]:
         section = entry() if isinstance(section, dict) else getattr(section, str(part))
     known = list(type(section).model_fields)
-    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)
-    return f"`{path}` is no setting; {hint}"
+    return f"`{path}` is no setting; {suggestion(str(problem['loc'][-1]), known, 'known: ' + ', '.join(known))}"

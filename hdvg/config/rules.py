@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
+from hdvg.config.conditions import condition_columns
+from hdvg.errors import suggestion
 from schemas.measures import CAPTION, CAPTION_STAGES, HOMES, NUMBERS, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -150,8 +148,7 @@ def _bound(column: str, written: str, *, closed: bool) -> Bound:
 def _check_known(columns: Sequence[str]) -> None:
     for column in columns:
         if column not in RULED:
-            near = difflib.get_close_matches(column, RULED, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else '`hdvg query DATASET "describe measures"` lists them'
+            hint = suggestion(column, RULED, '`hdvg query DATASET "describe measures"` lists them')
             raise ValueError(f"`{column}` is no measure; {hint}")
 
 
@@ -159,57 +156,6 @@ def _condition(name: str, text: str) -> Rule:
     """Any SQL condition over measures, as DuckDB reads it; without tables of its own."""
     columns = condition_columns(text, RULED, _check_known, example="`text_area <= 0.07` or `not watermark_found`")
     return Rule(name, text, columns)
-
-
-def condition_columns(
-    text: str, types: Mapping[str, pa.DataType], check_known: Callable[[Sequence[str]], None], *, example: str
-) -> tuple[str, ...]:
-    """The columns that one SQL condition on a row names; `check_known` raises ValueError for names not in `types`.
-
-    Raises ValueError for what is no condition: a query inside, a window, a function that gives another answer each time.
-    """
-    import duckdb
-
-    with duckdb.connect() as connection:
-        rows = connection.execute("select json_serialize_sql(?)", [f"select ({text})"]).fetchall()
-        tree = json.loads(rows[0][0])
-        if tree["error"]:
-            raise ValueError(f"{tree['error_message']}; write such as {example}")
-        nodes = list(_walk(tree))
-        froms = [node["from_table"]["type"] for node in nodes if "from_table" in node]
-        lists = [len(node["select_list"]) for node in nodes if "select_list" in node]
-        if froms != ["EMPTY"] or lists != [1] or len(tree["statements"]) != 1:
-            raise ValueError("a rule is one condition on a clip's measures, without a query inside")
-        if any(node.get("class") == "WINDOW" for node in nodes):
-            raise ValueError("a rule looks at one clip, without a window over others; quantile(0.25) bounds by all")
-        _check_functions(connection, {node["function_name"] for node in nodes if node.get("class") == "FUNCTION"})
-        columns = [".".join(node["column_names"]) for node in nodes if node.get("class") == "COLUMN_REF"]
-        check_known(columns)
-        if not columns:
-            raise ValueError("no measure in it" if types is RULED else "no column in it")
-        connection.register("t", pa.table({column: pa.array([], kind) for column, kind in types.items()}))
-        try:
-            kind = connection.sql(f"select {columns[0]}, ({text}) from t").types[1]
-        except duckdb.Error as error:
-            raise ValueError(str(error).splitlines()[0]) from None
-        if str(kind) != "BOOLEAN":
-            raise ValueError(f"gives {kind}, not true or false; compare it with something, such as {example}")
-    return tuple(dict.fromkeys(columns))
-
-
-def _check_functions(connection: Any, names: set[str]) -> None:
-    """Raise ValueError for functions that give another answer each time, or more rows than one."""
-    sql = "select function_name from duckdb_functions() where function_name = ? and stability is distinct from 'CONSISTENT'"
-    for name in sorted(names):
-        if name == "unnest" or connection.execute(f"{sql} and function_type = 'scalar'", [name]).fetchall():
-            raise ValueError(f"{name}() does not tell the same of the same clip each time")
-
-
-def _walk(tree: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from _walk(branch)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hdvg.errors import suggestion
+from hdvg.registry import ClassName
+from hdvg.shots import DETECTOR
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -18,16 +20,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-Detector = Literal["adaptive", "content", "histogram", "hash", "transnetv2", "cascade", "pyscenedetect-0.6.1"]
-
-
 class Split(Settings):
     """How a video is decoded, split into shots and measured: the one pass."""
 
-    detector: Detector = Field(
+    detector: Annotated[str, ClassName("hdvg.shots:DETECTOR")] = Field(
         "adaptive",
-        description="PySceneDetect's adaptive, content, histogram or hash; the TransNetV2 network; a cascade of both; "
-        "or adaptive as version 0.6.1 did it, which made HD-VG-130M",
+        description="PySceneDetect's adaptive, content, histogram or hash; transnetv2, the network; cascade, of both; "
+        "pyscenedetect-0.6.1, adaptive as it made HD-VG-130M; or your own: file.py:Class, package.module:Class",
     )
     adaptive_threshold: float = Field(3.0, gt=0, description="adaptive: score over the mean of its neighbours")
     min_content_val: float = Field(15.0, ge=0, description="adaptive: least score of a cut")
@@ -65,6 +64,13 @@ class Split(Settings):
     )
     keyframe_px: int = Field(768, ge=64, description="long side of the stored keyframes")
     keyframe_quality: int = Field(90, ge=1, le=100, description="JPEG quality of the stored keyframes")
+
+    @field_validator("detector")
+    @classmethod
+    def _is_detector(cls, detector: str) -> str:
+        if problem := DETECTOR.problem(detector):
+            raise ValueError(problem)
+        return detector
 
 
 class Measure(Settings):
@@ -119,10 +125,9 @@ class Duplicates(Settings):
     def _are_numbers(cls, score: tuple[str, ...]) -> tuple[str, ...]:
         for name in score:
             if name not in NUMBERS or HOMES[name] in (POOL, *CAPTION_STAGES):
-                near = difflib.get_close_matches(name, NUMBERS, n=1)
                 raise ValueError(
-                    f"duplicates.score: `{name}` is no number of a clip"
-                    + (f"; did you mean `{near[0]}`?" if near else "")
+                    f"duplicates.score: `{name}` is no number of a clip; "
+                    + suggestion(name, NUMBERS, '`hdvg query DATASET "describe measures"` lists them')
                 )
         return score
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from hdvg.config.caption import MAIN, Writer, stage_of
-from hdvg.dataset.parts import no_rows, read_parts
-from hdvg.dataset.plan import Plan
+from hdvg.config.writers import stage_of, step_and_writer
+from hdvg.dataset.parts import no_rows
+from hdvg.dataset.stages import part_schema
+from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
 from schemas.captions import CAPTION_TOLD, KINDS
-from schemas.measures import CAPTION, MATCH
-from schemas.parts import part_schema
+
+if TYPE_CHECKING:
+    from hdvg.config.recipe import Recipe
 
 DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})
 """Of what texts are chosen by, what is better the larger it is; of the others less is better."""
@@ -30,9 +32,16 @@ SPOKEN = (
 """SQL: the lines that are said while a clip lasts, in part or whole, seconds of the source's clock as those of the clip."""
 
 
-def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
-    """The parts of schemas/manifest.sql that tell of the writers' texts; `files` tells a stage's parts."""
-    caption = plan.recipe.caption
+ITEMS = (
+    "select d.*, v.title, v.extractor, v.subtitles_language, v.subtitles_origin, s.spoken from measured d "
+    f"join videos v using (video_id) left join ({SPOKEN}) s using (video_id, clip_id)"
+)
+"""SQL: what a writer may look at, a row a clip."""
+
+
+def caption_sql(recipe: Recipe) -> dict[str, str]:
+    """The parts of schemas/manifest.sql that tell which of the writers' texts are best."""
+    caption = recipe.caption
     sound = (
         f"words >= {caption.min_words} and repeated_trigrams <= {caption.max_repeated_trigrams!r} "
         f"and odd_characters <= {caption.max_odd_characters!r} and not boilerplate"
@@ -40,8 +49,6 @@ def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     order = [f"{name} {'desc' if name in DESCENDING else 'asc'} nulls last" for name in caption.best]
     weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in KINDS)
     return {
-        "captioned": _rows(plan, CAPTION, files),
-        "matched": _rows(plan, MATCH, files),
         "sound": sound,
         "best_order": ", ".join((*order, "place")),
         "kind_weight": f"case kind {weights} end::double",
@@ -50,67 +57,63 @@ def caption_sql(plan: Plan, files: Callable[[str], str]) -> dict[str, str]:
     }
 
 
-def caption_wanted(plan: Plan, *, only: str | None = None) -> str:
-    """SQL: what the writers have still to do; with `only`, at that stage alone."""
-    return "".join(sql for stage, sql in _wanted(plan) if only in {None, stage})
+class Captions(StageViews):
+    """What all writers wrote: one view, with the writer and its stage in every row."""
 
+    def views(self, scope: Scope) -> str:
+        """The newest word of every writer on every clip."""
+        parts = [
+            f"select {place} as place, '{writer}' as writer, '{stage}' as stage, * from {scope.rows(stage)}\n"
+            "qualify generation = max(generation) over (partition by video_id, clip_id)"
+            for place, writer in enumerate(scope.recipe.caption.writers)
+            if (stage := stage_of(self.entry.name, writer)) in scope.stages
+        ]
+        nothing = no_rows(part_schema(self.entry.name))
+        none = f"select 0 as place, null::varchar as writer, null::varchar as stage, * from {nothing}"
+        return view(self.entry.rows_view(), "\nunion all by name\n".join(parts) or none)
 
-def _rows(plan: Plan, step: str, files: Callable[[str], str]) -> str:
-    """SQL: the newest word of every writer on every clip, at a step."""
-    parts = []
-    for place, writer in enumerate(plan.recipe.caption.writers):
-        stage = stage_of(step, writer)
-        if stage in plan.writing:
-            parts.append(
-                f"select {place} as place, '{writer}' as writer, '{stage}' as stage, * "
-                f"from {read_parts(stage, files(stage))}\n"
-                "qualify generation = max(generation) over (partition by video_id, clip_id)"
-            )
-    none = f"select 0 as place, null::varchar as writer, null::varchar as stage, * from {no_rows(part_schema(step))}"
-    return "\nunion all by name\n".join(parts) or none
+    def due(self, scope: Scope, stage: str) -> str:
+        """The clips that its writer is for; once it has written for one, that stays so, whatever the text made better."""
+        writer = step_and_writer(stage)[1]
+        condition = scope.recipe.caption.writers[writer].condition
+        wrote = f"clip_id in (select clip_id from captioned where writer = '{writer}')"
+        where = "true" if condition is None else f"({condition.sql({})} or {wrote})"
+        return f"select video_id, clip_id from measured where {scope.verdicts.before_captions()} and {where}"
 
-
-def _wanted(plan: Plan) -> Iterable[tuple[str, str]]:
-    """Stage and SQL, for each writer: the clips it is to write for, then its texts that are to be matched."""
-    due = plan.verdicts.before_captions()
-    for writer, settings in plan.recipe.caption.writers.items():
-        where = _condition(writer, settings)
-        yield _last_words(CAPTION, writer, f"select video_id, clip_id from measured where {due} and {where}")
-        if stage_of(MATCH, writer) in plan.writing:
-            written = f"select distinct video_id, clip_id from captioned where {SAID} and writer = '{writer}'"
-            ready = f"select video_id, clip_id from measured where {due} and semantics_status is not null"
-            yield _last_words(MATCH, writer, f"from ({written}) semi join ({ready}) using (video_id, clip_id)")
-
-
-def _condition(writer: str, settings: Writer) -> str:
-    """SQL: whether a clip is one for the writer; once it has written for it, that stays so, whatever the text made better."""
-    if settings.condition is None:
-        return "true"
-    return f"({settings.condition.sql({})} or clip_id in (select clip_id from captioned where writer = '{writer}'))"
-
-
-def _last_words(step: str, writer: str, clips: str) -> tuple[str, str]:
-    """Stage and SQL: the last word of a writer's step on each of the `clips`."""
-    view = {CAPTION: "captioned", MATCH: "matched"}[step]
-    words = ", ".join(f"any_value({name}) as {name}" for name in ("status", "reason", "attempt"))
-    stage = stage_of(step, writer)
-    return stage, (
-        f"\nunion all by name\nselect '{stage}' as stage, clip_id as key, video_id, "
-        f"r.status as old_status, r.reason as old_reason, r.attempt\nfrom ({clips})\n"
-        f"left join (select video_id, clip_id, {words} from {view} where writer = '{writer}' group by all) r "
-        "using (video_id, clip_id)"
-    )
-
-
-def items_sql(step: str, writer: str = MAIN) -> str:
-    """SQL: the items of a writer's stage, a row a clip."""
-    if step == CAPTION:
-        return (
-            "select d.*, v.title, v.extractor, v.subtitles_language, v.subtitles_origin, s.spoken from measured d "
-            f"join videos v using (video_id) left join ({SPOKEN}) s using (video_id, clip_id)"
+    def wanted(self, scope: Scope, stage: str) -> str:
+        """As of any stage, though there are several rows of a clip: one for each kind of text."""
+        words = ", ".join(f"any_value({name}) as {name}" for name in ("status", "reason", "attempt"))
+        rows = (
+            f"from (select video_id, clip_id, {words} from {self.entry.rows_view()} "
+            f"where writer = '{step_and_writer(stage)[1]}' group by all)"
         )
-    texts = "list({'kind': kind, 'text': text} order by kind) as texts"
-    return (
-        f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "
-        f"where {SAID} and writer = '{writer}' group by all) t join measured m using (video_id, clip_id)"
-    )
+        return last_words(stage, self.entry.key, self.due(scope, stage), rows)
+
+    def failures(self, scope: Scope) -> list[str]:
+        """Of all writers."""
+        return [failed(self.entry.rows_view(), self.entry.key, "r.stage")]
+
+    def items(self, stage: str) -> str:
+        """The clips, with what is said in them."""
+        return ITEMS
+
+
+class Matches(Captions):
+    """How like each text is to its clip's pictures."""
+
+    def due(self, scope: Scope, stage: str) -> str:
+        """The clips that have a text of its writer and were looked at for embeddings."""
+        writer = step_and_writer(stage)[1]
+        written = f"select distinct video_id, clip_id from captioned where {SAID} and writer = '{writer}'"
+        passes = scope.verdicts.before_captions()
+        ready = f"select video_id, clip_id from measured where {passes} and semantics_status is not null"
+        return f"from ({written}) semi join ({ready}) using (video_id, clip_id)"
+
+    def items(self, stage: str) -> str:
+        """The clips with a list of their texts."""
+        texts = "list({'kind': kind, 'text': text} order by kind) as texts"
+        return (
+            f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "
+            f"where {SAID} and writer = '{step_and_writer(stage)[1]}' group by all) t "
+            "join measured m using (video_id, clip_id)"
+        )

@@ -6,24 +6,30 @@ import importlib.resources
 import re
 import string
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from hdvg.dataset.caption_views import caption_sql, caption_wanted
-from hdvg.dataset.parts import no_rows, nulls, read_as, read_parts
+from hdvg.dataset.caption_views import caption_sql
+from hdvg.dataset.layout import files, pattern, seed_name
+from hdvg.dataset.measure_views import measured_columns
+from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
-from hdvg.dataset.tombstones import FILES, forgotten_sql, tombstone_files
+from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema, resolve
+from hdvg.dataset.tables import TABLES, tables_sql
+from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
+from hdvg.dataset.views import Scope, StageViews
 from hdvg.errors import UsageError
 from schemas.clips import CUT, SPAN
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
-from schemas.measures import ALL_MEASURED, DERIVED, KEYFRAME_MEASURED, POOL, POOL_MEASURED
-from schemas.parts import SHARD_PART
+from schemas.measures import ALL_MEASURED, DERIVED, POOL_MEASURED
 from schemas.rejected import REJECTED
 from schemas.tombstones import TOMBSTONES
 from schemas.videos import FETCHED, SCANNED
@@ -44,17 +50,18 @@ VIEWS = (
 """The views whose names and columns users' scripts may rely on."""
 
 
-FEW = re.compile(
-    r"create or replace view (?=(?:forgotten|given|given_videos|inputs|downloaded|scanned|cuts|captioned|matched|videos|texts|checked|measured|"
-    r"\w+_rows)\n?\s*as\b)"
-)
-"""The views that a unit's manifest reads once, as tables: DuckDB plans a view anew wherever it is named, and that takes longer
-than a unit's rows. Not `pooled`, which is of all units."""
+FEW = ("forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured")
+"""With the views of stages and all others named `..._rows`: those that a unit's manifest reads once, as tables. DuckDB plans a
+view anew wherever it is named, and that takes longer than a unit's rows. Not what is of all units, such as `pooled`."""
 
 
 READING = re.compile(r"create or replace view (\w+) as\n((?:(?!;\n).)*read_parquet(?:(?!;\n).)*);\n", re.DOTALL)
 """The views that read files. While the others are made, empty tables stand for them: DuckDB plans a view as it is made, with
 all that it is made of, and to plan that files are read takes longest."""
+
+
+NOTHING_WANTED = """select null::varchar as stage, null::varchar as key, null::varchar as video_id, null::varchar as old_status,
+    null::varchar as old_reason, null::bigint as attempt where false"""
 
 
 def views_sql(
@@ -66,34 +73,34 @@ def views_sql(
     narrows `wanted` to it: DuckDB plans what is joined to the views, and that takes longer than a unit's rows.
     """
     prefix = "" if relative else f"{no_glob(str(root))}/"
-
-    def files(stage: str) -> str:
-        if relative or unit is None or stage == POOL:
-            return literal(f"{prefix}parts/{stage}/*-{plan.fingerprints[stage]}-*.parquet")
-        seed = root / "parts" / stage / f"seed-{plan.fingerprints[stage]}-0.parquet"
-        found = sorted((root / "parts" / stage).glob(f"{unit}-{plan.fingerprints[stage]}-*.parquet"))
-        return path_list(found or [seed])
-
+    reads = partial(_reads, root, plan, prefix=prefix, unit=None if relative else unit)
     forgotten = bool(tombstone_files(root))
     living = "anti join forgotten using (video_id) " if forgotten else ""
-    held = sorted(root.glob(f"given/{unit or ''}*.parquet"))
-    given = path_list(held) if unit else literal(f"{prefix}given/*.parquet")
+    scope = Scope(
+        recipe=plan.recipe,
+        verdicts=plan.verdicts,
+        measures=plan.measures,
+        stages=plan.known_stages,
+        rows=reads,
+        made=plan.fingerprints.__contains__,
+        living=living,
+        compared=has_given(root),
+    )
     imported = (root / "rejected").exists()  # not in a dataset of an earlier version
+    inputs = read_as(INPUTS, literal(prefix + pattern("inputs")))
     template = string.Template(
         importlib.resources.files("schemas").joinpath("manifest.sql").read_text(encoding="utf-8")
     )
     return template.substitute(
-        inputs=read_as(INPUTS, literal(f"{prefix}inputs/*.parquet")),
-        rejected=read_as(REJECTED, literal(f"{prefix}rejected/*.parquet")) if imported else no_rows(REJECTED),
+        inputs=inputs,
+        rejected=read_as(REJECTED, literal(prefix + pattern("rejected"))) if imported else no_rows(REJECTED),
         unit_filter=_unit_filter(unit),
-        forgotten=_forgotten_view(prefix, unit, files("download")) if forgotten else "",
+        forgotten=_forgotten_view(prefix, inputs, unit, reads(DOWNLOAD)) if forgotten else "",
         living=living,
-        shard=read_as(SHARD_PART, literal(f"{prefix}parts/shard/*.parquet")),
-        **{stage: read_parts(stage, files(stage)) for stage in ("download", "split", POOL, "cut")},
-        **caption_sql(plan, files),
-        **given_sql(plan, read=read_as(GIVEN, given) if held else None, compared=has_given(root), living=living),
-        caption_wanted=caption_wanted(plan, only=stage),
-        **_keyframe_sql(plan, files, only=stage),
+        **caption_sql(plan.recipe),
+        **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
+        **_stage_sql(scope, only=stage),
+        table_views="" if unit else tables_sql(root, prefix, forgotten=forgotten),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
@@ -105,20 +112,64 @@ def views_sql(
         pool_columns=", ".join(f"pooled.{field.name}" for field in POOL_MEASURED),
         reasons=plan.verdicts.reasons(),
         may_pass=plan.verdicts.may_pass(),
-        due=plan.verdicts.before_captions(),
     )
+
+
+def _reads(root: Path, plan: Plan, stage: str, *, prefix: str, unit: str | None) -> str:
+    """SQL: the rows of a stage's parts, of one unit if its parts are of units; none if it was never wanted."""
+    if stage != SHARD and stage not in plan.fingerprints:
+        return no_rows(part_schema(stage))
+    fingerprint = plan.fingerprints.get(stage, "*")
+    if unit is None or entry_of(stage).parts != "unit":
+        return read_parts(stage, literal(prefix + pattern("parts", stage=stage, fingerprint=fingerprint)))
+    found = files(root, "parts", stage=stage, unit=unit, fingerprint=fingerprint)
+    return read_parts(stage, path_list(found or [root / seed_name(stage, fingerprint)]))
+
+
+def _given(root: Path, prefix: str, unit: str | None) -> str | None:
+    """SQL: the rows of the given scenes, None if there are none."""
+    held = files(root, "given", unit=unit or "*")
+    return read_as(GIVEN, path_list(held) if unit else literal(prefix + pattern("given"))) if held else None
+
+
+def stage_views(stage: str) -> StageViews:
+    """What makes the SQL of a stage."""
+    entry = entry_of(stage)
+    made: StageViews = resolve(entry.views)(entry)
+    return made
+
+
+def _stage_sql(scope: Scope, *, only: str | None) -> dict[str, str]:
+    """The views of all stages, what is wanted of them, and what failed; with `only`, no other stage's items are wanted."""
+    makers = [stage_views(entry.name) for entry in in_order()]
+    wanted = [stage_views(name).wanted(scope, name) for name in scope.stages if only in {None, name}]
+    columns, joins = measured_columns(scope)
+    return {
+        "stage_views": "\n".join(maker.views(scope) for maker in makers),
+        "stage_wanted": "\nunion all by name\n".join(filter(None, wanted)) or NOTHING_WANTED,
+        "stage_failures": "".join(f"\nunion all by name\n{sql}" for maker in makers for sql in maker.failures(scope)),
+        "keyframe_columns": columns,
+        "keyframe_joins": joins,
+    }
+
+
+def held_views() -> re.Pattern[str]:
+    """Where a statement begins that makes one of the views that a unit's manifest reads once."""
+    of_units = {entry.rows_view() for entry in STAGES.values() if entry.parts == "unit"}
+    names = "|".join(sorted({*FEW, *of_units}))
+    return re.compile(rf"create or replace view (?=(?:{names}|\w+_rows)\n?\s*as\b)")
 
 
 def _unit_filter(unit: str | None) -> str:
     return f"where unit = {literal(unit)}" if unit else ""
 
 
-def _forgotten_view(prefix: str, unit: str | None, download: str) -> str:
+def _forgotten_view(prefix: str, inputs: str, unit: str | None, download: str) -> str:
     """The view that `inputs` and `downloaded` leave out: all others begin with these."""
     sql = forgotten_sql(
-        inputs=f"(from {read_as(INPUTS, literal(f'{prefix}inputs/*.parquet'))} {_unit_filter(unit)})",
-        download=read_parts("download", download),
-        tombstones=read_as(TOMBSTONES, literal(f"{prefix}{FILES}")),
+        inputs=f"(from {inputs} {_unit_filter(unit)})",
+        download=download,
+        tombstones=read_as(TOMBSTONES, literal(prefix + pattern("tombstones"))),
     )
     return f"-- Videos that were taken down: see `hdvg forget`.\ncreate or replace view forgotten as\n{sql};\n\n"
 
@@ -133,60 +184,16 @@ def read_parquet(pattern: str) -> str:
     return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"
 
 
-def _keyframe_sql(plan: Plan, files: Callable[[str], str], *, only: str | None) -> dict[str, str]:
-    """The parts of the views that depend on which keyframe measures there are; one never taken has columns of nulls.
-
-    With `only`, no other stage's items are wanted.
-    """
-    views, columns, joins, wanted, failures = [], [], [], [], []
-    for name, fields in KEYFRAME_MEASURED.items():
-        if name in plan.fingerprints:
-            views.append(
-                f"create or replace view {name}_rows as\n"
-                f"select * from {read_parts(name, files(name))}\n"
-                "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1;\n"
-            )
-            columns += [f"{name}_rows.status as {name}_status", *(f"{name}_rows.{field.name}" for field in fields)]
-            joins.append(f"left join {name}_rows using (video_id, clip_id)\n")
-        else:
-            columns += [f"null::varchar as {name}_status", nulls(fields)]
-    for name in plan.measures:
-        open_to_all = plan.recipe.measure.all
-        passes = "true" if open_to_all else f"({plan.verdicts.passes_before(name)}) and {plan.verdicts.may_pass()}"
-        wanted += [
-            f"select '{name}' as stage, clip_id as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
-            f"from (select video_id, clip_id from measured where {passes})\n"
-            f"left join (select video_id, clip_id, status, reason, attempt from {name}_rows) r using (video_id, clip_id)\n"
-            "union all by name\n"
-        ] * (only in {None, name})
-        failures.append(
-            f"\nunion all by name\nselect r.clip_id as key, '{name}' as stage, r.status, r.reason, r.detail, r.attempt, "
-            f"v.source, video_id\nfrom {name}_rows r join videos v using (video_id) "
-            "where r.status <> 'ok' and v.status = 'ok'"
-        )
-    if plan.needs_pool and only is None:
-        wanted.append(
-            "select 'pool' as stage, clip_id as key, video_id, pool_status as old_status, null::varchar as old_reason, "
-            f"null::bigint as attempt\nfrom measured where {plan.verdicts.in_pool()}\nunion all by name\n"
-        )
-    return {
-        "keyframe_views": "".join(views),
-        "keyframe_columns": "".join(f"{column}, " for column in columns),
-        "keyframe_joins": "".join(joins),
-        "keyframe_wanted": "".join(wanted),
-        "keyframe_failures": "".join(failures),
-    }
-
-
 class Manifest:
     """A DuckDB connection with the dataset's views; use as a context manager."""
 
     def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
         self.connection = duckdb.connect()
+        self._root = root
         sql = views_sql(plan, root, unit=unit, stage=stage)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
-            self.connection.execute(FEW.sub("create table ", sql))
+            self.connection.execute(held_views().sub("create table ", sql))
         else:
             self.connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
             for view in READING.finditer(sql):
@@ -220,37 +227,49 @@ class Manifest:
         rows = self.connection.execute(sql, list(values)).fetchall()
         return rows[0][0] if rows else None
 
+    def guard(self) -> None:
+        """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
+        self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
+        self.connection.execute("set enable_external_access = false; set lock_configuration = true")
 
-def ask(root: Path, plan: Plan, sql: str, *, limit_s: float = 300.0) -> pa.Table:
-    """Answer a user's query: exactly one SELECT, that reads nothing but the dataset and writes nothing.
+    def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:
+        """Answer a user's query: exactly one SELECT. After `guard`.
 
-    Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
-    """
-    with Manifest(root, plan) as manifest:
-        connection = manifest.connection
-        try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError('hdvg query takes one SELECT statement, such as "select * from dataset where keep"')
-            connection.execute(f"set allowed_directories = [{literal(str(root))}]")
-            connection.execute("set enable_external_access = false; set lock_configuration = true")
-            watchdog = threading.Timer(limit_s, connection.interrupt)
+        Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
+        """
+        with _worded():
+            self._refuse_other(sql)
+            watchdog = threading.Timer(limit_s, self.connection.interrupt)
             watchdog.start()
             try:
-                return connection.sql(sql).to_arrow_table()
+                return self.connection.sql(sql).to_arrow_table()
+            except duckdb.InterruptException:
+                raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
             finally:
                 watchdog.cancel()
-        except duckdb.InterruptException:
-            raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
-        except duckdb.Error as error:
-            raise UsageError(
-                f'{error}\nviews: {", ".join(VIEWS)}; `hdvg query … "describe dataset"` lists columns'
-            ) from error
+
+    def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
+        """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
+        with _worded(), self.connection.cursor() as cursor:
+            self._refuse_other(sql)
+            yield from cursor.sql(sql).to_arrow_reader(size)
+
+    def _refuse_other(self, sql: str) -> None:
+        """Raise UsageError for what is not one SELECT."""
+        statements = self.connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise UsageError('a query is one SELECT statement, such as "select * from dataset where keep"')
 
 
-def newest_generation(paths: Iterable[Path]) -> int:
-    """The highest generation among a unit's part files, -1 if there is none."""
-    return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
+@contextmanager
+def _worded() -> Iterator[None]:
+    """What DuckDB says against a user's query, as a UsageError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise UsageError(
+            f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'
+        ) from error
 
 
 def no_glob(path: str) -> str:

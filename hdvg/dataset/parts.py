@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from hdvg.dataset.stages import part_schema
 from schemas.columns import sql_type
-from schemas.parts import part_schema
 
 
 def read_parts(stage: str, files: str) -> str:

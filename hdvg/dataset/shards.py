@@ -9,7 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.clip_files import cut_file, has_cut_file
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import SEED, files
+from hdvg.dataset.stages import SHARD
 from hdvg.errors import LostClipsError, UsageError
 from hdvg.ids import digest, file_sha256
 from schemas import SCHEMA_VERSION
@@ -81,11 +84,11 @@ def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
 
 def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
     """Take away part rows, then shards, that are not the planned ones; a shard without its row is told by its footer."""
-    keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {"seed.parquet"}
-    for path in sorted((dataset.root / "parts/shard").glob("*.parquet")):
+    keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {f"{SEED}.parquet"}
+    for path in files(dataset.root, "parts", stage=SHARD):
         if path.name not in keep:
             dataset.store.remove(f"parts/shard/{path.name}")
-    for path in sorted((dataset.root / "shards").glob("*.parquet")):
+    for path in files(dataset.root, "shards"):
         if planned.get(path.stem) != _content(path):
             dataset.store.remove(f"shards/{path.name}")
 
@@ -108,7 +111,7 @@ def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:
     return [
         (row["video_id"], row["clip_id"], row["unit"])
         for row in rows
-        if dataset.store.find_media(row["clip_sha256"]) is None
+        if not has_cut_file(dataset.store, row["clip_sha256"])
     ]
 
 
@@ -117,7 +120,7 @@ def _refuse_lost(dataset: Dataset, planned: dict[str, tuple[str, pa.Table]]) -> 
         if _written(dataset, name, content):
             continue
         names = rows.column("clip_sha256").drop_null().to_pylist()
-        if any(dataset.store.find_media(name) is None for name in names):
+        if not all(has_cut_file(dataset.store, name) for name in names):
             lost = lost_clips(dataset)
             raise LostClipsError(
                 f"{len(lost)} cut clips have no file in media/ any more, the first is {lost[0][1]}: "
@@ -174,7 +177,7 @@ def _filled(dataset: Dataset, rows: list[Row], cutter: Cutter) -> Iterator[Row]:
 
 
 def _bytes(dataset: Dataset, row: Row) -> bytes:
-    found = dataset.store.find_media(row["clip_sha256"])
+    found = cut_file(dataset.store, row["clip_sha256"])
     if found is None:
         raise UsageError(f"clip {row['clip_id']}: its file is gone from media/; see `hdvg verify {dataset.root}`")
-    return found.read_bytes()
+    return found

@@ -14,14 +14,17 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from hdvg.config.writers import step_and_writer
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import literal, no_glob
+from hdvg.dataset.stages import comes_before, stage_names
 from hdvg.dataset.tombstones import tombstone_files
 from hdvg.errors import ResourceError
 from hdvg.ids import digest
 from schemas import SCHEMA_VERSION
-from schemas.measures import CAPTION_STAGES, DERIVED, KEYFRAME_MEASURED, POOL, RULED
+from schemas.measures import DERIVED, HOMES, KEYFRAME_MEASURED, RULED, SPLIT
 
 FOLDER = "cache"
 VERSION = 2
@@ -30,7 +33,7 @@ VERSION = 2
 ROW_GROUP = 122_880
 """Rows: what DuckDB gives one thread at a time."""
 
-STATUSES = tuple(f"{home}_status" for home in (*KEYFRAME_MEASURED, POOL, *CAPTION_STAGES))
+STATUSES = tuple(f"{home}_status" for home in dict.fromkeys(HOMES.values()) if home != SPLIT)
 COLUMNS = (
     "clip_id",
     "video_id",
@@ -67,12 +70,15 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
 def snapshot_name(dataset: Dataset) -> str:
     """Where the snapshot of the dataset as it now stands lies, in its folder: told by all that the view `measured` reads."""
     plan = dataset.plan
-    parts = sorted(str(path.relative_to(dataset.root)) for path in dataset.root.glob("inputs/*.parquet"))
-    for stage in ("download", "split", *KEYFRAME_MEASURED, POOL, *plan.writing):
-        if stage in plan.fingerprints:
-            found = (dataset.root / "parts" / stage).glob(f"*-{plan.fingerprints[stage]}-*.parquet")
-            parts += sorted(f"{stage}/{path.name}" for path in found)
-    told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan, str)
+    parts = [str(path.relative_to(dataset.root)) for path in files(dataset.root, "inputs")]
+    for stage in stage_names(plan.recipe, tuple(KEYFRAME_MEASURED)):
+        home = step_and_writer(stage)[0]
+        shows = home in HOMES.values() or comes_before(stage, SPLIT)
+        if shows and stage in plan.fingerprints:
+            found = files(dataset.root, "parts", stage=stage, fingerprint=plan.fingerprints[stage])
+            parts += [f"{stage}/{path.name}" for path in found]
+    writers = list(plan.recipe.caption.writers)
+    told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
     return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, COLUMNS, told, parts)[:16]}.parquet"
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.layout import files
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError
 from hdvg.ids import digest
 from schemas.tombstones import TOMBSTONES
 
 FOLDER = "tombstones"
-FILES = f"{FOLDER}/*.parquet"
 
 PURGED = b"hdvg_purged"
 """Stands in the metadata of an accepted list that holds fewer links than its name was made of."""
@@ -62,7 +62,7 @@ class Tombstones:
 
 def tombstone_files(root: Path) -> tuple[str, ...]:
     """The names of the files, sorted; they never change, so that the names tell what they hold."""
-    return tuple(sorted(path.name for path in root.glob(FILES)))
+    return tuple(path.name for path in files(root, "tombstones"))
 
 
 def token(salt: str, kind: str, value: str) -> str:

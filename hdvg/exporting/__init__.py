@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hdvg.errors import UsageError
-from hdvg.registry import Find, find_class
+from hdvg.exporting.wanted import Wanted
+from hdvg.ids import digest
+from hdvg.registry import Find, Registry
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from hdvg.dataset.dataset import Dataset
     from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
+
+__all__ = ["FORMATS", "Format", "Piece", "Wanted", "export"]
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
@@ -31,22 +35,10 @@ FORMATS: dict[str, str] = {
     "croissant": "hdvg.exporting.huggingface:Described",
 }
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be exported: the kept clips of which `where` holds, or, if `all_given`, what was imported, as it stands.
-
-    `max_mb` is the largest sum of clips' bytes in a file; None: as the recipe's `shard.max_mb`. `url` is where it will be
-    found and `cite` how to cite it: only who publishes knows.
-    """
-
-    format: str
-    out: Path
-    where: str | None = None
-    all_given: bool = False
-    max_mb: float | None = None
-    url: str | None = None
-    cite: str | None = None
+EXPORTER = Registry(
+    called="format", group="hdvg.exporters", setting="--to", classes=FORMATS, extra="export", methods=("pieces",)
+)
+"""Where formats are found; a plug-in's class may do without `needs`."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +78,8 @@ def export(
 
     Raises UsageError on an unknown format, a missing package, a folder that holds something else, or nothing to export.
     """
-    if wanted.format not in FORMATS:
-        raise UsageError(f"--to {wanted.format}: no such format; there are: {', '.join(FORMATS)}")
-    kind = find_class(FORMATS, wanted.format, called="format", extra="export", find=find)
+    kind = EXPORTER.find(wanted.format, find=find)
+    form = kind.__name__ if EXPORTER.is_plugin(wanted.format) else wanted.format
     if wanted.all_given and wanted.format != "hd-vg":
         raise UsageError(f"--all-given exports metadata without clips, which is for --to hd-vg, not {wanted.format}")
     from hdvg.exporting.job import Job
@@ -97,16 +88,16 @@ def export(
 
     start = time.monotonic()
     with (
-        opened(wanted.out, dataset=dataset.root.name, form=wanted.format, ops=ops) as target,
+        opened(wanted.out, dataset=dataset.root.name, form=form, ops=ops) as target,
         Job.begin(dataset, wanted) as job,
     ):
-        pieces = kind(job).pieces()
+        pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
         target.expect(pieces, {"where": wanted.where, "all_given": wanted.all_given})
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:
             written = [piece.name for piece in pieces if progress.told(piece, target.write(piece))]
         return {
             "dataset": dataset.root.name,
-            "format": wanted.format,
+            "format": form,
             "out": str(wanted.out),
             **job.counts(),
             "files": len(pieces),
@@ -114,3 +105,8 @@ def export(
             "files_written": len(written),
             "seconds": round(time.monotonic() - start, 3),
         }
+
+
+def _by_code(pieces: list[Piece], code: str) -> list[Piece]:
+    """The pieces, whose identities also change with a plug-in's code."""
+    return [replace(piece, identity=digest(piece.identity, code)) for piece in pieces] if code else pieces

@@ -11,12 +11,13 @@ from typing import Any
 
 import duckdb
 
+from hdvg.config.conditions import check_expression
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.errors import UsageError
-from hdvg.exporting import Wanted
 from hdvg.exporting.selection import Chosen
 from hdvg.exporting.summary import Told
+from hdvg.exporting.wanted import Wanted
 
 MEMORY = "800MB"
 """DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""
@@ -70,10 +71,10 @@ class Job:
         where = self.wanted.where
         example = "one condition over the columns of a clip, such as 'duration_s > 3'"
         try:
-            # with brackets and without: `a) or (b` is one only with them
-            asked = [] if where is None else [f"select 1 where {where}", f"select 1 where (\n{where}\n)"]
-            if any(len(duckdb.extract_statements(sql)) != 1 for sql in asked):
-                raise UsageError(f"--where {where}: {example}")
+            check_expression(where or "true", example=example)
+        except ValueError as error:
+            raise UsageError(f"--where {where}: {error}") from error
+        try:
             yield
         except duckdb.Error as error:
             if where is None:

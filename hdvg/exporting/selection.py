@@ -8,18 +8,15 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.clip_files import Numbers, grouped_rows, places_sql
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import Manifest, path_list
-from hdvg.dataset.parts import read_as
+from hdvg.dataset.manifest import Manifest
 from hdvg.errors import UsageError
 from hdvg.ids import digest
 from schemas.shards import SHARDS
-
-Numbers = npt.NDArray[np.int64]
 
 _CHOOSE = """
 create temp table kept as
@@ -70,12 +67,7 @@ class Chosen:
         self._shards = manifest.rows("select * from shards")
         if not self._shards:
             raise UsageError(f"{dataset.root} has no shards yet: `hdvg run {dataset.root}` or `hdvg shard` writes them")
-        files = path_list(dataset.root / row["shard"] for row in self._shards)
-        prefix = len(str(dataset.root)) + 2
-        self._rows = (
-            f"select *, filename[{prefix}:] as shard, file_row_number as row "
-            f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
-        )
+        self._rows = places_sql(dataset.root, (row["shard"] for row in self._shards), ["*"])
         manifest.connection.execute(
             f"create temp table held as select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes from ({self._rows})"
         )
@@ -123,7 +115,7 @@ class Chosen:
                 with pq.ParquetFile(self._dataset.root / part.shard, page_checksum_verification=True) as file:
                     if (file.schema_arrow.metadata or {}).get(b"hdvg_content", b"").decode() != part.content:
                         raise UsageError(f"{part.shard} was written anew meanwhile: run the export again")
-                    yield from map(as_shards, _groups(file, part.rows))
+                    yield from (as_shards(rows) for _, rows in grouped_rows(file, part.rows))
             except (OSError, pa.ArrowException) as error:
                 raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
 
@@ -165,18 +157,6 @@ def row_groups(tables: Iterable[pa.Table], max_mb: float) -> Iterator[pa.Table]:
         held.append(table)
     if held:
         yield pa.concat_tables(held).combine_chunks()
-
-
-def _groups(file: pq.ParquetFile, rows: Numbers) -> Iterator[pa.Table]:
-    first = 0
-    for group in range(file.num_row_groups):
-        count = file.metadata.row_group(group).num_rows
-        low, high = np.searchsorted(rows, [first, first + count])
-        if high - low == count:
-            yield file.read_row_group(group)
-        elif high > low:
-            yield file.read_row_group(group).take(pa.array(rows[low:high] - first))
-        first += count
 
 
 def _packed(parts: Iterable[Slice], most: float) -> Iterator[list[Slice]]:

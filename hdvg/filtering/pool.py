@@ -14,14 +14,12 @@ from hdvg import duplicates
 from hdvg.config.rules import Rule, Verdicts
 from hdvg.config.sections import Duplicates
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import Manifest, newest_generation
+from hdvg.dataset.layout import EVERYTHING, files, newest_generation, part_name
+from hdvg.dataset.manifest import Manifest
+from hdvg.dataset.stages import part_schema
 from hdvg.filtering.diversity import diverse_draw
 from hdvg.ids import digest
 from schemas.measures import CAPTION_STAGES, HOMES, POOL
-from schemas.parts import PARTS
-
-EVERYTHING = "all"
-"""What stands for a unit in the name of the pool's part."""
 
 
 def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
@@ -78,7 +76,7 @@ class _Earlier:
         settings = dataset.plan.recipe.duplicates
         if settings.index is None:
             return None
-        first = sorted(path.name for path in (dataset.root / "inputs").glob("*.parquet"))[:2]
+        first = [path.name for path in files(dataset.root, "inputs")[:2]]
         return cls(duplicates.Index(Path(settings.index).expanduser()), settings.label or digest("dataset", first))
 
     def decide(self, found: pa.Table) -> pa.Table:
@@ -145,15 +143,15 @@ def _publish(dataset: Dataset, clips: pa.Table, told: pa.Table, content: str) ->
 
     The one before stays until the next, for those who read it now; older ones go.
     """
-    folder = dataset.root / "parts" / POOL
-    prefix = f"{EVERYTHING}-{dataset.plan.fingerprints[POOL]}"
-    before = sorted(folder.glob(f"{prefix}-*.parquet"), key=lambda path: newest_generation([path]))
+    fingerprint = dataset.plan.fingerprints[POOL]
+    held = files(dataset.root, "parts", stage=POOL, unit=EVERYTHING, fingerprint=fingerprint)
+    before = sorted(held, key=lambda path: newest_generation([path]))
     generation = newest_generation(before) + 1
     constant = {"status": "ok", "content": content, "generation": generation}
     columns = {name: pa.repeat(pa.scalar(value), len(told)) for name, value in constant.items()}
     columns |= {"video_id": clips["video_id"]} | {name: told[name] for name in told.column_names}
-    nothing = {field.name: pa.nulls(len(told), field.type) for field in PARTS[POOL]}
-    table = pa.table(nothing | columns, schema=PARTS[POOL])
-    dataset.store.publish_table(f"parts/{POOL}/{prefix}-{generation}.parquet", table)
+    nothing = {field.name: pa.nulls(len(told), field.type) for field in part_schema(POOL)}
+    table = pa.table(nothing | columns, schema=part_schema(POOL))
+    dataset.store.publish_table(part_name(POOL, EVERYTHING, fingerprint, generation), table)
     for path in before[:-1]:
         dataset.store.remove(f"parts/{POOL}/{path.name}")

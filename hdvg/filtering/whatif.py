@@ -36,6 +36,67 @@ class Judge:
 
 
 @dataclass(frozen=True)
+class Total:
+    """Clips, their share of all, 0-1, and hours."""
+
+    clips: int
+    share: float
+    hours: float
+
+
+@dataclass(frozen=True)
+class ToMeasure(Total):
+    """Clips that no rule drops yet and of which a measure is still to be taken; `measures`: how many want each."""
+
+    measures: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RuleEffect:
+    """What a rule does, in clips. `was`: its text now, None if there is no such rule; `threshold`: its bounds as numbers."""
+
+    rule: str
+    asks: str
+    was: str | None
+    threshold: list[float | None]
+    breaks: int
+    share: float
+    """Of all clips, that break it."""
+    alone: int
+    """Clips that break it and no other rule."""
+    alone_so_far: int
+    """The same, of clips of which other rules cannot be judged yet."""
+    unmeasured: int
+    not_taken: int
+    """Of those, clips of which the measure was not tried."""
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What verdicts would be by other rules, beside what they are."""
+
+    recipe: str
+    all: Total
+    before: Total
+    after: Total
+    newly_kept: Total
+    newly_dropped: Total
+    to_measure: ToMeasure
+    rules: list[RuleEffect]
+    overlap: list[list[int]]
+    """[rules, rules]: clips that break both; on the diagonal, clips that break the rule."""
+    dropped: list[dict[str, Any]]
+    """`reason` and `clips`, the most frequent first."""
+    nearest: list[dict[str, Any]]
+    """Clips near a threshold: `clip_id`, `rule`, `value`, `margin`, `distance`, `kept`, `kept_before`."""
+    sets: list[str]
+    """What `hdvg filter --set` makes it so with."""
+    notes: list[str]
+    tuned: dict[str, Any] | None = None
+    """Which thresholds were found for a keep rate, if one was asked for."""
+
+
+@dataclass(frozen=True)
 class Groups:
     """Clips that agree in every test and in which measures were taken, counted."""
 
@@ -63,17 +124,17 @@ class Groups:
         """Clips of the groups."""
         return int(self.clips[where].sum())
 
-    def total(self, where: NDArray[np.bool_]) -> dict[str, Any]:
-        """Clips, their share of all, and hours."""
+    def total(self, where: NDArray[np.bool_]) -> Total:
+        """Of the groups."""
         clips, all_clips = self.count(where), int(self.clips.sum())
-        return {"clips": clips, "share": clips / max(all_clips, 1), "hours": float(self.hours[where].sum())}
+        return Total(clips, clips / max(all_clips, 1), float(self.hours[where].sum()))
 
     def _nothing(self) -> NDArray[np.int8]:
         return np.zeros((len(self.clips), 0), np.int8)
 
 
-def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str, str]) -> dict[str, Any]:
-    """What verdicts would be by the rules `keep`, beside what they are, ready for JSON.
+def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str, str]) -> WhatIf:
+    """What verdicts would be by the rules `keep`, beside what they are.
 
     `connection` has the table `SOURCE`. Quantiles are over the clips that pass all other rules, as when rules are changed.
     """
@@ -83,21 +144,21 @@ def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str
     groups = group(connection, [before, after])
     kept_before, kept = ((groups.told(judge) == 1).all(1) for judge in (before, after))
     everything = np.ones(len(groups.clips), bool)
-    return {
-        "recipe": plan.recipe.name,
-        "all": groups.total(everything),
-        "before": groups.total(kept_before),
-        "after": groups.total(kept),
-        "newly_kept": groups.total(kept & ~kept_before),
-        "newly_dropped": groups.total(kept_before & ~kept),
-        "to_measure": _to_measure(groups, after),
-        "rules": _rules(groups, after, plan.recipe.keep),
-        "overlap": _overlap(groups, after),
-        "dropped": _reasons(groups, after),
-        "nearest": nearest_clips(connection, after.rules, after.quantiles, before=before.tests),
-        "sets": changes(plan.recipe.keep, keep),
-        "notes": _notes(before, after),
-    }
+    return WhatIf(
+        recipe=plan.recipe.name,
+        all=groups.total(everything),
+        before=groups.total(kept_before),
+        after=groups.total(kept),
+        newly_kept=groups.total(kept & ~kept_before),
+        newly_dropped=groups.total(kept_before & ~kept),
+        to_measure=_to_measure(groups, after),
+        rules=_rules(groups, after, plan.recipe.keep),
+        overlap=_overlap(groups, after),
+        dropped=_reasons(groups, after),
+        nearest=nearest_clips(connection, after.rules, after.quantiles, before=before.tests),
+        sets=changes(plan.recipe.keep, keep),
+        notes=_notes(before, after),
+    )
 
 
 def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Groups:
@@ -121,7 +182,7 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
     )
 
 
-def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[dict[str, Any]]:
+def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleEffect]:
     """What each rule does: the clips that break it, those that nothing but it drops, those it cannot be told of."""
     told, not_taken = groups.told(judge), groups.not_taken(judge)
     breaks, unknown = told == 0, told == -1
@@ -130,18 +191,18 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[dict[
     for place, rule in enumerate(judge.rules):
         only = breaks[:, place] & only_one
         said.append(
-            {
-                "rule": rule.name,
-                "asks": rule.text,
-                "was": known.get(rule.name),
-                "threshold": [bound.value(judge.quantiles) for bound in rule.bounds],
-                "breaks": groups.count(breaks[:, place]),
-                "share": groups.total(breaks[:, place])["share"],
-                "alone": groups.count(only & all_known),
-                "alone_so_far": groups.count(only & ~all_known),
-                "unmeasured": groups.count(unknown[:, place]),
-                "not_taken": groups.count(unknown[:, place] & not_taken[:, place]),
-            }
+            RuleEffect(
+                rule=rule.name,
+                asks=rule.text,
+                was=known.get(rule.name),
+                threshold=[bound.value(judge.quantiles) for bound in rule.bounds],
+                breaks=groups.count(breaks[:, place]),
+                share=groups.total(breaks[:, place]).share,
+                alone=groups.count(only & all_known),
+                alone_so_far=groups.count(only & ~all_known),
+                unmeasured=groups.count(unknown[:, place]),
+                not_taken=groups.count(unknown[:, place] & not_taken[:, place]),
+            )
         )
     return said
 
@@ -153,7 +214,7 @@ def _overlap(groups: Groups, judge: Judge) -> list[list[int]]:
     return both
 
 
-def _to_measure(groups: Groups, judge: Judge) -> dict[str, Any]:
+def _to_measure(groups: Groups, judge: Judge) -> ToMeasure:
     """Clips that no rule drops yet, but of which a measure was not taken: they may be kept once it is."""
     told, not_taken = groups.told(judge), groups.not_taken(judge)
     unknown = told == -1
@@ -166,7 +227,9 @@ def _to_measure(groups: Groups, judge: Judge) -> dict[str, Any]:
         for home in homes
     }
     counts = {home: groups.count(open_ & need) for home, need in needs.items()}
-    return groups.total(open_) | {"measures": {home: clips for home, clips in counts.items() if clips}}
+    total = groups.total(open_)
+    wanted = {home: clips for home, clips in counts.items() if clips}
+    return ToMeasure(total.clips, total.share, total.hours, wanted)
 
 
 def _reasons(groups: Groups, judge: Judge) -> list[dict[str, Any]]:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from hdvg.dataset.manifest import path_list
-from hdvg.dataset.parts import read_as
+from hdvg.config.conditions import check_expression
+from hdvg.dataset.clip_files import places_sql, shard_rows
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
-from schemas.shards import SHARDS
 
 if TYPE_CHECKING:
     from hdvg.dataset.dataset import Dataset
@@ -29,7 +27,9 @@ WANTED = """
 with texted as (
     select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption,
         coalesce(list_filter(texts, lambda t: t.weight > 0), []) as told
-    from dataset where keep and ({where})
+    from dataset where keep and (
+{where}
+)
 )
 select w.clip_id, w.video_id, s.shard, s.row, w.time_base, {cut},
     case when w.cut_status is distinct from 'ok' then 'not cut'
@@ -53,6 +53,10 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
 
     Raises UsageError with DuckDB's words if `where` is no condition.
     """
+    try:
+        check_expression(where or "true", example="'duration_s > 3 and open_licence'")
+    except ValueError as error:
+        raise UsageError(f"draw.where = {where!r}: {error}") from error
     with dataset.manifest() as manifest:
         shards = [row["shard"] for row in manifest.rows("select shard from shards order by shard")]
         there = [name for name in shards if (dataset.root / name).exists()]
@@ -91,11 +95,7 @@ def _places(root: Path, shards: Sequence[str]) -> str:
     if not shards:
         texts, numbers = ("clip_id", "shard", "clip_sha256"), ("row", *CUT)
         return NO_SHARDS.format(", null::varchar as ".join(texts), ", null::bigint as ".join(numbers))
-    files = path_list(root / name for name in shards)
-    return (
-        f"select clip_id, 'shards/' || parse_filename(filename) as shard, file_row_number as row, clip_sha256, {', '.join(CUT)} "
-        f"from {read_as(SHARDS, files, also=', filename = true, file_row_number = true')}"
-    )
+    return places_sql(root, shards, ["clip_id", "clip_sha256", *CUT])
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,4 @@ def videos(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
 
     Raises UsageError if the shard is gone or cannot be read.
     """
-    waiting = set(rows)
-    try:
-        with pq.ParquetFile(path) as file:
-            first = 0
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                mine = sorted(row for row in range(first, first + count) if row in waiting)
-                if mine:
-                    column = file.read_row_group(group, columns=["video"]).column("video")
-                    yield from ((row, column[row - first].as_py()) for row in mine)
-                first += count
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); see `hdvg verify`") from error
+    return ((row, told["video"]) for row, told in shard_rows(path, rows, ["video"]))

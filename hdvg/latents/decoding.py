@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from hdvg.latents.calls import take
 from hdvg.latents.clips import Found
 from hdvg.latents.frames import window_starts
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.process import process_sandbox
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
@@ -27,10 +27,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@functools.cache
 def sandbox() -> Sandbox:
     """This process's way to its limited children."""
-    return Sandbox(("hdvg.latents.frames",))
+    return process_sandbox("hdvg.latents.frames")
 
 
 def starts(clip: Found, bucket: Bucket, encoding: Encoding) -> list[Fraction]:

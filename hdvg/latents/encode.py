@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plugins import keep
 from hdvg.dataset.store import Store
 from hdvg.latents import buckets
 from hdvg.latents.clips import found, refuse_unsharded, sizes, wanted
@@ -82,6 +83,7 @@ def encode(
     with ours.store.lock():
         ours.store.begin()
         try:
+            encoding = keep(encoding, ours.store)
             rows = wanted(ours, encoding, where)
             buckets.refuse_empty(sizes(rows), rows["bucket"].to_numpy(), encoding)
             fit_patches(ours, rows, encoding)

@@ -7,11 +7,13 @@ Shapes: N pictures or texts, H, W pixels, h = H / 8, w = W / 8, C channels, L to
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from hdvg.ids import digest
 from hdvg.latents.settings import Encoding
 from hdvg.networks import files
-from hdvg.registry import find_class
+from hdvg.plugins import locate_name
+from hdvg.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,16 @@ TEXTS: dict[str, str] = {
     "minilm": "hdvg.latents.minilm:MiniLmStates",
     "clip": "hdvg.latents.clip:ClipStates",
 }
+
+CODEC = Registry(
+    called="codec", group="hdvg.codecs", setting="data.codec", classes=CODECS, extra="train",
+    methods=("encode", "decode"), attributes=("name", "channels"),
+)  # fmt: skip
+TEXT = Registry(
+    called="text encoder", group="hdvg.text_encoders", setting="data.text", classes=TEXTS, extra="train",
+    methods=("states",), attributes=("name", "shape"),
+)  # fmt: skip
+"""Where encoders are found; a plug-in's class may do without `needs`, `files` and `posterior`."""
 
 
 class Codec(Protocol):
@@ -69,39 +81,57 @@ class TextEncoder(Protocol):
 
 
 def load_codec(encoding: Encoding, root: Path | None = None) -> Codec:
-    """The codec, in memory; `root` is the dataset's folder (or any with its `latents/patches-*.npz`), for `patches`.
+    """The codec, in memory; `root` is the dataset's folder, or a training run's: any with the `latents/patches-*.npz` of
+    `patches`, or the `plugins/` of a codec of one's own.
 
     Raises UsageError if its files or a package are not there.
     """
-    kind = find_class(CODECS, encoding.codec, called="codec", extra="train")
-    codec: Codec = kind(encoding, kind.files(encoding, root), name=codec_name(encoding, root))
+    codec: Codec = _load(CODEC, encoding.codec, encoding, root)
     return codec
 
 
-def load_text(encoding: Encoding) -> TextEncoder:
-    """The text encoder, in memory. Raises UsageError if its files or a package are not there."""
-    kind = find_class(TEXTS, encoding.text, called="text encoder", extra="train")
-    text: TextEncoder = kind(encoding, kind.files(encoding, None), name=text_name(encoding))
+def load_text(encoding: Encoding, root: Path | None = None) -> TextEncoder:
+    """The text encoder, in memory; `root` as of `load_codec`. Raises UsageError if its files or a package are not there."""
+    text: TextEncoder = _load(TEXT, encoding.text, encoding, root)
     return text
 
 
 def codec_name(encoding: Encoding, root: Path | None = None) -> str:
     """The codec's `name`, without loading it. Raises UsageError as `load_codec` does."""
-    return _name(CODECS, encoding.codec, encoding, root)
+    return _name(CODEC, encoding.codec, encoding, root)
 
 
-def text_name(encoding: Encoding) -> str:
+def text_name(encoding: Encoding, root: Path | None = None) -> str:
     """The text encoder's `name`, likewise."""
-    return _name(TEXTS, encoding.text, encoding, None)
+    return _name(TEXT, encoding.text, encoding, root)
 
 
-def has_posterior(encoding: Encoding) -> bool:
+def has_posterior(encoding: Encoding, root: Path | None = None) -> bool:
     """Whether the codec has something to draw, so that `Encoding.keeps` means anything."""
-    return bool(find_class(CODECS, encoding.codec, called="codec", extra="train").posterior)
+    return bool(getattr(CODEC.find(_located(encoding.codec, root)), "posterior", False))
 
 
-def _name(catalogue: dict[str, str], name: str, encoding: Encoding, root: Path | None) -> str:
-    from hdvg.ids import digest
+def _load(registry: Registry, name: str, encoding: Encoding, root: Path | None) -> Any:
+    found = _files(registry, name, encoding, root)
+    kind = registry.find(_located(name, root))
+    return registry.checked(name, kind(encoding, found, name=_name(registry, name, encoding, root)))
 
-    kind = find_class(catalogue, name, called="encoder", extra="train")
-    return f"{name}@{digest([files.digest(path) for path in kind.files(encoding, root)])[:12]}"
+
+def _files(registry: Registry, name: str, encoding: Encoding, root: Path | None) -> list[Path]:
+    """The files that shape the encoder's numbers, beside a plug-in's code."""
+    kind = registry.find(_located(name, root))
+    found: list[Path] = kind.files(encoding, root) if hasattr(kind, "files") else []
+    return found
+
+
+def _name(registry: Registry, name: str, encoding: Encoding, root: Path | None) -> str:
+    digests = [files.digest(path) for path in _files(registry, name, encoding, root)]
+    if not registry.is_plugin(name):
+        return f"{name}@{digest(digests)[:12]}"
+    located = _located(name, root)
+    version = getattr(registry.find(located), "version", None)
+    return f"{registry.reference(located).attribute}@{digest(registry.code(located), version, digests)[:12]}"
+
+
+def _located(name: str, root: Path | None) -> str:
+    return name if root is None else locate_name(name, root)

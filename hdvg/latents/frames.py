@@ -6,9 +6,8 @@ Times are exact: fractions of a second, from integer pts. Variable frame rate is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,19 +16,12 @@ from hdvg.errors import ItemError
 from hdvg.latents import calls
 from hdvg.latents.calls import Expected
 from hdvg.measures.measure import Picture
+from hdvg.media.clip_frames import nearest, rate, timed
 from hdvg.media.decode import Decoder, geometry, open_video
 from hdvg.media.pixels import Scaler, upright
 
 if TYPE_CHECKING:
     import av
-
-
-Item = TypeVar("Item")
-
-
-def rate(fps: float) -> Fraction:
-    """Frames a second, exactly; 23.976 is 24000/1001."""
-    return Fraction(fps).limit_denominator(1001)
 
 
 def window_starts(duration_s: Fraction, *, frames: int, fps: float, windows: int) -> list[Fraction]:
@@ -41,25 +33,6 @@ def window_starts(duration_s: Fraction, *, frames: int, fps: float, windows: int
     if count == 1:
         return [max(room / 2, Fraction(0))]
     return [room * number / (count - 1) for number in range(count)]
-
-
-def nearest(frames: Iterable[tuple[Fraction, Item]], targets: Sequence[Fraction]) -> Iterator[Item]:
-    """For each of the targets, which must not fall, the item that is nearest in time; of two as near, the earlier.
-
-    Reads no further than the last target needs.
-    """
-    before: tuple[Fraction, Item] | None = None
-    at = 0
-    for now in frames:
-        while at < len(targets) and targets[at] <= now[0]:
-            target = targets[at]
-            yield (now if before is None or now[0] - target < target - before[0] else before)[1]
-            at += 1
-        if at == len(targets):
-            return
-        before = now
-    if before is not None:
-        yield from [before[1]] * (len(targets) - at)
 
 
 @calls.take.serves
@@ -78,7 +51,7 @@ def take(path: str, out: str, *, bucket: list[int], fps: float, starts: list[str
     with open_video(path, max_pixels=expected["max_pixels"]) as (container, stream):
         decoder = Decoder(container, stream)
         small = _Small(stream, height, width)
-        chosen = nearest(_timed(decoder, Fraction(stream.time_base), seen_s), [targets[number] for number in order])
+        chosen = nearest(timed(decoder, Fraction(stream.time_base), seen_s), [targets[number] for number in order])
         for number, picture in zip(order, chosen, strict=False):
             taken[number] = small(picture)
     is_whole = len(seen_s) >= expected["n_frames"] or (bool(seen_s) and seen_s[-1] >= targets[order[-1]])
@@ -86,15 +59,6 @@ def take(path: str, out: str, *, bucket: list[int], fps: float, starts: list[str
         raise ItemError("corrupt", f"{len(seen_s)} of {expected['n_frames']} frames decode, {decoder.errors} errors")
     np.save(out, taken.reshape(len(starts), count, height, width, 3))
     return len(seen_s)
-
-
-def _timed(decoder: Decoder, time_base: Fraction, seen_s: list[Fraction]) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """Pictures with their seconds from the first one; these are noted in `seen_s`."""
-    first = 0
-    for frame in decoder:
-        first = frame.pts if not seen_s else first
-        seen_s.append((frame.pts - first) * time_base)
-        yield seen_s[-1], frame.picture
 
 
 class _Small:

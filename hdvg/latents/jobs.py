@@ -67,7 +67,7 @@ class Worker:
 
     @cached_property
     def _text(self) -> TextEncoder:
-        return load_text(self._encoding)
+        return load_text(self._encoding, self._dataset.root)
 
     def __call__(self, job: ClipJob | TextJob) -> Done:
         """Raises ResourceError if disk or memory run short; what was published stays."""

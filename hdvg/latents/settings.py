@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from hdvg.config.sections import Settings
+from hdvg.registry import ClassName
 
 Count = Annotated[int, Field(ge=1)]
 Bucket = tuple[Count, Count, Count]
@@ -16,15 +17,16 @@ Bucket = tuple[Count, Count, Count]
 class Encoding(Settings):
     """What is encoded, and by which encoders: section `data` of a training recipe."""
 
-    codec: Literal["patches", "taef2", "vae"] = Field(
+    codec: Annotated[str, ClassName("hdvg.latents.encoders:CODEC")] = Field(
         "patches",
         description="pictures to latents, 8 times smaller: patches: linear, fitted on the dataset itself; taef2: the tiny "
-        "autoencoder, from a folder; vae: Stable Diffusion's, from a folder",
+        "autoencoder, from a folder; vae: Stable Diffusion's, from a folder; or your own: file.py:Class, package.module:Class",
     )
     codec_folder: str | None = Field(None, description="folder with the codec's weights; `patches` has none")
     codec_channels: int = Field(8, ge=1, le=192, description="of a latent of `patches`")
-    text: Literal["minilm", "clip"] = Field(
-        "minilm", description="minilm: token states of the embedded MiniLM; clip: a CLIP text tower, from a folder"
+    text: Annotated[str, ClassName("hdvg.latents.encoders:TEXT")] = Field(
+        "minilm",
+        description="minilm: token states of the embedded MiniLM; clip: a CLIP text tower, from a folder; or your own",
     )
     text_folder: str | None = Field(None, description="folder with the text encoder; `minilm` needs none")
     text_tokens: int = Field(
@@ -40,3 +42,12 @@ class Encoding(Settings):
     keeps: Literal["mean", "draw", "both"] = Field(
         "mean", description="of a codec with a posterior: its mean, one draw, or mean and log variance"
     )
+
+    @field_validator("codec", "text")
+    @classmethod
+    def _is_encoder(cls, name: str, info: ValidationInfo) -> str:
+        from hdvg.latents.encoders import CODEC, TEXT  # which need the settings
+
+        if problem := (CODEC if info.field_name == "codec" else TEXT).problem(name):
+            raise ValueError(problem)
+        return name

@@ -65,22 +65,27 @@ class Keys:
 
 def find_keys(dataset: Dataset, encoding: Encoding) -> Keys:
     """Where the store holds what this encoding makes. Raises UsageError if an encoder is not there, or not fitted."""
-    codec, text = codec_name(encoding, dataset.root), text_name(encoding)
-    told = encoding.fps, encoding.windows, _kept(encoding), dataset.plan.fingerprints["cut"]
+    codec, text = codec_name(encoding, dataset.root), text_name(encoding, dataset.root)
+    told = encoding.fps, encoding.windows, _kept(encoding, dataset.root), dataset.plan.fingerprints["cut"]
     windows = [digest("windows", VERSION, codec, bucket, *told)[:16] for bucket in encoding.buckets]
     return Keys(codec, text, tuple(windows), digest("states", VERSION, text, encoding.text_tokens)[:16])
 
 
 def describe(store: Store, found: Keys, encoding: Encoding, channels: int) -> None:
     """Say in each key's folder what it holds."""
-    common = {"channels": channels, "fps": encoding.fps, "most_windows": encoding.windows, "keeps": _kept(encoding)}
+    common = {
+        "channels": channels,
+        "fps": encoding.fps,
+        "most_windows": encoding.windows,
+        "keeps": _kept(encoding, store.root),
+    }
     for key, bucket in zip(found.windows, encoding.buckets, strict=True):
         _say(store, key, {"codec": found.codec, "bucket": bucket, **common})
     _say(store, found.states, {"text": found.text, "tokens": encoding.text_tokens})
 
 
-def _kept(encoding: Encoding) -> str:
-    return encoding.keeps if has_posterior(encoding) else "mean"
+def _kept(encoding: Encoding, root: Path) -> str:
+    return encoding.keeps if has_posterior(encoding, root) else "mean"
 
 
 def _say(store: Store, key: str, said: dict[str, object]) -> None:

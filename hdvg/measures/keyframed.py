@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
-from hdvg.registry import Find, find_class
+from hdvg.registry import Find, Registry
 
 # name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has
 #   `needs`                 modules it cannot work without -> what people call them
@@ -25,6 +25,10 @@ KEYFRAME_MEASURES: dict[str, str] = {
     "aesthetic": "hdvg.measures.aesthetic:Aesthetic",
     "classifier": "hdvg.measures.classifier:Classifier",
 }
+
+KEYFRAME_MEASURE = Registry(
+    called="measure", group="hdvg.measures", setting="measure.also", classes=KEYFRAME_MEASURES, extra="measure"
+)
 
 TYPICAL_MS: dict[str, float] = {
     "watermark": 18,
@@ -58,7 +62,7 @@ def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec)
 
     Raises UsageError on a missing package, or a model that cannot be loaded.
     """
-    measure: KeyframeMeasure = _class(name, find)(settings)
+    measure: KeyframeMeasure = KEYFRAME_MEASURE.find(name, find=find)(settings)
     return measure
 
 
@@ -67,9 +71,4 @@ def fingerprint(name: str, settings: Measure, *, find: Find = importlib.util.fin
 
     Raises UsageError as `load` does, as far as it can tell.
     """
-    digits: str = _class(name, find).fingerprint(settings)
-    return digits
-
-
-def _class(name: str, find: Find) -> Any:
-    return find_class(KEYFRAME_MEASURES, name, called="measure", extra="measure", find=find)
+    return KEYFRAME_MEASURE.fingerprint(name, settings, find=find)

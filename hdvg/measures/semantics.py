@@ -63,10 +63,10 @@ class Semantics:
     def __init__(self, settings: Measure) -> None:
         import torch
 
-        from hdvg.networks import efficientnet
+        from hdvg.networks.efficientnet_torch import load_network
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._classifier = efficientnet.load_network(files.efficientnet_weights()).to(self._device)
+        self._classifier = load_network(files.efficientnet_weights()).to(self._device)
         self._embedder: Clip | Conse
         if settings.semantics_path is None:
             from hdvg.networks.conse import Conse
@@ -144,14 +144,15 @@ class Semantics:
         """(B, K) class probabilities, the mean over both views of each picture."""
         import torch
 
-        from hdvg.networks import efficientnet
+        from hdvg.networks.efficientnet import CLASSES
+        from hdvg.networks.efficientnet_torch import views
 
-        rows = [np.zeros((0, efficientnet.CLASSES), np.float32)]
+        rows = [np.zeros((0, CLASSES), np.float32)]
         with torch.inference_mode():
             size = BATCH[self._device]
             for start in range(0, len(pictures), size):
                 batch = pictures[start : start + size]
-                views_BCHW = torch.cat([efficientnet.views(picture) for picture in batch]).to(self._device)
+                views_BCHW = torch.cat([views(picture) for picture in batch]).to(self._device)
                 shares_BVK = self._classifier(views_BCHW).softmax(dim=1).reshape(len(batch), 2, -1)
                 rows.append(shares_BVK.mean(dim=1).cpu().numpy())
         return np.concatenate(rows)

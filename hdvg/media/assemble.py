@@ -18,10 +18,11 @@ from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
 from hdvg.media.features import Chunk, Sample, jpeg, sample
 from hdvg.media.settings import SplitSettings
-from hdvg.shots.detectors import Detector, Transition, make_detector
+from hdvg.shots.detectors import Detector, make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.fixed import Given
 from hdvg.shots.stitch import Stitched
+from hdvg.shots.transition import Transition
 
 POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction(5, 6)}
 """Where in a clip its keyframes stand: in the middle of each third."""

@@ -214,6 +214,17 @@ class UncutClip(TypedDict):
     detail: str
 
 
+class FramesWanted(TypedDict):
+    """Which frames of a clip are wanted, so many a second (None: all), of a height in pixels (None: as they are shown); and what
+    is known of it: its length, a fraction of seconds, and its frames."""
+
+    fps: float | None
+    height: int | None
+    length_s: str
+    n_frames: int
+    max_pixels: int
+
+
 @seam("hdvg.media.probe:probe")
 def probe(path: str, max_pixels: int) -> Probed:
     raise NotImplementedError
@@ -247,6 +258,11 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
 def plan(
     path: str, asked: FileAsked | PlaylistAsked, scenes: list[Scene], mode: str, max_pixels: int
 ) -> Need | Whole | Done:
+    raise NotImplementedError
+
+
+@seam("hdvg.media.clip_frames:write_frames")
+def write_frames(path: str, out: str, wanted: FramesWanted) -> list[int]:
     raise NotImplementedError
 
 

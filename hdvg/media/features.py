@@ -21,7 +21,7 @@ from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Analysis, Luminance, Scaler, upright
 from hdvg.media.settings import SplitSettings
-from hdvg.shots import NETWORKS
+from hdvg.shots import looks_of
 from hdvg.shots.scores import SCORES
 
 THUMB = (48, 27)
@@ -81,12 +81,12 @@ class Features:
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
         self._scaler, self._sampler = Scaler(), Scaler()
-        names = {"content", settings["detector"]} & set(SCORES)
-        self._scores = {name: SCORES[name]() for name in sorted(names)}
+        looks = looks_of(settings["detector"])
+        self._scores = {name: SCORES[name]() for name in sorted(looks.scores)}
         self._measures = [make() for make in MEASURES.values()]
         self._blocked = Pictures.of(settings)
         self._attention = _Attention()
-        self._with_thumbs = settings["detector"] in NETWORKS or settings["stitch_levels"] > 0
+        self._with_thumbs = looks.thumbs or settings["stitch_levels"] > 0
         self._lately = deque([0.0] * LATELY, LATELY)
         self._sampled = -1
         self._clear()

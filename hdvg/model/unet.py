@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdvg.model.blocks import Norm, ResBlock, SpaceConv, SpaceTransformer, SwapCA, TemporalConv, TimeTransformer
+from hdvg.model.blocks import Norm, ResBlock, SpaceConv, SpaceTransformer, TemporalConv, TimeTransformer
 from hdvg.model.config import ModelConfig, Place
+from hdvg.model.swapca import SwapCA
 
 
 class Layer(nn.Module):

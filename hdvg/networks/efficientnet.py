@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in plain torch: one picture in, a probability for each of the 1000 ImageNet classes out.
+"""EfficientNet-Lite0 through onnxruntime, without torch: one picture in, logits of the 1000 ImageNet classes out.
 
 Shapes: B pictures, C channels, H height, W width, K = 1000 classes.
 
@@ -11,21 +11,21 @@ copyright Soumith Chintala 2016), with their articles, and about 170 made cleare
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+if TYPE_CHECKING:
+    from hdvg.networks.onnx import Network
 
 CLASSES = 1000
 SIDE_PX = 224
 CROP = 0.875  # share of the short side that the network was trained to see
 STEM, HEAD = 32, 1280
+EPSILON = 1e-3  # of the batch norms
 # (expansion, kernel, stride of the first block, channels, blocks) of each stage
 STAGES = (
     (1, 3, 1, 16, 1),
@@ -43,118 +43,42 @@ def labels() -> list[str]:
     return resources.files("hdvg.networks").joinpath("imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
 
 
-class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "same": an odd pixel of padding goes to the right and the bottom."""
+def load_network(weights: Path) -> Network:
+    """The network on one thread of the CPU: (B, 3, 224, 224) in -1..1 -> logits (B, K).
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        high, wide = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x_BCHW.shape[-2:])
-        padded_BCHW = F.pad(x_BCHW, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        return F.conv2d(padded_BCHW, self.weight, self.bias, self.stride, groups=self.groups)
-
-
-def _conv(inner: int, outer: int, *, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """A convolution without bias and its batch norm."""
-    return [
-        SameConv(inner, outer, kernel, stride, groups=groups, bias=False),
-        nn.BatchNorm2d(outer, eps=1e-3),
-    ]
-
-
-class Block(nn.Module):
-    """Inverted residual: widen (1x1), filter each channel (k x k), narrow (1x1); added to the input if shapes agree."""
-
-    def __init__(self, inner: int, *, outer: int, expansion: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        wide = inner * expansion
-        widen = [*_conv(inner, wide), nn.ReLU6()] if expansion > 1 else []
-        deep = [*_conv(wide, wide, kernel=kernel, stride=stride, groups=wide), nn.ReLU6()]
-        self.body = nn.Sequential(*widen, *deep, *_conv(wide, outer))
-        self.residual = stride == 1 and inner == outer
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, inner, H, W) -> (B, outer, H / stride, W / stride)."""
-        y_BCHW: Tensor = self.body(x_BCHW)
-        return x_BCHW + y_BCHW if self.residual else y_BCHW
-
-
-class EfficientNetLite0(nn.Module):
-    """4.65 million weights, 0.4 GFLOP a picture, 75.1 % top-1 on ImageNet as published."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [*_conv(3, STEM, kernel=3, stride=2), nn.ReLU6()]
-        inner = STEM
-        for expansion, kernel, stride, outer, count in STAGES:
-            for index in range(count):
-                first = stride if index == 0 else 1
-                layers.append(Block(inner, outer=outer, expansion=expansion, kernel=kernel, stride=first))
-                inner = outer
-        self.features = nn.Sequential(*layers, *_conv(inner, HEAD), nn.ReLU6())
-        self.classifier = nn.Linear(HEAD, CLASSES)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Pictures in -1..1 (B, 3, H, W) -> logits (B, K)."""
-        logits_BK: Tensor = self.classifier(self.features(x_BCHW).mean(dim=(2, 3)))
-        return logits_BK
-
-
-def load_network(weights: Path) -> EfficientNetLite0:
-    """The network in evaluation mode, with the state dict at `weights` laid onto it by position.
-
-    The file names its tensors otherwise but lists them in the same order; every shape is compared.
-    Raises ValueError if count or shapes differ: then it is another network.
+    Raises ValueError if the file holds the weights of another network.
     """
-    network = EfficientNetLite0()
-    stored = list(torch.load(weights, map_location="cpu", weights_only=True).values())
-    ours = network.state_dict()
-    if [tensor.shape for tensor in stored] != [tensor.shape for tensor in ours.values()]:
-        raise ValueError(f"{weights} holds no EfficientNet-Lite0: {len(stored)} tensors, or their shapes, do not fit")
-    network.load_state_dict(dict(zip(ours, stored, strict=True)))
-    return network.eval()
+    from hdvg.networks.efficientnet_graph import graph
+    from hdvg.networks.onnx import CPU, Network
+
+    return Network(graph(weights), threads=1, providers=(CPU,))
 
 
-def folded(network: EfficientNetLite0) -> EfficientNetLite0:
-    """The network itself, with every batch norm folded into the convolution before it, and channels last in memory.
-
-    A fifth less work on a CPU; logits differ by rounding, below 1e-4. For looking only, as nothing is left to train.
-    """
-    for holder in list(network.modules()):
-        if isinstance(holder, nn.Sequential):
-            kept: list[nn.Module] = []
-            for layer in holder:
-                if isinstance(layer, nn.BatchNorm2d) and isinstance(kept[-1], nn.Conv2d):
-                    kept[-1] = fuse_conv_bn_eval(kept[-1], layer)
-                else:
-                    kept.append(layer)
-            del holder[:]
-            holder.extend(kept)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types want a dtype beside it
-    return network
-
-
-def views(picture_HWC: npt.NDArray[np.uint8]) -> Tensor:
+def views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """A BGR picture -> (2, 3, 224, 224) in -1..1: the middle square (as in training), and the whole picture squeezed.
 
-    A class that both views agree on is seldom wrong. Bicubic with anti-aliasing, as Pillow and timm do.
+    A class that both views agree on is seldom wrong. Bicubic with anti-aliasing, as Pillow and timm do, in float32.
     """
-    rgb_HWC = np.ascontiguousarray(picture_HWC[:, :, ::-1])
-    whole_BCHW = torch.from_numpy(rgb_HWC).permute(2, 0, 1)[None].float()
-    high, wide = whole_BCHW.shape[2:]
+    high, wide = picture_HWC.shape[:2]
     side = max(round(min(high, wide) * CROP), 1)
     top, left = (high - side) // 2, (wide - side) // 2
-    middle_BCHW = whole_BCHW[:, :, top : top + side, left : left + side]
-    small = [
-        F.interpolate(view_BCHW, size=(SIDE_PX, SIDE_PX), mode="bicubic", antialias=True)
-        for view_BCHW in (middle_BCHW, whole_BCHW)
-    ]
-    return torch.cat(small).clamp(0, 255) / 127.5 - 1
+    whole_CHW = picture_HWC[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
+    small_BCHW = np.stack([_small(whole_CHW[:, top : top + side, left : left + side]), _small(whole_CHW)])
+    scaled_BCHW = small_BCHW.clip(0, 255) / np.float32(127.5) - np.float32(1)
+    return scaled_BCHW.astype(np.float32, copy=False)
 
 
-def probabilities(network: EfficientNetLite0, pictures: Iterable[npt.NDArray[np.uint8]]) -> list[float]:
-    """Softmax over the K classes, averaged over both views of the BGR pictures of one shot (at least one)."""
-    with torch.inference_mode():
-        views_BCHW = torch.cat([views(picture) for picture in pictures])
-        mean_K: list[float] = network(views_BCHW).softmax(dim=1).mean(dim=0).tolist()
+def _small(picture_CHW: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(C, H, W) -> (C, 224, 224); Pillow rounds nothing in its mode F, which has one channel."""
+    from PIL import Image
+
+    planes = [Image.fromarray(np.ascontiguousarray(plane_HW), mode="F") for plane_HW in picture_CHW]
+    return np.stack([np.asarray(one.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)) for one in planes])
+
+
+def probabilities(network: Network, views_BCHW: npt.NDArray[np.float32]) -> list[float]:
+    """Softmax over the K classes, averaged over the views of one shot (at least one)."""
+    logits_BK = network(views_BCHW)
+    odds_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
+    mean_K: list[float] = (odds_BK / odds_BK.sum(axis=1, keepdims=True)).mean(axis=0).tolist()
     return mean_K

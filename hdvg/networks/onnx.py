@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,34 @@ from hdvg.errors import UsageError
 THREADS = 2
 """Of one session on the CPU; the numbers are the same for any count."""
 
-CUDA = "CUDAExecutionProvider"
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class Network:
-    """An ONNX network with one input and one output, on CUDA if onnxruntime has it, else on the CPU.
+    """An ONNX network with one input and one output, from a file or its bytes, on the first of `providers` that is there.
 
-    Raises UsageError if the file is no such network.
+    Raises UsageError if it is no such network.
     """
 
-    def __init__(self, weights: Path, *, threads: int = THREADS) -> None:
+    def __init__(
+        self, weights: Path | bytes, *, threads: int = THREADS, providers: Sequence[str] = (CUDA, CPU)
+    ) -> None:
         import onnxruntime as ort
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
+        ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared with the decoders
-        providers = [name for name in (CUDA, "CPUExecutionProvider") if name in ort.get_available_providers()]
+        found = [name for name in providers if name in ort.get_available_providers()]
+        source = weights if isinstance(weights, bytes) else str(weights)
         try:
-            self._session = ort.InferenceSession(str(weights), sess_options=options, providers=providers)
+            self._session = ort.InferenceSession(source, sess_options=options, providers=found)
         except (Fail, InvalidGraph, InvalidProtobuf) as error:
-            raise UsageError(f"{weights} is no network that onnxruntime {ort.__version__} can read: {error}") from error
+            named = "what was built" if isinstance(weights, bytes) else weights
+            raise UsageError(f"{named} is no network that onnxruntime {ort.__version__} can read: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self._batched = CUDA in self._session.get_providers()
 

@@ -6,8 +6,7 @@ Published in this order, so that the last file says that the import is whole; th
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.dataset import Dataset, cut_units
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files, pattern, unit_of
 from hdvg.dataset.manifest import literal, no_glob, read_parquet
 from hdvg.dataset.parts import read_as
-from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import UsageError
 from hdvg.ids import digest, file_sha256
 from hdvg.published.entries import Source
+from hdvg.published.scenes import Import
 from hdvg.published.sets import find_set
 from hdvg.published.staging import Spill, uncollected
 from schemas.given import GIVEN
@@ -65,10 +65,10 @@ class Taken:
 
 def spill(folder: Path, path: Path, *, origin: str, limit: int | None, say: Callable[[int], object]) -> Spill:
     """Read a file of that set into the folder, `limit` videos of it. Raises UsageError if no scene of it can be read."""
-    source = Source(path, say)
+    source, published = Source(path, say), find_set(origin)
     links: set[str] = set()
-    with uncollected(), Spill(folder, origin=origin, file=path.name) as spilt:
-        for entry in find_set(origin).read(source):
+    with uncollected(), Spill(folder, origin=published.name or origin, file=path.name) as spilt:
+        for entry in published.read(source):
             if limit is not None and str(entry.link) not in links and len(links) == limit:
                 break
             if spilt.add(entry) and limit is not None:
@@ -91,7 +91,9 @@ def take(
 
     Raises UsageError if the file cannot be read as one of that set.
     """
-    name = digest("import", origin, file_sha256(path), limit)[:16]
+    published = find_set(origin)
+    called, code = published.name or origin, [published.code] if published.code else []
+    name = digest("import", called, file_sha256(path), limit, *code)[:16]
     done = dataset.root / "rejected" / f"{name}.parquet"
     if done.exists():
         return _counts(dataset, name, Taken(path.name, before=True))
@@ -99,11 +101,11 @@ def take(
     with dataset.store.scratch() as folder, duckdb.connect() as connection:
         spilt = spill(folder, path, origin=origin, limit=limit, say=say)
         _connect(connection, dataset, spilt, folder)
-        taking = _Taking(dataset, connection, name, {"origin": origin, "file": path.name})
-        gone = taking.leave_out_forgotten()
-        part, new_videos = taking.videos()
-        rejected, known = taking.publish_given()
-        taking.publish_inputs(part)
+        taken = Import(dataset, connection, name, {"origin": called, "file": path.name})
+        gone = taken.leave_out_forgotten()
+        part, new_videos = taken.videos()
+        rejected, known = taken.publish_given()
+        taken.publish_inputs(part)
         table = pa.concat_tables([pq.read_table(spilt.paths["rejected"], schema=REJECTED), rejected]).sort_by("place")
         table = table.filter(pc.invert(pc.is_in(table["video_id"], value_set=pa.array(gone, pa.string()))))
         dataset.store.publish_table(f"rejected/{name}.parquet", table)
@@ -113,184 +115,20 @@ def take(
 def _connect(connection: duckdb.DuckDBPyConnection, dataset: Dataset, spilt: Spill, folder: Path) -> None:
     connection.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = {literal(str(folder / 'sort'))}")
     patterns = {name: no_glob(path) for name, path in spilt.paths.items()}
-    for name, pattern in patterns.items():
-        connection.execute(f"create view {name} as from {read_parquet(pattern)}")
-    accepted = literal(f"{no_glob(str(dataset.root))}/inputs/*.parquet")
+    for name, spilled in patterns.items():
+        connection.execute(f"create view {name} as from {read_parquet(spilled)}")
+    accepted = literal(f"{no_glob(str(dataset.root))}/{pattern('inputs')}")
     connection.execute(f"create view inputs as from {read_as(INPUTS, accepted)}")
-
-
-class _Taking:
-    """One import; the connection has the views of the spill and of the dataset's inputs."""
-
-    def __init__(
-        self, dataset: Dataset, connection: duckdb.DuckDBPyConnection, name: str, of_file: dict[str, str]
-    ) -> None:
-        self.dataset = dataset
-        self.connection = connection
-        self.name = name
-        self.of_file = of_file
-
-    def leave_out_forgotten(self) -> list[str]:
-        """Take videos with a tombstone out of the view `links`, which all scenes follow; returns which."""
-        tombstones = Tombstones.of(self.dataset.root)
-        if not tombstones.salts:
-            return []
-        sql = "select video_id from links union select video_id from rejected where video_id is not null order by all"
-        held = _lists(self._table(sql), "video_id")[0]
-        gone = [name for name in held if tombstones.hold("video", name)]
-        self.connection.register("forgotten", pa.table({"video_id": pa.array(gone, pa.string())}))
-        self.connection.execute("create table living as select * from links anti join forgotten using (video_id)")
-        self.connection.execute("create or replace view links as from living")
-        return gone
-
-    def videos(self) -> tuple[pa.Table, int]:
-        """The rows of the input part, and how many videos are new. Makes the table `units`: of each video, its unit."""
-        links = self._table("select link, any_value(source) as source, any_value(video_id) as video_id, min(line) as line "
-                            "from links group by link")  # fmt: skip
-        ids = pa.array(
-            [digest("link", link, source, 0) for link, source in zip(*_lists(links, "link", "source"), strict=True)]
-        )
-        self.connection.register("asked", links.append_column("link_id", ids))
-        rows = self._table(
-            "select a.*, k.video_id is null and row_number() over (partition by a.video_id order by line, link) = 1 as new "
-            "from asked a left join (select distinct video_id from inputs where status = 'new') k using (video_id) "
-            "where link_id not in (select link_id from inputs) order by a.video_id, line, link"
-        )
-        fresh = rows.filter(rows["new"])["video_id"].to_pylist()
-        units = dict(itertools.chain.from_iterable(zip(ids, itertools.repeat(unit)) for unit, ids in cut_units(fresh)))
-        made = pa.table({"video_id": list(units), "unit": list(units.values())}, schema=pa.schema(
-            [INPUTS.field("video_id"), INPUTS.field("unit")]))  # fmt: skip
-        self.connection.register("made", made)
-        self.connection.execute(
-            "create temp table units as from made union all "
-            "select video_id, unit from inputs where status = 'new' and video_id in (select video_id from links)"
-        )
-        return self._part(rows, units), len(units)
-
-    def _part(self, rows: pa.Table, units: dict[str, str]) -> pa.Table:
-        new = rows["new"].to_pylist()
-        names = rows["video_id"].to_pylist()
-        others = [None if fresh else f"the same source as video {name}" for fresh, name in zip(new, names, strict=True)]
-        columns = {name: rows[name] for name in ("link_id", "link", "line", "source", "video_id")}
-        columns |= {
-            "origin": pa.repeat(self.of_file["file"], len(rows)),
-            "seq": pa.repeat(next_seq(self.dataset), len(rows)),
-            "unit": pa.array(
-                [units[name] if fresh else None for fresh, name in zip(new, names, strict=True)], pa.string()
-            ),
-            "status": pc.if_else(rows["new"], "new", "failed"),
-            "reason": pc.if_else(rows["new"], pa.scalar(None, pa.string()), "duplicate"),
-            "detail": pa.array(others, pa.string()),
-        }
-        return pa.table([columns[field.name] for field in INPUTS], schema=INPUTS)
-
-    def publish_inputs(self, part: pa.Table) -> None:
-        """Publish the input part, if there is anything in it."""
-        if len(part):
-            content = digest(part["link_id"].to_pylist())
-            self.dataset.store.publish_table(f"inputs/{next_seq(self.dataset):05d}-{content}.parquet", part)
-
-    def publish_given(self) -> tuple[pa.Table, int]:
-        """Publish each unit's scenes; returns the rows of those rejected because their id is taken, and how many stood before."""
-        reader = self.connection.sql(
-            "select unit, s.* from scenes s join units using (video_id) order by unit, video_id, place"
-        ).to_arrow_reader(1 << 16)
-        refused: list[dict[str, Any]] = []
-        known = 0
-        for unit, table in _runs(reader):
-            drop = self._repeats(table) | self._stored(unit, table)
-            refused += [self._refused(table, row, why) for row, why in sorted(drop.items()) if why]
-            known += sum(why is None for why in drop.values())
-            if drop:
-                table = table.take(pa.array([row for row in range(len(table)) if row not in drop], pa.int64()))
-            if len(table):
-                columns = [
-                    table[field.name]
-                    if field.name in table.column_names
-                    else pa.repeat(self.of_file[field.name], len(table))
-                    for field in GIVEN
-                ]
-                self.dataset.store.publish_table(
-                    f"given/{unit}-{self.name}.parquet", pa.table(columns, schema=GIVEN).combine_chunks()
-                )
-        return pa.Table.from_pylist(refused, schema=REJECTED), known
-
-    def _repeats(self, table: pa.Table) -> dict[int, str | None]:
-        """Rows whose id stands before them in the file, and what to say of it."""
-        if pc.count_distinct(table["given_id"]).as_py() == len(table):
-            return {}
-        first: dict[tuple[str, str], int] = {}
-        drop: dict[int, str | None] = {}
-        for row, (video, name, place) in enumerate(zip(*_lists(table, "video_id", "given_id", "place"), strict=True)):
-            before = first.setdefault((video, name), place)
-            if before != place:
-                drop[row] = f"its id stands before, at scene {before}"
-        return drop
-
-    def _stored(self, unit: str, table: pa.Table) -> dict[int, str | None]:
-        """Rows whose id came by another file: None if all is equal, else what to say of it."""
-        others = [
-            path
-            for path in sorted((self.dataset.root / "given").glob(f"{unit}-*.parquet"))
-            if path.stem != f"{unit}-{self.name}"
-        ]
-        told = [name for name in GIVEN.names if name not in ("file", "place", "origin")]
-        before: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
-        for row in itertools.chain.from_iterable(pq.read_table(path, schema=GIVEN).to_pylist() for path in others):
-            if row["origin"] == self.of_file["origin"]:
-                said = f"its id stands in {row['file']}, at scene {row['place']}, with another span or text"
-                before[row["video_id"], row["given_id"]] = said, {name: row[name] for name in told}
-        drop: dict[int, str | None] = {}
-        for number, row in enumerate(table.select(told).to_pylist() if before else ()):
-            if found := before.get((row["video_id"], row["given_id"])):
-                drop[number] = None if found[1] == row else found[0]
-        return drop
-
-    def _refused(self, table: pa.Table, row: int, why: str) -> dict[str, Any]:
-        told: dict[str, Any]
-        (told,) = table.select(["place", "at", "given_id", "video_id"]).slice(row, 1).to_pylist()
-        return self.of_file | told | {"reason": "duplicate", "detail": why}
-
-    def _table(self, sql: str) -> pa.Table:
-        return self.connection.sql(sql).to_arrow_table()
-
-
-def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table]]:
-    """The rows of each unit, of batches sorted by unit."""
-    pieces = (
-        (run["unit"][0].as_py(), run)
-        for batch in batches
-        for start, end in itertools.pairwise([0, *_changes(batch["unit"]), len(batch)])
-        for run in [batch.slice(start, end - start)]
-        if len(run)
-    )
-    for unit, group in itertools.groupby(pieces, key=lambda piece: piece[0]):
-        yield unit, pa.Table.from_batches([run for _, run in group]).drop_columns(["unit"])
-
-
-def _changes(column: pa.Array) -> list[int]:
-    """Where a value differs from the one before it."""
-    differ = pc.not_equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
-    return [place + 1 for place in pc.indices_nonzero(differ).to_pylist()]
-
-
-def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
-
-
-def next_seq(dataset: Dataset) -> int:
-    """The number of the next input part."""
-    return 1 + max(int(path.name.split("-")[0]) for path in (dataset.root / "inputs").glob("*.parquet"))
 
 
 def _sweep(dataset: Dataset) -> None:
     """Take away what an import that was killed, and not repeated, left of units that no input part names."""
-    stray = sorted((dataset.root / "given").glob("*.parquet"))
+    stray = files(dataset.root, "given")
     if stray:
-        units = pq.read_table(sorted((dataset.root / "inputs").glob("*.parquet")), columns=["unit"], schema=INPUTS)
+        units = pq.read_table(files(dataset.root, "inputs"), columns=["unit"], schema=INPUTS)
         named = set(pc.unique(units["unit"]).to_pylist())
         for path in stray:
-            if path.name.split("-")[0] not in named:
+            if unit_of(path) not in named:
                 dataset.store.remove(f"given/{path.name}")
 
 
@@ -298,9 +136,9 @@ def _counts(dataset: Dataset, name: str, taken: Taken) -> Taken:
     """What the files of an import hold."""
     rejected = pq.read_table(dataset.root / "rejected" / f"{name}.parquet", columns=["reason"])["reason"].value_counts()
     found = {"rejected": {row["values"]: row["counts"] for row in rejected.to_pylist()}}
-    if any((dataset.root / "given").glob(f"*-{name}.parquet")):
-        files = read_as(GIVEN, literal(f"{no_glob(str(dataset.root))}/given/*-{name}.parquet"))
+    if files(dataset.root, "given", of=name):
+        scenes = read_as(GIVEN, literal(f"{no_glob(str(dataset.root))}/{pattern('given', of=name)}"))
         with duckdb.connect() as connection:
-            counts = connection.sql(COUNTS.format(files))
+            counts = connection.sql(COUNTS.format(scenes))
             found |= counts.to_arrow_table().to_pylist()[0]
     return Taken(**{**asdict(taken), **found})

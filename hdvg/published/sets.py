@@ -1,16 +1,15 @@
-"""The published sets that `hdvg import` reads. A new one is a file beside this and a line in `SETS`."""
+"""The published sets that `hdvg import` reads. A new one is a file beside this and a line in `SETS`, or a plug-in."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hdvg.errors import UsageError
 from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, spans, videoufo
 from hdvg.published.entries import Entry, Source
 from hdvg.published.tables import Read
 from hdvg.published.tables import read as read_table
+from hdvg.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,10 @@ class Published:
     captions: bool = True
     settings: tuple[str, ...] = ()
     """What else a new dataset of it has, as `--set` takes it."""
+    name: str = ""
+    """What a plug-in's set is called in the dataset."""
+    code: str = ""
+    """A plug-in's code, hashed."""
 
 
 def _table(row_read: Read, *, name: str) -> Callable[[Source], Iterator[Entry]]:
@@ -39,10 +42,18 @@ SETS: dict[str, Published] = {
 }
 
 
+PUBLISHED_SET = Registry(
+    called="published set", group="hdvg.published_sets", setting="hdvg import: SET", methods=("read",), attributes=("name",),
+    classes=dict.fromkeys(SETS, "hdvg.published.sets:SETS"),
+)  # fmt: skip
+"""Where sets are found. A plug-in is a class, made without arguments, with `name` and `read`; it may say `recipe` ("demo"),
+`captions` (True) and `settings` (none) as `Published` does."""
+
+
 def find_set(name: str) -> Published:
     """The set of that name. Raises UsageError if there is none."""
-    if name not in SETS:
-        near = difflib.get_close_matches(name, SETS, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(SETS)}"
-        raise UsageError(f"no published set `{name}`; {hint}")
-    return SETS[name]
+    if name in SETS:
+        return SETS[name]
+    made = PUBLISHED_SET.checked(name, PUBLISHED_SET.find(name)())
+    said = {one: getattr(made, one) for one in ("recipe", "captions", "settings") if hasattr(made, one)}
+    return Published(made.read, **{"recipe": "demo", **said}, name=made.name, code=PUBLISHED_SET.code(name))

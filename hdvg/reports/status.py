@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.manifest import Manifest
+from hdvg.dataset.stages import SPLIT
 from hdvg.reports.captions import caption_stats
 from hdvg.reports.published import durations, keep_rates
+
+Row = dict[str, Any]
 
 WINDOW_S = 600
 """Throughput is taken over the parts of the last ten minutes."""
@@ -78,49 +83,74 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return said
 
 
-def status(dataset: Dataset) -> dict[str, Any]:
-    """The figures of `hdvg status`, ready for JSON."""
+@dataclass(frozen=True)
+class Status:
+    """Where a dataset stands. Rows are dicts; their keys are the columns that `hdvg status` shows."""
+
+    dataset: str
+    recipe: str
+    funnel: list[Row]
+    """`stage`, `items`, `hours`, from links to shards."""
+    dropped: list[Row]
+    """`reason`, `clips`, the most frequent first; a clip may have several reasons."""
+    failures: list[Row]
+    """`stage`, `status`, `reason`, `items`."""
+    pending: list[Row]
+    """`stage`, `items` that wait for it."""
+    sections: Row
+    """What was fetched in part, and how many bytes that saved."""
+    decode_passes: Row
+    """`mean` and `max`: how often a source's frames were decoded, over the videos."""
+    last_run: Row | None
+    hosts: Row | None
+    captions: Row | None
+    durations: list[Row]
+    keep_rates: list[Row]
+    running: bool
+    """Whether a run works on the dataset now."""
+    videos_per_min: float | None
+    eta_s: float | None
+
+
+def status(dataset: Dataset) -> Status:
+    """The figures of `hdvg status`."""
     with dataset.manifest() as manifest:
         manifest.hold("videos", "checked", "verdicts")
-        return {
-            "dataset": str(dataset.root),
-            "recipe": dataset.plan.recipe.name,
-            "funnel": manifest.rows(FUNNEL),
-            "dropped": manifest.rows(
+        return Status(
+            dataset=str(dataset.root),
+            recipe=dataset.plan.recipe.name,
+            funnel=manifest.rows(FUNNEL),
+            dropped=manifest.rows(
                 "select reason, count(*) as clips from (select unnest(reasons) as reason from verdicts) "
                 "group by reason order by clips desc, reason"
             ),
-            "failures": manifest.rows(
+            failures=manifest.rows(
                 "select stage, status, reason, count(*) as items from failures group by all order by items desc, stage, reason"
             ),
-            "pending": manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
-            "sections": manifest.rows(SECTIONS)[0],
-            "decode_passes": manifest.rows(DECODE_PASSES)[0],
-            "last_run": read_report(dataset.root),
-            "hosts": read_json(dataset.root / HOSTS),
-            "captions": caption_stats(manifest, dataset.plan),
-            "durations": durations(manifest),
-            "keep_rates": keep_rates(manifest, dataset.plan),
+            pending=manifest.rows("select stage, count(*) as items from pending group by stage order by stage"),
+            sections=manifest.rows(SECTIONS)[0],
+            decode_passes=manifest.rows(DECODE_PASSES)[0],
+            last_run=read_report(dataset.root),
+            hosts=read_json(dataset.root / HOSTS),
+            captions=caption_stats(manifest, dataset.plan),
+            durations=durations(manifest),
+            keep_rates=keep_rates(manifest, dataset.plan),
             **_speed(dataset, manifest),
-        }
+        )
 
 
 def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:
     """Videos a minute over the newest split parts, and how long the rest takes at that rate, while a run is going."""
     running = dataset.store.is_locked()
-    fingerprint = dataset.plan.fingerprints["split"]
-    parts = [
-        path
-        for path in (dataset.root / "parts/split").glob(f"*-{fingerprint}-*.parquet")
-        if not path.name.startswith("seed-")
-    ]
+    held = files(dataset.root, "parts", stage=SPLIT, fingerprint=dataset.plan.fingerprints[SPLIT])
+    parts = [path for path in held if unit_of(path) != SEED]
     now = time.time()
     fresh = [path for path in parts if now - path.stat().st_mtime < WINDOW_S]
     if not running or not fresh:
         return {"running": running, "videos_per_min": None, "eta_s": None}
     done = manifest.one(
         "select count(*) from inputs where status = 'new' and list_contains(?, unit)",
-        [[path.name.split("-")[0] for path in fresh]],
+        [[unit_of(path) for path in fresh]],
     )
     minutes = max((now - min(path.stat().st_mtime for path in fresh)) / 60, 1 / 60)
     left = manifest.one("select count(*) from videos where status = 'pending'")

@@ -11,11 +11,13 @@ import duckdb
 import pyarrow.parquet as pq
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import SEED, files, tables, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
 from hdvg.dataset.shards import READY
+from hdvg.dataset.stages import with_media
 from hdvg.dataset.store import is_sealed
-from hdvg.dataset.tombstones import FILES, PURGED
+from hdvg.dataset.tombstones import PURGED
 from hdvg.ids import digest, file_sha256
 
 MUST_BE_EMPTY = {
@@ -45,12 +47,6 @@ select coalesce(given_id, '?') as key, 'given scene of video ' || video_id || ':
 from named full join split using (video_id, origin, given_id) where scenes is distinct from rows
 """
 """Each given scene of a video that was split by them is one row: a clip, or a failure with its reason."""
-
-MEDIA = """
-select sha256, 'source of video ' || video_id as what from videos where status = 'ok' and {sources}
-union select keyframes, 'keyframes of video ' || video_id from clips
-union select clip_sha256, 'clip ' || clip_id from clips where cut_status = 'ok' and clip_sha256 is not null
-"""
 
 
 @dataclass(frozen=True)
@@ -85,15 +81,14 @@ def verify(dataset: Dataset) -> list[Problem]:
 
 
 def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
-    patterns = (FILES, *(f"{folder}/*.parquet" for folder in ("inputs", "given", "rejected", "parts/*")))
-    for path in sorted(path for pattern in patterns for path in dataset.root.glob(pattern)):
+    for path in tables(dataset.root):
         if not is_sealed(path):
             yield Problem("corrupt", str(path.relative_to(dataset.root)), "other bytes than were written")
 
 
 def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
     """Accepted lists are numbered without gaps, named by what they held first, and name the unit of every part."""
-    names = sorted(path.name for path in dataset.root.glob("inputs/*.parquet"))
+    names = [path.name for path in files(dataset.root, "inputs")]
     units: set[str] = set()
     for place, name in enumerate(names):
         number, _, content = name.removesuffix(".parquet").partition("-")
@@ -108,12 +103,11 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
             and digest(table.column("link_id").to_pylist()) != content
         ):
             yield Problem("corrupt", f"inputs/{name}", "holds other links than its name says")
-    for path in sorted(dataset.root.glob("parts/*/*-*-*.parquet")):
-        unit = path.name.split("-")[0]
-        if unit not in units and unit != "seed" and path.parent.name in dataset.plan.stages:
-            yield Problem("orphan", f"parts/{path.parent.name}/{path.name}", "no list of links names its unit")
-    for path in sorted(dataset.root.glob("given/*.parquet")):
-        if path.name.split("-")[0] not in units:
+    for path in (path for stage in dataset.plan.stages for path in files(dataset.root, "parts", stage=stage)):
+        if unit_of(path) not in {*units, SEED}:
+            yield Problem("orphan", str(path.relative_to(dataset.root)), "no list of links names its unit")
+    for path in files(dataset.root, "given"):
+        if unit_of(path) not in units:
             yield Problem(
                 "orphan", f"given/{path.name}", "of an import that was stopped: the same `hdvg import` repairs it"
             )
@@ -121,6 +115,7 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
 
 def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     keep = "true" if dataset.plan.recipe.storage.keep_sources else "false"
+    named = " union ".join(sql.replace("{keep_sources}", keep) for _, _, sql in with_media())
 
     def look(row: dict[str, str]) -> Problem | None:
         path = dataset.store.find_media(row["sha256"])
@@ -136,7 +131,9 @@ def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
         return None
 
     with ThreadPoolExecutor() as pool:
-        return [problem for problem in pool.map(look, manifest.rows(MEDIA.format(sources=keep))) if problem]
+        return [
+            problem for problem in pool.map(look, manifest.rows(f"from ({named}) where sha256 is not null")) if problem
+        ]
 
 
 def _shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hdvg.plugins import load_file
 from hdvg.sandbox.child import run
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -36,12 +37,13 @@ class _Child:
 def serve(preload: Sequence[str]) -> None:
     """The server: read jobs from standard input, fork, report ends to standard output, until input closes.
 
-    `preload` are modules to import, or `module:function` to call, before the first fork: their memory is shared.
+    `preload` are modules or plug-ins' files to import, or `module:function` to call, before the first fork: their memory
+    is shared.
     """
     for name in preload:
         module, _, function = name.partition(":")
-        loaded = importlib.import_module(module)
-        if function:
+        loaded = load_file(Path(name)) if name.endswith(".py") else importlib.import_module(module)
+        if function and not name.endswith(".py"):
             getattr(loaded, function)()
     gc.freeze()
     if sys.platform == "linux":

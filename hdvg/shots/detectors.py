@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
 from hdvg.media.settings import SplitSettings
-from hdvg.shots import NETWORKS
+from hdvg.shots import DETECTOR
+from hdvg.shots.transition import Transition
 
 FPS = 25.0
 """Any rate does: PySceneDetect counts frames by index here, and indices are mapped to pts, never to seconds."""
-
-
-@dataclass(frozen=True, order=True)
-class Transition:
-    """What stands between two shots: the first one's frames end before `end`, the second one's begin at `start`.
-
-    Equal for a hard cut. Otherwise the frames between belong to neither; `start` may be the video's number of frames.
-    """
-
-    end: int
-    start: int
-    kind: Literal["cut", "gradual", "stitched", "end", "given", "gap"] = "cut"
-    """`given` and `gap`: a given span begins, or the frames that follow are in none."""
 
 
 class Detector(Protocol):
@@ -71,17 +58,6 @@ class ByContent:
         self._seen = 0
         self._found = 0
 
-    @classmethod
-    def adaptive(cls, settings: SplitSettings) -> ByContent:
-        """AdaptiveDetector with the settings' thresholds."""
-        return cls(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
-
-    @classmethod
-    def content(cls, settings: SplitSettings) -> ByContent:
-        """ContentDetector with the settings' thresholds."""
-        least = settings["min_scene_frames"]
-        return cls(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
-
     def feed(self, chunk: Chunk) -> list[Transition]:
         cuts: list[Transition] = []
         for score in chunk.scores["content"].tolist():
@@ -109,7 +85,7 @@ def _adaptive(settings: SplitSettings, *, min_scene_frames: int) -> AdaptiveDete
 
 
 class Version061:
-    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M (shared/spec/hd-vg.md, 1.7, inferred).
+    """AdaptiveDetector as PySceneDetect 0.6.1 had it, which made HD-VG-130M, as its scene lengths suggest.
 
     The first cut needs no distance from the start, later ones `min_scene_frames` from the last; and where there is
     any cut at all the last frame belongs to no shot, for scene lists ended at the index of the last frame.
@@ -161,18 +137,29 @@ class ByThreshold:
         return []
 
 
-def make_detector(settings: SplitSettings) -> Detector:
-    """The detector that config.Split's settings name."""
-    name = settings["detector"]
-    if name in NETWORKS:
-        from hdvg.shots.transnet import Cascade, Network  # imports torch
+def adaptive(settings: SplitSettings) -> ByContent:
+    """PySceneDetect's AdaptiveDetector with the settings' thresholds."""
+    return ByContent(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
 
-        return Network(settings) if name == "transnetv2" else Cascade(settings)
-    detectors: dict[str, Detector] = {
-        "adaptive": ByContent.adaptive(settings),
-        "content": ByContent.content(settings),
-        "pyscenedetect-0.6.1": Version061(settings),
-        "histogram": ByThreshold("histogram", settings["histogram_threshold"], settings),
-        "hash": ByThreshold("hash", settings["hash_threshold"], settings),
-    }
-    return detectors[name]
+
+def content(settings: SplitSettings) -> ByContent:
+    """PySceneDetect's ContentDetector with the settings' threshold."""
+    least = settings["min_scene_frames"]
+    return ByContent(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
+
+
+def histogram(settings: SplitSettings) -> ByThreshold:
+    """PySceneDetect's HistogramDetector."""
+    return ByThreshold("histogram", settings["histogram_threshold"], settings)
+
+
+def perceptual_hash(settings: SplitSettings) -> ByThreshold:
+    """PySceneDetect's HashDetector."""
+    return ByThreshold("hash", settings["hash_threshold"], settings)
+
+
+def make_detector(settings: SplitSettings) -> Detector:
+    """The detector that config.Split's settings name. Raises UsageError if it is a plug-in that cannot be loaded."""
+    name = settings["detector"]
+    detector: Detector = DETECTOR.checked(name, DETECTOR.find(name)(settings))
+    return detector

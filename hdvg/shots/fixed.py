@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hdvg.media.features import Chunk
-from hdvg.shots.detectors import Transition
+from hdvg.shots.transition import Transition
 
 Pair = tuple[int, int]
 """A span: pts of its first frame, and of the first after it."""

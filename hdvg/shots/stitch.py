@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.media.features import Chunk
-from hdvg.shots.detectors import Detector, Transition
+from hdvg.shots.detectors import Detector
+from hdvg.shots.transition import Transition
 
 FRAMES_MOST = 64
 """Most frames that are looked at on one side, whatever the rate."""

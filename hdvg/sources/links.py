@@ -49,7 +49,7 @@ def read_links(source: str) -> Iterator[Link]:
     A list may also hold paths of video files, absolute or relative to the list.
     Raises UsageError, before the first link, for a missing or unreadable source, and for one that holds no link.
     """
-    kind = _kind(source)
+    kind = kind_of(source)
     base = Path(source).absolute().parent if kind != "link" else None
     entries = SOURCES[kind](source)
     try:
@@ -73,7 +73,7 @@ def _link(entry: Entry, base: Path | None) -> Link:
     return Link(shown[:MAX_CHARS], line, None, f"line {line}: {error}")
 
 
-def _kind(source: str) -> str:
+def kind_of(source: str) -> str:
     """The key of `SOURCES` that reads this source."""
     if re.match(r"https?://", source, re.IGNORECASE):
         return "link"
@@ -235,4 +235,4 @@ SOURCES: dict[str, Reader] = {
     "file": _read_file,
     "link": _read_one,
 }
-"""Kind of source -> its reader. A new kind is a function here, a name in `_kind`, and this line."""
+"""Kind of source -> its reader. A new kind is a function here, a name in `kind_of`, and this line."""

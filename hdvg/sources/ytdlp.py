@@ -70,10 +70,13 @@ def listing(
     what an earlier try wrote there stays. `source` is an address on the site. Else as `download`.
     """
     from hdvg.sources.lists.client import ListClient  # not for every child: these bring pyarrow
-    from hdvg.sources.lists.readers import read_list
+    from hdvg.sources.lists.readers import find_reader, read_list
 
     make = partial(ListClient, most=most, conditions=conditions)
-    client = _guarded(source, out, settings, partial(read_list, kind=kind, query=query, most=most), client=make)
+    read = partial(
+        read_list, reader=find_reader(kind), query=query, most=most
+    )  # before the walls: a plug-in is read here
+    client = _guarded(source, out, settings, read, client=make)
     return {"end": client.end}
 
 

@@ -11,6 +11,7 @@ from hdvg.errors import ResourceError, UsageError
 from hdvg.latents.patches import fitted_name
 from hdvg.model import weights
 from hdvg.model.diffusion import scheduler
+from hdvg.plugins import FOLDER
 from hdvg.training.generate import sampler_of
 from hdvg.training.load import Trained
 
@@ -45,6 +46,8 @@ def _write(trained: Trained, run: Path, folder: Path) -> None:
     scheduler(recipe.process, sampler_of(recipe.process)).save_pretrained(folder / "scheduler")
     told = {"step": trained.step, "weights": trained.weights, "recipe": recipe.model_dump(mode="json")}
     (folder / OURS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if (run / FOLDER).is_dir():
+        shutil.copytree(run / FOLDER, folder / FOLDER)
     codec = run / fitted_name(recipe.data)
     if recipe.data.codec == "patches" and codec.is_file():
         (folder / "latents").mkdir()

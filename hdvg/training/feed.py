@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ class DataFeed:
         ]
         sources = (Source(len(own), one.weight) for own, one in zip(self._trained, members, strict=True))
         self.order = Order(recipe.run.seed, tuple(sources))
-        self._both = recipe.data.keeps == "both" and has_posterior(recipe.data)
+        self._both = recipe.data.keeps == "both" and has_posterior(recipe.data, Path(members[0].name))
         self._scratch = threading.local()
 
     def step(self, step: int, *, seat: Seat = Seat()) -> list[Samples]:  # noqa: B008

@@ -16,8 +16,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from hdvg.model.blocks import SelfAttention, SpaceConv, SwapCA, TextAttention, TimeConv
+from hdvg.model.blocks import SelfAttention, SpaceConv, TextAttention, TimeConv
 from hdvg.model.config import ModelConfig
+from hdvg.model.swapca import SwapCA
 from hdvg.model.unet import UNet
 from hdvg.model.windows import Size
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from hdvg.draws import chance
 from hdvg.errors import UsageError
 from hdvg.ids import digest
-from hdvg.latents.encoders import FACTOR, Codec, TextEncoder, load_codec, load_text
+from hdvg.latents.encoders import FACTOR, Codec, TextEncoder
 from hdvg.media.preview import Place, Video, write_videos
 from hdvg.model import diffusion
 from hdvg.model.config import Process
@@ -139,29 +139,6 @@ def every_so_often(
         sample(denoise, wish, maker, place, fps=recipe.data.fps, told=told)
 
     return write
-
-
-def sample_trained(trained: Trained, run: Path, wish: Wish, place: Place) -> dict[str, Any]:
-    """Videos by a run's network and its own encoders, on a GPU if there is one. Raises UsageError if these are not there."""
-    recipe = trained.recipe
-    diffusion.scheduler(recipe.process, wish.sampler)  # refuses before anything is loaded
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = trained.model.to(device)
-    low = device.type == "cuda" and recipe.run.precision != "fp32"
-
-    def denoise(x_BCTHW: Tensor, time_B: Tensor, text_BLX: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            said: Tensor = model(x_BCTHW, time_B, text_BLX)
-        return said.float()
-
-    maker = Maker(recipe.process, codec=load_codec(recipe.data, run), text=load_text(recipe.data), device=device)
-    if maker.codec.channels != model.config.channels:
-        raise UsageError(
-            f"{run}: its network takes {model.config.channels} channels, codec {maker.codec.name} has "
-            f"{maker.codec.channels}; say the one it was trained with: data.codec, data.codec_folder in train.toml"
-        )
-    told = {"checkpoint": trained.step, "weights": trained.weights}
-    return sample(denoise, wish, maker, place, fps=recipe.data.fps, told=told)
 
 
 def place_of(out: Path | None, trained: Trained, run: Path, wish: Wish, *, gif: bool) -> Place:

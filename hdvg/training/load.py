@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from hdvg.config.recipe import parse, read_toml
+from hdvg.dataset.plugins import carry
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.latents.patches import fitted_name
@@ -68,7 +69,8 @@ def open_trained(
 
 
 def carry_codec(encoding: Encoding, dataset: Path, run: Store) -> None:
-    """Publish the codec that was fitted on a dataset in a folder of its own, so that this goes on without the dataset."""
+    """Publish what a dataset keeps of its encoders, fitted or plugged in, in another folder, which then needs no dataset."""
+    carry(encoding, dataset, run)
     name = fitted_name(encoding)
     if encoding.codec == "patches" and (dataset / name).exists():
         run.publish(name, lambda path: path.write_bytes((dataset / name).read_bytes()))

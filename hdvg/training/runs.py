@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.plugins import keep
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.latents.encode import encode
@@ -67,6 +68,11 @@ def folder_of(datasets: tuple[tuple[Path, float], ...], recipe: TrainRecipe) -> 
     """Where a run lies unless it is said: beside its first dataset."""
     first = datasets[0][0].resolve()
     return first.with_name(f"{first.name}-{recipe.name}")
+
+
+def kept(recipe: TrainRecipe, datasets: tuple[tuple[Path, float], ...]) -> TrainRecipe:
+    """The recipe, with encoders of one's own kept in the first dataset and named from there."""
+    return keep(recipe, Dataset.open(datasets[0][0]).store)
 
 
 @contextmanager
@@ -151,7 +157,7 @@ def _sampler(task: Task, feed: DataFeed, stepper: Stepper) -> Sampled | None:
     maker = Maker(
         task.recipe.process,
         codec=load_codec(task.recipe.data, dataset),
-        text=load_text(task.recipe.data),
+        text=load_text(task.recipe.data, dataset),
         device=stepper.device,
     )
     return every_so_often(task.recipe, task.folder, maker, prompts=prompts or ("",), writes=stepper.team.seat.rank == 0)

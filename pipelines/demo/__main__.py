@@ -95,12 +95,12 @@ def _foreign(out: Path) -> str | None:
     """What shows that `out` is not a demo's dataset: only links to the demo's own server may be in it."""
     import pyarrow.parquet as pq
 
+    from hdvg.dataset.layout import files
+
     try:
         name = tomllib.loads((out / "dataset.toml").read_text(encoding="utf-8"))["recipe"]["name"]
         links = [
-            link
-            for part in sorted((out / "inputs").glob("*.parquet"))
-            for link in pq.read_table(part, columns=["link"])["link"].to_pylist()
+            link for part in files(out, "inputs") for link in pq.read_table(part, columns=["link"])["link"].to_pylist()
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return "is not a dataset that the demo made"

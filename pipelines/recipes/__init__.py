@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
 from hdvg.config.recipe import Recipe, load_recipe, parse, read_toml
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 from hdvg.training.settings import TrainRecipe
 
 FOLDER = Path(__file__).parent
@@ -23,6 +22,11 @@ def find_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     return load_recipe(_find(name, "."), overrides)
 
 
+def rule_names() -> set[str]:
+    """The names of all rules of the recipes that ship."""
+    return {name for recipe in shipped() for name in read_toml(FOLDER / f"{recipe}.toml").get("keep", {})}
+
+
 def find_train_recipe(name: str, overrides: Iterable[str] = ()) -> TrainRecipe:
     """The training recipe of that name or file, likewise."""
     path = _find(name, "train")
@@ -35,7 +39,6 @@ def _find(name: str, folder: str) -> Path:
         path = Path(name)
     if not path.is_file():
         names = shipped(folder)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(names)}; or the path of a TOML file"
-        raise UsageError(f"no recipe `{name}`; {hint}")
+        otherwise = f"shipped: {', '.join(names)}; or the path of a TOML file"
+        raise UsageError(f"no recipe `{name}`; {suggestion(name, names, otherwise)}")
     return path

@@ -31,7 +31,7 @@ from hdvg.captioners.blip2 import BEAMS, MAX_TOKENS, Blip2
 from hdvg.dataset.dataset import Dataset
 from hdvg.networks.memory import memory_of
 from pipelines import perform
-from pipelines.runners import make_gate
+from pipelines.perform import make_gate
 from tests.bench.bench_measures import shots_of
 from tests.bench.machine import BUNDLED_720P, describe, spread
 from tests.captioned import OPT_2_7B, SMALL, TINY, random_blip2, waiting_unit, word_tokenizer

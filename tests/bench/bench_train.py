@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from hdvg.model import weights
-from hdvg.model.blocks import SwapCA
 from hdvg.model.config import MODELSCOPE, SIZES, ModelConfig, Swap, arm
+from hdvg.model.swapca import SwapCA
 from hdvg.model.unet import UNet
 
 GRID = {"tiny": (8, 16, 16), "small": (16, 16, 16), "sd21": (16, 24, 43), "modelscope": (16, 24, 43)}

@@ -27,11 +27,12 @@ import duckdb
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import Plan, make_plan
+from hdvg.dataset.plan import Plan
 from hdvg.dataset.snapshot import COLUMNS, ROW_GROUP, snapshot_name
+from hdvg.dataset.stages import part_schema
+from hdvg.planning import make_plan
 from schemas.columns import sql_type
 from schemas.measures import ALL_MEASURED
-from schemas.parts import PARTS, part_schema
 from tests.bench.machine import describe, spread
 
 ROOT = Path(__file__).parents[2]
@@ -200,7 +201,7 @@ def _part(stage: str, unit: str) -> str:
 @functools.cache
 def _null(name: str, stage: str | None = None) -> str:
     """A null of the column's type."""
-    fields = [*(PARTS[stage] if stage else ()), *ALL_MEASURED]
+    fields = [*(part_schema(stage) if stage else ()), *ALL_MEASURED]
     kind = next((sql_type(field.type) for field in fields if field.name == name), "varchar")
     return f"null::{kind}"
 

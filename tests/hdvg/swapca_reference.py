@@ -1,6 +1,6 @@
 """Swap-CA told word for word, window by window and token by token: slow, and the truth that the fast one is held to.
 
-Written from the equation in `hdvg.model.blocks.SwapCA` with loops, neighbours and rotations of complex numbers; it shares
+Written from the equation in `hdvg.model.swapca.SwapCA` with loops, neighbours and rotations of complex numbers; it shares
 weights with the fast module and no code. Windows are lists of places; a place outside of the grid does not exist here.
 """
 
@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from hdvg.model.blocks import SwapCA
+from hdvg.model.swapca import SwapCA
 
 Place = tuple[int, int, int]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hdvg.config.recipe import Recipe, parse_recipe
-from hdvg.dataset.plan import make_plan, wanted_measures
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan, wanted_measures
 from hdvg.sources.settings import host_settings
 from pipelines.recipes import find_recipe, shipped
 

@@ -6,7 +6,9 @@ from collections import Counter
 
 import pytest
 
-from hdvg.dataset.dataset import Accepted, Dataset
+from hdvg.dataset import intake
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.intake import Accepted
 from hdvg.errors import UsageError
 from schemas import SCHEMA_VERSION
 
@@ -19,7 +21,7 @@ def dataset(new_dataset: Dataset) -> Dataset:
 def accept(dataset: Dataset, *lines: str) -> Accepted:
     path = dataset.root.parent / "links.txt"
     path.write_text("\n".join(lines))
-    return dataset.accept(str(path))
+    return intake.accept(dataset, str(path))
 
 
 def units(dataset: Dataset) -> dict[str, str]:

@@ -12,8 +12,9 @@ from urllib3.util import parse_url
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan, read_plan
+from hdvg.dataset.plan import read_plan
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.planning import make_plan
 from hdvg.sandbox import Sandbox
 from hdvg.sources.client import Client
 from hdvg.sources.egress import VARIABLE, certificates, way_out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 
 import pytest
 from rich.console import Console
@@ -40,7 +41,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def rules_of(dataset: Dataset, frames: int) -> dict[str, dict]:
     with dataset.manifest() as manifest:
         clip = manifest.one("select clip_id from clips where n_frames = ?", [frames])
-    return {rule.pop("rule"): rule for rule in explain(dataset, clip)["rules"]}
+    said = [asdict(rule) for rule in explain(dataset, clip).rules]
+    return {rule.pop("rule"): rule for rule in said}
 
 
 def with_rules(dataset: Dataset, keep: dict[str, str]) -> Dataset:

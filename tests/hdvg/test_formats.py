@@ -7,8 +7,8 @@ import yt_dlp
 from yt_dlp.extractor.youtube import _video as site
 
 from hdvg.config.recipe import Recipe
-from hdvg.dataset.plan import make_plan
 from hdvg.errors import ItemError
+from hdvg.planning import make_plan
 from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.info import INFO_KEYS, clean_text, info_row
 from hdvg.sources.labels import label

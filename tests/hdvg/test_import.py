@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import hdvg
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import ask
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan
 from hdvg.published import ingest, staging
 from hdvg.published.ingest import Taken, take
 from hdvg.reports.verify import verify
@@ -50,7 +51,7 @@ def given(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def query(dataset: Dataset, sql: str) -> list[dict[str, Any]]:
-    return ask(dataset.root, dataset.plan, sql).to_pylist()
+    return hdvg.open(dataset.root).sql(sql).to_pylist()
 
 
 def bundle(folder: Path, count: int = 12, seed: int = 5) -> tuple[Path, dict[str, Any]]:
@@ -105,7 +106,7 @@ def test_links_are_those_that_a_list_would_give(dataset, tmp_path):
     assert [row["source"] for row in rows] == [canonical(entry["url"], base=None) for entry in videos.values()]
     assert {(row["origin"], row["seq"], row["status"]) for row in rows} == {(path.name, 1, "new")}
     (tmp_path / "links.txt").write_text("\n".join(entry["url"] for entry in videos.values()))
-    assert dataset.accept(str(tmp_path / "links.txt")).known == 12
+    assert accept(dataset, str(tmp_path / "links.txt")).known == 12
 
 
 def test_same_file_again_adds_nothing(dataset, tmp_path):
@@ -123,7 +124,7 @@ def test_video_known_from_a_list_keeps_its_unit(dataset, tmp_path):
     (tmp_path / "links.txt").write_text(
         "\n".join([*(entry["url"] for entry in list(videos.values())[:5]), "https://a.org/x.mp4"])
     )
-    dataset.accept(str(tmp_path / "links.txt"))
+    accept(dataset, str(tmp_path / "links.txt"))
     units = {row["video_id"]: row["unit"] for row in query(dataset, "from inputs where status = 'new'")}
     taken = take(dataset, path, origin="hd-vg")
     assert (taken.videos, taken.new_videos) == (12, 7)

@@ -2,6 +2,7 @@
 
 import io
 
+from hdvg.dataset.intake import accept
 from hdvg.reports.links import ledger, write_csv
 from pipelines.perform import Job, commit
 
@@ -9,7 +10,7 @@ from pipelines.perform import Job, commit
 def fill(dataset, tmp_path, outcomes: dict[str, dict]) -> None:
     """Accept a link for each outcome, and write what its fetch came to; {} is not fetched yet."""
     (tmp_path / "links.txt").write_text("\n".join(outcomes))
-    dataset.accept(str(tmp_path / "links.txt"))
+    accept(dataset, str(tmp_path / "links.txt"))
     with dataset.manifest() as manifest:
         videos = manifest.rows("select video_id, unit, link from inputs where status = 'new'")
     for video in videos:

@@ -101,6 +101,7 @@ def test_a_condition_that_only_needs_one_of_two_things_is_known():
         ("motion_px_s > 3", "a list says nothing of `motion_px_s`; there are: url, title"),
         ("duration_s", "not true or false"),
         ("duration_s >", "syntax error"),
+        ("true) or (duration_s > 100000", "not one SQL condition"),
         ("1 = 1", "no column in it"),
         ("title in (select title from entries)", "without a query"),
         ("random() < 0.5 or open_licence", "random"),

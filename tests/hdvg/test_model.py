@@ -22,9 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hdvg.errors import UsageError
 from hdvg.model import weights
-from hdvg.model.blocks import SwapCA
 from hdvg.model.config import ARMS, MODELSCOPE, SIZES, ModelConfig, Process, Swap, Temporal, arm
 from hdvg.model.diffusion import Diffusion
+from hdvg.model.swapca import SwapCA
 from hdvg.model.unet import Layer, UNet
 from tests.hdvg import swapca_reference
 

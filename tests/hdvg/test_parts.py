@@ -11,10 +11,11 @@ import pytest
 
 from hdvg.dataset.manifest import literal, no_glob, path_list
 from hdvg.dataset.parts import no_rows, read_as, read_parts
+from hdvg.dataset.stages import MEASURE, STAGES, part_schema
 from schemas.columns import sql_type
 from schemas.given import GIVEN
 from schemas.inputs import INPUTS
-from schemas.parts import PARTS, SHARD_PART
+from schemas.measures import KEYFRAME_MEASURED
 from schemas.rejected import REJECTED
 from schemas.shards import SHARDS
 from schemas.tombstones import TOMBSTONES
@@ -76,7 +77,17 @@ def test_column_that_no_file_has_is_null_and_has_its_type(tmp_path):
     assert rows(f"select sum(n), max(share), count(tags) from {read} where n is null") == [(None, None, 0)]
 
 
-@pytest.mark.parametrize("schema", [*PARTS.values(), GIVEN, INPUTS, REJECTED, SHARD_PART, SHARDS, TOMBSTONES])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *map(part_schema, [*(name for name in STAGES if name != MEASURE), *KEYFRAME_MEASURED]),
+        GIVEN,
+        INPUTS,
+        REJECTED,
+        SHARDS,
+        TOMBSTONES,
+    ],
+)
 def test_every_table_of_a_dataset_is_read_with_its_names_and_types(schema, tmp_path):
     pq.write_table(pa.table({"video_id": ["a"]}), tmp_path / "a.parquet")
     for source in (read_as(schema, path_list([tmp_path / "a.parquet"])), no_rows(schema)):
@@ -86,6 +97,6 @@ def test_every_table_of_a_dataset_is_read_with_its_names_and_types(schema, tmp_p
 
 
 def test_parts_of_a_further_writer_are_read_as_those_of_the_first(tmp_path):
-    pq.write_table(PARTS["caption"].empty_table(), tmp_path / "a.parquet")
+    pq.write_table(part_schema("caption").empty_table(), tmp_path / "a.parquet")
     files = path_list([tmp_path / "a.parquet"])
-    assert duckdb.sql(f"from {read_parts('caption-vlm', files)}").columns == PARTS["caption"].names
+    assert duckdb.sql(f"from {read_parts('caption-vlm', files)}").columns == part_schema("caption").names

@@ -149,7 +149,7 @@ def test_embedding_and_consistency_are_what_the_paper_says_of_each_picture(
     vectors = []
     for picture in pictures:
         stored = cv2.imdecode(np.frombuffer(keyframe(picture), np.uint8), cv2.IMREAD_COLOR)
-        shares = efficientnet.probabilities(network, [stored])
+        shares = efficientnet.probabilities(network, efficientnet.views(stored))
         mixed = sum(share * (vector - classes.mean(axis=0)) for share, vector in zip(shares, classes, strict=True))
         vectors.append(mixed / np.linalg.norm(mixed))
     mean = np.mean(vectors, axis=0)

@@ -21,10 +21,11 @@ from hdvg.measures import MEASURES
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
 from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
-from hdvg.shots.detectors import Transition, make_detector
+from hdvg.shots.detectors import make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.scores import SCORES
 from hdvg.shots.stitch import Stitched
+from hdvg.shots.transition import Transition
 
 DEFAULTS = Split().model_dump()
 SHAPE = {"width": 256, "height": 144, "coded_width": 256, "coded_height": 144, "rotation": 0}
@@ -138,7 +139,7 @@ def version_061(*shot_frames: int) -> list[int]:
 
 
 def test_version_061_has_the_limits_of_hd_vg():
-    """The table of shared/spec/hd-vg.md, 1.7: first cut from frame 2, 15 between cuts, last shot of 2, end index N - 1."""
+    """What the release of HD-VG-130M shows: first cut from frame 2, 15 between cuts, last shot of 2, end index N - 1."""
     assert version_061(2, 40) == [2, 39]
     assert version_061(1, 40) == [41]  # a cut at frame 1 is not seen
     assert version_061(3, 40) == [3, 39]

@@ -9,25 +9,26 @@ import pytest
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.dataset.snapshot import COLUMNS, SOURCE, measures, snapshot_name
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import FileOps, Store
+from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from schemas.measures import RULED
-from schemas.parts import PARTS
 
 
 def add_unit(dataset: Dataset, number: int, durations: list[float]) -> None:
     """One video more, with a clip for each duration."""
     links = dataset.root.parent / "links.txt"
     links.write_text(f"https://a.org/{number}.mp4")
-    dataset.accept(str(links))
+    accept(dataset, str(links))
     with dataset.manifest() as manifest:
         (row,) = manifest.rows("select video_id, unit from inputs where source like ?", [f"%/{number}.mp4"])
     base = {"video_id": row["video_id"], "status": "ok", "generation": 0, "attempt": 1, "keyframes": "0" * 64}
     clips = [{**base, "clip_id": f"{number}-{place}", "duration_s": value} for place, value in enumerate(durations)]
     for stage, rows in (("download", [{**base, "sha256": f"{number:064}"}]), ("split", [base, *clips])):
-        table = PARTS[stage].empty_table().from_pylist(rows, schema=PARTS[stage])
+        table = part_schema(stage).empty_table().from_pylist(rows, schema=part_schema(stage))
         dataset.store.publish_table(f"parts/{stage}/{row['unit']}-{dataset.plan.fingerprints[stage]}-0.parquet", table)
 
 

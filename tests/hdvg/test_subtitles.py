@@ -8,8 +8,8 @@ import random
 import pytest
 
 from hdvg.config.recipe import parse_recipe
-from hdvg.dataset.plan import make_plan
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan
 from hdvg.sandbox import Sandbox
 from hdvg.sources import subtitles
 from hdvg.sources.client import Client

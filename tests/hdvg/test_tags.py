@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from hdvg.captioners import Shot, Written, fingerprint, load
 from hdvg.captioners.imagenet import CLASS_FIT, GROUPS, KIND_FIT, KINDS, LIKELY, SURE, calibrated, subject
@@ -19,8 +19,10 @@ from hdvg.config.caption import Writer
 from hdvg.config.sections import Split
 from hdvg.errors import UsageError
 from hdvg.media.scan import scan
-from hdvg.networks.efficientnet import folded, labels, load_network, probabilities
+from hdvg.networks import efficientnet_torch
+from hdvg.networks.efficientnet import labels, load_network, probabilities, views
 from hdvg.networks.files import efficientnet_weights
+from hdvg.networks.torch_pickle import read_tensors
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 MOVING = {"motion_px_s": 20.0, "camera_px_s": 18.0, "local_px_s": 4.0, "shake_px_s": 1.0}
@@ -51,26 +53,57 @@ def shares_of(likely: dict[int, float]) -> list[float]:
 
 def test_network_agrees_with_timm() -> None:
     """Truth: timm 1.0.31's tf_efficientnet_lite0 with the same weights, on a ramp of all pixels from -1 to 1."""
-    ramp_BCHW = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
-    with torch.inference_mode():
-        logits_K = load_network(efficientnet_weights())(ramp_BCHW)[0]
+    ramp_BCHW = np.linspace(-1, 1, 3 * 224 * 224, dtype=np.float32).reshape(1, 3, 224, 224)
+    (logits_K,) = load_network(efficientnet_weights())(ramp_BCHW)
     expected = [0.26600, 0.87711, -0.64874, 2.72425, 0.94748, -0.44484]
     assert logits_K[[0, 89, 258, 404, 916, 999]].tolist() == pytest.approx(expected, abs=1e-3)
     assert int(logits_K.argmax()) == 701
 
 
-def test_folded_network_says_the_same_without_batch_norms() -> None:
-    pictures_BCHW = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    plain, fast = load_network(efficientnet_weights()), folded(load_network(efficientnet_weights()))
+def test_network_and_views_are_those_of_torch() -> None:
+    picture = frame("cockatoo.mp4", 200)
+    seen_BCHW = efficientnet_torch.views(picture)
     with torch.inference_mode():
-        assert torch.allclose(plain(pictures_BCHW), fast(pictures_BCHW), atol=1e-4)
-    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fast.modules())
+        logits_BK = efficientnet_torch.load_network(efficientnet_weights())(seen_BCHW)
+    assert views(picture) == pytest.approx(seen_BCHW.numpy(), abs=1e-4)
+    assert load_network(efficientnet_weights())(views(picture)) == pytest.approx(logits_BK.numpy(), abs=1e-3)
+
+
+def test_stored_tensors_are_those_that_torch_reads() -> None:
+    theirs = torch.load(efficientnet_weights(), weights_only=True)
+    ours = read_tensors(efficientnet_weights())
+    assert list(ours) == list(theirs)
+    assert all(np.array_equal(ours[name], tensor.numpy()) for name, tensor in theirs.items())
+
+
+def test_pickle_that_names_anything_but_tensors_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save({"a": torch.zeros(3), "b": Evil()}, tmp_path / "evil.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=r"evil.pth holds no tensors .*: it names posix.mkdir"):
+        read_tensors(tmp_path / "evil.pth")
+    assert not (tmp_path / "made").exists()
+
+
+def test_tensor_that_reaches_beyond_its_storage_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(300, 7)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "a.pth").read_bytes()
+    shape = b"M,\x01K\x07"  # the pickled 300 and 7
+    assert whole.count(shape) == 1
+    (tmp_path / "a.pth").write_bytes(whole.replace(shape, b"M,\x02K\x07"))
+    with pytest.raises(ValueError, match="reaches beyond"):
+        read_tensors(tmp_path / "a.pth")
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
-    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    for legacy, said in ((True, "no EfficientNet-Lite0"), (False, "no tensors as torch.save wrote them before")):
+        torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth", _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(ValueError, match=said):
+            load_network(tmp_path / "other.pth")
     with pytest.raises(ValueError, match="no EfficientNet-Lite0"):
-        load_network(tmp_path / "other.pth")
+        efficientnet_torch.load_network(tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +111,7 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     [("cockatoo.mp4", 200, "a sulphur-crested cockatoo"), ("oa4_launch.webm", 190, "a space shuttle")],
 )
 def test_classes_of_known_pictures_are_near_the_top(video: str, index: int, name: str) -> None:
-    shares = probabilities(load_network(efficientnet_weights()), [frame(video, index)])
+    shares = probabilities(load_network(efficientnet_weights()), views(frame(video, index)))
     assert sum(shares) == pytest.approx(1, abs=1e-4)
     assert labels().index(name) in sorted(range(1000), key=lambda k: -shares[k])[:3]
 

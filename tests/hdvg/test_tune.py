@@ -48,7 +48,7 @@ def test_bounds_are_equally_strict_over_the_clips_that_pass_the_others():
     assert max(dropped) - min(dropped) <= 1
     assert [round(bound["drops_of_pool"] * 800) for bound in tuned.found["bounds"]] == dropped
     assert list(tuned.keep) == ["slow", "text", "still", "sharpness"]
-    assert what_if(clips, plan_with(keep), tuned.keep)["after"]["clips"] == 310
+    assert what_if(clips, plan_with(keep), tuned.keep).after.clips == 310
 
 
 def test_equal_values_go_together_and_the_nearer_side_is_taken():
@@ -85,7 +85,7 @@ def test_other_quantiles_follow_the_bounds_that_move():
     keep = {"still": "motion_px_s >= quantile(0.25)", "blurry": "sharpness >= 0.1"}
     tuned = tune(clips, keep, parse_axes("sharpness", keep), target_share=0.3)
     assert abs(tuned.found["kept"] - 150) <= 1
-    assert what_if(clips, plan_with(keep), tuned.keep)["after"]["clips"] == tuned.found["kept"]
+    assert what_if(clips, plan_with(keep), tuned.keep).after.clips == tuned.found["kept"]
     assert (sharp >= bounds(tuned)[0]).sum() == pytest.approx(200, abs=2)  # of which the livelier three quarters stay
 
 

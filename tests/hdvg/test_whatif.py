@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,13 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.snapshot import measures
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import sealed
+from hdvg.filtering import whatif
 from hdvg.filtering.edit import suppose
-from hdvg.filtering.whatif import what_if
 from hdvg.reports.status import status
 from pipelines.run import Task, Where, decide, run
 from schemas.measures import POOL
-from schemas.parts import PARTS
 from tests.footage import BUNDLED
 from tests.told import plan_with, told
 from tests.videos import draw_scenes
@@ -33,6 +35,11 @@ CLIPS = {
     "pool_status": ["ok", "ok", "ok", "ok", "ok", "ok", "ok", None, "ok"],
 }
 """a breaks all; b, c only one; d, e none; f and g lack sharpness; h was not drawn; i was, without a number."""
+
+
+def what_if(*given: Any) -> dict[str, Any]:
+    """The figures as JSON has them."""
+    return asdict(whatif.what_if(*given))
 
 
 def counts(rule: dict) -> tuple[int, ...]:
@@ -157,7 +164,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         }
         for place, clip in enumerate(clips[1:])
     ]
-    schema = PARTS[POOL]
+    schema = part_schema(POOL)
     table = schema.empty_table().from_pylist(rows, schema=schema)
     (made.root / "parts" / POOL / f"some-{made.plan.fingerprints[POOL]}-1.parquet").write_bytes(sealed(table))
     return made
@@ -206,6 +213,6 @@ def test_counts_equal_those_after_the_rules_were_changed(dataset):
 def figures(dataset: Dataset) -> tuple:
     """Clips, kept clips and hours, and reasons, as `hdvg status` says."""
     said = status(dataset)
-    funnel = {row["stage"]: row for row in said["funnel"]}
+    funnel = {row["stage"]: row for row in said.funnel}
     hours = funnel["kept"]["hours"] or 0.0
-    return funnel["clips"]["items"], funnel["kept"]["items"], pytest.approx(hours), said["dropped"]
+    return funnel["clips"]["items"], funnel["kept"]["items"], pytest.approx(hours), said.dropped

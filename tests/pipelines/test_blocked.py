@@ -12,10 +12,10 @@ from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.ids import file_sha256
+from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from pipelines.apply_blocklist import apply_block_list
 from pipelines.run import Task, Where, new_run, run, writing

@@ -20,11 +20,11 @@ import pytest
 
 from hdvg.captioners import CAPTIONERS, Shot
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import part_schema
 from hdvg.errors import ResourceError
 from pipelines.graph import find_stage
-from pipelines.perform import Done, Job, perform
-from pipelines.runners import CRASHES, Order, Queues, after_crash, make_gate
-from schemas.parts import part_schema
+from pipelines.perform import Done, Job, make_gate, perform
+from pipelines.runners import CRASHES, Order, Queues, after_crash
 from tests.captioned import waiting_unit
 from tests.counting import LOG, PAUSE, REGISTERED, Counting, counted
 from tests.tools import need

@@ -13,12 +13,12 @@ import pytest
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.dataset.shards import write_shards
 from hdvg.dataset.store import FileOps, Store
 from hdvg.ids import file_sha256
-from pipelines.perform import Job, perform
-from pipelines.runners import make_gate
+from hdvg.planning import make_plan
+from pipelines.perform import Job, make_gate, perform
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.digest import files
 from tests.videos import draw_scenes
@@ -32,7 +32,7 @@ def do(step: str, root: Path, links: Path, store: Store) -> None:
     store.begin()
     if step == "prepare":
         dataset.prepare()
-        dataset.accept(str(links))
+        accept(dataset, str(links))
     elif step == "shard":
         write_shards(dataset, lambda rows: {})
     else:

@@ -22,23 +22,24 @@ from typer.testing import CliRunner
 from hdvg.cli import app
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.dataset.snapshot import SOURCE, measures
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import publish_tombstones
 from hdvg.errors import UsageError
 from hdvg.ids import file_sha256, video_id
+from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from hdvg.sandbox import Sandbox
 from hdvg.sources import calls
 from hdvg.sources.info import info_row
 from pipelines.forget import forget, remove
+from pipelines.perform import make_gate
 from pipelines.run import Task, Where, run, writing
-from pipelines.runners import make_gate
 from pipelines.stages import download
 from pipelines.work import Work
 from schemas.inputs import INPUTS
-from schemas.parts import PARTS
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.digest import files
 from tests.pipelines.test_run import ask, go
@@ -86,7 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         new = Dataset(root, make_plan(RECIPE))
         with writing(new.store):
             new.prepare()
-            new.accept(str(links))
+            accept(new, str(links))
             _join_units(new, server.url(TARGET), server.url(NEIGHBOUR))
         go(root, RECIPE)
         yield Made(root, links, server)
@@ -317,7 +318,7 @@ def test_channel_takes_its_videos_and_those_that_come_later(made, dataset):
         row | {"uploader_id": mine if row["video_id"] == name else other} for row in pq.read_table(path).to_pylist()
     ]
     with writing(opened.store):  # as if the site had said so
-        opened.store.rewrite_table(str(path.relative_to(dataset)), pa.Table.from_pylist(rows, PARTS["download"]))
+        opened.store.rewrite_table(str(path.relative_to(dataset)), pa.Table.from_pylist(rows, part_schema("download")))
     needles = everything_of(dataset, NEIGHBOUR) | {mine.encode()}
     assert call("forget", dataset, "--channel", mine, "--purge")["found"]["videos"] == 1
     assert hits(dataset, needles) == []
@@ -326,7 +327,7 @@ def test_channel_takes_its_videos_and_those_that_come_later(made, dataset):
     for channel, outcome in ((mine, ("failed", "forgotten")), (other, (None, None))):
         items = [{"video_id": "v", "key": "v", "attempt": 0, "source": "https://www.youtube.com/watch?v=abcdefghijk"}]
         opened.store.begin()
-        work = Work(opened, items, make_gate(RECIPE), Site(file, channel), PARTS["download"], list)
+        work = Work(opened, items, make_gate(RECIPE), Site(file, channel), part_schema("download"), list)
         (row,) = download(work)
         assert (row["status"] if channel == mine else None, row.get("reason")) == outcome
         assert (row.get("sha256") == file_sha256(file)) == (channel == other)
@@ -350,7 +351,7 @@ def test_words_about_a_neighbour_do_not_tell_of_it(made, dataset):
     told = [row | {"detail": f"beside {gone}"} for row in rows if row["video_id"] == name]
     others = [row for row in rows if row["video_id"] != name]
     with writing(opened.store):
-        opened.store.rewrite_table(str(path.relative_to(dataset)), pa.Table.from_pylist(told + others, PARTS["download"]))  # fmt: skip
+        opened.store.rewrite_table(str(path.relative_to(dataset)), pa.Table.from_pylist(told + others, part_schema("download")))  # fmt: skip
     call("forget", dataset, "--video", gone, "--purge")
     assert pq.read_table(path)["detail"].to_pylist() == [None]
     assert hits(dataset, {gone.encode()}) == []

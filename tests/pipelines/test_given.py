@@ -12,13 +12,13 @@ import pytest
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import sealed
 from hdvg.reports.explain import explain
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
 from pipelines.run import decide
 from schemas.given import GIVEN
-from schemas.parts import part_schema
 from schemas.rejected import REJECTED
 from tests.hdvg.test_published_cut import CLOSED, published, x264
 from tests.pipelines.test_run import ask, go
@@ -162,7 +162,7 @@ def test_scenes_given_later_or_changed_split_only_their_videos_anew(videos, tmp_
 
 
 def test_names_of_parts_are_the_same_whatever_is_given():
-    from hdvg.dataset.plan import make_plan
+    from hdvg.planning import make_plan
 
     plans = [make_plan(recipe(split={"given": mode})) for mode in ("published", "exact", "ignore")]
     assert plans[0].fingerprints == plans[1].fingerprints == plans[2].fingerprints
@@ -204,9 +204,9 @@ def test_given_captions_stand_beside_ours_with_their_set(videos, tmp_path):
 def test_explain_says_where_a_clip_comes_from(finished):
     ((clip,),) = ask(finished, "select clip_id from clips where given_id = 'nested'")
     told = {"given_origin": "set", "given_id": "nested", "given_shift_frames": None, "given_caption": None}
-    assert explain(Dataset.open(finished), clip)["given"] == told
+    assert explain(Dataset.open(finished), clip).given == told
     ((ours,),) = ask(finished, "select clip_id from clips where given_id is null and start_frame = 0")
-    assert explain(Dataset.open(finished), ours)["given"] == {}
+    assert explain(Dataset.open(finished), ours).given == {}
 
 
 def test_verify_tells_of_a_scene_without_a_row(finished, tmp_path):
@@ -246,18 +246,18 @@ def test_cut_clips_of_a_fetched_copy_hold_what_the_published_script_writes(tmp_p
 
 def test_status_stands_beside_published_figures(finished):
     said = status(Dataset.open(finished))
-    shares = {row["duration"]: row["clips"] for row in said["durations"]}
+    shares = {row["duration"]: row["clips"] for row in said.durations}
     lengths = [end - start for _, start, end in [*CLIPS, (None, 0, 40), (None, 40, 100)]]
     assert shares["0-2 s"] == pytest.approx(sum(length < 50 for length in lengths) / len(lengths))
     assert shares["2-4 s"] == pytest.approx(sum(50 <= length < 100 for length in lengths) / len(lengths))
     assert shares["mean s"] == pytest.approx(sum(lengths) / len(lengths) / 25)
-    assert [row["of"] for row in said["keep_rates"]] == ["HD-VG-40M of HD-VG-130M", "SVD's LVD-F of LVD"]
+    assert [row["of"] for row in said.keep_rates] == ["HD-VG-40M of HD-VG-130M", "SVD's LVD-F of LVD"]
 
 
 def test_keep_rate_of_a_rule_is_of_the_clips_that_it_can_be_told_of(finished, tmp_path):
     root = Path(shutil.copytree(finished, tmp_path / "d"))
     rules = {"short": "duration_s >= 1", "still": "svd_flow_px >= 100000", "text": "text_area <= 0.07"}
-    told = {row["rule"]: row for row in status(decide(root, recipe(keep=rules)))["keep_rates"]}
+    told = {row["rule"]: row for row in status(decide(root, recipe(keep=rules))).keep_rates}
     lengths = [end - start for _, start, end in [*CLIPS, (None, 0, 40), (None, 40, 100)]]
     assert told["short"]["keeps"] == pytest.approx(sum(length >= 25 for length in lengths) / len(lengths))
     assert told["short"]["published"] is None

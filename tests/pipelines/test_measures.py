@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
+from hdvg import planning
 from hdvg.config.recipe import Recipe, parse_recipe
-from hdvg.dataset import plan as settings
 from hdvg.dataset.dataset import Dataset
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.reports.explain import explain
@@ -88,7 +88,7 @@ def test_every_clip_is_measured_where_every_number_is_wanted(everything):
 
 @pytest.mark.parametrize(("order", "reason"), [(("nsfw", "text"), "unsafe"), (("text", "nsfw"), "text")])
 def test_the_order_of_measures_changes_no_survivor(videos, everything, tmp_path, monkeypatch, order, reason):
-    monkeypatch.setattr(settings, "best_order", lambda names, observed: order)
+    monkeypatch.setattr(planning, "best_order", lambda names, observed: order)
     numbers = dict(ask(everything, "select parse_filename(link), nsfw from dataset join videos using (video_id)"))
     assert numbers["clean.mp4"] < numbers["title.mp4"]
     limit = (numbers["clean.mp4"] + numbers["title.mp4"]) / 2
@@ -97,7 +97,7 @@ def test_the_order_of_measures_changes_no_survivor(videos, everything, tmp_path,
     found = table(tmp_path / "d")
     assert {name for name, (keep, *_) in found.items() if keep} == {"clean"}
     assert found["title"][1] == [reason]
-    monkeypatch.setattr(settings, "best_order", lambda names, observed: order[::-1])
+    monkeypatch.setattr(planning, "best_order", lambda names, observed: order[::-1])
     assert go(tmp_path / "d", strict) == []  # what one order has dropped, the other measures no further
 
 
@@ -121,7 +121,7 @@ def test_explain_says_which_measure_was_not_taken(finished):
         iter(ask(finished, "select clip_id from dataset join videos using (video_id) where link like '%both%'"))
     )
     said = explain(dataset, name)
-    assert [(rule["rule"], rule["passes"]) for rule in said["rules"]] == [
+    assert [(rule.rule, rule.passes) for rule in said.rules] == [
         ("too_short", False), ("text", None), ("unsafe", None),
     ]  # fmt: skip
 

@@ -123,10 +123,10 @@ def test_clip_that_cannot_pass_is_never_encoded(video, tmp_path):
         dropped = manifest.rows("select clip_id from verdicts where not keep")
     assert [row["cut_n_frames"] for row in cut] == [40, 65]
     assert {row["clip_id"] for row in dropped}.isdisjoint({row["clip_id"] for row in cut})
-    passes = status(Dataset.open(tmp_path / "d"))["decode_passes"]
+    passes = status(Dataset.open(tmp_path / "d")).decode_passes
     assert 1.8 <= passes["mean"] < 2.0  # the one pass, and the frames of the two clips
 
 
 def test_no_source_is_decoded_much_more_than_once_where_clips_are_copied(video, tmp_path):
     go(tmp_path / "d", recipe(mode="smart"), links=[str(video)])
-    assert status(Dataset.open(tmp_path / "d"))["decode_passes"]["max"] < 1.3
+    assert status(Dataset.open(tmp_path / "d")).decode_passes["max"] < 1.3

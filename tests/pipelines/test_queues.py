@@ -7,8 +7,9 @@ import pytest
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.intake import accept
 from hdvg.errors import UsageError
+from hdvg.planning import make_plan
 from pipelines.graph import GRAPH, check, describe
 from pipelines.perform import Job
 from pipelines.runners import CRASHES, Order, Queues, after_crash
@@ -100,7 +101,7 @@ def one_of_two(tmp_path: Path) -> tuple[Order, Job]:
     dataset = Dataset(tmp_path / "d", make_plan(parse_recipe({"caption": {"captioner": "none"}})))
     dataset.store.begin()
     dataset.prepare()
-    dataset.accept(str(links))
+    accept(dataset, str(links))
     with dataset.manifest() as manifest:
         unit = manifest.one("select unit from inputs where unit is not null group by unit having count(*) = 2 limit 1")
     order = Order(tmp_path / "d", dataset.store.run, GRAPH[:3], {unit: 0})

@@ -15,6 +15,7 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import write_shards
+from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, ResourceError, UsageError
 from hdvg.ids import file_sha256
@@ -27,7 +28,6 @@ from pipelines.run import Task, Where, decide, run
 from pipelines.runners import Order, Serial
 from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
 from schemas.columns import doc
-from schemas.parts import PARTS
 from tests.digest import contents
 from tests.servers import HostileServer, body, endless, page, short, silence
 from tests.servers import status as refuse
@@ -127,9 +127,9 @@ def test_every_declared_column_is_filled(finished, stage):
     }  # of no local file
     never = {"reason", "detail", "hdr"} | (local if stage == "download" else set())
     given = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)} if stage == "split" else set()  # of published scenes
-    assert rows[0].keys() == set(PARTS[stage].names)
+    assert rows[0].keys() == set(part_schema(stage).names)
     assert {name for name in rows[0] if all(row[name] is None for row in rows)} <= never | given
-    assert all(doc(field).strip() for field in PARTS[stage])
+    assert all(doc(field).strip() for field in part_schema(stage))
 
 
 def test_clip_that_is_dropped_is_never_encoded(finished):
@@ -182,7 +182,7 @@ def test_tighter_threshold_runs_no_stage_and_touches_no_media(dataset):
 
 def test_looser_threshold_cuts_just_the_missing_clip(dataset):
     looser = parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=null"])
-    assert status(decide(dataset, looser))["pending"] == [{"stage": "cut", "items": 1}]
+    assert status(decide(dataset, looser)).pending == [{"stage": "cut", "items": 1}]
     assert [(job.stage, job.statuses) for job in go(dataset, looser)] == [("cut", {"ok": 1})]
     assert verify(Dataset.open(dataset)) == []
 
@@ -329,11 +329,11 @@ def test_rules_are_not_written_where_a_part_cannot_be_read(dataset):
 def test_explain_shows_every_rule_with_its_margin(finished):
     (clip,) = ask(finished, "select clip_id from dataset where not keep")[0]
     said = explain(Dataset.open(finished), clip[:12])
-    assert (said["verdict"], said["reasons"]) == ("dropped", ["too_short"])
-    (rule,) = said["rules"]
-    assert (rule["rule"], rule["threshold"], rule["passes"]) == ("too_short", 0.7, False)
-    assert rule["margin"] == pytest.approx(said["measures"]["duration_s"] - 0.7)
-    assert "av=" in said["video"]["tools"]
+    assert (said.verdict, said.reasons) == ("dropped", ["too_short"])
+    (rule,) = said.rules
+    assert (rule.rule, rule.threshold, rule.passes) == ("too_short", 0.7, False)
+    assert rule.margin == pytest.approx(said.measures["duration_s"] - 0.7)
+    assert "av=" in said.video["tools"]
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "delete"])

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.planning import make_plan
 from hdvg.reports.explain import explain
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
@@ -103,13 +103,13 @@ def test_what_was_fetched_is_recorded_and_the_dataset_verifies(finished):
         assert sum(one["until"] - one["start"] for one in ranges) < held < size
         assert (because, of_whole) == (None, [None, None, 0])
     assert verify(Dataset.open(finished)) == []
-    said = status(Dataset.open(finished))["sections"]
+    said = status(Dataset.open(finished)).sections
     assert said["videos"] == 1
     assert said["saved_bytes"] == sum(
         size - sum(one["until"] - one["start"] for one in ranges) for ranges, size, *_ in rows
     )
     clip = ask(finished, "select clip_id from clips limit 1")[0][0]
-    assert explain(Dataset.open(finished), clip)["clip"]["partial"]
+    assert explain(Dataset.open(finished), clip).clip["partial"]
 
 
 def test_changed_bit_of_an_excerpt_is_found(finished, tmp_path):

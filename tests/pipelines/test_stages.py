@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 from hdvg.captioners import Written
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
+from hdvg.dataset.stages import part_schema
+from hdvg.planning import make_plan
 from pipelines.caption_stages import caption
 from pipelines.work import Work
 from schemas.keyframes import KEYFRAMES
-from schemas.parts import PARTS
 
 
 class Reader:
@@ -49,7 +49,8 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
     table = pq.read_table
     monkeypatch.setattr(pq, "read_table", lambda path, **how: read.append(path.stem) or table(path, **how))
     texts = [
-        row["text"] for row in caption(Work(dataset, items, None, None, PARTS["caption"], list, Reader(), "caption"))
+        row["text"]
+        for row in caption(Work(dataset, items, None, None, part_schema("caption"), list, Reader(), "caption"))
     ]
     assert texts == [f"{video}{number} {number}" for video in "ab" for number in range(5)]
     assert read == list(packs.values())

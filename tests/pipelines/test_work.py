@@ -7,16 +7,16 @@ import errno
 import pyarrow as pa
 import pytest
 
+from hdvg.dataset.stages import part_schema
 from hdvg.errors import SHORT, ItemError, ResourceError
 from pipelines.work import Row, Work
-from schemas.parts import PARTS
 
 ITEM = {"video_id": "v", "key": "v", "attempt": 0}
 
 
 def outcome(do, *items: Row) -> list[Row]:
     """The rows of the items."""
-    return Work(None, list(items), None, None, PARTS["download"], list).guarded_batch(do, list(items))
+    return Work(None, list(items), None, None, part_schema("download"), list).guarded_batch(do, list(items))
 
 
 @pytest.mark.parametrize("number", sorted(SHORT))
@@ -57,7 +57,7 @@ def test_an_odd_answer_is_its_items_failure_and_nobody_elses(odd):
         ("v", "failed", "error"),
         ("w", "ok", None),
     ]
-    pa.Table.from_pylist(rows, schema=PARTS["download"])
+    pa.Table.from_pylist(rows, schema=part_schema("download"))
 
 
 def test_an_item_without_a_row_fails():
@@ -69,4 +69,4 @@ def test_a_detail_that_is_no_text_can_be_stored():
     def do(items):
         raise ItemError("gone", "\ud800")
 
-    pa.Table.from_pylist(outcome(do, ITEM), schema=PARTS["download"])
+    pa.Table.from_pylist(outcome(do, ITEM), schema=part_schema("download"))

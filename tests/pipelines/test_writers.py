@@ -12,9 +12,9 @@ from hdvg.captioners.quality import wording
 from hdvg.config.caption import told_of
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.plan import make_plan
 from hdvg.dataset.store import Store
 from hdvg.errors import ResourceError, UsageError
+from hdvg.planning import make_plan
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
 from pipelines.perform import Job, commit
@@ -252,7 +252,7 @@ def test_status_sets_captions_beside_the_published_ones(clips):
     spent = {"prompt_tokens": 1000, "output_tokens": 50}
     said = ["a dog", "a b c d e f g", "x b c d e f g h i j k", "a b c d e f g h i j k l"]
     told(clips, one, "caption", [text(clip, words) | spent for clip, words in enumerate(said)])
-    found = status(Dataset.open(clips))["captions"]
+    found = status(Dataset.open(clips)).captions
     assert [(row["words"], row["share"]) for row in found["words"]] == [
         *(("under 7", 0.25), ("7-9", 0.25), ("10-11", 0.25), ("over 11", 0.25)),
     ]

@@ -96,7 +96,7 @@ def _date(said: Mapping[str, Any]) -> datetime.date | None:
     """The day of upload, UTC."""
     try:
         if re.fullmatch(r"\d{8}", text := str(said.get("upload_date"))):
-            return datetime.datetime.strptime(text, "%Y%m%d").date()
+            return datetime.date.fromisoformat(text)
         seconds = said.get("timestamp")
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date()

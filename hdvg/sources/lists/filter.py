@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from hdvg.config.rules import condition_columns
-from hdvg.errors import UsageError
+from hdvg.config.conditions import condition_columns
+from hdvg.errors import UsageError, suggestion
 from hdvg.sources.lists.entries import ENTRY, Row
 
 SAMPLE: Row = dict.fromkeys(ENTRY.names) | {
@@ -60,9 +59,8 @@ def check_conditions(conditions: Sequence[str]) -> None:
 def _check_known(columns: Sequence[str]) -> None:
     for column in columns:
         if column not in TYPES:
-            near = difflib.get_close_matches(column, TYPES, n=1)
-            hint = f"did you mean `{near[0]}`? " if near else ""
-            raise ValueError(f"a list says nothing of `{column}`; {hint}there are: {', '.join(TYPES)}")
+            hint = f"{suggestion(column, TYPES)} there are: {', '.join(TYPES)}".strip()
+            raise ValueError(f"a list says nothing of `{column}`; {hint}")
 
 
 def choose_entries(rows: Sequence[Row], choice: Choice) -> Chosen:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from hdvg.errors import ItemError, UsageError
 from hdvg.sources.canonical import canonical
+from hdvg.sources.lists import READER
 
 SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia.org"}
 """Where the public interfaces are."""
@@ -16,15 +17,18 @@ SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia
 COLLECTION = re.compile(r"https?://(?:www\.)?archive\.org/details/([\w.-]+)/?", re.ASCII)
 CATEGORY = re.compile(r"https?://commons\.wikimedia\.org/wiki/(Category:[^?#]+)", re.IGNORECASE)
 YOUTUBE_LIST = re.compile(r"https?://(?:(?:www|m|music)\.)?(?:youtube\.com|youtu\.be)/[^#]*[?&]list=([\w-]+)", re.ASCII)
+PLUGIN = re.compile(r"([^:]+\.py:[A-Za-z_]\w*|[A-Za-z_][\w.]*:[A-Z]\w*):(.+)", re.ASCII | re.DOTALL)
+"""A plug-in's class in a file, or in a package by its capital letter, and the query."""
+
 WOULD_DO = (
     "a list is list:URL (a playlist, channel, search, feed or page with several videos), archive:QUERY, "
-    "commons:Category:NAME or commons:WORDS"
+    "commons:Category:NAME, commons:WORDS, or a reader of your own: file.py:Class:QUERY"
 )
 
 
 @dataclass(frozen=True)
 class ListSource:
-    """A list on a site: what reads it (`readers.READERS`), what is asked, and the address that it starts at."""
+    """A list on a site: what reads it, a name in `READER`, what is asked, and the address that it starts at."""
 
     text: str
     kind: str
@@ -33,11 +37,15 @@ class ListSource:
     @property
     def address(self) -> str:
         """An address on the site."""
+        if READER.is_plugin(self.kind):
+            return str(READER.find(self.kind).site)
         return SITES.get(self.kind, self.query)
 
     @property
     def origin(self) -> str:
         """What is stored of each of its links: the list's address, or the query as it was given."""
+        if READER.is_plugin(self.kind):
+            return f"{READER.reference(self.kind).attribute}:{self.query}"
         return self.query if self.kind == "list" else re.sub(r"(?i)^list:\s*", "", self.text)
 
 
@@ -55,7 +63,7 @@ def list_source(text: str) -> ListSource | None:
     if found := CATEGORY.fullmatch(link):
         return ListSource(text, "commons", _category(urllib.parse.unquote(found[1]).replace("_", " ")))
     if kind != "list":
-        return None
+        return _plugin(text)
     if found := COLLECTION.fullmatch(link):
         return ListSource(text, "archive", f"collection:{found[1]} OR identifier:{found[1]}")
     if found := YOUTUBE_LIST.match(link):  # else the one video of the link is meant
@@ -64,6 +72,18 @@ def list_source(text: str) -> ListSource | None:
         return ListSource(text, "list", canonical(link, base=None))
     except ItemError as error:
         raise UsageError(f"--links {text[:200]}: {error.detail}; {WOULD_DO}") from None
+
+
+def _plugin(text: str) -> ListSource | None:
+    """The list of a plug-in: `file.py:Class:QUERY`, `package.module:Class:QUERY`, or an entry point's name and a query."""
+    name, _, query = text.partition(":")
+    if found := PLUGIN.fullmatch(text):
+        name, query = found.groups()
+    elif not READER.is_plugin(name) or name not in READER.names():
+        return None
+    reference = READER.reference(name)
+    full = replace(reference, where=str(reference.path.absolute())) if reference.is_file else reference
+    return ListSource(text, str(full), query.strip()) if query.strip() else _empty(text)
 
 
 def _empty(text: str) -> NoReturn:

@@ -1,0 +1,230 @@
+"""What stands behind `hdvg.open`, `hdvg.run` and `hdvg.load`; the command line calls the same."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hdvg.dataset.clips import Clip, stream_clips
+from hdvg.dataset.dataset import Dataset as Folder
+from hdvg.dataset.location import local_text
+from hdvg.dataset.manifest import VIEWS, Manifest
+from hdvg.errors import UsageError
+from hdvg.registry import require
+from hdvg.sources.gather import Links, gather
+from hdvg.training import NEEDS
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from hdvg.config.recipe import Recipe
+    from hdvg.filtering.whatif import WhatIf
+    from hdvg.reports.explain import Explanation
+    from hdvg.reports.status import Status
+    from hdvg.training.inference import Model
+    from hdvg.training.torch_dataset import TorchDataset
+
+LIMIT_S = 300.0
+
+
+class Dataset:
+    """A dataset to read, as its settings are when it is opened; a run may work on it meanwhile. For one thread at a time.
+
+    It keeps a DuckDB connection until `close`, or the end of a `with` block.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._held: Manifest | None = None
+
+    @property
+    def path(self) -> Path:
+        """Its folder, absolute."""
+        return self._folder.root
+
+    def sql(self, query: str, *, limit_s: float = LIMIT_S) -> pa.Table:
+        """The answer to one SELECT over the views, as an Arrow table; nothing outside the dataset is read, nothing written.
+
+        Raises UsageError with DuckDB's words if it is wrong or refused, or takes longer than `limit_s` seconds.
+        """
+        return self._manifest.select(query, limit_s=limit_s)
+
+    def relation(self, view: str = "dataset") -> duckdb.DuckDBPyRelation:
+        """A view as DuckDB's relation, to be filtered, joined and fetched in DuckDB's ways while the dataset is open.
+
+        Raises UsageError if there is no such view.
+        """
+        if view not in VIEWS:
+            near = difflib.get_close_matches(view, VIEWS, n=1)
+            raise UsageError(f"no view `{view}`; " + (f"did you mean `{near[0]}`?" if near else ", ".join(VIEWS)))
+        return self._manifest.connection.sql(f"from {view}")
+
+    def clips(self, where: str | None = None) -> Iterator[Clip]:
+        """The clips of which a condition on the view `dataset` holds, such as "keep and aesthetic > 5"; by default all.
+
+        In the order of video ids and time; rows are read in batches, pictures when a clip is asked for them.
+        Raises UsageError, at the first clip, if `where` is no condition.
+        """
+        return stream_clips(self._folder, self._manifest, where)
+
+    def torch(
+        self,
+        *,
+        fps: float = 8.0,
+        frames: int = 16,
+        size: tuple[int, int] = (256, 256),
+        seed: int = 0,
+        where: str | None = None,
+        drop_text: float = 0.0,
+    ) -> TorchDataset:
+        """A torch Dataset of the kept clips that lie in shards: an index always gives the same sample, whoever asks for it.
+
+        It draws as the trainer does, clip, window and text for each place of an epoch; see `TorchDataset`. `frames` pictures
+        at `fps` a second, of `size` (height, width), multiples of 8, cut in the middle; smaller or shorter clips are left out.
+        `where`: a further condition on `dataset`. `drop_text`: the share of samples with an empty text, 0-1.
+        Raises UsageError if torch is not installed, or no clip is left.
+        """
+        require({"torch": "torch"}, called="ds.torch()", extra="train")
+        from hdvg.training.torch_dataset import TorchDataset, recipe_of
+
+        recipe = recipe_of((frames, *size), fps=fps, seed=seed, where=where, drop_text=drop_text)
+        return TorchDataset.open(self._folder, recipe)
+
+    def status(self) -> Status:
+        """The funnel, what was dropped and failed and why, what is pending, and how fast a run goes: as `hdvg status`."""
+        from hdvg.reports.status import status
+
+        return status(self._folder)
+
+    def explain(self, clip_id: str) -> Explanation:
+        """All that is known of the clip whose id starts with `clip_id`. Raises UsageError if there is none, or several."""
+        from hdvg.reports.explain import explain
+
+        return explain(self._folder, clip_id)
+
+    def what_if(
+        self, rules: Sequence[str] = (), *, target_keep: float | None = None, tune: str | None = None
+    ) -> WhatIf:
+        """What verdicts would be if rules such as "duration_s >= 3" held; nothing is changed.
+
+        With `target_keep`, a share of all clips, 0-1, the bounds of the measures `tune`, such as "sharpness,motion_px_s>=",
+        are moved to reach it. Raises UsageError for what is no rule or measure.
+        """
+        from hdvg.filtering.supposition import supposed
+
+        rules = [rules] if isinstance(rules, str) else rules
+        keep, say = self._folder.plan.recipe.keep, logging.getLogger(__name__).info
+        return supposed(self._folder, keep, rules, goal=(target_keep, tune), say=say)
+
+    def close(self) -> None:
+        """Close the connection; clips and relations that came of it can no longer be read."""
+        if self._held is not None:
+            self._held.connection.close()
+            self._held = None
+
+    @property
+    def _manifest(self) -> Manifest:
+        if self._held is None:
+            self._held = self._folder.manifest()
+            self._held.guard()
+        return self._held
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"hdvg.open({str(self.path)!r})"
+
+
+def open(path: str | Path) -> Dataset:
+    """The dataset at `path`, to read: no lock is taken, nothing is written. Raises UsageError if there is none."""
+    return Dataset(Folder.open(local_text(str(path))))
+
+
+def run(
+    recipe: str | Path | None = None,
+    *,
+    out: str | Path,
+    links: Links = (),
+    runner: Literal["serial", "ray"] = "serial",
+    set: Mapping[str, object] | None = None,
+    new_work: bool = False,
+) -> Dataset:
+    """Run the whole graph into the folder `out`, as `hdvg run` does, and open the dataset. Interrupted, the same call goes on.
+
+    `recipe`: a shipped one's name or a TOML file; by default the settings that the dataset at `out` has. `links`: lists of
+    links, folders, video files and URLs, or any iterable of these. `set`: settings by name, such as
+    `{"keep.too_short": "duration_s >= 3"}`; None takes a rule away. `new_work`: accept settings that fetch or split all videos
+    anew. Progress goes to standard error. A warning says if items failed in a way hdvg does not know.
+    Raises UsageError for bad input, ResourceError if disk or memory run short; what was done stays.
+    """
+    from rich.console import Console
+
+    from pipelines.run import Task, Where
+    from pipelines.run import run as run_task
+
+    if runner not in ("serial", "ray"):
+        raise UsageError(f"runner = {runner!r}: 'serial' or 'ray'")
+    out = local_text(str(out))
+    with tempfile.TemporaryDirectory(prefix="hdvg-links-") as scratch:
+        task = Task(links=gather(links, Path(scratch)), new_work=new_work, where=Where(runner))
+        fine = run_task(Path(out), _recipe(recipe, Path(out), set or {}), task, Console(stderr=True))
+    if not fine:
+        warnings.warn(
+            f"{out}: a list of links broke off, or some items failed in a way hdvg does not know: "
+            "sql(\"from failures where reason = 'error'\")",
+            stacklevel=2,
+        )
+    return open(out)
+
+
+def load(run: str | Path, *, checkpoint: int | None = None, weights: Literal["ema", "raw"] = "ema") -> Model:
+    """The network that a training run has made, ready to `sample`.
+
+    `checkpoint`: its step, by default the newest good one. `weights`: their running mean, or the weights themselves.
+    Raises UsageError if the folder is no run, has no such checkpoint, or torch is not installed.
+    """
+    require(NEEDS, called="a trained network", extra="train")
+    from hdvg.training.inference import Model
+    from hdvg.training.load import open_trained
+
+    say = functools.partial(warnings.warn, stacklevel=3)
+    return Model(open_trained(Path(run), step=checkpoint, which=weights, say=say), Path(run))
+
+
+def _recipe(recipe: str | Path | None, out: Path, changes: Mapping[str, object]) -> Recipe:
+    """The recipe of that name or file, or the dataset's own, with changes."""
+    from hdvg.config.recipe import parse_recipe
+    from pipelines.recipes import find_recipe
+
+    overrides = list(_overrides(changes))
+    if recipe is not None:
+        return find_recipe(str(recipe), overrides)
+    own = Folder.open(out).plan.recipe.model_dump(exclude_none=True)
+    return parse_recipe(own, overrides, where=f"{out}/dataset.toml")
+
+
+def _overrides(changes: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Changes as `--set` takes them: `section.key=value`."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _overrides(value, f"{prefix}{name}.")
+        else:
+            plain = str(value) if isinstance(value, Path) else value
+            try:
+                yield f"{prefix}{name}={json.dumps(plain, ensure_ascii=False)}"
+            except TypeError as error:
+                raise UsageError(
+                    f"set: {prefix}{name} = {value!r}: text, a number, true or false, or a list"
+                ) from error

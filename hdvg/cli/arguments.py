@@ -1,0 +1,60 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hdvg.dataset.location import local_folder, local_text
+
+Folder = Annotated[Path, typer.Argument(metavar="DATASET", callback=local_folder, help="the dataset's folder")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE|DATASET",
+        callback=local_text,
+        help="a recipe with --out; or a dataset, to go on with its own settings",
+    ),
+]
+Links = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--links",
+        "-l",
+        metavar="FILE|FOLDER|URL",
+        help="text, CSV, JSONL or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
+        "commons:Category:NAME; may be repeated",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DATASET", callback=local_folder, help="the dataset's folder, made if it is not there"
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="override a setting: 'keep.too_short=duration_s >= 3'; null takes a rule away",
+    ),
+]
+NewRule = Annotated[
+    bool,
+    typer.Option("--new-rule", help="with --set keep.NAME=…: NAME is a new rule, though one is called much the same"),
+]
+RunnerName = Annotated[
+    str | None,
+    typer.Option("--runner", metavar="ray|serial", help="ray: all cores or a cluster; serial: this process only"),
+]
+Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs to use on this machine; default all")]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs to use on this machine; default all")]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the dataset's folder")
+]
+NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]

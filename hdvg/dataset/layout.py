@@ -1,0 +1,127 @@
+"""Where the files of a dataset lie and what their names say: the only module that lists its folders.
+
+Everything else asks `files` for those that are there, `pattern` for what DuckDB is to read, and the `..._name` functions for
+new names: files of several units together, a run's epoch in names, or an object store change this module alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from hdvg.errors import UsageError
+
+LAYOUT = 1
+"""The newest layout; docs/layout.md says what changes it. Without a number in dataset.toml it is 1."""
+
+SEED = "seed"
+"""What stands for a unit in the name of a file without rows: views find a file by it."""
+
+EVERYTHING = "all"
+"""What stands for a unit in the name of a part of the whole pool."""
+
+Sort = Literal[
+    "inputs", "given", "rejected", "parts", "pieces", "shard_rows", "shards", "media", "tombstones", "tables"
+]
+
+PATTERNS: dict[Sort, str] = {
+    "inputs": "inputs/*.parquet",
+    "given": "given/{unit}-{of}.parquet",
+    "rejected": "rejected/{of}.parquet",
+    "parts": "parts/{stage}/{unit}-{fingerprint}-*.parquet",
+    "pieces": "parts/{stage}/pieces/{unit}-{fingerprint}-*.parquet",
+    "shard_rows": "parts/shard/{of}-*.parquet",
+    "shards": "shards/{of}.parquet",
+    "media": "media/*/{of}.*",
+    "tombstones": "tombstones/*.parquet",
+    "tables": "tables/{of}/*.parquet",
+}
+"""By sort of file, from the dataset's folder. `{of}`: the import, the shard, the hash or the table."""
+
+
+def pattern(
+    sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
+) -> str:  # a narrower one each
+    """The files of a sort, of one stage, unit, fingerprint or name if that is given, as a pattern from the dataset's folder."""
+    if sort == "parts" and stage == "shard":
+        return "parts/shard/*.parquet"
+    return PATTERNS[sort].format(stage=stage, unit=unit, fingerprint=fingerprint, of=of)
+
+
+def files(
+    root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
+) -> list[Path]:
+    """Those that are there, sorted by name."""
+    return sorted(root.glob(pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)))
+
+
+def tables(root: Path) -> Iterator[Path]:
+    """Every sealed table: all files but media and shards."""
+    sorts: tuple[Sort, ...] = ("tombstones", "inputs", "given", "rejected", "tables")
+    found = [path for sort in sorts for path in files(root, sort)]
+    yield from sorted([*found, *root.glob("parts/*/*.parquet")])
+
+
+def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
+    """The files of these units: their parts at every stage, by whatever settings, pieces of such, and given scenes."""
+    wanted = set(units)
+    sorts: tuple[Sort, ...] = ("given", "parts", "pieces")
+    for sort in sorts:
+        yield from (path for path in files(root, sort) if unit_of(path) in wanted)
+
+
+def unit_of(path: Path) -> str:
+    """The unit that a part, a piece or a file of given scenes is of; `SEED` and `EVERYTHING` stand for none."""
+    return path.name.partition("-")[0].removesuffix(".parquet")
+
+
+def stage_of_part(path: Path) -> str:
+    """The stage that a part is of."""
+    return path.parent.name
+
+
+def newest_generation(paths: Iterable[Path]) -> int:
+    """The highest generation among a unit's part files, -1 if there is none."""
+    return max((int(path.stem.rsplit("-", 1)[1]) for path in paths), default=-1)
+
+
+def number_of_list(path: Path) -> int:
+    """Which accepted list it is; that of the seed is 0."""
+    return int(path.name.partition("-")[0])
+
+
+def next_list(root: Path) -> int:
+    """The number of the next accepted list."""
+    return 1 + max(map(number_of_list, files(root, "inputs")))
+
+
+def list_name(number: int, content: str) -> str:
+    """The name of an accepted list; `content` is a hash of its links, or `SEED`."""
+    return f"inputs/{number:05d}-{content}.parquet"
+
+
+def part_name(stage: str, unit: str, fingerprint: str, generation: int) -> str:
+    """The name of a part."""
+    return f"parts/{stage}/{unit}-{fingerprint}-{generation}.parquet"
+
+
+def piece_name(stage: str, unit: str, fingerprint: str, *, run: str, number: int) -> str:
+    """The name of what a run saves before its unit is done."""
+    return f"parts/{stage}/pieces/{unit}-{fingerprint}-{run}-{number:06}.parquet"
+
+
+def table_name(name: str, content: str) -> str:
+    """The name of a file of a table that no stage makes."""
+    return f"tables/{name}/{content}.parquet"
+
+
+def seed_name(stage: str, fingerprint: str | None) -> str:
+    """The name of a stage's part without rows; shards have no fingerprint."""
+    return f"parts/{stage}/{SEED}.parquet" if fingerprint is None else part_name(stage, SEED, fingerprint, 0)
+
+
+def check_layout(layout: int, *, where: str) -> None:
+    """Raise UsageError unless this hdvg reads that layout."""
+    if not isinstance(layout, int) or not 1 <= layout <= LAYOUT:
+        raise UsageError(f"{where}: layout {layout!r}; this hdvg reads 1 to {LAYOUT}: use the hdvg that made it")

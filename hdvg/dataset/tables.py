@@ -1,0 +1,107 @@
+"""Tables that no stage makes, such as what people say of clips: declared once, then written, read and purged like all else.
+
+A table's rows lie in immutable files `tables/<name>/<hash>.parquet`; of rows with the same key the newest counts. Nothing of a
+table shapes a stage. A take-down removes the rows that name what is lost by their `video_id` or `clip_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hdvg.dataset.layout import files, pattern, table_name
+from hdvg.dataset.parts import no_rows, read_as
+from hdvg.dataset.stages import resolve
+from hdvg.dataset.store import Store
+from hdvg.dataset.views import view
+from hdvg.errors import UsageError
+from hdvg.ids import digest
+from schemas.columns import STR, column
+
+WRITTEN_AT = column(
+    "written_at", STR, "UTC time at which the row was written, ISO 8601 to the microsecond", volatile=True
+)
+"""The last column of every table: `write_rows` fills it, and the newest row of a key counts."""
+
+LOST_BY = ("video_id", "clip_id")
+"""Columns by which a take-down finds rows, and a view leaves out what is hidden."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: its columns, without `written_at`, and which of them tell its rows apart."""
+
+    name: str
+    """Also of its view and its folder."""
+    schema: str | pa.Schema
+    """A schema, or `module:NAME` of one."""
+    key: tuple[str, ...]
+
+    @property
+    def stored(self) -> pa.Schema:
+        """The schema of its files."""
+        declared: pa.Schema = resolve(self.schema)
+        return declared.append(WRITTEN_AT)
+
+    @property
+    def lost_by(self) -> tuple[str, ...]:
+        """The columns by which a take-down finds its rows; none if it tells of no video."""
+        return tuple(name for name in LOST_BY if name in self.stored.names)
+
+
+TABLES: dict[str, Table] = {}
+"""By name. None yet: annotations of clips, verdicts of people and certificates of models are to be entries here."""
+
+
+def write_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Publish rows of a table, durably, in one file; returns its name in the dataset. No run lock is needed.
+
+    All rows of a call have the same time. Raises UsageError for a table or a column that is not declared, or a key that a row
+    lacks; ResourceError if the disk refuses.
+    """
+    table = _declared(name)
+    given = [dict(row) for row in rows]
+    for row in given:
+        odd = sorted(row.keys() - set(table.stored.names)) + [key for key in table.key if row.get(key) is None]
+        if odd:
+            raise UsageError(
+                f"table {name}: {', '.join(odd)}: unknown or missing; its columns: {', '.join(table.stored.names)}, "
+                f"of which a row needs {', '.join(table.key)}"
+            )
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    held = pa.Table.from_pylist([row | {WRITTEN_AT.name: at} for row in given], schema=table.stored)
+    place = table_name(name, digest("table", name, held.to_pylist()))
+    with store.aside() as beside:
+        beside.publish_table(place, held)
+    return place
+
+
+def tables_sql(root: Path, prefix: str, *, forgotten: bool) -> str:
+    """The statements that make a view of each table: the newest row of every key, but of what is hidden."""
+    return "".join(view(table.name, _newest(table, root, prefix, forgotten=forgotten)) for table in TABLES.values())
+
+
+def _newest(table: Table, root: Path, prefix: str, *, forgotten: bool) -> str:
+    held = files(root, "tables", of=table.name)
+    place = (prefix + pattern("tables", of=table.name)).replace("'", "''")
+    rows = read_as(table.stored, f"'{place}'") if held else no_rows(table.stored)
+    hidden = ""
+    if forgotten and "video_id" in table.lost_by:
+        hidden = "anti join forgotten using (video_id) "
+    elif forgotten and "clip_id" in table.lost_by:
+        hidden = "semi join split_rows using (clip_id) "
+    newest = f"row_number() over (partition by {', '.join(table.key)} order by {WRITTEN_AT.name} desc) = 1"
+    return f"select * from {rows} {hidden}\nqualify {newest}"
+
+
+def _declared(name: str) -> Table:
+    if name not in TABLES:
+        raise UsageError(
+            f"table {name}: not declared in hdvg/dataset/tables.py; there are: {', '.join(TABLES) or 'none'}"
+        )
+    return TABLES[name]

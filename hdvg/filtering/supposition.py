@@ -1,0 +1,47 @@
+"""A dataset's verdicts under rules that are only supposed, or tuned to a keep rate: what is asked, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hdvg.config.rules import parse_rules
+from hdvg.dataset.snapshot import measures
+from hdvg.errors import UsageError
+from hdvg.filtering.edit import suppose
+from hdvg.filtering.tune import parse_axes, tune
+from hdvg.filtering.whatif import WhatIf, what_if
+
+if TYPE_CHECKING:
+    from hdvg.dataset.dataset import Dataset
+
+
+def supposed(
+    dataset: Dataset,
+    keep: Mapping[str, str],
+    rules: Iterable[str] = (),
+    *,
+    goal: tuple[float | None, str | None] = (None, None),
+    say: Callable[[str], None],
+) -> WhatIf:
+    """What verdicts would be if `rules`, such as `duration_s >= 3`, held beside `keep`; nothing is changed.
+
+    `goal`: the share of all clips that is to be kept, 0-1, and the measures whose bounds are moved to reach it, such as
+    `sharpness,motion_px_s>=`. `say` tells where the measures are read. Raises UsageError for what is no rule or measure.
+    """
+    share, tuned = goal
+    if (share is None) != (tuned is None):
+        raise UsageError(
+            "--target-keep SHARE and --tune MEASURES go together: --target-keep 0.31 --tune 'motion_px_s>=,sharpness>='"
+        )
+    keep = dict(keep)
+    for rule in rules:
+        keep = suppose(keep, rule)
+    axes = parse_axes(tuned, keep) if tuned is not None else []
+    both = (dataset.plan.recipe.keep, keep)
+    named = {column for kept in both for rule in parse_rules(kept) for column in rule.columns}
+    with measures(dataset, named, say) as connection:
+        found = tune(connection, keep, axes, target_share=share) if share is not None else None
+        report = what_if(connection, dataset.plan, found.keep if found else keep)
+        return replace(report, tuned=found.found if found else None)

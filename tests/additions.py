@@ -1,0 +1,188 @@
+"""What the rows of README's "Add a thing" mean, as steps on a copy of the code, and how it shows that each is enough.
+
+A row without an `Addition` here is only looked at: its files and tables are there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tests.layouts import ROOT, call_in
+from tests.videos import draw_scenes
+
+
+@dataclass(frozen=True)
+class Addition:
+    """The steps of one row, and what a user then sees.
+
+    `new`: path -> text of a new file. `edits`: path, a text that stands in it once, what takes its place.
+    `shows(tree, dataset, folder)` uses the thing with the code in `tree`, on a dataset of the first release.
+    """
+
+    shows: Callable[[Path, Path, Path], None]
+    new: Mapping[str, str] = field(default_factory=dict)
+    edits: Sequence[tuple[str, str, str]] = ()
+
+    @property
+    def touched(self) -> set[str]:
+        """The files of the steps."""
+        return {*self.new, *(path for path, _, _ in self.edits)}
+
+
+def rows() -> dict[str, str]:
+    """What to add -> what to touch, as README says it."""
+    text = ROOT.joinpath("README.md").read_text(encoding="utf-8").partition("## Add a thing")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| (an? [^|]*?) \| (.*) \|$", text, re.MULTILINE))
+
+
+def named_files(row: str) -> set[str]:
+    """The files that a row names."""
+    return set(re.findall(r"`([\w/]+\.(?:py|toml|sql))`", row))
+
+
+def performed(addition: Addition, folder: Path) -> Path:
+    """A copy of the code with the steps done."""
+    for package in ("schemas", "hdvg", "pipelines"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "media"))
+    for name, text in addition.new.items():
+        assert not (folder / name).exists(), name
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, before, after in addition.edits:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, (name, before)
+        (folder / name).write_text(text.replace(before, after), encoding="utf-8")
+    return folder
+
+
+def asked_in(tree: Path, dataset: Path, sql: str) -> list[dict[str, object]]:
+    """The rows that `hdvg query` of that code gives."""
+    found: list[dict[str, object]] = json.loads(call_in(tree, "query", dataset, sql, "--json"))
+    return found
+
+
+CAPTIONER = '''"""A captioner that counts pictures."""
+
+from hdvg.captioners import Written, clean
+from hdvg.ids import digest
+
+
+class Counting:
+    """See `Captioner`."""
+
+    name = "x"
+    needs = {}
+
+    def __init__(self, settings):
+        self.model = f"counting {self.fingerprint(settings)[:8]}"
+        self.batch = settings.batch or 8
+
+    @staticmethod
+    def fingerprint(settings):
+        return digest("counting", 1)[:16]
+
+    def prepare(self, shot):
+        return len(shot.keyframes)
+
+    def write(self, prepared):
+        return [Written({"short": clean(f"a clip of {count} pictures", lower_case=True)}) for count in prepared]
+'''
+
+
+def _caption(tree: Path, dataset: Path, folder: Path) -> None:
+    call_in(tree, "caption", dataset, "--captioner", "x", "--runner", "serial")
+    found = asked_in(tree, dataset, "select text, model from captions where writer = 'x'")
+    kept = asked_in(tree, dataset, "select clip_id from dataset where keep")
+    assert len(found) == len(kept) > 0
+    assert all(re.fullmatch(r"a clip of \d+ pictures", str(row["text"])) for row in found)
+    assert "whole" in call_in(tree, "verify", dataset)
+
+
+FORMAT = '''"""`x`: a line a clip."""
+
+from hdvg.exporting import Piece
+from hdvg.exporting.selection import clips, identity
+
+
+class Lines:
+    """See `Format`."""
+
+    needs = {}
+
+    def __init__(self, job):
+        self._job = job
+
+    def pieces(self):
+        return [
+            Piece(f"{number}.txt", identity(bundle, "x", 1), clips(bundle), lambda path, bundle=bundle: self._write(bundle, path))
+            for number, (_, bundle) in enumerate(self._job.chosen.bundles(100))
+        ]
+
+    def _write(self, bundle, path):
+        tables = list(self._job.chosen.tables(bundle))
+        path.write_text("".join(f"{one}\\n" for table in tables for one in table["caption"].to_pylist()))
+'''
+
+
+def _export(tree: Path, dataset: Path, folder: Path) -> None:
+    call_in(tree, "export", dataset, "--to", "x", "--out", folder / "out")
+    lines = [line for path in sorted((folder / "out").glob("*.txt")) for line in path.read_text().splitlines()]
+    rows = asked_in(tree, dataset, "select caption from dataset where keep")
+    assert sorted(lines) == sorted(str(row["caption"]) for row in rows) != []
+
+
+def _column(tree: Path, dataset: Path, folder: Path) -> None:
+    assert {row["odd"] for row in asked_in(tree, dataset, "select odd from videos")} == {None}
+    (folder / "videos").mkdir()
+    draw_scenes(folder / "videos" / "new.mp4", scene_frames=(30, 30), seed=9)
+    call_in(tree, "run", dataset, "--links", folder / "videos", "--runner", "serial")
+    assert {row["odd"] for row in asked_in(tree, dataset, "select odd from videos where link like '%new.mp4'")} == {
+        "new"
+    }
+    assert {pq.read_schema(path).names.count("odd") for path in dataset.glob("parts/download/*.parquet")} == {0, 1}
+
+
+def _rule(tree: Path, dataset: Path, folder: Path) -> None:
+    call_in(tree, "filter", dataset, "--recipe", "demo")
+    found = asked_in(tree, dataset, "select luma_mean, list_contains(reasons, 'odd') as dropped from dataset")
+    assert {row["dropped"] for row in found} == {True}
+    assert all(0 <= float(str(row["luma_mean"])) <= 255 for row in found)
+
+
+ADDITIONS: dict[str, Addition] = {
+    "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
+    "a captioner": Addition(
+        _caption,
+        new={"hdvg/captioners/x.py": CAPTIONER},
+        edits=[
+            (
+                "hdvg/captioners/__init__.py",
+                '    "title": "hdvg',
+                '    "x": "hdvg.captioners.x:Counting",\n    "title": "hdvg',
+            )
+        ],
+    ),
+    "a column": Addition(
+        _column,
+        edits=[
+            (
+                "schemas/videos.py",
+                '    column("fetched_at",',
+                '    column("odd", STR, "x", later=True),\n    column("fetched_at",',
+            ),
+            ("pipelines/graph.py", "webpage_url info_duration_s", "odd webpage_url info_duration_s"),
+            ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd": "new", '),
+        ],
+    ),
+    "an export format": Addition(
+        _export,
+        new={"hdvg/exporting/x.py": FORMAT},
+        edits=[("hdvg/exporting/__init__.py", '    "hd-vg": ', '    "x": "hdvg.exporting.x:Lines",\n    "hd-vg": ')],
+    ),
+}
