@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,9 +25,10 @@ from hdvg.sandbox import Call
 from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
+from pipelines.items import ClipItem, CutItem, SourceItem, SplitItem
 from pipelines.keyframes import Packs
 from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, scenes_of, wanted_of
-from pipelines.work import Row, Work, each, scratch_path
+from pipelines.work import ItemT, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
@@ -40,7 +41,7 @@ CUT_SHAPE = ("width", "height", "codec")
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
 
 
-def download(work: Work) -> Iterator[Row]:
+def download(work: Work[SourceItem]) -> Iterator[Row]:
     """Fetch each video and look whether it is media; several at once, for it is waiting that takes the time."""
     with _threads(work) as pool:
         for rows in pool.map(lambda item: work.guarded(lambda one: [_fetch(work, one)], item), work.items):
@@ -48,7 +49,7 @@ def download(work: Work) -> Iterator[Row]:
 
 
 @contextmanager
-def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
+def _threads(work: Work[SourceItem]) -> Iterator[ThreadPoolExecutor]:
     """Threads for the fetches; if the run is stopped, these end at once."""
     done = False
     with ThreadPoolExecutor(work.dataset.recipe.fetch.concurrency) as pool:
@@ -61,7 +62,7 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
                 work.sandbox.close()
 
 
-def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
+def _fetch(work: Work[Any], item: SourceItem, *, again: bool = False) -> Row:
     recipe = work.dataset.recipe
     settings = recipe.fetch.model_copy(update={"subtitles": ()}) if again else recipe.fetch
     blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
@@ -91,12 +92,12 @@ def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
     return {**row, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **fetched.info}
 
 
-def split(work: Work) -> Iterator[Row]:
+def split(work: Work[SplitItem]) -> Iterator[Row]:
     """Decode each video once: its shots, their measures and keyframes."""
     return each(work, lambda item: _split(work, item))
 
 
-def _split(work: Work, item: Row) -> list[Row]:
+def _split(work: Work[SplitItem], item: SplitItem) -> list[Row]:
     with work.dataset.store.scratch() as scratch:
         try:
             found = _scan(work, item, scratch)
@@ -124,21 +125,21 @@ def _split(work: Work, item: Row) -> list[Row]:
     return [row | {"video_id": item["video_id"]} for row in rows]
 
 
-def _clip_row(item: Row, clip: Clip, *, is_whole: bool) -> Row:
+def _clip_row(item: SplitItem, clip: Clip, *, is_whole: bool) -> Row:
     """The columns of a clip; of a video that is there in part, no frames can be counted."""
     row: Row = {name: value for name, value in clip.items() if name not in ("given", "keyframes")}
     return row | _given(item, clip.get("given")) | ({} if is_whole else {"start_frame": None, "end_frame": None})
 
 
-def _given(item: Row, number: int | None) -> Row:
+def _given(item: SplitItem, number: int | None) -> Row:
     """What the published set says of a clip."""
     if number is None:
         return {}
-    scene = item["given"][number]
+    scene = (item["given"] or [])[number]
     return {f"given_{name}": scene[name] for name in ("origin", "caption")} | {"given_id": scene["given_id"]}
 
 
-def _lost_scene(item: Row, lost: LostScene) -> Row:
+def _lost_scene(item: SplitItem, lost: LostScene) -> Row:
     """The row of a given scene that became no clip; its id is its own, for no span has it."""
     error = ItemError(lost["reason"], lost["detail"])
     name = digest("given", item["sha256"], lost["number"], item["given_digest"])
@@ -146,7 +147,7 @@ def _lost_scene(item: Row, lost: LostScene) -> Row:
     return _given(item, lost["number"]) | row
 
 
-def _scan(work: Work, item: Row, scratch: Path) -> Scanned:
+def _scan(work: Work[SplitItem], item: SplitItem, scratch: Path) -> Scanned:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.recipe
     path, threads, max_pixels = str(_source(work, item)), recipe.run.decode_threads, recipe.limits.max_pixels
@@ -176,7 +177,7 @@ def _scan(work: Work, item: Row, scratch: Path) -> Scanned:
     return whole
 
 
-def _split_settings(work: Work, item: Row) -> SplitSettings:
+def _split_settings(work: Work[SplitItem], item: SplitItem) -> SplitSettings:
     """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
     recipe = work.dataset.recipe
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
@@ -187,7 +188,7 @@ def _split_settings(work: Work, item: Row) -> SplitSettings:
     return cast("SplitSettings", settings)
 
 
-def _source(work: Work, item: Row) -> Path:
+def _source(work: Work[Any], item: SplitItem | CutItem) -> Path:
     """The source file of a video, fetched again if it was dropped.
 
     Raises ItemError `changed` if the link now gives other bytes: clips of two versions are never mixed.
@@ -205,31 +206,31 @@ def _source(work: Work, item: Row) -> Path:
     return found
 
 
-def cut(work: Work) -> Iterator[Row]:
+def cut(work: Work[CutItem]) -> Iterator[Row]:
     """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
     do = _promise if work.dataset.recipe.cut.mode == "virtual" else _cut
     for items in _by_video(work.items):
         yield from work.guarded_batch(lambda some: do(work, some), items)
 
 
-def _by_video(items: list[Row]) -> Iterable[list[Row]]:
+def _by_video(items: list[ItemT]) -> Iterable[list[ItemT]]:
     """The items of each video."""
-    videos: dict[str, list[Row]] = {}
+    videos: dict[str, list[ItemT]] = {}
     for item in items:
         videos.setdefault(item["video_id"], []).append(item)
     return videos.values()
 
 
-def _promise(work: Work, items: list[Row]) -> list[Row]:
+def _promise(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
     return [
-        {name: item[name] for name in ("video_id", "clip_id")}
+        {"video_id": item["video_id"], "clip_id": item["clip_id"]}
         | {"cut_mode": "virtual", "cut_start_pts": item["start_pts"], "cut_end_pts": item["end_pts"]}
         | {"cut_n_frames": item["n_frames"], "cut_decoded_frames": 0}
         for item in items
     ]
 
 
-def _cut(work: Work, items: list[Row]) -> list[Row]:
+def _cut(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
     store = work.dataset.store
     with store.scratch() as scratch:
         return [
@@ -238,7 +239,7 @@ def _cut(work: Work, items: list[Row]) -> list[Row]:
         ]
 
 
-def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
+def cut_files(work: Work[CutItem], items: list[CutItem], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
     """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
     recipe = work.dataset.recipe
     source, settings = str(_source(work, items[0])), cast("CutSettings", recipe.cut.model_dump())
@@ -256,11 +257,11 @@ def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row
         yield row | {"clip_bytes": path.stat().st_size} | columns, path
 
 
-def measure(work: Work) -> Iterator[Row]:
+def measure(work: Work[ClipItem]) -> Iterator[Row]:
     """Tell a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
     packs = Packs(work.dataset.store)
 
-    def tell(items: list[Row]) -> list[Row]:
+    def tell(items: list[ClipItem]) -> list[Row]:
         asked = {item["clip_id"] for item in items}
         others = [shot for name, shot in packs.video(items[0]).items() if name not in asked]
         wanted = [packs.shot(item) for item in items]
