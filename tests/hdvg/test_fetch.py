@@ -120,7 +120,7 @@ def test_names_on_disk_never_come_from_the_source(server, take, tmp_path):
     )
     got = take(address)
     assert got.path.name == "source.bin"
-    assert re.fullmatch(r"fetch-\w{8}", got.path.parent.name)
+    assert re.fullmatch(r"fetch-[0-9a-f]{32}", got.path.parent.name)
     assert list(tmp_path.iterdir()) == [got.path.parent]
 
 
