@@ -17,6 +17,7 @@ from hdvg.config.caption import Writer, told_of
 from hdvg.config.writers import step_and_writer
 from hdvg.errors import ItemError
 from hdvg.measures.semantics import similarity
+from pipelines.items import MatchItem
 from pipelines.keyframes import Packs
 from pipelines.work import Row, Work, batches, failed_row
 from schemas.captions import SPEECH
@@ -31,7 +32,7 @@ MATCH_BATCH = 256
 """Clips whose texts are embedded at once."""
 
 
-def caption(work: Work) -> Iterator[Row]:
+def caption(work: Work[Any]) -> Iterator[Row]:
     """Write the texts of each kept clip from its stored keyframes, batch by batch; each batch is saved when it is done."""
     writer = step_and_writer(work.stage)[1]
     settings = work.dataset.plan.recipe.caption.writers[writer]
@@ -52,7 +53,7 @@ def caption(work: Work) -> Iterator[Row]:
 class _Ready:
     """What is prepared of a unit's clips, some batches ahead."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work[Any]) -> None:
         self._work = work
         self._packs = Packs(work.dataset.store)
         self._prepared: dict[str, Future[Any]] = {}
@@ -119,10 +120,10 @@ def _language(kind: str, text: str, answer: Written, settings: Writer) -> str | 
     return answer.language if kind == SPEECH else settings.language
 
 
-def match(work: Work) -> Iterator[Row]:
+def match(work: Work[MatchItem]) -> Iterator[Row]:
     """Tell how like each text is to its clip's pictures, from the stored embeddings of these."""
 
-    def tell(items: list[Row]) -> list[Row]:
+    def tell(items: list[MatchItem]) -> list[Row]:
         told = [(item, one) for item in items for one in item["texts"]]
         vectors_TD = work.model.embed_texts([one["text"] for _, one in told])
         return [

@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
@@ -24,11 +25,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
 from hdvg.errors import HdvgError, ResourceError, TransientError
+from hdvg.sandbox import Call, Limits
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
 from pipelines.perform import Done, Job, make_gate, perform, sandbox
-from pipelines.work import Call
 
 KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 GATE_S = 10.0
@@ -80,18 +81,18 @@ def answer_of_gate(ref: Any, timeout_s: float | None = None) -> Any:
         raise ResourceError(f"the run's host gate did not answer within {timeout_s:g} s") from None
 
 
-def in_child(detector: str, call: Call) -> Any:
+def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits) -> Any:
     """One call of a limited child, on whichever node."""
-    return sandbox(detector).call(*call)
+    return sandbox(detector).call(call, scratch, limits)
 
 
-def across_nodes(detector: str, calls: Sequence[Call]) -> list[Any]:
+def across_nodes(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
     """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
 
     If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed.
     """
     task: Any = ray.remote(num_cpus=1, max_retries=2)(in_child)
-    results = [task.remote(detector, call) for call in calls]
+    results = [task.remote(detector, call, scratch, limits) for call, scratch in calls]
     try:
         return list(ray.get(results))
     except RayTaskError as error:

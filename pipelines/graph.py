@@ -44,7 +44,7 @@ class Stage:
     """
 
     name: str
-    run: Callable[[Work], Iterator[Row]]
+    run: Callable[[Work[Any]], Iterator[Row]]
     needs: tuple[str, ...]
     adds: tuple[str, ...] = ()
     cpus: float = 1

@@ -6,7 +6,7 @@ from hdvg.captioners import Shot
 from hdvg.dataset.packs import KEYFRAMES, read_section
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError
-from pipelines.work import Row
+from pipelines.items import ClipItem
 
 
 class Packs:
@@ -17,11 +17,11 @@ class Packs:
         self._pack = ""
         self._shots: dict[str, Shot] = {}
 
-    def shot(self, item: Row) -> Shot:
+    def shot(self, item: ClipItem) -> Shot:
         """A clip of which nothing is known but its keyframes and when it starts. Raises ItemError `lost_source`."""
         return self.video(item).get(item["clip_id"], Shot(item["clip_id"], {}, {}))
 
-    def video(self, item: Row) -> dict[str, Shot]:
+    def video(self, item: ClipItem) -> dict[str, Shot]:
         """All clips of a clip's video, in order. Raises ItemError `lost_source` if they are gone."""
         if item["keyframes"] != self._pack:
             self._shots = self._read(item["keyframes"])

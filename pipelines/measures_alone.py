@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,20 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import add_sections, read_section, sections
 from hdvg.errors import ItemError
 from hdvg.measures.own import Input, Taken
+from hdvg.media import measure_calls
 from hdvg.plugins import load_named
+from pipelines.items import AssessItem, RemeasureItem
 from pipelines.keyframes import Packs
 from pipelines.stages import by_video, source_file
 from pipelines.work import Row, Work, scratch_path
 
-Found = list[dict[str, Any]]
+if TYPE_CHECKING:
+    from hdvg.media.settings import SplitSettings
+
+Found = list[measure_calls.Values]
 """For each item, by measure, what its class gave."""
+
+RemeasureWork = Work[RemeasureItem]
 
 
 class Own:
@@ -40,22 +47,22 @@ class Own:
         return self._made[one.name]
 
 
-def remeasure(work: Work) -> Iterator[Row]:
+def remeasure(work: RemeasureWork) -> Iterator[Row]:
     """Take what clips lack of the measures that need no cut: from the source and the keyframes, in one decode a video."""
     return _each_video(work)
 
 
-def assess(work: Work) -> Iterator[Row]:
+def assess(work: Work[AssessItem]) -> Iterator[Row]:
     """Take what clips lack of the measures of cut files and captions."""
     return _each_video(work)
 
 
-def _each_video(work: Work) -> Iterator[Row]:
+def _each_video(work: Work[Any]) -> Iterator[Row]:
     for items in by_video(work.items):
         yield from work.guarded_batch(lambda some: _take(work, some), items)
 
 
-def _take(work: Work, items: list[Row]) -> list[Row]:
+def _take(work: Work[Any], items: list[Any]) -> list[Row]:
     """The rows of one video's clips: what any of them lacks is taken of all."""
     marks = {mark for item in items for mark in item["versions"].split()}
     lacks = [one for one in work.model.taken.values() if one.mark in marks]
@@ -69,8 +76,8 @@ def _take(work: Work, items: list[Row]) -> list[Row]:
     return [_row(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
 
 
-def _row(item: Row, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
-    row: Row = {name: item[name] for name in ("video_id", "clip_id")}
+def _row(item: RemeasureItem | AssessItem, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
+    row: Row = {"video_id": item["video_id"], "clip_id": item["clip_id"]}
     row["measure_versions"] = " ".join(one.mark for one in lacks)
     maps: dict[str, list[tuple[str, Any]]] = {name: [] for name in MAPS.values()}
     for one in lacks:
@@ -83,49 +90,37 @@ def _row(item: Row, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
     return row | maps
 
 
-def _frames(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+def _frames(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
     recipe = work.dataset.recipe
-    asked = {
-        "path": str(source_file(work, items[0])),
-        "spans": _spans(items),
-        "measures": _wanted(measures),
-        "settings": recipe.split.model_dump(),
-        "threads": recipe.run.decode_threads,
-        "max_pixels": recipe.limits.max_pixels,
-    }
-    found: Found = work.sandbox.call("hdvg.media.remeasure:remeasure", asked, scratch, work.limits)
-    return found
+    path, settings = str(source_file(work, items[0])), cast("SplitSettings", recipe.split.model_dump())
+    threads, max_pixels = recipe.run.decode_threads, recipe.limits.max_pixels
+    asked = measure_calls.remeasure(path, _spans(items), _wanted(measures), settings, threads, max_pixels)
+    return work.sandbox.call(asked, scratch, work.limits)
 
 
-def _sound(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+def _sound(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
     path, base = str(source_file(work, items[0])), items[0]["time_base"]
-    asked = {"path": path, "spans": _spans(items), "time_base": base, "measures": _wanted(measures)}
-    found: Found = work.sandbox.call("hdvg.media.clip_inputs:listen", asked, scratch, work.limits)
-    return found
+    asked = measure_calls.listen(path, _spans(items), base, _wanted(measures))
+    return work.sandbox.call(asked, scratch, work.limits)
 
 
-def _preview(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
-    recipe = work.dataset.recipe
-    asked = {
-        "path": str(source_file(work, items[0])),
-        "out": str(scratch),
-        "spans": _spans(items),
-        "threads": recipe.run.decode_threads,
-        "max_pixels": recipe.limits.max_pixels,
-    }
-    names = work.sandbox.call("hdvg.media.clip_inputs:preview", asked, scratch, work.limits)
+def _preview(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
+    recipe, path = work.dataset.recipe, str(source_file(work, items[0]))
+    threads, max_pixels = recipe.run.decode_threads, recipe.limits.max_pixels
+    asked = measure_calls.preview(path, str(scratch), _spans(items), threads, max_pixels)
+    names = work.sandbox.call(asked, scratch, work.limits)
     return [
         {one.name: work.model.made(one).measure(frames) for one in measures}
         for frames in (np.load(scratch_path(scratch, name), allow_pickle=False) for name in names)
     ]
 
 
-def _keyframes(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+def _keyframes(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
     packs = Packs(work.dataset.store)
     return [{one.name: work.model.made(one).measure(packs.shot(item)) for one in measures} for item in items]
 
 
-def _clip(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+def _clip(work: Work[AssessItem], items: list[AssessItem], measures: list[Taken], scratch: Path) -> Found:
     found: Found = []
     for item in items:
         path = item["clip_sha256"] and work.dataset.store.find_media(item["clip_sha256"])
@@ -135,12 +130,12 @@ def _clip(work: Work, items: list[Row], measures: list[Taken], scratch: Path) ->
     return found
 
 
-def _text(work: Work, items: list[Row], measures: list[Taken], scratch: Path) -> Found:
+def _text(work: Work[AssessItem], items: list[AssessItem], measures: list[Taken], scratch: Path) -> Found:
     texts = [{one["kind"]: one["text"] for one in item["texts"] or []} for item in items]
     return [{one.name: work.model.made(one).measure(text) for one in measures} for text in texts]
 
 
-GIVEN: dict[Input, Callable[[Work, list[Row], list[Taken], Path], Found]] = {
+GIVEN: dict[Input, Callable[[Work[Any], list[Any], list[Taken], Path], Found]] = {
     "frames": _frames,
     "sound": _sound,
     "preview": _preview,
@@ -151,16 +146,16 @@ GIVEN: dict[Input, Callable[[Work, list[Row], list[Taken], Path], Found]] = {
 """By input, what takes measures of one video's clips."""
 
 
-def _spans(items: list[Row]) -> list[dict[str, int]]:
-    return [{name: item[name] for name in ("start_pts", "end_pts")} for item in items]
+def _spans(items: list[RemeasureItem]) -> list[measure_calls.Span]:
+    return [{"start_pts": item["start_pts"], "end_pts": item["end_pts"]} for item in items]
 
 
-def _wanted(measures: list[Taken]) -> dict[str, Any]:
+def _wanted(measures: list[Taken]) -> dict[str, measure_calls.Wanted]:
     return {one.name: {"made_by": one.made_by, "options": dict(one.options)} for one in measures}
 
 
 def _add_series(
-    work: Work, items: list[Row], lacks: list[Taken], values: list[dict[str, Any]], scratch: Path
+    work: Work[Any], items: list[Any], lacks: list[Taken], values: list[dict[str, Any]], scratch: Path
 ) -> dict[str, str | None]:
     """Publish the video's pack with the series that were taken, as sections; which it is, and whose place it takes."""
     series = [(one, column) for one in lacks for column, (kind, _) in one.columns.items() if kind == "series"]

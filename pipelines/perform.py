@@ -21,12 +21,12 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.manifest import stage_views
 from hdvg.dataset.stages import CUT, entry_of, part_schema
-from hdvg.sandbox import Sandbox
+from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.fetch import Gate
 from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
 from pipelines.graph import Stage, find_stage
-from pipelines.work import Call, Meter, Row, Work, save_nothing
+from pipelines.work import Meter, Row, Work, save_nothing
 
 
 def make_gate(recipe: Recipe) -> HostGate:
@@ -34,8 +34,9 @@ def make_gate(recipe: Recipe) -> HostGate:
     return HostGate.of(recipe.fetch)
 
 
-Spread = Callable[[str, Sequence[Call]], list[Any]]
-"""Runs calls of limited children, which find a detector loaded, side by side; gives their results or raises the first error."""
+Spread = Callable[[str, Sequence[tuple[Call[Any], Path]], Limits], list[Any]]
+"""Runs calls of limited children, each with its scratch folder, side by side where a detector is loaded; gives their results
+or raises the first error."""
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,10 @@ def _sandbox(detector: str) -> Sandbox:
     return Sandbox((*modules, *shots.preload(detector)))
 
 
-def side_by_side(detector: str, calls: Sequence[Call]) -> list[Any]:
-    """The results of calls of limited children on this machine, as many at once as it has cores."""
+def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
+    """The results of limited children on this machine, as many at once as it has cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda call: sandbox(detector).call(*call), calls))
+        return list(pool.map(lambda one: sandbox(detector).call(one[0], one[1], limits), calls))
 
 
 _models: dict[str, tuple[Recipe, Any]] = {}

@@ -9,21 +9,26 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.dataset.scene_views import PLACES
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
 from hdvg.ids import digest, file_sha256
+from hdvg.media import calls
+from hdvg.media.calls import Clip, CutSpan, LostScene, Scanned, SeenSegment, StoredSegment
 from hdvg.media.excerpt import is_excerpt
+from hdvg.media.settings import CutSettings, SplitSettings
+from hdvg.sandbox import Call
 from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
+from pipelines.items import ClipItem, CutItem, SourceItem, SplitItem
 from pipelines.keyframes import Packs
-from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, wanted_of
-from pipelines.work import Call, Row, Work, each, scratch_path
+from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, scenes_of, wanted_of
+from pipelines.work import ItemT, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
 from schemas.measures import PASS
 
@@ -31,7 +36,8 @@ EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi
 """Names of source files by container; anything else is mp4's family."""
 
 CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look", "decode_errors")
-CUT_TOLD = ("cut_mode", "cut_start_pts", "cut_end_pts", "cut_n_frames", "copied_frames", "cut_decoded_frames")
+CUT_SHAPE = ("width", "height", "codec")
+"""Columns of a cut clip that are `clip_width` and so on in the dataset."""
 
 OF_PASS = " ".join(f"{name}={one.version}" for name, one in PASS.items())
 """What the pass measures."""
@@ -39,7 +45,7 @@ OF_PASS = " ".join(f"{name}={one.version}" for name, one in PASS.items())
 SPLIT_TOOLS = ("av", "opencv-python-headless", "scenedetect-headless")
 
 
-def download(work: Work) -> Iterator[Row]:
+def download(work: Work[SourceItem]) -> Iterator[Row]:
     """Fetch each video and look whether it is media; several at once, for it is waiting that takes the time."""
     with _threads(work) as pool:
         for rows in pool.map(lambda item: work.guarded(lambda one: [_fetch(work, one)], item), work.items):
@@ -47,10 +53,10 @@ def download(work: Work) -> Iterator[Row]:
 
 
 @contextmanager
-def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
+def _threads(work: Work[SourceItem]) -> Iterator[ThreadPoolExecutor]:
     """Threads for the fetches; if the run is stopped, these end at once."""
     done = False
-    with ThreadPoolExecutor(work.dataset.plan.recipe.fetch.concurrency) as pool:
+    with ThreadPoolExecutor(work.dataset.recipe.fetch.concurrency) as pool:
         try:
             yield pool
             done = True
@@ -60,8 +66,8 @@ def _threads(work: Work) -> Iterator[ThreadPoolExecutor]:
                 work.sandbox.close()
 
 
-def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
-    recipe = work.dataset.plan.recipe
+def _fetch(work: Work[Any], item: SourceItem, *, again: bool = False) -> Row:
+    recipe = work.dataset.recipe
     settings = recipe.fetch.model_copy(update={"subtitles": ()}) if again else recipe.fetch
     blocked, tombstones = block_list(recipe.fetch), Tombstones.of(work.dataset.root)
     tombstones.refuse_video(item["video_id"])
@@ -81,21 +87,21 @@ def _fetch(work: Work, item: Row, *, again: bool = False) -> Row:
         if tombstones.tokens:
             tombstones.refuse_bytes(file_sha256(fetched.path), fetched.info["uploader_id"])
         size = fetched.path.stat().st_size
-        probe = {"path": str(fetched.path), "max_pixels": recipe.limits.max_pixels}
-        found = work.sandbox.call("hdvg.media.probe:probe", probe, scratch, work.limits)
+        probe = calls.probe(str(fetched.path), recipe.limits.max_pixels)
+        found = work.sandbox.call(probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
         sha256 = work.dataset.store.put_media(fetched.path, extension)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     row |= part_row(fetched, digest_of, why)
-    return row | {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds")} | fetched.info
+    return {**row, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **fetched.info}
 
 
-def split(work: Work) -> Iterator[Row]:
+def split(work: Work[SplitItem]) -> Iterator[Row]:
     """Decode each video once: its shots, their measures and keyframes."""
     return each(work, lambda item: _split(work, item))
 
 
-def _split(work: Work, item: Row) -> list[Row]:
+def _split(work: Work[SplitItem], item: SplitItem) -> list[Row]:
     with work.dataset.store.scratch() as scratch:
         try:
             found = _scan(work, item, scratch)
@@ -103,78 +109,91 @@ def _split(work: Work, item: Row) -> list[Row]:
             if error.reason == "blocked_content":
                 work.dataset.store.remove_media(item["sha256"])
             raise
-        clips = found["clips"]
         named = clip_names(work, item)
-        for clip in clips:
-            clip["clip_id"] = named(clip["start_pts"], clip["end_pts"], clip["time_base"])
-            clip |= _given(item, clip.pop("given", None))
-            if found["video"]["n_frames"] is None:
-                clip |= {"start_frame": None, "end_frame": None}
-        pictures = [
-            picture | {"clip_id": clip["clip_id"], "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
-            for clip in clips
-            for picture in clip.pop("keyframes")
-        ]
+        clips: list[Row] = []
+        pictures: list[Row] = []
+        for clip in found["clips"]:
+            name = named(clip["start_pts"], clip["end_pts"], clip["time_base"])
+            clips.append(_clip_row(item, clip, is_whole=found["video"]["n_frames"] is not None) | {"clip_id": name})
+            pictures += [
+                {**picture, "clip_id": name, "jpeg": scratch_path(scratch, picture["file"]).read_bytes()}
+                for picture in clip["keyframes"]
+            ]
         pack = scratch / "keyframes.parquet"
         pq.write_table(pa.Table.from_pylist(pictures, schema=KEYFRAMES), pack, compression="none", row_group_size=64)
         keyframes = work.dataset.store.put_media(pack, "parquet")
     tools = " ".join(f"{tool}={version(tool)}" for tool in SPLIT_TOOLS)
-    video = found["video"] | {"tools": tools, "given_digest": item["given_digest"]}
+    video: Row = {**found["video"], "tools": tools, "given_digest": item["given_digest"]}
     same = {"keyframes": keyframes, "measure_versions": OF_PASS}
     rows = [video, *(clip | same for clip in clips)]
-    rows += [_lost_scene(item, number, reason, detail) for number, reason, detail in found.get("failed", [])]
+    rows += [_lost_scene(item, lost) for lost in found.get("failed", [])]
     return [row | {"video_id": item["video_id"]} for row in rows]
 
 
-def _given(item: Row, number: int | None) -> Row:
+def _clip_row(item: SplitItem, clip: Clip, *, is_whole: bool) -> Row:
+    """The columns of a clip; of a video that is there in part, no frames can be counted."""
+    row: Row = {name: value for name, value in clip.items() if name not in ("given", "keyframes")}
+    return row | _given(item, clip.get("given")) | ({} if is_whole else {"start_frame": None, "end_frame": None})
+
+
+def _given(item: SplitItem, number: int | None) -> Row:
     """What the published set says of a clip."""
     if number is None:
         return {}
-    scene = item["given"][number]
+    scene = (item["given"] or [])[number]
     return {f"given_{name}": scene[name] for name in ("origin", "caption")} | {"given_id": scene["given_id"]}
 
 
-def _lost_scene(item: Row, number: int, reason: str, detail: str) -> Row:
+def _lost_scene(item: SplitItem, lost: LostScene) -> Row:
     """The row of a given scene that became no clip; its id is its own, for no span has it."""
-    ItemError(reason)
-    name = digest("given", item["sha256"], number, item["given_digest"])
-    return _given(item, number) | {"clip_id": name, "status": "failed", "reason": reason, "detail": detail}
+    error = ItemError(lost["reason"], lost["detail"])
+    name = digest("given", item["sha256"], lost["number"], item["given_digest"])
+    row = {"clip_id": name, "status": "failed", "reason": error.reason, "detail": error.detail}
+    return _given(item, lost["number"]) | row
 
 
-def _scan(work: Work, item: Row, scratch: Path) -> Row:
+def _scan(work: Work[SplitItem], item: SplitItem, scratch: Path) -> Scanned:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.recipe
-    path = str(source_file(work, item))
-    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
-    if item["given"]:
-        costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
-        looks_at_nothing = {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})
-        settings |= looks_at_nothing | {"scenes": [{name: scene[name] for name in PLACES} for scene in item["given"]]}
-    asked = {"path": path, "settings": settings, "max_pixels": recipe.limits.max_pixels}
-    decoding = asked | {"threads": recipe.run.decode_threads}
-    found: Row = work.sandbox.call("hdvg.media.scan:scan", decoding | {"out": str(scratch)}, scratch, work.limits)
+    path, threads, max_pixels = str(source_file(work, item)), recipe.run.decode_threads, recipe.limits.max_pixels
+    settings = _split_settings(work, item)
+    found = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
     if "segments" not in found:
         return found
     folders = [scratch / f"segment-{number}" for number in range(len(found["segments"]))]
-    calls: list[Call] = []
+    parts: list[tuple[Call[SeenSegment], Path]] = []
     for folder, segment in zip(folders, found["segments"], strict=True):
         folder.mkdir()
-        kwargs = decoding | {"out": str(folder), "segment": segment}
-        calls.append(("hdvg.media.scan:scan_segment", kwargs, folder, work.limits))
-    together = asked | {"out": str(scratch), "n_frames": found["segments"][0]["n_frames"]}
+        parts.append((calls.scan_segment(path, str(folder), settings, threads, max_pixels, segment), folder))
+    n_frames = found["segments"][0]["n_frames"]
     try:
-        told = work.spread(calls)
-        together["told"] = [one | {"folder": str(folder)} for one, folder in zip(told, folders, strict=True)]
-        found = work.sandbox.call("hdvg.media.scan:assemble", together, scratch, work.limits)
+        seen: list[StoredSegment] = [
+            {**one, "folder": str(folder)} for one, folder in zip(work.spread(parts), folders, strict=True)
+        ]
+        together = calls.assemble(path, str(scratch), settings, max_pixels, seen, n_frames)
+        return work.sandbox.call(together, scratch, work.limits)
     except ItemError as error:
         if error.reason != "segments":
             raise
-        whole = decoding | {"out": str(scratch), "settings": settings | {"segment_s": math.inf}}
-        found = work.sandbox.call("hdvg.media.scan:scan", whole, scratch, work.limits)
-    return found
+    settings["segment_s"] = math.inf
+    whole = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
+    if "segments" in whole:
+        raise ItemError("error", "a child took a video apart that it was to leave whole")
+    return whole
 
 
-def source_file(work: Work, item: Row) -> Path:
+def _split_settings(work: Work[SplitItem], item: SplitItem) -> SplitSettings:
+    """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
+    recipe = work.dataset.recipe
+    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
+    if item["given"]:
+        costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
+        settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})
+        settings["scenes"] = scenes_of(item["given"])
+    return cast("SplitSettings", settings)
+
+
+def source_file(work: Work[Any], item: SplitItem | CutItem) -> Path:
     """The source file of a video, fetched again if it was dropped.
 
     Raises ItemError `changed` if the link now gives other bytes: clips of two versions are never mixed.
@@ -192,31 +211,31 @@ def source_file(work: Work, item: Row) -> Path:
     return found
 
 
-def cut(work: Work) -> Iterator[Row]:
+def cut(work: Work[CutItem]) -> Iterator[Row]:
     """Make the kept clips of each video files, every one checked; in mode `virtual` that is left to the shards."""
-    do = _promise if work.dataset.plan.recipe.cut.mode == "virtual" else _cut
+    do = _promise if work.dataset.recipe.cut.mode == "virtual" else _cut
     for items in by_video(work.items):
         yield from work.guarded_batch(lambda some: do(work, some), items)
 
 
-def by_video(items: list[Row]) -> Iterable[list[Row]]:
+def by_video(items: list[ItemT]) -> Iterable[list[ItemT]]:
     """The items of each video."""
-    videos: dict[str, list[Row]] = {}
+    videos: dict[str, list[ItemT]] = {}
     for item in items:
         videos.setdefault(item["video_id"], []).append(item)
     return videos.values()
 
 
-def _promise(work: Work, items: list[Row]) -> list[Row]:
+def _promise(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
     return [
-        {name: item[name] for name in ("video_id", "clip_id")}
+        {"video_id": item["video_id"], "clip_id": item["clip_id"]}
         | {"cut_mode": "virtual", "cut_start_pts": item["start_pts"], "cut_end_pts": item["end_pts"]}
         | {"cut_n_frames": item["n_frames"], "cut_decoded_frames": 0}
         for item in items
     ]
 
 
-def _cut(work: Work, items: list[Row]) -> list[Row]:
+def _cut(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
     store = work.dataset.store
     with store.scratch() as scratch:
         return [
@@ -225,31 +244,29 @@ def _cut(work: Work, items: list[Row]) -> list[Row]:
         ]
 
 
-def cut_files(work: Work, items: list[Row], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
+def cut_files(work: Work[CutItem], items: list[CutItem], scratch: Path) -> Iterator[tuple[Row, Path | None]]:
     """The rows of one video's clips, each with its file in `scratch`, or None if it failed."""
-    recipe = work.dataset.plan.recipe
-    asked = {
-        "path": str(source_file(work, items[0])),
-        "out": str(scratch),
-        "spans": [{name: item.get(name) for name in CUT_NEEDS} for item in items],
-        "settings": recipe.cut.model_dump(),
-        "max_pixels": recipe.limits.max_pixels,
-    }
-    for clip in work.sandbox.call("hdvg.media.cut:cut", asked, scratch, work.limits):
+    recipe = work.dataset.recipe
+    source, settings = str(source_file(work, items[0])), cast("CutSettings", recipe.cut.model_dump())
+    spans = [cast("CutSpan", {name: item.get(name) for name in CUT_NEEDS}) for item in items]
+    cut = calls.cut(source, str(scratch), spans, settings, recipe.limits.max_pixels)
+    for clip in work.sandbox.call(cut, scratch, work.limits):
         row: Row = {"video_id": items[0]["video_id"], "clip_id": clip["clip_id"]}
         if "reason" in clip:
             yield row | {"status": "failed", "reason": clip["reason"], "detail": clip["detail"]}, None
             continue
         path = scratch_path(scratch, clip["file"])
-        row |= {"clip_bytes": path.stat().st_size} | {f"clip_{key}": clip[key] for key in ("width", "height", "codec")}
-        yield row | {name: clip[name] for name in CUT_TOLD}, path
+        columns = {
+            f"clip_{name}" if name in CUT_SHAPE else name: value for name, value in clip.items() if name != "file"
+        }
+        yield row | {"clip_bytes": path.stat().st_size} | columns, path
 
 
-def measure(work: Work) -> Iterator[Row]:
+def measure(work: Work[ClipItem]) -> Iterator[Row]:
     """Tell a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
     packs = Packs(work.dataset.store)
 
-    def tell(items: list[Row]) -> list[Row]:
+    def tell(items: list[ClipItem]) -> list[Row]:
         asked = {item["clip_id"] for item in items}
         others = [shot for name, shot in packs.video(items[0]).items() if name not in asked]
         wanted = [packs.shot(item) for item in items]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import CUT, part_schema
 from hdvg.errors import UncutClipsError
+from pipelines.items import CutItem
 from pipelines.perform import Job, commit, make_gate, sandbox, side_by_side
 from pipelines.stages import cut_files
 from pipelines.work import Row, Work
@@ -19,7 +21,7 @@ class VirtualClips:
         recipe = dataset.plan.recipe
         detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
-        self._work = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
+        self._work: Work[CutItem] = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
 
     def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
         """By clip_id, the row with what its cut tells, and the file's bytes. Raises UncutClipsError if any fails."""
@@ -29,7 +31,10 @@ class VirtualClips:
         made: dict[str, tuple[Row, bytes]] = {}
         failed: list[Row] = []
         for wanted in videos.values():
-            items = [row | {"sha256": row["video_sha256"], "key": row["clip_id"], "attempt": 0} for row in wanted]
+            items = [
+                cast("CutItem", row | {"sha256": row["video_sha256"], "key": row["clip_id"], "attempt": 0})
+                for row in wanted
+            ]
             files: dict[str, bytes] = {}
             cut = {row["clip_id"]: row for row in self._work.guarded_batch(lambda some: self._cut(some, files), items)}  # noqa: B023  # called at once
             failed += [row for row in cut.values() if row["status"] != "ok"]
@@ -41,7 +46,7 @@ class VirtualClips:
             raise UncutClipsError(failed)
         return made
 
-    def _cut(self, items: list[Row], files: dict[str, bytes]) -> list[Row]:
+    def _cut(self, items: list[CutItem], files: dict[str, bytes]) -> list[Row]:
         """Rows of the cut stage; the files' bytes go to `files`."""
         with self._work.dataset.store.scratch() as scratch:
             cut = list(cut_files(self._work, items, scratch))

@@ -6,23 +6,24 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
-from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.canonical import local_path
 from hdvg.sources.fetch import Gate
 
 Row = dict[str, Any]
-Call = tuple[str, dict[str, Any], Path, Limits]
-"""What `Sandbox.call` takes: function, arguments, scratch folder, limits."""
+Result = TypeVar("Result")
+ItemT = TypeVar("ItemT", bound=Mapping[str, Any])
+"""What is known of an item: see `pipelines.items`."""
 
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
@@ -52,16 +53,16 @@ def save_nothing(rows: list[Row]) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
+class Work(Generic[ItemT]):
     """One unit at one stage: its dataset, its pending items, and the shared services of the process."""
 
     dataset: Dataset
-    items: list[Row]
+    items: list[ItemT]
     gate: Gate
     sandbox: Sandbox
     schema: pa.Schema
-    spread: Callable[[Sequence[Call]], list[Any]]
-    """Runs calls of limited children side by side; gives their results, or raises the first error."""
+    side_by_side: Callable[[Sequence[tuple[Call[Any], Path]], Limits], list[Any]]
+    """What `spread` does it by."""
     model: Any = None
     """The stage's model, loaded, if it has one."""
     stage: str = ""
@@ -78,11 +79,15 @@ class Work:
         limits = self.dataset.plan.recipe.limits
         return Limits(wall_s=limits.wall_s, memory_mb=limits.memory_mb, file_mb=limits.file_mb)
 
-    def guarded(self, do: Callable[[Row], list[Row]], item: Row) -> list[Row]:
+    def spread(self, calls: Sequence[tuple[Call[Result], Path]]) -> list[Result]:
+        """The results of limited children, each with its scratch folder, that run side by side; or raises the first error."""
+        return self.side_by_side(calls, self.limits)
+
+    def guarded(self, do: Callable[[ItemT], list[Row]], item: ItemT) -> list[Row]:
         """The rows of one item: `do`'s, or one that says why there are none."""
         return self.guarded_batch(lambda items: do(items[0]), [item])
 
-    def guarded_batch(self, do: Callable[[list[Row]], list[Row]], items: list[Row]) -> list[Row]:
+    def guarded_batch(self, do: Callable[[list[ItemT]], list[Row]], items: list[ItemT]) -> list[Row]:
         """As `guarded` for items done together: if one of them may be guilty they are done again one by one."""
         start = time.monotonic()
         try:
@@ -106,7 +111,7 @@ class Work:
             row.setdefault("seconds", seconds)
         return rows
 
-    def _failed(self, item: Row, error: Exception) -> Row:
+    def _failed(self, item: ItemT, error: Exception) -> Row:
         """A failed split stands for the scenes that were given: with others the video is split again; measures that
         failed are named; a failed fetch has its time too."""
         told = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
@@ -116,7 +121,7 @@ class Work:
             told["fetched_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         return failed_row(item, error) | told
 
-    def _check(self, rows: list[Row], items: list[Row]) -> None:
+    def _check(self, rows: list[Row], items: list[ItemT]) -> None:
         """Raise unless the rows can be stored, and are of these items and of all of them: children are not trusted."""
         strangers = {name for row in rows for name in row} - set(self.schema.names)
         if strangers:
@@ -128,7 +133,7 @@ class Work:
         pa.Table.from_pylist(rows, schema=self.schema)
 
 
-def failed_row(item: Row, error: Exception) -> Row:
+def failed_row(item: Mapping[str, Any], error: Exception) -> Row:
     """The row of an item without a result; an exception that is no ItemError is reported with its traceback."""
     if not isinstance(error, ItemError):
         error = ItemError("error", "".join(traceback.format_exception(error)))
@@ -148,13 +153,13 @@ def name_source(detail: str, root: Path, source: str | None) -> str:
     return re.sub(own, lambda _: shown, detail)
 
 
-def each(work: Work, do: Callable[[Row], list[Row]]) -> Iterator[Row]:
+def each(work: Work[ItemT], do: Callable[[ItemT], list[Row]]) -> Iterator[Row]:
     """Do the unit's items one after the other."""
     for item in work.items:
         yield from work.guarded(do, item)
 
 
-def batches(items: list[Row], size: int) -> Iterable[list[Row]]:
+def batches(items: list[ItemT], size: int) -> Iterable[list[ItemT]]:
     """The items in runs of at most `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))
 

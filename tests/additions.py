@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.layouts import ROOT, asked, call_in, files
+from tests.layouts import ROOT, asked, call_in
 from tests.videos import draw_scenes
 
 
@@ -146,33 +146,6 @@ def _column(tree: Path, dataset: Path, folder: Path) -> None:
     assert {(row["new"], row["odd"]) for row in found} == {(True, "new"), (False, None)}
 
 
-STAGE_COLUMNS = '''"""What stage vignette tells of a clip."""
-
-from schemas.columns import REAL, STR, column, table
-from schemas.outcomes import OUTCOME
-
-VIGNETTE = table(OUTCOME, [column("clip_id", STR, "the clip"), column("vignette", REAL, "how dark its corners are, 0-1")])
-'''
-
-STAGE = '''"""Stage vignette."""
-
-from pipelines.work import each
-
-
-def vignette(work):
-    return each(work, lambda item: [{"video_id": item["video_id"], "clip_id": item["clip_id"], "vignette": 0.5}])
-'''
-
-
-def _stage(tree: Path, dataset: Path, folder: Path) -> None:
-    before = files(dataset)
-    call_in(tree, "run", dataset, "--runner", "serial")
-    made = {name for name, content in files(dataset).items() if before.get(name) != content}
-    assert {name.rpartition("/")[0] for name in made} == {"parts/vignette"}
-    found = asked_in(tree, dataset, "select vignette from dataset left join vignette_rows using (clip_id) where keep")
-    assert {row["vignette"] for row in found} == {0.5}
-
-
 def _rule(tree: Path, dataset: Path, folder: Path) -> None:
     call_in(tree, "filter", dataset, "--recipe", "demo")
     found = asked(dataset, "select list_contains(reasons, 'odd') as dropped from dataset where luma_mean is not null")
@@ -227,8 +200,8 @@ ADDITIONS: dict[str, Addition] = {
             ),
             (
                 "pipelines/graph.py",
-                "from pipelines import caption_stages, stages\n",
-                "from pipelines import caption_stages, stages, x\n",
+                "from pipelines import caption_stages, measures_alone, stages\n",
+                "from pipelines import caption_stages, measures_alone, stages, x\n",
             ),
         ],
     ),
@@ -254,24 +227,6 @@ ADDITIONS: dict[str, Addition] = {
             ),
             ("pipelines/graph.py", "webpage_url info_duration_s", "odd webpage_url info_duration_s"),
             ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd": "new", '),
-        ],
-    ),
-    "a stage": Addition(
-        _stage,
-        new={"pipelines/x.py": STAGE, "schemas/x.py": STAGE_COLUMNS},
-        edits=[
-            (
-                "hdvg/dataset/stages.py",
-                "        Entry(\n            name=SHARD,",
-                '        Entry(name="vignette", after=(SPLIT,), schema="schemas.x:VIGNETTE"),\n'
-                "        Entry(\n            name=SHARD,",
-            ),
-            ("pipelines/graph.py", "import caption_stages, stages\n", "import caption_stages, stages, x\n"),
-            (
-                "pipelines/graph.py",
-                "    Stage(\n        name=MATCH,",
-                '    Stage(name="vignette", run=x.vignette, needs=("clip_id",)),\n    Stage(\n        name=MATCH,',
-            ),
         ],
     ),
     "an export format": Addition(

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from hdvg.dataset.manifest import Manifest, path_list
 from hdvg.dataset.parts import read_as
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError, UsageError
+from hdvg.media.calls import CutSpan, cut
+from hdvg.media.settings import CutSettings
 from hdvg.sandbox import Limits
 from hdvg.sandbox.process import process_sandbox
 from schemas.shards import SHARDS
@@ -144,14 +146,15 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
         )
     errors = manifest.one("select decode_errors from videos where video_id = ?", [clip["video_id"]])
     recipe: Recipe = dataset.plan.recipe
-    asked = {
-        "path": str(source),
-        "out": str(path.parent),
-        "spans": [{name: clip[name] for name in SPAN} | {"decode_errors": errors}],
-        "settings": recipe.cut.model_dump(),
-        "max_pixels": recipe.limits.max_pixels,
-    }
-    (made,) = process_sandbox("hdvg.media.cut").call("hdvg.media.cut:cut", asked, path.parent, limits(recipe))
+    span = {name: clip[name] for name in PLACED if not name.endswith("sha256")} | {"decode_errors": errors}
+    asked = cut(
+        str(source),
+        str(path.parent),
+        [cast("CutSpan", span)],
+        cast("CutSettings", recipe.cut.model_dump()),
+        recipe.limits.max_pixels,
+    )
+    (made,) = process_sandbox("hdvg.media.cut").call(asked, path.parent, limits(recipe))
     if "reason" in made:
         raise ItemError(made["reason"], f"clip {clip['clip_id']}: {made['detail']}")
     if not path.is_file() or path.is_symlink():  # a hijacked child may have written anything

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hdvg.config.conditions import check_expression
 from hdvg.dataset.clip_files import PLACED, Row, clip_path, limits
 from hdvg.errors import ItemError, UsageError
+from hdvg.media.calls import FramesWanted, write_frames
 from hdvg.sandbox.process import process_sandbox
 from schemas.clips import SPAN
 from schemas.measures import ALL_MEASURED
@@ -119,12 +120,17 @@ class _Files:
         length_s, n_frames = self._cut()
         self._refuse_odd(fps, height, n_frames if fps is None else math.ceil(length_s * Fraction(fps)))
         recipe = self.dataset.plan.recipe
-        wanted = {"fps": fps, "height": height, "length_s": str(length_s), "n_frames": n_frames}
+        wanted: FramesWanted = {
+            "fps": fps,
+            "height": height,
+            "length_s": str(length_s),
+            "n_frames": n_frames,
+            "max_pixels": recipe.limits.max_pixels,
+        }
         with self.path() as path, tempfile.TemporaryDirectory(prefix="hdvg-frames-") as scratch:
             out = Path(scratch) / "frames"
-            asked = {"path": str(path), "out": str(out), "wanted": wanted | {"max_pixels": recipe.limits.max_pixels}}
             sandbox = process_sandbox("hdvg.media.clip_frames")
-            shape = sandbox.call("hdvg.media.clip_frames:write_frames", asked, Path(scratch), limits(recipe))
+            shape = sandbox.call(write_frames(str(path), str(out), wanted), Path(scratch), limits(recipe))
             return _read(out, shape)
 
     def _cut(self) -> tuple[Fraction, int]:

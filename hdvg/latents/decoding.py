@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from hdvg.errors import ItemError, ResourceError
+from hdvg.latents.calls import take
 from hdvg.latents.clips import Found
 from hdvg.latents.frames import window_starts
 from hdvg.sandbox import Limits, Sandbox
@@ -51,15 +52,14 @@ def decode(
         raise ResourceError(f"{scratch}: cannot write: {error.strerror}; free space, then run again") from error
     try:
         sandbox().call(
-            "hdvg.latents.frames:take",
-            {
-                "path": str(path),
-                "out": str(out),
-                "bucket": list(bucket),
-                "fps": fps,
-                "starts": [str(start) for start in starts_s],
-                "told": {"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
-            },
+            take(
+                str(path),
+                str(out),
+                bucket=list(bucket),
+                fps=fps,
+                starts=[str(start) for start in starts_s],
+                expected={"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
+            ),
             scratch,
             Limits(wall_s=most.wall_s, memory_mb=most.memory_mb, file_mb=most.file_mb),
         )

@@ -6,7 +6,6 @@ Times are exact: fractions of a second, from integer pts. Variable frame rate is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ import cv2
 import numpy as np
 
 from hdvg.errors import ItemError
+from hdvg.latents import calls
+from hdvg.latents.calls import Expected
 from hdvg.measures.measure import Picture
 from hdvg.media.clip_frames import nearest, rate, timed
 from hdvg.media.decode import Decoder, geometry, open_video
@@ -21,8 +22,6 @@ from hdvg.media.pixels import Scaler, upright
 
 if TYPE_CHECKING:
     import av
-
-    from hdvg.latents.settings import Bucket
 
 
 def window_starts(duration_s: Fraction, *, frames: int, fps: float, windows: int) -> list[Fraction]:
@@ -36,11 +35,12 @@ def window_starts(duration_s: Fraction, *, frames: int, fps: float, windows: int
     return [room * number / (count - 1) for number in range(count)]
 
 
-def take(path: str, out: str, *, bucket: Bucket, fps: float, starts: Sequence[str], told: dict[str, Any]) -> int:
+@calls.take.serves
+def take(path: str, out: str, *, bucket: list[int], fps: float, starts: list[str], expected: Expected) -> int:
     """Write the windows that begin at `starts` (fractions of a second) to `out`, uint8 (windows, T, H, W, 3), RGB.
 
-    Runs in the sandbox's child. `told`: the clip's `n_frames`, and `max_pixels` of one. Returns how many frames were
-    decoded. Raises ItemError corrupt if not every frame decodes, and what `open_video` raises.
+    Runs in the sandbox's child. `bucket` is (T, H, W). Returns how many frames were decoded. Raises ItemError corrupt if
+    not every frame decodes, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
     count, height, width = bucket
@@ -48,15 +48,15 @@ def take(path: str, out: str, *, bucket: Bucket, fps: float, starts: Sequence[st
     order = sorted(range(len(targets)), key=targets.__getitem__)
     taken = np.empty((len(targets), height, width, 3), np.uint8)
     seen_s: list[Fraction] = []
-    with open_video(path, max_pixels=told["max_pixels"]) as (container, stream):
+    with open_video(path, max_pixels=expected["max_pixels"]) as (container, stream):
         decoder = Decoder(container, stream)
         small = _Small(stream, height, width)
         chosen = nearest(timed(decoder, Fraction(stream.time_base), seen_s), [targets[number] for number in order])
         for number, picture in zip(order, chosen, strict=False):
             taken[number] = small(picture)
-    is_whole = len(seen_s) >= told["n_frames"] or (bool(seen_s) and seen_s[-1] >= targets[order[-1]])
+    is_whole = len(seen_s) >= expected["n_frames"] or (bool(seen_s) and seen_s[-1] >= targets[order[-1]])
     if decoder.errors or not is_whole:
-        raise ItemError("corrupt", f"{len(seen_s)} of {told['n_frames']} frames decode, {decoder.errors} errors")
+        raise ItemError("corrupt", f"{len(seen_s)} of {expected['n_frames']} frames decode, {decoder.errors} errors")
     np.save(out, taken.reshape(len(starts), count, height, width, 3))
     return len(seen_s)
 

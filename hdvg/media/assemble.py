@@ -7,14 +7,17 @@ from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hdvg.measures import pass_measures
 from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
+from hdvg.media.calls import Clip as Columns
+from hdvg.media.calls import Keyframe, Shape, Shot, Span
 from hdvg.media.features import Chunk, Sample, jpeg, sample
+from hdvg.media.settings import SplitSettings
 from hdvg.shots.detectors import Detector, make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.fixed import Given
@@ -41,8 +44,8 @@ class Assembler:
     With settings["spans"], given ones that do not overlap, clips are these; settings["layer"] numbers their files.
     """
 
-    def __init__(self, shape: dict[str, Any], time_base: Fraction, *, settings: dict[str, Any], out: Path) -> None:
-        self.clips: list[dict[str, Any]] = []
+    def __init__(self, shape: Shape, time_base: Fraction, *, settings: SplitSettings, out: Path) -> None:
+        self.clips: list[Columns] = []
         self.pts: list[int] = []
         self._shape = shape
         self._time_base = time_base
@@ -143,24 +146,31 @@ class Assembler:
         self._start, self._opens = start, opens
 
     def _close(self, end: int, closes: tuple[str, int]) -> None:
-        clip = self._span(end) | {"stitched": sum(self._start < place < end for place in self._stitches)}
-        self._stitches = [place for place in self._stitches if place >= end]
-        clip |= {"opens_with": self._opens[0], "opens_frames": self._opens[1]}
-        clip |= {"closes_with": closes[0], "closes_frames": closes[1]}
-        clip |= {"first_look": self._looks[self._start].hex(), "last_look": self._looks[end - 1].hex()}
-        clip |= self._measured(end)
-        clip["phashes"], clip["phashes_inner"] = self._hashes_at(end)
+        phashes, phashes_inner = self._hashes_at(end)
         chosen = self._samples.close(self._start, end) or [self._look_sample()]
         last = end - 1 - self._start
         picks = {
             name: min(chosen, key=lambda one: abs(one.index - self._start - float(share * last)))
             for name, share in POSITIONS.items()
         }
-        clip["phash"] = picks["middle"].phash
-        clip["keyframes"] = [self._write(name, pick) for name, pick in picks.items()]
+        shot: Shot = {
+            **self._span(end),
+            "stitched": sum(self._start < place < end for place in self._stitches),
+            "opens_with": self._opens[0],
+            "opens_frames": self._opens[1],
+            "closes_with": closes[0],
+            "closes_frames": closes[1],
+            "first_look": self._looks[self._start].hex(),
+            "last_look": self._looks[end - 1].hex(),
+            "phash": picks["middle"].phash,
+            "phashes": phashes,
+            "phashes_inner": phashes_inner,
+            "keyframes": [self._write(name, pick) for name, pick in picks.items()],
+        }
+        self._stitches = [place for place in self._stitches if place >= end]
         picked = {one.index for one in picks.values()}
         self._spare_some([one for one in chosen if one.index not in picked])
-        self.clips.append(clip)
+        self.clips.append(cast("Columns", {**shot, **self._measured(end)}))  # open-ended, which mypy does not know
 
     def _spare_some(self, samples: list[Sample]) -> None:
         """Hold a closed clip's further samples while they may still become keyframes."""
@@ -192,7 +202,7 @@ class Assembler:
         for series in self._series.values():
             series.forget(end)
 
-    def _span(self, end: int) -> dict[str, Any]:
+    def _span(self, end: int) -> Span:
         start, shape = self._start, self._shape
         start_pts, end_pts = self.pts[start], self.pts[end]
         duration_s = float((end_pts - start_pts) * self._time_base)
@@ -226,12 +236,18 @@ class Assembler:
         grey = np.frombuffer(self._looks[self._start], np.uint8).reshape(8, 8)
         return sample(self._start, self.pts[self._start], np.repeat(grey[:, :, None], 3, axis=2))
 
-    def _write(self, position: str, chosen: Sample) -> dict[str, Any]:
+    def _write(self, position: str, chosen: Sample) -> Keyframe:
         layer = f"{self._settings['layer']}-" if "layer" in self._settings else ""
         file = f"{layer}{chosen.index}-{position}.jpg"
         (self._out / file).write_bytes(jpeg(chosen.picture, quality=self._settings["keyframe_quality"]))
-        size = {"width": chosen.width, "height": chosen.height}
-        return {"position": position, "frame": chosen.index, "pts": chosen.pts, "file": file} | size
+        return {
+            "position": position,
+            "frame": chosen.index,
+            "pts": chosen.pts,
+            "file": file,
+            "width": chosen.width,
+            "height": chosen.height,
+        }
 
 
 def _spread(ones: list[Any], most: int) -> list[Any]:
@@ -240,7 +256,7 @@ def _spread(ones: list[Any], most: int) -> list[Any]:
     return [ones[(2 * number + 1) * len(ones) // (2 * count)] for number in range(count)]
 
 
-def _detector(settings: dict[str, Any], time_base: Fraction) -> Detector:
+def _detector(settings: SplitSettings, time_base: Fraction) -> Detector:
     if "spans" in settings:
         return Given(settings["spans"])
     detector = make_detector(settings)

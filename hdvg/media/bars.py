@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdvg.media.calls import CutSpan
 from hdvg.media.encode import Box
 from hdvg.media.packets import Index
 from hdvg.media.reading import Payload, Reading, stretches
@@ -52,7 +53,7 @@ def _evened(start: Any, end: Any, size: int) -> tuple[int, int]:
     return (int(start) + 1) // 2 * 2, int(end) // 2 * 2
 
 
-def find_boxes(source: Source, index: Index, spans: Sequence[dict[str, Any]]) -> dict[str, Box]:
+def find_boxes(source: Source, index: Index, spans: Sequence[CutSpan]) -> dict[str, Box]:
     """The box to keep of each span that has bars, by clip_id, from frames spread over it: those that decode cheaply."""
     brightest: dict[str, npt.NDArray[np.uint8]] = {}
     boxes: dict[str, Box | None] = {}
@@ -79,7 +80,7 @@ def find_boxes(source: Source, index: Index, spans: Sequence[dict[str, Any]]) ->
     return {clip_id: box for clip_id, box in boxes.items() if box is not None}
 
 
-def _sample(index: Index, span: dict[str, Any]) -> list[int]:
+def _sample(index: Index, span: CutSpan) -> list[int]:
     """pts of frames at which decoding may start, evenly spread; of any frames, if fewer than two can be had."""
     start, end = span["start_pts"], span["end_pts"]
     times = index.times(start, end)

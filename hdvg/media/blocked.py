@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hdvg.errors import ItemError
+from hdvg.media.settings import SplitSettings
 
 FLAT = (0, 1 << 63)
 """Perceptual hashes of pictures of one level, such as black frames; a listed one would block nearly every video."""
@@ -23,10 +23,10 @@ class Pictures:
         self._bits = np.array([int(text, 16) for text in hashes], np.uint64)
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Pictures:
+    def of(cls, settings: SplitSettings) -> Pictures:
         """Those that `told` put into the settings of a decode pass; none if it did not."""
-        told = settings.get("blocked") or {"pictures": [], "distance": 0}
-        return cls(tuple(told["pictures"]), told["distance"])
+        blocked = settings.get("blocked")
+        return cls(tuple(blocked["pictures"]), blocked["distance"]) if blocked else cls()
 
     def told(self) -> dict[str, Any]:
         """As a setting of the decode pass, in JSON's types."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 
 from hdvg.errors import ItemError
 from hdvg.measures.measure import Picture
+from hdvg.media import calls
+from hdvg.media.calls import FramesWanted
 from hdvg.media.decode import Decoder, geometry, open_video
 from hdvg.media.pixels import Scaler, upright
 
@@ -21,19 +23,6 @@ if TYPE_CHECKING:
     import av
 
 Item = TypeVar("Item")
-
-
-class Wanted(TypedDict):
-    """Which frames of a clip are wanted, and what is known of it."""
-
-    fps: float | None
-    """Frames a second; None: every frame."""
-    height: int | None
-    """Of the pictures, pixels; None: as they are shown."""
-    length_s: str
-    """A fraction."""
-    n_frames: int
-    max_pixels: int
 
 
 def rate(fps: float) -> Fraction:
@@ -69,7 +58,8 @@ def timed(decoder: Decoder, time_base: Fraction, seen_s: list[Fraction]) -> Iter
         yield seen_s[-1], frame.picture
 
 
-def write_frames(path: str, out: str, wanted: Wanted) -> list[int]:
+@calls.write_frames.serves
+def write_frames(path: str, out: str, wanted: FramesWanted) -> list[int]:
     """Write the frames to `out`, uint8 (T, H, W, 3), without a header; returns T, H, W. Runs in the sandbox's child.
 
     Raises ItemError corrupt if not every frame decodes that is needed, and what `open_video` raises.
@@ -92,7 +82,7 @@ def write_frames(path: str, out: str, wanted: Wanted) -> list[int]:
     return [count, *size]
 
 
-def _targets(wanted: Wanted) -> list[Fraction]:
+def _targets(wanted: FramesWanted) -> list[Fraction]:
     """Seconds at which a frame is wanted: the first at the clip's start, the last before its end; none if all are."""
     if wanted["fps"] is None:
         return []

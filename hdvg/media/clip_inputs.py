@@ -12,14 +12,18 @@ import numpy.typing as npt
 
 from hdvg.errors import ItemError
 from hdvg.measures.own import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
+from hdvg.media import measure_calls
+from hdvg.media.calls import Shape
 from hdvg.media.decode import geometry, open_container, open_video
+from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.pixels import upright
-from hdvg.media.spans import Frames, Span
+from hdvg.media.spans import Frames
 from hdvg.plugins import load_named
 
 
-def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Any]) -> list[dict[str, Any]]:
-    """The values of measures of sound for each span, in order; see `hdvg.media.remeasure.remeasure` for `measures`.
+@measure_calls.listen.serves
+def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Wanted]) -> list[Values]:
+    """The values of measures of sound for each span, in order.
 
     A class's `measure` is given (n,) float32 in -1..1 of `SOUND_HZ`, mono; None where there is no sound.
     """
@@ -52,6 +56,7 @@ def samples(container: Any, start_s: float, end_s: float) -> npt.NDArray[np.floa
     return np.concatenate(pieces).astype(np.float32, copy=False)[skip : skip + round((end_s - start_s) * SOUND_HZ)]
 
 
+@measure_calls.preview.serves
 def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
     """Write a few small frames of each span into `out`, (T, H, W, 3) uint8 RGB as .npy; returns the files' names, in order.
 
@@ -72,9 +77,9 @@ def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: in
     return [f"preview-{number}.npy" for number in range(len(spans))]
 
 
-def _small(picture: av.VideoFrame, shape: dict[str, Any]) -> npt.NDArray[np.uint8]:
+def _small(picture: av.VideoFrame, shape: Shape) -> npt.NDArray[np.uint8]:
     scale = PREVIEW_PX / min(shape["width"], shape["height"])
-    width, height = (max(round(shape[name] * scale), 1) for name in ("width", "height"))
+    width, height = (max(round(side * scale), 1) for side in (shape["width"], shape["height"]))
     if shape["rotation"] not in (0, 180):
         width, height = height, width
     pixels = picture.reformat(width=width, height=height, format="rgb24").to_ndarray()

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.media.audio import Sound
+from hdvg.media.calls import CutClip
 from hdvg.media.check import Expected, Grey, find_fault, is_chosen
 from hdvg.media.cut_plan import Plan
 from hdvg.media.mp4 import ClipFile
 from hdvg.media.packets import Index
+from hdvg.media.settings import CutSettings
 from hdvg.media.source import Source
 
 
@@ -20,7 +22,7 @@ class Job:
 
     source: Source
     index: Index
-    settings: dict[str, Any]
+    settings: CutSettings
     out: Path
     template: Any
     """The source's open stream: copied tracks take their description from it."""
@@ -56,21 +58,24 @@ def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Ex
 class Made:
     """A written clip: its columns, and what a look into its file must find."""
 
-    columns: dict[str, Any]
+    columns: CutClip
     expected: Expected
 
     def fault(self, job: Job) -> str | None:
         """What is wrong with it, or None; also None if it is not among the share that is verified."""
-        if not is_chosen(str(self.columns["clip_id"]), job.settings["verify_share"]):
+        if not is_chosen(self.columns["clip_id"], job.settings["verify_share"]):
             return None
-        return find_fault(job.out / str(self.columns["file"]), self.expected)
+        return find_fault(job.out / self.columns["file"], self.expected)
 
 
-def result_of(plan: Plan, decoded: int) -> dict[str, Any]:
-    """The columns that every kind of clip has."""
+def result_of(plan: Plan, decoded: int, *, size: tuple[int, int], codec: str) -> CutClip:
+    """The columns of a clip all of whose frames were decoded."""
     return {
         "clip_id": plan.span["clip_id"],
         "file": f"{plan.span['clip_id']}.mp4",
+        "width": size[0],
+        "height": size[1],
+        "codec": codec,
         "cut_mode": plan.mode,
         "cut_start_pts": plan.start_pts,
         "cut_end_pts": plan.end_pts,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hdvg.errors import ItemError
+from hdvg.media import calls
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, joined, missing, without
+from hdvg.media.pieces import Done, FileAsked, Found, Need, PlaylistAsked, Whole
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
-from hdvg.media.scenes import Scene
+from hdvg.media.settings import Scene
 
 BLOCK = 1 << 16
 GROWS = 6
@@ -26,7 +28,6 @@ BEHIND = frozenset({b"mfra", b"free", b"skip", b"uuid", b"meta"})
 HEAD_S = 2.0
 """Seconds of fragments from which FFmpeg has learnt what it must know of a stream; of MPEG-TS it reads as far as it likes."""
 
-Answer = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -42,14 +43,11 @@ class NeedError(Exception):
         self.need = need
 
 
-def plan(path: str, asked: dict[str, Any], scenes: list[Scene], mode: str, max_pixels: int) -> Answer:
-    """What is to be fetched next of a source, some bytes of which lie in `path`.
-
-    `asked` is {"round", "size", "pieces": [[start, end, place in path]]}, or of a playlist {"round", "seconds": [when each
-    segment begins], "init": whether there is an initialisation, which is number -1, "pieces": [[number, place in path, bytes]]}.
-    `mode` is config.Split's `given`. Returns {"need": [[start, end]] or [number]}, {"whole": why}, or {"done": {"size", "filler",
-    "pieces": [[start, end, place in path]], "numbers": those of the segments}}.
-    """
+@calls.plan.serves
+def plan(
+    path: str, asked: FileAsked | PlaylistAsked, scenes: list[Scene], mode: str, max_pixels: int
+) -> Need | Whole | Done:
+    """What is to be fetched next of a source, some bytes of which lie in `path`; `mode` is config.Split's `given`."""
     spans = Spans(scenes, mode, max_pixels)
     try:
         if "seconds" in asked:
@@ -103,7 +101,7 @@ class _Held:
         return found  # type: ignore[return-value]  # `do` has returned it
 
 
-def _bytes(path: str, asked: Answer, spans: Spans) -> Answer:
+def _bytes(path: str, asked: FileAsked, spans: Spans) -> Found:
     pieces = [(int(start), int(end), int(at)) for start, end, at in asked["pieces"]]
     block = BLOCK << min(max(asked["round"] - 2, 0), GROWS)
     held = _Held(Path(path), int(asked["size"]), pieces, block, spans)
@@ -196,7 +194,7 @@ def _first_frame(source: Excerpt, spans: Spans) -> None:
         next(iter(Decoder(container, stream)), None)
 
 
-def _playlist(path: str, asked: Answer, spans: Spans) -> Answer:
+def _playlist(path: str, asked: PlaylistAsked, spans: Spans) -> Found:
     """Of segments that are files of their own: they stand one behind the other."""
     starts = [float(one) for one in asked["seconds"]]
     pieces, numbers, at = [], [], 0

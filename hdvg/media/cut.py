@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError
+from hdvg.media import calls
 from hdvg.media.audio import Sound
 from hdvg.media.bars import find_boxes
+from hdvg.media.calls import CutClip, CutSpan, Reason, UncutClip
 from hdvg.media.clip_writer import Job
 from hdvg.media.cut_plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.decode import Frame, open_video
@@ -22,22 +23,22 @@ from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.settings import CutSettings
 from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
 
-Result = dict[str, Any]
+Result = CutClip | UncutClip
 Clip = CopiedClip | EncodedClip
 
 
-def cut(path: str, out: str, spans: list[Result], settings: Result, max_pixels: int) -> list[Result]:
-    """Write every span {clip_id, start_pts, end_pts, n_frames, first_look?, last_look?, decode_errors?} to `out`/<clip_id>.mp4.
+@calls.cut.serves
+def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pixels: int) -> list[CutClip | UncutClip]:
+    """Write every span to `out`/<clip_id>.mp4; the results are in the order of their starts.
 
-    `settings` are config.Cut's; frame times are the source's, from zero. Mode smart copies packets and encodes the edges,
-    or encodes all where the source does not allow it (or its first try fails the check); copy shrinks the span to what can
-    be copied. Returns per span, in order of their starts, {clip_id, file, width, height, codec, cut_mode, cut_start_pts,
-    cut_end_pts, cut_n_frames, copied_frames, cut_decoded_frames}, or {clip_id, reason, detail} with reason cut_mismatch
-    (what was written does not hold exactly the span's frames), no_keyframe (copy: nothing in the span can be copied) or
-    unsupported (copy: the codec does not go into mp4). Raises ItemError for a source that does not open.
+    Frame times are the source's, from zero. Mode smart copies packets and encodes the edges, or encodes all where the source
+    does not allow it (or its first try fails the check); copy shrinks the span to what can be copied. A clip fails with
+    cut_mismatch (what was written does not hold exactly the span's frames), no_keyframe (copy: nothing in the span can be
+    copied) or unsupported (copy: the codec does not go into mp4). Raises ItemError for a source that does not open.
     """
     source = look(path, max_pixels)
     spans = sorted(spans, key=lambda span: int(span["start_pts"]))
@@ -64,7 +65,7 @@ def _failed(results: dict[str, Result], plan: Plan) -> bool:
     return "reason" in results[plan.span["clip_id"]]
 
 
-def _plan(source: Source, index: Index, span: Result, *, settings: Result, wanted: Look) -> Plan | Result:
+def _plan(source: Source, index: Index, span: CutSpan, *, settings: CutSettings, wanted: Look) -> Plan | UncutClip:
     """A plan, or the reason why there is none."""
     if settings["mode"] == "copy":
         if source.codec not in SAFE_KNOWN:
@@ -86,7 +87,7 @@ def _may_smart(source: Source, index: Index, wanted: Look) -> bool:
     return profile is not None and progressive
 
 
-def _no(span: Result, reason: str, detail: str) -> Result:
+def _no(span: CutSpan, reason: Reason, detail: str) -> UncutClip:
     return {"clip_id": span["clip_id"], "reason": reason, "detail": detail}
 
 
@@ -103,7 +104,7 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     marked = 0
     with ThreadPoolExecutor(1) as ends:
 
-        def end(clip: Clip, fault: Result | None = None) -> None:
+        def end(clip: Clip, fault: UncutClip | None = None) -> None:
             nonlocal marked
             decoded, marked = reading.decoded - marked, reading.decoded
             results[clip.plan.span["clip_id"]] = ends.submit(_end, job, clip, fault, decoded)
@@ -140,7 +141,7 @@ def _things(job: Job, plans: Sequence[Plan], reading: Reading) -> Iterator[Frame
     return reading.walk(stretches(job.index, ranges), copied)
 
 
-def _feed(clip: Clip, thing: Frame | Payload) -> Result | None:
+def _feed(clip: Clip, thing: Frame | Payload) -> UncutClip | None:
     """Hand a frame or packet to a clip that asked for it; the failure, if it fails."""
     plan = clip.plan
     try:
@@ -155,7 +156,7 @@ def _feed(clip: Clip, thing: Frame | Payload) -> Result | None:
     return None
 
 
-def _end(job: Job, clip: Clip, fault: Result | None, decoded: int) -> Result:
+def _end(job: Job, clip: Clip, fault: UncutClip | None, decoded: int) -> Result:
     """The result of a clip that is as it must be; any other's file goes."""
     if fault:
         return fault
@@ -165,7 +166,7 @@ def _end(job: Job, clip: Clip, fault: Result | None, decoded: int) -> Result:
     except (ItemError, FFmpegError) as error:
         detail = getattr(error, "detail", "") or str(error)
     if detail is None:
-        return made.columns | {"cut_decoded_frames": decoded}
+        return {**made.columns, "cut_decoded_frames": decoded}
     clip.abandon()
     return _no(clip.plan.span, "cut_mismatch", detail)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from hdvg.media.calls import CutSpan
 from hdvg.media.packets import Index
 
 LEAST_COPIED = 8
@@ -40,7 +40,7 @@ class Plan:
     `times` are the pts of all its frames, sorted; empty if the file has no usable index.
     """
 
-    span: dict[str, Any]
+    span: CutSpan
     mode: str
     start_pts: int
     end_pts: int
@@ -56,13 +56,13 @@ class Plan:
         return [(start, end) for start, end in around if start < end]
 
 
-def encode_all(index: Index, span: dict[str, Any]) -> Plan:
+def encode_all(index: Index, span: CutSpan) -> Plan:
     """The span with every frame encoded."""
     start, end = span["start_pts"], span["end_pts"]
     return Plan(span, "encode", start, end, tuple(index.times(start, end)) if index.usable else ())
 
 
-def plan_smart(index: Index, span: dict[str, Any]) -> Plan:
+def plan_smart(index: Index, span: CutSpan) -> Plan:
     """Copy what can be copied, encode the edges; all is encoded if too little can be copied or the frames do not add up."""
     start, end = span["start_pts"], span["end_pts"]
     times = index.times(start, end)
@@ -72,7 +72,7 @@ def plan_smart(index: Index, span: dict[str, Any]) -> Plan:
     return Plan(span, "smart", start, end, tuple(times), run)
 
 
-def plan_copy(index: Index, span: dict[str, Any]) -> Plan | None:
+def plan_copy(index: Index, span: CutSpan) -> Plan | None:
     """The largest part of the span that can be copied from its first safe start, or None."""
     run = find_run(index, span["start_pts"], span["end_pts"], least=1)
     if run is None:

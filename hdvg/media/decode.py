@@ -13,6 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
+from hdvg.media.calls import Shape
 from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
@@ -127,7 +128,7 @@ class Decoder:
             yield from pictures
 
 
-def geometry(stream: Any, picture: av.VideoFrame) -> dict[str, Any]:
+def geometry(stream: Any, picture: av.VideoFrame) -> Shape:
     """Coded and displayed size of a picture, its turn (clockwise degrees, right angles only) and pixel aspect."""
     turn = -round(picture.rotation) % 360
     rotation = turn if turn in (90, 180, 270) else 0

@@ -14,6 +14,7 @@ from hdvg.media.bitstream import HEVC_LEFT_OUT, carried, joined, units
 from hdvg.media.decoder_config import encoder_sets, free_id, h264_shape
 from hdvg.media.packets import Index
 from hdvg.media.parameter_sets import H264_SEI, Sets, is_signature
+from hdvg.media.settings import CutSettings
 from hdvg.media.source import UNKNOWN, Source
 
 GLOBAL_HEADER = 1 << 22
@@ -63,7 +64,7 @@ def edge_budget(index: Index, range_pts: tuple[int, int], *, time_base: Fraction
     return Budget(max(round(rate), LEAST_KBIT_S), max(largest * 8 // 1000, LEAST_BUFFER_KBIT))
 
 
-def edge_encoder(source: Source, sets: Sets, *, budget: Budget, settings: dict[str, Any]) -> Any:
+def edge_encoder(source: Source, sets: Sets, *, budget: Budget, settings: CutSettings) -> Any:
     """An opened encoder in the source's codec, size and colours, with parameter sets of its own.
 
     Quality is the settings' crf, capped by the budget. Bytes are the same each time: only x264 may have threads, and no

@@ -13,6 +13,7 @@ import av.filter
 from hdvg.media.decode import Frame
 from hdvg.media.edge_encoder import svt_params, x264_params
 from hdvg.media.mp4 import ClipFile
+from hdvg.media.settings import CutSettings
 from hdvg.media.source import UNKNOWN, Source
 
 TURNS = {90: ("clock",), 180: ("clock", "clock"), 270: ("cclock",)}
@@ -32,7 +33,7 @@ class Look:
     tonemap: bool
 
 
-def plan_look(source: Source, settings: dict[str, Any], box: Box | None = None) -> Look:
+def plan_look(source: Source, settings: CutSettings, box: Box | None = None) -> Look:
     """The clip's look by the settings max_height_px and hdr, and the box to crop to."""
     shape = source.shape
     width, height = source.coded_size if box is None else box[2:]
@@ -54,7 +55,7 @@ def is_as_coded(source: Source, look: Look) -> bool:
 class Encoding:
     """Encodes frames, in display order, into a clip file."""
 
-    def __init__(self, source: Source, look: Look, file: ClipFile, *, settings: dict[str, Any]) -> None:
+    def __init__(self, source: Source, look: Look, file: ClipFile, *, settings: CutSettings) -> None:
         self._source = source
         self._look = look
         self._file = file
@@ -104,7 +105,7 @@ class Encoding:
             self._file.put(bytes(packet), packet.pts, is_keyframe=packet.is_keyframe)
 
 
-def _encoder(source: Source, look: Look, container: Any, *, settings: dict[str, Any]) -> Any:
+def _encoder(source: Source, look: Look, container: Any, *, settings: CutSettings) -> Any:
     av1 = settings["codec"] == "av1"
     encoder = container.add_stream("libsvtav1" if av1 else "libx264", rate=source.rate)
     encoder.width, encoder.height = look.size

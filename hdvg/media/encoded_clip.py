@@ -65,10 +65,8 @@ class EncodedClip:
             raise ItemError("cut_mismatch", said)
         expected = expected_of(self._job, self.plan, self._file.times)
         expected = with_ends(expected, self._ends, looks=not (self._look.box or self._look.tonemap))
-        width, height = self._look.size
         codec = self._job.settings["codec"]
-        more = {"width": width, "height": height, "codec": codec}
-        return Made(result_of(self.plan, self.decoded) | more, expected)
+        return Made(result_of(self.plan, self.decoded, size=self._look.size, codec=codec), expected)
 
     def _grey(self, frame: Frame) -> Grey | None:
         if self._look.box is not None or self._look.tonemap:

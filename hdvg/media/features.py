@@ -14,8 +14,10 @@ from hdvg.measures import pass_measures
 from hdvg.measures.measure import Picture, Values
 from hdvg.measures.phash import SIDE_PX, hash_pairs, phash, small
 from hdvg.media.blocked import Pictures
+from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Scaler, upright
+from hdvg.media.settings import SplitSettings
 from hdvg.media.watch import Watch
 from hdvg.shots import looks_of
 
@@ -62,7 +64,7 @@ class Chunk:
 class Features:
     """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
 
-    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
+    def __init__(self, shape: Shape, settings: SplitSettings) -> None:
         self._turn = shape["rotation"]
         width, height = (
             (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])

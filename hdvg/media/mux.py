@@ -17,6 +17,7 @@ import av
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError, shortage
+from hdvg.media import calls
 from hdvg.media.decode import FORMATS, OPTIONS, check_whole, open_video
 from hdvg.media.id3 import CLOCK_TURN_S, stream_time_s
 from hdvg.media.mp4 import reorder_delay
@@ -40,6 +41,7 @@ class Times:
     """The last time before `first_shown` that an edit list hides."""
 
 
+@calls.mux.serves
 def mux(video: str, sound: str, target: str) -> str:
     """Write the first video stream of one file and the first sound of another to `target`; returns the container's name.
 

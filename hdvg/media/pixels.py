@@ -10,6 +10,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.measures.measure import Picture
+from hdvg.media.calls import Shape
+from hdvg.media.settings import SplitSettings
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -50,7 +52,7 @@ def _is_full_range(picture: av.VideoFrame) -> bool:
 class Analysis:
     """Makes the small picture of a frame, and the one that scores are taken of, which is the same but for 0.6.1."""
 
-    def __init__(self, shape: dict[str, Any], settings: dict[str, Any]) -> None:
+    def __init__(self, shape: Shape, settings: SplitSettings) -> None:
         width = max(min(settings["analysis_width_px"], shape["coded_width"]) // 2 * 2, 2)
         self._size = width, max(round(shape["coded_height"] * width / shape["coded_width"] / 2) * 2, 2)
         self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hdvg.errors import ItemError
+from hdvg.media import calls
+from hdvg.media.calls import Probed, Stream
 from hdvg.media.decode import Decoder, geometry, open_video
 
 
-def probe(path: str, max_pixels: int) -> dict[str, Any]:
+@calls.probe.serves
+def probe(path: str, max_pixels: int) -> Probed:
     """What the stream is; headers' frame counts and rates are not reported, for they are not to be trusted.
 
     Raises ItemError not_media, no_video, no_frames, unsupported, encrypted or too_large.
@@ -17,10 +20,10 @@ def probe(path: str, max_pixels: int) -> dict[str, Any]:
         first = next(iter(Decoder(container, stream)), None)
         if first is None:
             raise ItemError("no_frames", "no frame decodes")
-        return describe(container, stream) | geometry(stream, first.picture)
+        return {**describe(container, stream), **geometry(stream, first.picture)}
 
 
-def describe(container: Any, stream: Any) -> dict[str, Any]:
+def describe(container: Any, stream: Any) -> Stream:
     """Container, codec, pixel format and time base."""
     return {
         "container": container.format.name,

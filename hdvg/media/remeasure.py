@@ -12,23 +12,23 @@ import numpy as np
 
 from hdvg.errors import ItemError
 from hdvg.measures.measure import Clip, Measure
+from hdvg.media import measure_calls
 from hdvg.media.decode import geometry, open_video
-from hdvg.media.spans import Frames, Span
+from hdvg.media.measure_calls import Span, Values, Wanted
+from hdvg.media.settings import SplitSettings
+from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty
 from hdvg.plugins import load_named
 from schemas.measures import PASS
 
-Values = dict[str, dict[str, Any]]
-"""By measure: a value of each column."""
 
-
+@measure_calls.remeasure.serves
 def remeasure(
-    path: str, spans: list[Span], measures: dict[str, Any], settings: dict[str, Any], threads: int, max_pixels: int
+    path: str, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
 ) -> list[Values]:
     """The values of `measures` for each span, in order: the numbers that the pass has for such a clip.
 
-    `measures` is {name: {"made_by": as hdvg.registry reads it, "options": what it is made with}}, `settings` are
-    config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
+    `settings` are config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
     thrifty = is_thrifty(settings)
@@ -38,8 +38,8 @@ def remeasure(
         show: Watch | None = None
         for frame in frames:
             if show is None:
-                watched.shape = geometry(opened[1], frame.picture)
-                show = Watch(watched.shape, settings, watched.watching)
+                shape = geometry(opened[1], frame.picture)
+                watched.shape, show = shape, Watch(shape, settings, watched.watching)
             watched.settle(frame.pts)
             show(frame.picture, float((frame.pts - (frames.start_pts or 0)) * watched.base), len(watched.pts))
             watched.pts.append(frame.pts)
@@ -50,9 +50,9 @@ def remeasure(
 class _Watched:
     """What measures remember of the frames so far, and the values of the spans that are over."""
 
-    def __init__(self, spans: Sequence[Span], measures: Mapping[str, Any], base: Fraction) -> None:
+    def __init__(self, spans: Sequence[Span], measures: Mapping[str, Wanted], base: Fraction) -> None:
         self.base = base
-        self.shape: dict[str, Any] = {}
+        self.shape: Mapping[str, Any] = {}
         self.pts: list[int] = []
         self.values: dict[int, Values] = {}
         self._spans = spans

@@ -12,7 +12,8 @@ from hdvg.media.decode import open_video
 from hdvg.media.excerpt import Excerpt
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.scene_timeline import HEURISTIC_US, Stamp, Timeline, index_keys
-from hdvg.media.scenes import Place, Placed, Scene, place_in
+from hdvg.media.scenes import Place, Placed, place_in
+from hdvg.media.settings import Scene
 
 SOUND_S = 1.0
 """Sound that is fetched before and behind the pictures: tracks of a file need not be in step."""
@@ -201,6 +202,8 @@ class _Check:
         """Segments that might yet have the frames of a scene that has none: all between the frames around its start."""
         shown = self._seen.times.shown
         start_ms = scene["start_ms"] if scene["start_ms"] is not None else scene["parent_start_ms"]
+        if start_ms is None:
+            raise ItemError("bad_span", "nothing says when it begins")
         at = self._seen.times.first_after(start_ms)
         if at == len(shown):
             return {min(self._ends[self._runs[shown[-1]]][1] + 1, self._last)}

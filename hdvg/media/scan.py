@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,20 @@ import cv2
 import numpy as np
 
 from hdvg.errors import ItemError
+from hdvg.media import calls
 from hdvg.media.assemble import Assembler
+from hdvg.media.calls import (
+    Flags,
+    Scanned,
+    Seen,
+    SeenSegment,
+    Segment,
+    Segments,
+    Shape,
+    StoredSegment,
+    Timing,
+    Video,
+)
 from hdvg.media.decode import Decoder, Frame, check_whole, geometry, open_video
 from hdvg.media.excerpt import excerpt_of, is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
@@ -18,25 +32,21 @@ from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
 from hdvg.media.probe import describe
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
+from hdvg.media.settings import SplitSettings
 from hdvg.media.source import HDR_TRANSFERS
 from hdvg.media.watch import is_thrifty
 
 CHUNK_FRAMES = 250
 ERRORS_MOST = 0.01
 
-OF_WHOLE = ("n_frames", "duration_s", "fps", "vfr")
-"""Columns that a part of a video cannot tell."""
 
-Settings = dict[str, Any]
+@calls.scan.serves
+def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned | Segments:
+    """Decode `path` once; keyframe JPEGs lie in `out`.
 
-
-def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
-    """Decode `path` once; returns {"video": columns, "clips": [columns and "keyframes"]}, keyframe JPEGs lie in `out`.
-
-    `settings` are config.Split's, and what `Pictures.told` adds; with settings["scenes"], given ones, the clips are these,
-    each with its number as "given", and {"failed": [[number, reason, detail]]} has those without a clip. A clip is
-    [start_pts, end_pts); a video without a cut is one clip. A video over twice settings["segment_s"] long that may be
-    taken apart is left alone: {"segments": [...]}, for `scan_segment` and `assemble`.
+    With settings["scenes"], given ones, the clips are these. A clip is [start_pts, end_pts); a video without a cut is one
+    clip. A video over twice settings["segment_s"] long that may be taken apart is left alone: its segments are returned,
+    for `scan_segment` and `assemble`.
     Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
     packets do not decode), blocked_content, and what `open_video` raises.
     """
@@ -62,10 +72,10 @@ def scan(path: str, out: str, settings: Settings, threads: int, max_pixels: int)
         rest = seen.rest()
         if rest is not None:
             assembler.feed(rest)
-        return _finish(container, stream, assembler, [seen.told(decoder)])
+        return _finish(container, stream, assembler, [seen.summary(decoder)])
 
 
-def _scan_excerpt(path: str, out: str, settings: Settings, threads: int, max_pixels: int) -> dict[str, Any]:
+def _scan_excerpt(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned:
     """What `scan` returns of a part of a video, whose clips are given scenes; what only the whole could tell is None."""
     scenes, frames = settings["scenes"], ExcerptFrames(path, max_pixels=max_pixels)
     placed = place_scenes(path, scenes, mode=settings["given"], max_pixels=max_pixels)
@@ -82,12 +92,13 @@ def _scan_excerpt(path: str, out: str, settings: Settings, threads: int, max_pix
         if clips is None or rest is None:
             raise ItemError("no_frames", "no frame decodes")
         clips.feed(rest)
-        return _finish(container, stream, clips, [seen.told(frames)])
+        return _finish(container, stream, clips, [seen.summary(frames)])
 
 
+@calls.scan_segment.serves
 def scan_segment(
-    path: str, out: str, settings: Settings, threads: int, max_pixels: int, segment: dict[str, Any]
-) -> dict[str, Any]:
+    path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int, segment: Segment
+) -> SeenSegment:
     """Decode one segment; its features are written to `out`. Returns what `assemble` needs to know of it."""
     cv2.setNumThreads(1)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=is_thrifty(settings)) as (container, stream):
@@ -107,34 +118,30 @@ def scan_segment(
         if rest is not None:
             save_chunk(rest, Path(out) / f"{count}.npz", quality=quality)
             count += 1
-        return seen.told(decoder) | {"chunks": count}
+        return {**seen.summary(decoder), "chunks": count}
 
 
+@calls.assemble.serves
 def assemble(
-    path: str,
-    out: str,
-    settings: Settings,
-    max_pixels: int,
-    told: list[dict[str, Any]],
-    n_frames: int,
-) -> dict[str, Any]:
-    """What `scan` returns, from what `scan_segment` told of each segment, in order, with the "folder" it wrote to.
+    path: str, out: str, settings: SplitSettings, max_pixels: int, seen: list[StoredSegment], n_frames: int
+) -> Scanned:
+    """What `scan` returns, from what `scan_segment` returned of each segment, in order, with the folder it wrote to.
 
     Raises ItemError `segments` if the segments do not hold the video's `n_frames` frames.
     """
-    time_base = Fraction(told[0]["time_base"])
-    assembler = _assembler(path, told[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
-    for segment in told:
+    time_base = Fraction(seen[0]["time_base"])
+    assembler = _assembler(path, seen[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
+    for segment in seen:
         for number in range(segment["chunks"]):
             assembler.feed(load_chunk(Path(segment["folder"]) / f"{number}.npz"))
-    if len(assembler.pts) != n_frames and not any(segment["errors"] for segment in told):
+    if len(assembler.pts) != n_frames and not any(segment["errors"] for segment in seen):
         raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
     with open_video(path, max_pixels=max_pixels) as (container, stream):
-        return _finish(container, stream, assembler, told)
+        return _finish(container, stream, assembler, seen)
 
 
 def _assembler(
-    path: str, shape: dict[str, Any], time_base: Fraction, settings: Settings, *, out: str, max_pixels: int
+    path: str, shape: Shape, time_base: Fraction, settings: SplitSettings, *, out: str, max_pixels: int
 ) -> Assembler | GivenClips:
     """What makes clips of the frames: shots that are detected, or the scenes that are given."""
     if not settings.get("scenes"):
@@ -151,14 +158,14 @@ def _is_long(container: Any, segment_s: float) -> bool:
 class _Seen:
     """Features of the frames that a decoder gives, a chunk at a time. `start_pts` None: the first frame seen is the video's."""
 
-    def __init__(self, stream: Any, settings: Settings, *, start_pts: int | None = None) -> None:
+    def __init__(self, stream: Any, settings: SplitSettings, *, start_pts: int | None = None) -> None:
         self.time_base = Fraction(stream.time_base)
-        self.shape: dict[str, Any] = {}
+        self.shape: Shape  # of the first frame, as the flags
+        self._flags: Flags
         self._start_pts = start_pts
         self._stream = stream
         self._settings = settings
         self._features: Features | None = None
-        self._flags: dict[str, Any] = {}
         self._sizes: list[tuple[int, int]] = []
 
     def see(self, frame: Frame) -> Chunk | None:
@@ -183,7 +190,7 @@ class _Seen:
         """What has come since the last chunk."""
         return self._features.take() if self._features is not None and len(self._features) else None
 
-    def told(self, decoder: Decoder | ExcerptFrames) -> dict[str, Any]:
+    def summary(self, decoder: Decoder | ExcerptFrames) -> Seen:
         """What the frames do not say themselves."""
         return {
             "shape": self.shape,
@@ -198,32 +205,40 @@ class _Seen:
         }
 
 
-def _finish(
-    container: Any, stream: Any, assembler: Assembler | GivenClips, told: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _finish(container: Any, stream: Any, assembler: Assembler | GivenClips, seen: Sequence[Seen]) -> Scanned:
     """Close the last clip and describe the video."""
-    end_pts = told[-1]["end_pts"]
+    end_pts = seen[-1]["end_pts"]
     assembler.finish(end_pts)
-    time_base = Fraction(told[0]["time_base"])
-    errors, packets, hidden = (sum(segment[name] for segment in told) for name in ("errors", "packets", "hidden"))
+    time_base = Fraction(seen[0]["time_base"])
+    errors, packets = sum(segment["errors"] for segment in seen), sum(segment["packets"] for segment in seen)
+    hidden = sum(segment["hidden"] for segment in seen)
     is_whole = excerpt_of(container) is None
     if is_whole:
         check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
     if errors > max(ERRORS_MOST * packets, 1):
         raise ItemError("corrupt", f"{errors} of {packets} packets do not decode")
-    video = describe(container, stream) | told[0]["shape"] | _timing(assembler.pts, end_pts, time_base)
-    video |= told[0]["flags"] | {"size_changes": sum(segment["size_changes"] for segment in told)}
-    if not is_whole:
-        video |= dict.fromkeys(OF_WHOLE)
-    video |= {"decode_errors": errors, "decoded_frames": sum(segment["decoded"] for segment in told)}
-    found = {"video": video, "clips": assembler.clips}
+    video: Video = {
+        **describe(container, stream),
+        **seen[0]["shape"],
+        **seen[0]["flags"],
+        **_timing(assembler.pts, end_pts, time_base, is_whole=is_whole),
+        "size_changes": sum(segment["size_changes"] for segment in seen),
+        "decode_errors": errors,
+        "decoded_frames": sum(segment["decoded"] for segment in seen),
+    }
+    found: Scanned = {"video": video, "clips": assembler.clips}
     if isinstance(assembler, GivenClips):
-        found["failed"] = [[number, *why] for number, why in sorted(assembler.failed.items())]
+        found["failed"] = [
+            {"number": number, "reason": reason, "detail": detail}
+            for number, (reason, detail) in sorted(assembler.failed.items())
+        ]
     return found
 
 
-def _timing(pts: list[int], end_pts: int, time_base: Fraction) -> dict[str, Any]:
+def _timing(pts: list[int], end_pts: int, time_base: Fraction, *, is_whole: bool) -> Timing:
     """Columns about time. A rate is variable if steps between frames differ by more than the rounding of the time base."""
+    if not is_whole:
+        return {"start_pts": pts[0], "n_frames": None, "duration_s": None, "fps": None, "vfr": None}
     duration_s = float((end_pts - pts[0]) * time_base)
     steps = np.diff(pts)
     return {

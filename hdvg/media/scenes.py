@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from hdvg.errors import ItemError
 from hdvg.media.assemble import Assembler
+from hdvg.media.calls import Clip, Shape
 from hdvg.media.decode import open_video
 from hdvg.media.features import Chunk
 from hdvg.media.scene_timeline import Timeline
+from hdvg.media.settings import Scene, SplitSettings
 
 LAYERS_MOST = 16
 """Scenes that may overlap at any time; each layer holds what an assembly holds, about 150 bytes a frame."""
@@ -23,9 +24,6 @@ BEYOND = 2**62
 
 WHOLE = -1
 """The end frame of a scene that is its whole parent."""
-
-Scene = dict[str, Any]
-"""{parent_start_ms, parent_end_ms, start_frame, end_frame, start_ms, end_ms}, as schemas.given says."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,8 @@ class _Finder:
         elif scene["parent_start_ms"] is None:
             frames = self._counted(range(len(self._times.shown)), scene["start_frame"], scene["end_frame"])
         else:
-            frames, shift = self._of_parent(scene)
+            parent = scene["parent_start_ms"], scene["parent_end_ms"]
+            frames, shift = self._of_parent(parent, scene["start_frame"], scene["end_frame"])
         if not frames:
             raise ItemError("bad_span", "the video has no frame of it")
         shown = self._times.shown
@@ -100,16 +99,16 @@ class _Finder:
             raise ItemError("bad_span", f"{start_ms} to {end_ms} ms is no span")
         return range(self._times.first_after(start_ms), self._times.first_after(end_ms))
 
-    def _of_parent(self, scene: Scene) -> tuple[range, int | None]:
-        span = scene["parent_start_ms"], scene["parent_end_ms"]
-        if span[1] is None or span[1] <= span[0]:
-            raise ItemError("bad_span", f"the parent's {span[0]} to {span[1]} ms is no span")
+    def _of_parent(self, parent: tuple[int, int | None], start: int, end: int) -> tuple[range, int | None]:
+        start_ms, end_ms = parent
+        if end_ms is None or end_ms <= start_ms:
+            raise ItemError("bad_span", f"the parent's {start_ms} to {end_ms} ms is no span")
+        span = start_ms, end_ms
         if span not in self._parents:
             self._parents[span] = self._times.parent(*span)
         copied = self._parents[span]
         exact = range(self._times.first_after(span[0]), len(self._times.shown))
         shift = exact.start - copied.start if copied else None
-        start, end = scene["start_frame"], scene["end_frame"]
         if self._mode == "exact":
             if end == WHOLE:
                 return self._of_times(*span), shift
@@ -130,10 +129,10 @@ class GivenClips:
     """An `Assembler` of given scenes: layers of them, in none of which two overlap, take the same chunks."""
 
     def __init__(
-        self, shape: dict[str, Any], time_base: Fraction, *, settings: dict[str, Any], out: Path, placed: Placed
+        self, shape: Shape, time_base: Fraction, *, settings: SplitSettings, out: Path, placed: Placed
     ) -> None:
         self.failed = dict(placed.failed)
-        self.clips: list[dict[str, Any]] = []
+        self.clips: list[Clip] = []
         self._layers = self._share_out(placed.places)
         plain = settings | {"max_clip_s": None}
         self._assemblers = [
@@ -172,8 +171,9 @@ class GivenClips:
             elif taken.setdefault(frames, place.number) != place.number:
                 self.failed[place.number] = ("same_span", f"the same frames as scene {taken[frames]} of the video")
             else:
-                told = {"given": place.number, "given_shift_frames": place.shift_frames}
-                self.clips.append(ready[layer][frames[0]] | told)
+                clip = ready[layer][frames[0]].copy()
+                clip["given"], clip["given_shift_frames"] = place.number, place.shift_frames
+                self.clips.append(clip)
         self.clips.sort(key=lambda clip: (clip["start_frame"], clip["end_frame"]))
 
     def _share_out(self, places: Sequence[Place]) -> list[list[Place]]:

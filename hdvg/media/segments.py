@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from hdvg.errors import ItemError
+from hdvg.media.calls import Segment
 from hdvg.media.decode import Decoder, Frame, open_video
 from hdvg.media.packets import index_packets
 from hdvg.media.parameter_sets import Sets, signature
@@ -19,11 +20,8 @@ SEEKABLE = ("mp4", "matroska")
 """Containers with an index, in which a seek lands where it says."""
 
 
-def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[dict[str, Any]]:
-    """Segments of at least `segment_s` seconds, each from a packet at which decoding may start; [] if there are not two.
-
-    {start_pts, end_pts (None for the last), video_start_pts, n_frames (of the whole video)}.
-    """
+def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[Segment]:
+    """Segments of at least `segment_s` seconds, each from a packet at which decoding may start; [] if there are not two."""
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         index = index_packets(container, stream)
         step = int(Fraction(segment_s) / Fraction(stream.time_base))
@@ -37,9 +35,9 @@ def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[dict[str
             starts.append(pts)
     if len(starts) < 2:
         return []
-    common = {"video_start_pts": first, "n_frames": len(index.shown)}
     return [
-        {"start_pts": start, "end_pts": end} | common for start, end in zip(starts, [*starts[1:], None], strict=True)
+        {"start_pts": start, "end_pts": end, "video_start_pts": first, "n_frames": len(index.shown)}
+        for start, end in zip(starts, [*starts[1:], None], strict=True)
     ]
 
 
@@ -50,7 +48,7 @@ def _is_mended(sets: Sets) -> bool:
     return any(found is not None and int(found[1]) < MENDED_BEFORE for found in builds)
 
 
-def segment_frames(container: Any, stream: Any, segment: dict[str, Any], decoder: Decoder) -> Iterator[Frame]:
+def segment_frames(container: Any, stream: Any, segment: Segment, decoder: Decoder) -> Iterator[Frame]:
     """The frames from the segment's first to the next segment's first, both included: scores compare neighbours.
 
     Raises ItemError `segments` if the seek does not find the first one.

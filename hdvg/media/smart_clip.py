@@ -92,10 +92,9 @@ class CopiedClip:
         digests = [self._job.index.packets[number].digest for number in range(run.first, run.stop) if number in run]
         expected = replace(expected, digests=digests, before=self._head)
         expected = with_ends(expected, self._ends, looks=self.plan.mode == "smart")
-        shape = self._job.source.shape
-        more = {"width": shape["width"], "height": shape["height"], "codec": self._job.source.codec}
-        more |= {"copied_frames": run.frames, "cut_n_frames": len(times)}
-        return Made(result_of(self.plan, self.decoded) | more, expected)
+        shape, codec = self._job.source.shape, self._job.source.codec
+        made = result_of(self.plan, self.decoded, size=(shape["width"], shape["height"]), codec=codec)
+        return Made({**made, "copied_frames": run.frames, "cut_n_frames": len(times)}, expected)
 
     def abandon(self) -> None:
         """Leave no file behind."""

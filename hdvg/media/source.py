@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
 
 from hdvg.errors import ItemError
+from hdvg.media.calls import Shape
 from hdvg.media.decode import Decoder, geometry, open_video
 
 SMART_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
@@ -28,7 +28,7 @@ class Source:
     pix_fmt: str
     time_base: Fraction
     rate: Fraction
-    shape: dict[str, Any]
+    shape: Shape
     colour: tuple[int, int, int, int]
     interlaced: bool
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from hdvg.media.decode import Decoder, Frame
 from hdvg.media.excerpt import is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
+from hdvg.media.measure_calls import Span
 from hdvg.media.scenes import Place
 
 ALL = 2**62
 """As the end of a span: behind every frame."""
-
-
-class Span(TypedDict):
-    """[start_pts, end_pts) in the file's time base."""
-
-    start_pts: int
-    end_pts: int
 
 
 class Frames:

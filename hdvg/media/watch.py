@@ -11,7 +11,9 @@ import cv2
 from av.video.frame import PictureType
 
 from hdvg.measures.measure import Measure, Picture, Sight, View
+from hdvg.media.calls import Shape
 from hdvg.media.pixels import Analysis, Luminance, Scaler
+from hdvg.media.settings import SplitSettings
 from hdvg.shots import looks_of
 from hdvg.shots.scores import SCORES
 
@@ -39,7 +41,7 @@ class Watch:
     `shape` is media.decode.geometry's; settings["detector"] says which scores it needs.
     """
 
-    def __init__(self, shape: dict[str, Any], settings: dict[str, Any], measures: Sequence[Measure]) -> None:
+    def __init__(self, shape: Shape, settings: SplitSettings, measures: Sequence[Measure]) -> None:
         self.scores = {name: SCORES[name]() for name in sorted(looks_of(settings["detector"]).scores)}
         self._measures = measures
         self._analysis = Analysis(shape, settings)
@@ -63,9 +65,9 @@ class Watch:
         return Seen(bgr, grey, scores, sights, is_fresh)
 
 
-def is_thrifty(settings: dict[str, Any]) -> bool:
+def is_thrifty(settings: SplitSettings) -> bool:
     """Whether pictures that no other is made from may stay as decoded, without deblocking (see `open_video`)."""
-    return bool(settings["detector"] != "pyscenedetect-0.6.1")
+    return settings["detector"] != "pyscenedetect-0.6.1"
 
 
 class _Attention:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from hdvg.captioners import lavis_env
 from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
-from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox import Call, Limits, Sandbox, trial
 from hdvg.sources import runtime
+
+Result = TypeVar("Result")
 
 BASE = (
     "ray",
@@ -115,12 +117,12 @@ def _ffmpegs() -> Iterator[Finding]:
     yield Finding("FFmpeg of the system", "note", f"{found} (not used)")
 
 
-def _in_sandbox(target: str) -> Any:
-    """What the function returns in a limited child process, or the error it ended with."""
+def _in_sandbox(call: Call[Result]) -> Result | HdvgError:
+    """What a limited child process returns, or the error it ended with."""
     sandbox = Sandbox()
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            return sandbox.call(target, {}, Path(scratch), Limits(wall_s=20))
+            return sandbox.call(call, Path(scratch), Limits(wall_s=20))
         except HdvgError as error:
             return error
         finally:
@@ -129,7 +131,7 @@ def _in_sandbox(target: str) -> Any:
 
 def _walls() -> Iterator[Finding]:
     """The child process with limits is tried, not assumed."""
-    found = _in_sandbox("platform:system")
+    found = _in_sandbox(trial.answers())
     if isinstance(found, HdvgError):
         yield Finding("limited child process", "bad", str(found))
     else:
@@ -156,8 +158,8 @@ def _web() -> Iterator[Finding]:
     else:
         fits = f"{solver or 'missing'}; the installed yt-dlp wants {wanted}: {runtime.INSTALL}"
         yield Finding("solver", "note", f"{runtime.SOLVER} {fits}")
-    walls = _in_sandbox("hdvg.sandbox.walls:probe")
-    if isinstance(walls, dict):
+    walls = _in_sandbox(trial.stands())
+    if not isinstance(walls, HdvgError):
         for what in ("network", "files"):
             held = (
                 f"held off by {walls[what]}"

@@ -24,13 +24,14 @@ from typing import Any
 
 from hdvg.errors import ItemError, ResourceError, TransientError
 from hdvg.sandbox.boundary import ASKED_MB, Limits, failure, unpack
+from hdvg.sandbox.seam import Call, Result
 
 RESULT_MB = 256
 TAIL_BYTES = 2000
 KILLED_SERVER = "signal to the server"
 
 
-__all__ = ["Answer", "Limits", "Sandbox"]
+__all__ = ["Answer", "Call", "Limits", "Sandbox"]
 
 Answer = Callable[[Any], Any]
 """From what a child asks, JSON, to what it is told, JSON; the HdvgError it raises is raised in the child."""
@@ -48,25 +49,22 @@ class Sandbox:
         self._ids = itertools.count()
         self.closed = threading.Event()
 
-    def call(
-        self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits, *, answer: Answer | None = None
-    ) -> Any:
-        """Return what `module:function` returns for `kwargs`, run inside the walls; what it asks meanwhile is answered
+    def call(self, call: Call[Result], scratch: Path, limits: Limits, *, answer: Answer | None = None) -> Result:
+        """Return what a function (`hdvg.sandbox.seam`) returns, run inside the walls; what it asks meanwhile is answered
         by `answer`, in this thread.
 
         A child that dies by a signal is tried once more. Raises the ItemError or TransientError the function raised,
         else ItemError with reason timeout, memory, crash (it died both times; TransientError if it was killed from
-        outside, which says nothing about the item) or error (any other exception; the detail is its traceback).
+        outside, which says nothing about the item) or error (any other exception, whose traceback is the detail; or a
+        result that is not of the declared type).
         Raises ResourceError if disk or handles ran short in the child, or the sandbox is closed.
         """
-        end, result, log = self._once(target, kwargs, scratch, limits, answer)
+        end, result, log = self._once(call, scratch, limits, answer)
         if end.startswith("signal"):
-            end, result, log = self._once(target, kwargs, scratch, limits, answer)
-        return _outcome(end, result, log)
+            end, result, log = self._once(call, scratch, limits, answer)
+        return call.checked(_outcome(end, result, log))
 
-    def _once(
-        self, target: str, kwargs: dict[str, Any], scratch: Path, limits: Limits, answer: Answer | None
-    ) -> tuple[str, Path, Path]:
+    def _once(self, call: Call[Any], scratch: Path, limits: Limits, answer: Answer | None) -> tuple[str, Path, Path]:
         ended: Future[str] = Future()
         ours, theirs = socket.socketpair() if answer else (None, None)
         with self._lock:
@@ -75,8 +73,8 @@ class Sandbox:
             jobs = self._start()
             job = next(self._ids)
             self._waiting[job] = ended
-            line = {"id": job, "target": target, "kwargs": kwargs, "scratch": str(scratch), "limits": asdict(limits)}
-            text = json.dumps(line | {"asks": theirs is not None}).encode() + b"\n"
+            line = {"id": job, "target": call.target, "arguments": call.arguments, "scratch": str(scratch)}
+            text = json.dumps(line | {"limits": asdict(limits), "asks": theirs is not None}).encode() + b"\n"
             try:
                 sent = socket.send_fds(jobs, [text], [theirs.fileno()]) if theirs else 0
                 jobs.sendall(text[sent:])
@@ -171,6 +169,8 @@ def _outcome(end: str, result: Path, log: Path) -> Any:
         if len(text) > RESULT_MB * 2**20:
             raise ItemError("error", f"result over {RESULT_MB} MB")
         said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ItemError("error", f"the child left no JSON ({type(error).__name__})") from None
     finally:
         result.unlink(missing_ok=True)
         log.unlink(missing_ok=True)

@@ -34,12 +34,22 @@ def failure(error: Exception) -> dict[str, Any]:
     return said
 
 
-def unpack(said: dict[str, Any]) -> Any:
-    """The result that came over a process boundary, or its error raised."""
-    if "ok" in said:
-        return said["ok"]
-    if said["kind"] == "resource":
-        raise ResourceError(said["detail"])
-    if said["kind"] == "transient":
-        raise TransientError(said["reason"], said["detail"], retry_after_s=said["retry_after_s"])
-    raise ItemError(said["reason"], said["detail"])
+def unpack(reply: Any) -> Any:
+    """The result that came over a process boundary, or its error raised; ItemError `error` if it is neither."""
+    try:
+        if "ok" in reply:
+            return reply["ok"]
+        error = _error_of(reply)
+    except (KeyError, TypeError, ValueError):
+        raise ItemError("error", "a reply that is neither a result nor an error") from None
+    raise error
+
+
+def _error_of(reply: dict[str, Any]) -> ResourceError | ItemError:
+    detail = str(reply["detail"])
+    if reply["kind"] == "resource":
+        return ResourceError(detail)
+    if reply["kind"] == "transient":
+        wait_s = reply["retry_after_s"]
+        return TransientError(reply["reason"], detail, retry_after_s=None if wait_s is None else float(wait_s))
+    return ItemError(reply["reason"], detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from typing import Any, NoReturn
 
 from hdvg.errors import ResourceError, shortage
 from hdvg.sandbox.boundary import TOLD_MB, Limits, failure, unpack
+from hdvg.sandbox.seam import served
 
 PR_SET_PDEATHSIG = 1
 
@@ -82,8 +82,7 @@ def _confine(scratch: Path, job: dict[str, Any]) -> None:
 
 
 def _call(job: dict[str, Any]) -> dict[str, Any]:
-    module, _, function = job["target"].partition(":")
     try:
-        return {"ok": getattr(importlib.import_module(module), function)(**job["kwargs"])}
+        return {"ok": served(job["target"])(**job["arguments"])}
     except Exception as error:  # the process boundary: whatever a library raises must cross it as data
         return failure(error)

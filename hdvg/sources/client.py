@@ -14,6 +14,7 @@ import yt_dlp.globals
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from hdvg.errors import HdvgError, ItemError
+from hdvg.sources.calls import Excerpted, FetchSettings
 from hdvg.sources.formats import Choice, Preferences, choose
 from hdvg.sources.hops import BoundedRH, Hops, refuse_locked_proxy
 from hdvg.sources.info import seconds
@@ -56,10 +57,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
 
     max_pages = MAX_PAGES
 
-    def __init__(self, settings: dict[str, Any], refused: list[str], **options: Any) -> None:
+    def __init__(self, settings: FetchSettings, refused: list[str], **options: Any) -> None:
         self.taken: dict[str, Any] | None = None
         self.choice: Choice | None = None
-        self.excerpt: dict[str, Any] | None = None  # what `ranges.fetch_excerpt` says, if it was a part only
+        self.excerpt: Excerpted | None = None  # what `ranges.fetch_excerpt` says, if it was a part only
         self.whole_because: str | None = None
         self.broken: RequestError | None = None  # the last failed request: HttpFD reports its text only
         self.js_runtime = settings["js_runtime"]
@@ -236,7 +237,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             return "" if isinstance(error, HTTPError) else None
 
 
-def _options(settings: dict[str, Any], judge: Callable[..., None], select: Callable[..., Any]) -> dict[str, Any]:
+def _options(settings: FetchSettings, judge: Callable[..., None], select: Callable[..., Any]) -> dict[str, Any]:
     """yt-dlp's options; as a library it reads no configuration files. A try is one try: the caller repeats."""
     return {
         "logger": _Silent(),

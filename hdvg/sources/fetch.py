@@ -5,42 +5,35 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import shutil
 import tempfile
 import time
-import urllib.parse
-from dataclasses import dataclass, replace
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, TypeVar
 
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
-from hdvg.sandbox import Limits, Sandbox
-from hdvg.sources import runtime
-from hdvg.sources.egress import way_out
-from hdvg.sources.hosts.host import Visit
+from hdvg.media.calls import mux
+from hdvg.sandbox import Call, Limits, Sandbox
+from hdvg.sources import calls, runtime
+from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 from hdvg.sources.settings import Fetch
+from hdvg.sources.visitor import MEMORY_MB, Gate, Visitor
 from hdvg.sources.wanted import Wanted
 
+__all__ = ["PRELOAD", "Fetched", "Gate", "fetch", "look"]
+
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Sandbox(preload=...)`: a fetch is then a fork, not an import
-DOWNLOAD, LOOK = "hdvg.sources.ytdlp:download", "hdvg.sources.ytdlp:look"
-MUX = "hdvg.media.mux:mux"
-MEMORY_MB = 4096  # address space of a child, the preloaded modules included
-BACKOFF_S = 1.0
-STEP_S = 0.5
 COPY_BYTES = 1 << 30
 SPENT_MOST = 4 << 20
 """Most bytes that a child pays for at a time: it asks every 1 MB."""
 
 
-class Gate(Protocol):
-    """What `hosts.HostGate` does, or a stand-in for one that lives elsewhere."""
-
-    def ask(self, host: str) -> float: ...
-    def done(self, host: str, visit: Visit | None = None) -> None: ...
-    def spend(self, n_bytes: int) -> float: ...
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,18 +42,20 @@ class Fetched:
     it is an excerpt, what `ranges.fetch_excerpt` says of it; and if a part was wanted, why it is the whole."""
 
     path: Path
-    info: dict[str, Any]
+    info: Info
     choice: str | None = None
-    excerpt: dict[str, Any] | None = None
+    excerpt: Excerpted | None = None
     whole_because: str | None = None
 
 
-class _Asked(NamedTuple):
+@dataclass(frozen=True)
+class _Asked(Generic[Result]):
     """What a child is to do: the function, the link, and what of the video is wanted (None: all)."""
 
-    target: str
+    function: Callable[[str, str, FetchSettings], Call[Result]]
     source: str
     wanted: Wanted | None = None
+    leaves_file: bool = True
 
 
 def fetch(
@@ -76,11 +71,18 @@ def fetch(
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
-    said = _tries(_Asked(DOWNLOAD, source, wanted), scratch, settings, sandbox=sandbox, gate=gate)
-    path = Path(said["path"])
+    said = _tries(_Asked(calls.download, source, wanted), scratch, Visitor(source, settings, sandbox, gate))
+    path = _in_scratch(Path(said["path"]), scratch)
     if said["sound"]:
-        path = _with_sound(path, path.with_name(said["sound"]), settings, sandbox)
+        path = _with_sound(path, _in_scratch(path.parent / said["sound"], scratch), settings, sandbox)
     return Fetched(path, said["info"], said["choice"], said["excerpt"], said["whole_because"])
+
+
+def _in_scratch(path: Path, scratch: Path) -> Path:
+    """A file in the folder of a try. Raises ItemError for one that lies elsewhere: the child that names it is not trusted."""
+    if ".." in path.parts or path.parent.parent != scratch.absolute():
+        raise ItemError("error", f"a child named a file outside its folder: {path.name!r}")
+    return path
 
 
 def _with_sound(video: Path, sound: Path, settings: Fetch, sandbox: Sandbox) -> Path:
@@ -89,14 +91,14 @@ def _with_sound(video: Path, sound: Path, settings: Fetch, sandbox: Sandbox) -> 
     file_mb = 16 + 1.25 * (video.stat().st_size + sound.stat().st_size) / 2**20  # an index comes with it
     limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=file_mb)
     try:
-        sandbox.call(MUX, {"video": str(video), "sound": str(sound), "target": str(whole)}, video.parent, limits)
+        sandbox.call(mux(str(video), str(sound), str(whole)), video.parent, limits)
     finally:
         video.unlink()
         sound.unlink()
     return whole
 
 
-def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
+def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> Looked:
     """What the source of a canonical link says of its video, as politely, without fetching it; raises as `fetch` does.
 
     `duration_s` and `bytes` of what would be fetched, None where it does not say.
@@ -106,17 +108,16 @@ def look(source: str, *, scratch: Path, settings: Fetch, sandbox: Sandbox, gate:
             return {"duration_s": None, "bytes": local_path(source).stat().st_size}
         except OSError as error:
             raise ItemError("gone", str(error)) from error
-    return _tries(_Asked(LOOK, source), scratch, settings, sandbox=sandbox, gate=gate)
+    return _tries(_Asked(calls.look, source, leaves_file=False), scratch, Visitor(source, settings, sandbox, gate))
 
 
-def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
-    source = asked.source
-    host = urllib.parse.urlsplit(source).netloc
+def _tries(asked: _Asked[Result], scratch: Path, visitor: Visitor) -> Result:
+    settings = visitor.settings
     trial, until = 0, math.inf
     throttled: TransientError | None = None
-    while _wait_for_permit(gate, host, sandbox, until=until):
+    while visitor.wait(until=until):
         try:
-            return _try(asked, scratch, settings, sandbox=sandbox, gate=gate)
+            return _try(asked, scratch, visitor)
         except TransientError as error:
             if error.reason == "throttled":
                 throttled, until = error, min(until, time.monotonic() + settings.throttle_wait_s)
@@ -124,37 +125,30 @@ def _tries(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, g
             trial += 1
             if trial == settings.tries or error.reason in MACHINE:
                 raise
-            _sleep(_pause_s(source, trial - 1, error.retry_after_s, cap_s=settings.max_wait_s), sandbox)
+            visitor.pause(asked.source, trial - 1, error.retry_after_s)
     assert throttled is not None  # else it waits without an end
     raise throttled
 
 
-def _try(asked: _Asked, scratch: Path, settings: Fetch, *, sandbox: Sandbox, gate: Gate) -> dict[str, Any]:
-    """One try in one child and a folder of its own; gives the permit back, with what the host said."""
-    host = urllib.parse.urlsplit(asked.source).netloc
-    limits = Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
-    out, said, visit = None, None, None
-    start = time.monotonic()
+def _try(asked: _Asked[Result], scratch: Path, visitor: Visitor) -> Result:
+    """One try in one child and a folder of its own."""
+    out = scratch.absolute() / f"fetch-{uuid.uuid4().hex}"
+
+    def act(given: FetchSettings) -> Result:
+        out.mkdir(mode=0o700)
+        given["as_excerpt"] = asked.wanted is not None
+        answers = Answers(visitor.settings, visitor.sandbox, visitor.gate, asked.wanted, out)
+        call = asked.function(asked.source, str(out), given)
+        return visitor.sandbox.call(call, out, visitor.limits, answer=answers)
+
+    is_kept = False
     try:
-        way = way_out(settings)
-        out = _new_folder(scratch)
-        told = settings.model_dump() | way.told() | {"as_excerpt": asked.wanted is not None}
-        call = {"source": asked.source, "out": str(out), "settings": told}
-        answers = Answers(settings, sandbox, gate, asked.wanted, out)
-        with way.masked():
-            said = sandbox.call(asked.target, call, out, limits, answer=answers)
-        visit = Visit()
-    except ItemError as error:
-        visit = Visit.of(error)
-        if error.reason == "timeout" and not isinstance(error, TransientError):
-            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error  # another try may be quicker
-        raise
+        said = visitor.visit(act, n_bytes=lambda: _size(out))
+        is_kept = asked.leaves_file
+        return said
     finally:
-        took_s = time.monotonic() - start
-        gate.done(host, visit and replace(visit, bytes=_size(out), took_s=took_s))
-        if out is not None and (said is None or asked.target == LOOK):
+        if not is_kept:
             shutil.rmtree(out, ignore_errors=True)
-    return dict(said)
 
 
 @dataclass(frozen=True)
@@ -184,9 +178,9 @@ class Answers:
         raise ValueError("no question that a fetch may ask")
 
 
-def _size(out: Path | None) -> int:
+def _size(out: Path) -> int:
     """Bytes of the files that a try left."""
-    return sum(path.stat().st_size for path in out.iterdir() if path.is_file()) if out and out.exists() else 0
+    return sum(path.stat().st_size for path in out.iterdir() if path.is_file()) if out.exists() else 0
 
 
 def _new_folder(scratch: Path) -> Path:
@@ -215,23 +209,3 @@ def _copy(path: Path, copy: Path) -> None:
             while os.copy_file_range(source.fileno(), target.fileno(), COPY_BYTES):
                 pass
         shutil.copyfileobj(source, target, 1 << 20)  # the rest
-
-
-def _wait_for_permit(gate: Gate, host: str, sandbox: Sandbox, *, until: float) -> bool:
-    """Wait for a permit; False at once if there is none before `until`, by the monotonic clock."""
-    while (wait_s := gate.ask(host)) > 0:
-        if time.monotonic() + wait_s > until:
-            return False
-        _sleep(min(wait_s, STEP_S), sandbox)
-    return True
-
-
-def _pause_s(source: str, trial: int, retry_after_s: float | None, *, cap_s: float) -> float:
-    """1, 2, 4 … seconds, give or take half (seeded by the source), or what the server asked if more, up to `cap_s`."""
-    backoff_s = BACKOFF_S * 2.0**trial * float(random.Random(f"{source} {trial}").uniform(0.5, 1.5))
-    return min(cap_s, max(backoff_s, retry_after_s or 0.0))
-
-
-def _sleep(seconds: float, sandbox: Sandbox) -> None:
-    if sandbox.closed.wait(seconds):
-        raise ResourceError("the run is being stopped")

@@ -18,6 +18,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.socks import Socks5Auth, Socks5Error
 
 from hdvg.errors import ItemError, ResourceError, TransientError, causes
+from hdvg.sources.calls import FetchSettings
 from hdvg.sources.egress import VARIABLE
 from hdvg.sources.guard import public
 from hdvg.sources.settings import Fetch, host_settings
@@ -41,7 +42,7 @@ class Hops:
     A proxy connects for us, so that the wall of `guard` cannot see where to: a target is judged by its name or address.
     """
 
-    def __init__(self, settings: dict[str, Any], refused: list[str]) -> None:
+    def __init__(self, settings: FetchSettings, refused: list[str]) -> None:
         self._proxied = settings["proxy"] is not None
         self._settings = Fetch(hosts=settings["hosts"])
         self._refused = refused

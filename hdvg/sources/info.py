@@ -6,12 +6,21 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hdvg.sources.calls import Beside, Info
 from hdvg.sources.licence import licence_class, open_licence
 from hdvg.sources.people import People, clean, opaque_id
 
 MAX_CHARS = 1000
-BESIDE_KEYS = ("language", "chapters", "subtitles", "subtitles_language", "subtitles_origin", "subtitles_note")
-"""What `subtitles.beside` tells of a video."""
+NOTHING_BESIDE: Beside = {
+    "language": None,
+    "chapters": None,
+    "subtitles": None,
+    "subtitles_language": None,
+    "subtitles_origin": None,
+    "subtitles_note": None,
+}
+BESIDE_KEYS = tuple(NOTHING_BESIDE)
+"""What `subtitles.beside` finds besides a video."""
 
 INFO_KEYS = (
     "title",
@@ -37,7 +46,7 @@ def clean_text(value: object) -> str | None:
     return clean(value, most=4 * MAX_CHARS)[:MAX_CHARS].rstrip() or None
 
 
-def info_row(said: Mapping[str, Any], *, version: str | None = None) -> dict[str, Any]:
+def info_row(said: Mapping[str, Any], *, version: str | None = None) -> Info:
     """The `INFO_KEYS` of a yt-dlp info dict: text or None each, `categories` a list of texts, the duration in seconds;
     the `BESIDE_KEYS` are None.
 
@@ -65,7 +74,7 @@ def info_row(said: Mapping[str, Any], *, version: str | None = None) -> dict[str
         "webpage_url": _page(people, page) if page else None,
         "info_duration_s": seconds(said.get("duration")),
         "yt_dlp_version": version,
-        **dict.fromkeys(BESIDE_KEYS),
+        **NOTHING_BESIDE,
     }
 
 

@@ -12,6 +12,7 @@ from yt_dlp.networking.exceptions import HTTPError
 
 from hdvg.media.excerpt import Layout, held_opening, joined, write_excerpt
 from hdvg.sandbox.child import ask
+from hdvg.sources.calls import Excerpted
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
 from hdvg.sources.wanted import HELD
 
@@ -25,7 +26,7 @@ NO_RANGES = frozenset({400, 405, 416, 501})
 """What a server answers that does not know ranges."""
 
 
-def try_excerpt(client: Any, info: dict[str, Any], target: str) -> tuple[dict[str, Any] | None, str | None]:
+def try_excerpt(client: Any, info: dict[str, Any], target: str) -> tuple[Excerpted | None, str | None]:
     """What `fetch_excerpt` says of what it fetched; or None, and why all of the source must be fetched."""
     try:
         if client.choice and client.choice.sound:
@@ -36,11 +37,10 @@ def try_excerpt(client: Any, info: dict[str, Any], target: str) -> tuple[dict[st
         return None, str(error)
 
 
-def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, Any]:
+def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> Excerpted:
     """Fetch what is wanted of a format of yt-dlp's into the excerpt `target`, in the current folder.
 
-    Returns {"size": of the source, None if it is not known, "ranges": [[start, end]] of bytes or segments, "kind"}. Raises
-    WholeError, and what `client.urlopen` raises.
+    Raises WholeError, and what `client.urlopen` raises.
     """
     source = _source(client, info)
     for number in range(ROUNDS):
@@ -53,7 +53,7 @@ def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> dict[str, A
     raise WholeError(f"not found in {ROUNDS} rounds")
 
 
-def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> dict[str, Any]:
+def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> Excerpted:
     pieces = [(int(start), int(end), int(at)) for start, end, at in done["pieces"]]
     places = tuple((start, end) for start, end, _ in pieces)
     come = [(start, end, at) for start, end, at in source.pieces]
@@ -61,7 +61,7 @@ def _finish(done: dict[str, Any], source: File | Segments, target: Path) -> dict
     layout = Layout(done["size"], done["filler"], places, tuple(done["numbers"]), opening)
     write_excerpt(target, Path(HELD), pieces, layout)
     Path(HELD).unlink()
-    return source.told(layout)
+    return source.excerpted(layout)
 
 
 def _source(client: Any, info: dict[str, Any]) -> File | Segments:
@@ -149,7 +149,7 @@ class File(_Held):
                 high = min(low + CHUNK, end)
                 self.pieces.append([low, high, self._keep(self._range(self._url, low, high)[0])])
 
-    def told(self, layout: Layout) -> dict[str, Any]:
+    def excerpted(self, layout: Layout) -> Excerpted:
         ranges = joined(self.pieces)  # more than the layout's, if some of it was only looked at
         return {"size": layout.size, "ranges": [list(one) for one in ranges], "kind": "bytes"}
 
@@ -174,7 +174,7 @@ class Segments(_Held):
         data: bytes = self._client.urlopen(Request(place.url, headers=self._headers)).read()
         return data
 
-    def told(self, layout: Layout) -> dict[str, Any]:
+    def excerpted(self, layout: Layout) -> Excerpted:
         return {"size": None, "ranges": _runs([number for number in layout.numbers if number >= 0]), "kind": "segments"}
 
 

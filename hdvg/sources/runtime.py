@@ -14,13 +14,13 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
-from typing import Any
 
 from hdvg.errors import ItemError, TransientError
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.seam import in_child
 from hdvg.sandbox.walls import put_up
 
 INSTALL = "pip install --upgrade yt-dlp yt-dlp-ejs deno"
@@ -111,19 +111,20 @@ def solve(script: str, choice: str, sandbox: Sandbox, *, wall_s: float = WALL_S)
     """What the script prints. Raises TransientError: `runtime` if this machine cannot run it safely, `solver` if it fails."""
     runtime = find(choice)
     with tempfile.TemporaryDirectory(prefix="hdvg-js-") as scratch:
-        asked = {"script": script, "runtime": asdict(runtime), "command": runtime.command}
+        asked = run(script, name=runtime.name, path=runtime.path, version=runtime.version, command=runtime.command)
         limits = Limits(wall_s=wall_s, memory_mb=None, file_mb=OUTPUT_MB)
         try:
-            return str(sandbox.call("hdvg.sources.runtime:run", asked, Path(scratch), limits))
+            return sandbox.call(asked, Path(scratch), limits)
         except TransientError:
             raise
         except ItemError as error:
             raise TransientError("solver", f"{runtime.name} {runtime.version}: {error}") from error
 
 
-def run(script: str, runtime: dict[str, Any], command: list[str]) -> str:
-    """In a child of the sandbox, whose folder is empty: run the script behind walls; raises as `solve`."""
-    which = Runtime(**runtime)
+@in_child
+def run(script: str, *, name: str, path: str, version: str, command: list[str]) -> str:
+    """Run the script behind walls, in a folder that is empty, by a `Runtime` of that name, path and version; raises as `solve`."""
+    which = Runtime(name, path, version, fits=True)
     Path("script.js").write_text(script, encoding="utf-8")
     with open("script.js", "rb") as source, open("out", "wb") as out, open("err", "wb") as err:
         process = subprocess.Popen(

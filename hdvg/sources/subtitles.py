@@ -8,7 +8,7 @@ import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import yt_dlp.utils
 from yt_dlp.utils import ISO639Utils
 
 from hdvg.errors import ItemError, TransientError
+from hdvg.sources.calls import Beside, Chapter, FetchSettings, SubtitleLine
 from hdvg.sources.client import Client
 from hdvg.sources.cues import READERS, UNREADABLE, Line, read_lines
 from hdvg.sources.failures import failure
-from hdvg.sources.info import clean_text, seconds
+from hdvg.sources.info import NOTHING_BESIDE, clean_text, seconds
 from hdvg.sources.people import People
 
 WALL_S = 60.0
@@ -46,37 +47,43 @@ class Track:
     form: Mapping[str, Any]
 
 
-def beside(client: Client, said: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def beside(client: Client, said: Mapping[str, Any], settings: FetchSettings) -> Beside:
     """The columns `info.BESIDE_KEYS` of the video that `client` has fetched, of which `said` is the info dict.
 
     What goes wrong with subtitles is a note, never an error: `not_offered`, `unreadable`, `truncated`, or a reason of `REASONS`.
     Raises ResourceError on a full disk.
     """
     people, languages = People(said), settings["subtitles"]
-    found: dict[str, Any] = {
+    found: Beside = {
+        **NOTHING_BESIDE,
         "language": spoken_language(said),
         "chapters": _chapters(said.get("chapters"), people),
-        **dict.fromkeys(("subtitles", "subtitles_language", "subtitles_origin", "subtitles_note")),
     }
     if not languages:
         return found
     track = choose(said, languages, automatic=settings["automatic_subtitles"])
     if track is None:
-        return found | {"subtitles_note": "not_offered"}
+        return {**found, "subtitles_note": "not_offered"}
     try:
         with _alarm(WALL_S):
             lines = read_lines(_fetch(client, track, settings), str(track.form["ext"]))
     except ItemError as error:
-        return found | {"subtitles_note": error.reason}
+        return {**found, "subtitles_note": error.reason}
     if not lines:
-        return found | {"subtitles_note": "unreadable"}
+        return {**found, "subtitles_note": "unreadable"}
     kept = list(_bounded(_masked(line, people) for line in lines))
-    return found | {
-        "subtitles": [asdict(line) for line in kept],
+    return {
+        **found,
+        "subtitles": [_row(line) for line in kept],
         "subtitles_language": language_tag(track.name),
         "subtitles_origin": track.origin,
         "subtitles_note": "truncated" if len(kept) < len(lines) else None,
     }
+
+
+def _row(line: Line) -> SubtitleLine:
+    starts = None if line.word_starts_s is None else list(line.word_starts_s)
+    return {"start_s": line.start_s, "end_s": line.end_s, "text": line.text, "word_starts_s": starts}
 
 
 def choose(said: Mapping[str, Any], languages: Iterable[str], *, automatic: bool) -> Track | None:
@@ -156,11 +163,11 @@ def spoken_language(said: Mapping[str, Any]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _chapters(said: object, people: People) -> list[dict[str, Any]] | None:
+def _chapters(said: object, people: People) -> list[Chapter] | None:
     """Chapters in order, as far as they have times; None if the source tells none."""
-    found = []
-    told = said[:MOST_CHAPTERS] if isinstance(said, list) else []
-    for chapter in (one for one in told if isinstance(one, Mapping)):
+    found: list[Chapter] = []
+    some = said[:MOST_CHAPTERS] if isinstance(said, list) else []
+    for chapter in (one for one in some if isinstance(one, Mapping)):
         start_s, end_s = seconds(chapter.get("start_time")) or 0.0, seconds(chapter.get("end_time"))
         if end_s is not None and start_s < end_s:
             title = clean_text(chapter.get("title"))

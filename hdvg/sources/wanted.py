@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hdvg.errors import ItemError, TransientError
+from hdvg.media import calls
+from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
+from hdvg.media.settings import Scene
 from hdvg.sandbox import Limits, Sandbox
 
-PLAN = "hdvg.media.coverage:plan"
 HELD = "pieces.bin"
 """Where the fetching child puts what has come, in its folder."""
 LIMITS = Limits(wall_s=300, memory_mb=4096, file_mb=1)
@@ -17,16 +18,17 @@ LIMITS = Limits(wall_s=300, memory_mb=4096, file_mb=1)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Given scenes, as `media.given.Scene` says; `config.Split.given`; the largest picture."""
+    """Given scenes; `config.Split.given`; the largest picture."""
 
-    scenes: list[dict[str, Any]]
+    scenes: list[Scene]
     mode: str
     max_pixels: int
 
-    def look(self, asked: dict[str, Any], out: Path, sandbox: Sandbox) -> Any:
+    def look(self, asked: FileAsked | PlaylistAsked, out: Path, sandbox: Sandbox) -> Need | Whole | Done:
         """What `media.coverage.plan` says of what lies in the folder `out`; a source that it fails at is taken whole."""
         try:
-            return sandbox.call(PLAN, {"path": str(out / HELD), "asked": asked} | asdict(self), out, LIMITS)
+            plan = calls.plan(str(out / HELD), asked, self.scenes, self.mode, self.max_pixels)
+            return sandbox.call(plan, out, LIMITS)
         except TransientError:
             raise
         except ItemError as error:

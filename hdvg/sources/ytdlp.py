@@ -16,6 +16,8 @@ import yt_dlp
 
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media.excerpt import is_excerpt
+from hdvg.sources import calls
+from hdvg.sources.calls import Downloaded, FetchSettings, Listed, Looked
 from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
 from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
@@ -24,13 +26,12 @@ from hdvg.sources.solver import UNSOLVED
 from hdvg.sources.subtitles import beside
 
 
-def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Fetch the one video behind an http(s) link into `out`/source.bin; `settings` are those of `config.Fetch`.
+@calls.download.serves
+def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
+    """Fetch the one video behind an http(s) link into `out`/source.bin.
 
-    With settings["as_excerpt"] the caller answers which parts of it are wanted, see `sources.ranges`. Returns {"path", "info",
-    "sound", "choice", "excerpt", "whole_because"}: see `info_row`; `sound` names the file beside it of a sound that was fetched
-    apart, else None; `choice` is the line of `formats.Choice.why`; see `fetch_excerpt`. A page or feed with several videos gives its
-    first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
+    With settings["as_excerpt"] the caller answers which parts of it are wanted, see `sources.ranges`. A page or feed with
+    several videos gives its first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
@@ -43,28 +44,30 @@ def download(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
     if choice and choice.sound:
         refuse_text(Path(out) / SOUND_NAME)
         sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
-    info = info_row(said, version=yt_dlp.version.__version__) | beside(client, said, settings)
-    found = {"excerpt": client.excerpt, "whole_because": client.whole_because}
-    return {"path": str(path), "info": info, "sound": sound, "choice": choice.why if choice else None} | found
+    return {
+        "path": str(path),
+        "info": {**info_row(said, version=yt_dlp.version.__version__), **beside(client, said, settings)},
+        "sound": sound,
+        "choice": choice.why if choice else None,
+        "excerpt": client.excerpt,
+        "whole_because": client.whole_because,
+    }
 
 
-def look(source: str, out: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Ask for what is said of the video behind a link, without fetching it; else as `download`.
-
-    Returns {"duration_s", "bytes"} of what would be fetched, None where it is not said.
-    """
-    client = _guarded(source, out, settings | {"subtitles": ()}, Client.look)
+@calls.look.serves
+def look(source: str, out: str, settings: FetchSettings) -> Looked:
+    """Ask for what is said of the video behind a link, without fetching it; else as `download`."""
+    client = _guarded(source, out, {**settings, "subtitles": []}, Client.look)
     duration_s = seconds((client.taken or {}).get("duration"))
     return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
 
+@calls.listing.serves
 def listing(
-    source: str, out: str, settings: dict[str, Any], *, kind: str, query: str, most: int, conditions: list[str]
-) -> dict[str, Any]:
+    source: str, out: str, settings: FetchSettings, *, kind: str, query: str, most: int, conditions: list[str]
+) -> Listed:
     """Write what a list on a site says of its videos to `out`, an entry a line (`entries.Entries`), and ask for no video;
-    what an earlier try wrote there stays. `source` is an address on the site.
-
-    Returns {"end"}: "whole", "most" (the list may go on) or "video" (it is no list). Else as `download`.
+    what an earlier try wrote there stays. `source` is an address on the site. Else as `download`.
     """
     from hdvg.sources.lists.client import ListClient  # not for every child: these bring pyarrow
     from hdvg.sources.lists.readers import find_reader, read_list
@@ -80,10 +83,10 @@ def listing(
 def _guarded(
     source: str,
     out: str,
-    settings: dict[str, Any],
+    settings: FetchSettings,
     act: Callable[[Any, str], None],
     *,
-    client: Callable[[dict[str, Any], list[str]], Any] = Client,
+    client: Callable[[FetchSettings, list[str]], Any] = Client,
 ) -> Any:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
@@ -107,7 +110,7 @@ def _guarded(
     return made
 
 
-def _reach(source: str, settings: dict[str, Any]) -> Reach:
+def _reach(source: str, settings: FetchSettings) -> Reach:
     """Where the fetch of a link may connect. Raises as `guard.proxy_only`, or ItemError if the link itself is out of reach."""
     version = settings["ip_version"]
     if settings["proxy"] is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hdvg.config.sections import Split
 from hdvg.media.features import Chunk
+from hdvg.media.settings import SplitSettings
 from hdvg.shots import looks_of
 from hdvg.shots.detectors import make_detector
 from hdvg.shots.transition import Transition
@@ -20,7 +21,7 @@ SHOT_FRAMES = 60
 
 def check_detector(name: str, **settings: Any) -> None:
     """Check the detector of that name, with these settings of `split`, on drawn shots."""
-    split = Split.model_validate({"detector": name, **settings}).model_dump()
+    split = cast("SplitSettings", Split.model_validate({"detector": name, **settings}).model_dump())
     looks_of(name)
     whole = _found(split, [FRAMES])
     for sizes in ([1], [7, 100], [13]):
@@ -29,7 +30,7 @@ def check_detector(name: str, **settings: Any) -> None:
     assert whole == _found(split, [FRAMES]), "the same frames give other transitions the second time"
 
 
-def _found(split: dict[str, Any], sizes: Sequence[int]) -> list[Transition]:
+def _found(split: SplitSettings, sizes: Sequence[int]) -> list[Transition]:
     detector = make_detector(split)
     found: list[Transition] = []
     for chunk in _chunks(sizes):

@@ -28,6 +28,7 @@ import av
 from scenedetect import AdaptiveDetector, detect
 
 from hdvg.config.sections import Cut, Run, Split
+from hdvg.media import calls
 from hdvg.media.decode import Decoder, open_video
 from tests.bench.likeness import Likeness, Thumbs, compare, ssim, thumbs
 from tests.bench.machine import MAX_PIXELS, Child, clocked, describe, ffmpeg, multishot, scenedetect, spread
@@ -121,8 +122,8 @@ class Ours:
     def scan(self, path: Path) -> tuple[list[dict[str, Any]], float]:
         """Clips and seconds."""
         with tempfile.TemporaryDirectory() as out:
-            asked = {"path": str(path), "out": out, "settings": Split().model_dump(), "threads": self.threads}
-            found, seconds, peak = self.child.call("hdvg.media.scan:scan", max_pixels=MAX_PIXELS, **asked)
+            asked = calls.scan(str(path), out, Split().model_dump(), self.threads, MAX_PIXELS)
+            found, seconds, peak = self.child.call(asked)
         self.peak_mb["scan"] = max(self.peak_mb["scan"], peak)
         spans = [{key: value for key, value in clip.items() if key != "keyframes"} for clip in found["clips"]]
         more = {"decode_errors": found["video"]["decode_errors"]}
@@ -132,8 +133,7 @@ class Ours:
         """The cutter's rows and seconds."""
         out.mkdir()
         settings = Cut.model_validate({"mode": mode, "crf": self.crf}).model_dump()
-        asked = {"path": str(path), "out": str(out), "spans": spans, "settings": settings}
-        rows, seconds, peak = self.child.call("hdvg.media.cut:cut", max_pixels=MAX_PIXELS, **asked)
+        rows, seconds, peak = self.child.call(calls.cut(str(path), str(out), spans, settings, MAX_PIXELS))
         self.peak_mb[mode] = max(self.peak_mb[mode], peak)
         for row in rows:
             if "reason" in row:

@@ -25,6 +25,7 @@ from typing import Any, get_args
 
 from hdvg.config.sections import Detector, Run, Split
 from hdvg.errors import ItemError
+from hdvg.media import calls
 from hdvg.shots import NETWORKS
 from tests.bench.machine import MAX_PIXELS, MULTISHOT, Child, describe, find, multishot
 from tests.truth import Boundary, Found, Sequence, f1, make_suite, pairs, precision, recall, score
@@ -117,9 +118,9 @@ class Bench:
         try:
             settings = Split(detector=detector).model_dump()
             with tempfile.TemporaryDirectory() as out:
-                asked = {"path": str(path), "out": out, "settings": settings, "threads": self.threads}
                 child = self.network_child if detector in NETWORKS else self.child
-                result, seconds, peak = child.call("hdvg.media.scan:scan", max_pixels=MAX_PIXELS, **asked)
+                asked = calls.scan(str(path), out, settings, self.threads, MAX_PIXELS)
+                result, seconds, peak = child.call(asked)
         except ItemError as error:
             lines = str(error).strip().splitlines()
             self.errors[detector] = lines[-1] if lines else repr(error)

@@ -29,6 +29,7 @@ from hdvg.measures.measure import View
 from hdvg.measures.motion import Motion
 from hdvg.measures.sharpness import Sharpness
 from hdvg.media.assemble import POSITIONS
+from hdvg.media.calls import scan
 from tests.bench.machine import (
     BUNDLED_720P,
     LONG_ENOUGH_S,
@@ -60,8 +61,7 @@ class Ways:
     def scan(self, path: Path) -> dict[str, float]:
         """Ours."""
         with tempfile.TemporaryDirectory(dir=self.folder) as out:
-            asked = {"path": str(path), "out": out, "settings": self.settings, "threads": self.threads}
-            _, seconds, peak_mb = self.child.call("hdvg.media.scan:scan", max_pixels=MAX_PIXELS, **asked)
+            _, seconds, peak_mb = self.child.call(scan(str(path), out, self.settings, self.threads, MAX_PIXELS))
         self.peak_mb = max(self.peak_mb, peak_mb)
         return {"scan": seconds}
 

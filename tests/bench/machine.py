@@ -12,14 +12,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import av
 import imageio_ffmpeg
+from typing_extensions import TypedDict
 
-from hdvg.sandbox import Limits, Sandbox
+from hdvg.media.calls import probe
+from hdvg.sandbox import Call, Limits, Sandbox
+from hdvg.sandbox.seam import Result, in_child, served
 from tests.footage import find
 
 MAX_PIXELS = 36_000_000
@@ -69,29 +71,34 @@ class Child:
 
         self._sandbox = Sandbox((*sandbox(self._detector)._preload, "tests.bench.machine"))
         self._scratch = tempfile.TemporaryDirectory()
-        self.call(
-            "hdvg.media.probe:probe", path=str(find("birds_720p.mp4")), max_pixels=MAX_PIXELS
-        )  # starts the server
+        self.call(probe(str(find("birds_720p.mp4")), MAX_PIXELS))  # starts the server
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sandbox.close()
         self._scratch.cleanup()
 
-    def call(self, target: str, **kwargs: Any) -> tuple[Any, float, float]:
-        """The result of `module:function`, seconds from call to result, and the child's largest memory, MiB."""
-        asked = {"target": target, "kwargs": kwargs}
-        seconds, (result, peak_mb) = clocked(
-            lambda: self._sandbox.call("tests.bench.machine:measured", asked, Path(self._scratch.name), Limits())
-        )
-        return result, seconds, peak_mb
+    def call(self, call: Call[Result]) -> tuple[Result, float, float]:
+        """What the child returns, seconds from call to checked result, and the child's largest memory, MiB."""
+        asked = measured(call.target, call.arguments)
+        start = time.perf_counter()
+        found = self._sandbox.call(asked, Path(self._scratch.name), Limits())
+        result = call.checked(found["result"])
+        return result, time.perf_counter() - start, found["peak_mb"]
 
 
-def measured(target: str, kwargs: dict[str, Any]) -> tuple[Any, float]:
-    """In the child: call, and tell the largest memory this process had (shared pages of the server included), MiB."""
-    module, _, function = target.partition(":")
-    result = getattr(import_module(module), function)(**kwargs)
-    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+class Measured(TypedDict):
+    """A child's result, and the largest memory its process had (shared pages of the server included), MiB."""
+
+    result: Any
+    peak_mb: float
+
+
+@in_child
+def measured(target: str, arguments: dict[str, Any]) -> Measured:
+    """Run another child's function."""
+    result = served(target)(**arguments)
+    return {"result": result, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def ffmpeg(*arguments: str) -> str:

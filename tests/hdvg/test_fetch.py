@@ -14,7 +14,7 @@ from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
 from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.info import INFO_KEYS
+from hdvg.sources.info import INFO_KEYS, info_row
 from hdvg.sources.settings import Fetch
 from tests import servers as web
 
@@ -77,6 +77,27 @@ def test_direct_file_arrives_whole_with_its_info(server, take, tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [got.path]
 
 
+class Liar(Sandbox):
+    """A child that names another file than its own."""
+
+    def __init__(self, **named):
+        super().__init__()
+        self._named = named
+
+    def call(self, call, scratch, limits, *, answer=None):
+        rest = {"info": info_row({}), "choice": None, "excerpt": None, "whole_because": None}
+        own = {"path": f"{call.arguments['out']}/source.bin", "sound": None}
+        return call.checked(rest | own | self._named)
+
+
+@pytest.mark.parametrize("named", [{"path": __file__}, {"path": "source.bin"}, {"sound": "../../secret"}])
+def test_file_that_a_child_names_outside_its_folder_is_not_taken(tmp_path, named):
+    with pytest.raises(ItemError, match="outside its folder"):
+        fetch(
+            "http://127.0.0.1/a.mp4", scratch=tmp_path, settings=Fetch(), sandbox=Liar(**named), gate=HostGate(4, 0, 2)
+        )
+
+
 def test_hls_segments_arrive_in_order(server, take):
     parts = [bytes([0, number]) * 5000 for number in (1, 2, 3)]
     for number, part in enumerate(parts):
@@ -99,7 +120,7 @@ def test_names_on_disk_never_come_from_the_source(server, take, tmp_path):
     )
     got = take(address)
     assert got.path.name == "source.bin"
-    assert re.fullmatch(r"fetch-\w{8}", got.path.parent.name)
+    assert re.fullmatch(r"fetch-[0-9a-f]{32}", got.path.parent.name)
     assert list(tmp_path.iterdir()) == [got.path.parent]
 
 

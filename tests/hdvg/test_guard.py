@@ -11,6 +11,7 @@ import pytest
 
 from hdvg.errors import ItemError
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.seam import in_child
 from hdvg.sources.egress import place
 from hdvg.sources.guard import Reach, named_private, proxy_only, public, put_up
 from hdvg.sources.optout import header_refusal
@@ -23,7 +24,8 @@ def sandbox():
     lock.close()
 
 
-def break_out(how, target):
+@in_child
+def break_out(how: str, target: str) -> str:
     """Run in a child of the sandbox: put up the walls and try to get over them."""
     put_up(Reach(), writable=(Path.cwd(),))
     acts = {
@@ -45,13 +47,13 @@ def break_out(how, target):
 def test_no_program_starts_and_nothing_is_written_elsewhere(sandbox, tmp_path, how):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    kwargs = {"how": how, "target": str(tmp_path / "outside")}
-    said = sandbox.call("tests.hdvg.test_guard:break_out", kwargs, scratch, Limits(wall_s=10))
+    said = sandbox.call(break_out(how, str(tmp_path / "outside")), scratch, Limits(wall_s=10))
     assert said == ("done" if how == "write-inside" else "refused")
     assert not (tmp_path / "outside").exists()
 
 
-def around(proxy):
+@in_child
+def around(proxy: str) -> dict[str, str]:
     """Run in a child of the sandbox: what comes of each way around the one proxy that it may connect to."""
     put_up(proxy_only(proxy, ip_version="any"), writable=(Path.cwd(),))
     host, port = place(proxy)
@@ -78,8 +80,8 @@ def around(proxy):
 
 def test_with_a_proxy_nothing_else_is_reached_or_looked_up(sandbox, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as proxy:
-        kwargs = {"proxy": f"http://jane:s3cret@127.0.0.1:{proxy.getsockname()[1]}"}
-        said = sandbox.call("tests.hdvg.test_guard:around", kwargs, tmp_path, Limits(wall_s=10))
+        asked = around(f"http://jane:s3cret@127.0.0.1:{proxy.getsockname()[1]}")
+        said = sandbox.call(asked, tmp_path, Limits(wall_s=10))
     assert said.pop("the proxy") == "done"
     assert all("forbidden_address" in text or "looked up by the proxy" in text for text in said.values()), said
 

@@ -127,8 +127,15 @@ def test_frames_of_a_variable_rate_are_taken_by_their_times(tmp_path):
     """Ten frames at 25 a second, a pause of 0.8 s, then every 70 ms: 16 targets, 1/8 s apart from 0.1 s on."""
     times = [40 * number for number in range(10)] + [1160 + 70 * number for number in range(30)]
     draw_scenes(tmp_path / "v.mp4", scene_frames=(40,), times=times, time_base=Fraction(1, 1000))
-    told = {"n_frames": 40, "max_pixels": 10**8}
-    take(str(tmp_path / "v.mp4"), str(tmp_path / "v.npy"), bucket=(16, 54, 96), fps=8.0, starts=["1/10"], told=told)
+    expected = {"n_frames": 40, "max_pixels": 10**8}
+    take(
+        str(tmp_path / "v.mp4"),
+        str(tmp_path / "v.npy"),
+        bucket=(16, 54, 96),
+        fps=8.0,
+        starts=["1/10"],
+        expected=expected,
+    )
     (window,) = np.load(tmp_path / "v.npy")
     targets_ms = [100 + 125 * number for number in range(16)]
     wanted = [min(range(40), key=lambda at: (abs(times[at] - target), at)) for target in targets_ms]
@@ -142,8 +149,8 @@ def test_pictures_are_reduced_by_means_and_cut_in_the_middle(tmp_path):
     picture = np.repeat(chequers[:, :, None], 3, 2).astype(np.uint8)
     picture[:, :96], picture[:, 192:] = 255, 0
     draw_frames(tmp_path / "v.mp4", [picture] * 3)
-    told = {"n_frames": 3, "max_pixels": 10**8}
-    take(str(tmp_path / "v.mp4"), str(tmp_path / "v.npy"), bucket=(1, 48, 48), fps=8.0, starts=["0"], told=told)
+    expected = {"n_frames": 3, "max_pixels": 10**8}
+    take(str(tmp_path / "v.mp4"), str(tmp_path / "v.npy"), bucket=(1, 48, 48), fps=8.0, starts=["0"], expected=expected)
     (((small),),) = np.load(tmp_path / "v.npy")
     assert np.abs(small[:, 2:-2].astype(int) - 120).max() <= 3
 
@@ -157,7 +164,7 @@ def test_clip_that_ends_early_is_refused(tmp_path):
             bucket=(8, 48, 80),
             fps=8.0,
             starts=["0"],
-            told={"n_frames": 25, "max_pixels": 10**8},
+            expected={"n_frames": 25, "max_pixels": 10**8},
         )
 
 

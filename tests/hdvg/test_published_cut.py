@@ -145,7 +145,7 @@ def scanned(path: Path, out: Path, mode: str) -> tuple[dict[int, tuple[int, int]
     settings = Split(given=mode).model_dump() | {"scenes": [frames_scene(*one) for one in SCENES]}
     found = scan(str(path), str(out), settings, 1, PIXELS)
     clips = {clip["given"]: (clip["start_frame"], clip["end_frame"]) for clip in found["clips"]}
-    reasons = {number: reason for number, reason, _ in found["failed"]}
+    reasons = {lost["number"]: lost["reason"] for lost in found["failed"]}
     return clips, reasons, {clip["given_shift_frames"] for clip in found["clips"]}
 
 

@@ -4,7 +4,6 @@ import os
 import socket
 import threading
 import time
-from dataclasses import asdict
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -85,8 +84,9 @@ def test_kernel_holds_a_runtime_that_allows_everything(sandbox, tmp_path):
         for number, act in enumerate(acts):
             scratch = tmp_path / f"scratch-{number}"
             scratch.mkdir()
-            asked = {"script": caught(f"{act}; console.log('ESCAPED')"), "runtime": asdict(deno), "command": command}
-            said = sandbox.call("hdvg.sources.runtime:run", asked, scratch, Limits(memory_mb=None))
+            script, who = caught(f"{act}; console.log('ESCAPED')"), {"name": "deno", "path": deno.path}
+            asked = runtime.run(script, **who, version=deno.version, command=command)
+            said = sandbox.call(asked, scratch, Limits(memory_mb=None))
             assert said.startswith("refused: "), (act, said)
         with pytest.raises(TimeoutError):
             inner.accept()

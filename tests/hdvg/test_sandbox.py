@@ -15,71 +15,84 @@ import pytest
 from hdvg.errors import ItemError, ResourceError, TransientError
 from hdvg.sandbox import Limits, Sandbox
 from hdvg.sandbox.child import ask
+from hdvg.sandbox.seam import in_child
 
-HERE = "tests.hdvg.test_sandbox"
 
-
+@in_child
 def echo(**kwargs: object) -> dict[str, object]:
     return {"kwargs": kwargs, "home": os.environ["HOME"], "secret": os.environ.get("SECRET")}
 
 
+@in_child
 def fail(reason: str) -> None:
     if reason == "network":
         raise TransientError(reason, "later", retry_after_s=7.0)
     raise ItemError(reason, "for good")
 
 
+@in_child
 def surprise() -> None:
     raise ValueError("never seen before")
 
 
+@in_child
 def die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@in_child
 def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@in_child
 def killed_once() -> str:
     if os.path.exists("tried"):
         return "second try"
     open("tried", "w").close()
-    killed()
+    os.kill(os.getpid(), signal.SIGKILL)
     return "never"
 
 
+@in_child
 def hang() -> None:
     time.sleep(60)
 
 
+@in_child
 def stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+@in_child
 def ask_each(questions: list[object]) -> list[object]:
     return [ask(question) for question in questions]
 
 
+@in_child
 def open_files() -> list[str]:
     return sorted(os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists())
 
 
+@in_child
 def ask_and_die() -> None:
     ask("anything")
-    die()
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@in_child
 def eat() -> None:
     bytearray(8 << 30)
 
 
+@in_child
 def spill() -> None:
     with open("big", "wb") as file:
         while True:
             file.write(bytes(1 << 20))
 
 
+@in_child
 def escape() -> None:
     if os.fork() == 0:
         os.setsid()
@@ -90,19 +103,22 @@ def escape() -> None:
         time.sleep(0.01)
 
 
+@in_child
 def babble() -> None:
     os.ftruncate(2, 1 << 30)
     os.lseek(2, 0, os.SEEK_END)
     os.write(2, b"last words")
-    die()
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@in_child
 def give_zeros() -> None:
     for job in range(100):
         os.symlink("/dev/zero", f"sandbox-{job}.json")
     os._exit(0)
 
 
+@in_child
 def run_short(how: str) -> None:
     if how == "wrapped":
         try:
@@ -126,72 +142,72 @@ def sandbox():
 
 def test_result_and_clean_environment_come_back(sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "token")
-    said = sandbox.call(f"{HERE}:echo", {"a": [1, "x"]}, tmp_path, Limits())
+    said = sandbox.call(echo(a=[1, "x"]), tmp_path, Limits())
     assert said == {"kwargs": {"a": [1, "x"]}, "home": str(tmp_path), "secret": None}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_of_the_item_come_back_as_they_were(sandbox, tmp_path):
     with pytest.raises(ItemError) as item:
-        sandbox.call(f"{HERE}:fail", {"reason": "gone"}, tmp_path, Limits())
+        sandbox.call(fail("gone"), tmp_path, Limits())
     assert (item.value.reason, item.value.detail) == ("gone", "for good")
     with pytest.raises(TransientError) as transient:
-        sandbox.call(f"{HERE}:fail", {"reason": "network"}, tmp_path, Limits())
+        sandbox.call(fail("network"), tmp_path, Limits())
     assert transient.value.retry_after_s == 7.0
 
 
 @pytest.mark.parametrize(
     ("function", "reason"),
-    [("die", "crash"), ("hang", "timeout"), ("stop", "timeout"), ("eat", "memory"), ("surprise", "error")],
+    [(die, "crash"), (hang, "timeout"), (stop, "timeout"), (eat, "memory"), (surprise, "error")],
 )
 def test_whatever_breaks_the_walls_ends_with_its_reason(sandbox, tmp_path, function, reason):
     start = time.monotonic()
     with pytest.raises(ItemError) as error:
-        sandbox.call(f"{HERE}:{function}", {}, tmp_path, Limits(wall_s=1.0, memory_mb=2048))
+        sandbox.call(function(), tmp_path, Limits(wall_s=1.0, memory_mb=2048))
     assert error.value.reason == reason
     assert time.monotonic() - start < 5
-    assert sandbox.call(f"{HERE}:echo", {}, tmp_path, Limits())["kwargs"] == {}
+    assert sandbox.call(echo(), tmp_path, Limits())["kwargs"] == {}
 
 
 def test_an_endless_result_is_not_read_to_its_end(sandbox, tmp_path, monkeypatch):
     monkeypatch.setattr("hdvg.sandbox.RESULT_MB", 1)
     with pytest.raises(ItemError, match="over 1 MB"):
-        sandbox.call(f"{HERE}:give_zeros", {}, tmp_path, Limits())
+        sandbox.call(give_zeros(), tmp_path, Limits())
 
 
 @pytest.mark.parametrize("how", ["file", "wrapped", "no result"])
 def test_a_full_disk_in_the_child_stops_the_run(sandbox, tmp_path, how):
     with pytest.raises(ResourceError):
-        sandbox.call(f"{HERE}:run_short", {"how": how}, tmp_path, Limits())
+        sandbox.call(run_short(how), tmp_path, Limits())
 
 
 def test_a_child_killed_from_outside_is_tried_again_and_then_may_be_tried_later(sandbox, tmp_path):
-    assert sandbox.call(f"{HERE}:killed_once", {}, tmp_path, Limits()) == "second try"
+    assert sandbox.call(killed_once(), tmp_path, Limits()) == "second try"
     with pytest.raises(TransientError) as error:
-        sandbox.call(f"{HERE}:killed", {}, tmp_path, Limits())
+        sandbox.call(killed(), tmp_path, Limits())
     assert error.value.reason == "crash"
 
 
 def test_a_killed_server_is_started_again(sandbox, tmp_path):
-    assert sandbox.call(f"{HERE}:echo", {}, tmp_path, Limits())
+    assert sandbox.call(echo(), tmp_path, Limits())
     sandbox._server.kill()
-    assert sandbox.call(f"{HERE}:echo", {"a": 1}, tmp_path, Limits())["kwargs"] == {"a": 1}
+    assert sandbox.call(echo(a=1), tmp_path, Limits())["kwargs"] == {"a": 1}
 
 
 def test_a_server_that_cannot_start_stops_the_run(tmp_path):
     with pytest.raises(ResourceError, match=r"no\.such\.module"):
-        Sandbox(("no.such.module",)).call("platform:system", {}, tmp_path, Limits())
+        Sandbox(("no.such.module",)).call(echo(), tmp_path, Limits())
 
 
 def test_no_file_grows_over_its_limit(sandbox, tmp_path):
     with pytest.raises(ItemError):
-        sandbox.call(f"{HERE}:spill", {}, tmp_path, Limits(file_mb=2))
+        sandbox.call(spill(), tmp_path, Limits(file_mb=2))
     assert (tmp_path / "big").stat().st_size <= 2 << 20
 
 
 def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(sandbox, tmp_path):
     start = time.monotonic()
-    assert sandbox.call(f"{HERE}:escape", {}, tmp_path, Limits(wall_s=20)) is None
+    assert sandbox.call(escape(), tmp_path, Limits(wall_s=20)) is None
     assert time.monotonic() - start < 5
     while _processes_in(tmp_path) and time.monotonic() - start < 10:
         time.sleep(0.02)
@@ -201,7 +217,7 @@ def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(sandbox, 
 def test_only_the_end_of_a_long_log_is_read(sandbox, tmp_path):
     tracemalloc.start()
     with pytest.raises(ItemError, match="last words"):
-        sandbox.call(f"{HERE}:babble", {}, tmp_path, Limits())
+        sandbox.call(babble(), tmp_path, Limits())
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
 
@@ -209,7 +225,7 @@ def test_only_the_end_of_a_long_log_is_read(sandbox, tmp_path):
 def test_closing_ends_the_calls_in_flight(tmp_path):
     lock = Sandbox()
     with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(lock.call, f"{HERE}:hang", {}, tmp_path, Limits())
+        call = pool.submit(lock.call, hang(), tmp_path, Limits())
         while not list(tmp_path.glob("*.log")):
             time.sleep(0.02)
         lock.close()
@@ -220,8 +236,8 @@ def test_closing_ends_the_calls_in_flight(tmp_path):
 
 def test_children_die_with_a_killed_parent(tmp_path):
     script = (
-        "import threading,pathlib,time,sys;from hdvg.sandbox import *;a=Sandbox();"
-        f"threading.Thread(target=lambda:a.call('{HERE}:hang',{{}},pathlib.Path(sys.argv[1]),Limits()),daemon=True)"
+        f"import threading,pathlib,time,sys;from hdvg.sandbox import *;from {__name__} import hang;a=Sandbox();"
+        "threading.Thread(target=lambda:a.call(hang(),pathlib.Path(sys.argv[1]),Limits()),daemon=True)"
         ".start();time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
@@ -258,7 +274,7 @@ def test_child_is_told_what_its_caller_answers(sandbox, tmp_path):
         return {"told": question}
 
     long = "x" * 5_000_000
-    told = sandbox.call(f"{HERE}:ask_each", {"questions": [1, {"a": None}, long]}, tmp_path, Limits(), answer=answer)
+    told = sandbox.call(ask_each([1, {"a": None}, long]), tmp_path, Limits(), answer=answer)
     assert told == [{"told": 1}, {"told": {"a": None}}, {"told": long}]
     assert asked == [1, {"a": None}, long]
 
@@ -268,29 +284,27 @@ def test_what_the_caller_refuses_is_raised_in_the_child(sandbox, tmp_path):
         raise TransientError("network", "not now", retry_after_s=3.0)
 
     with pytest.raises(TransientError, match="not now") as failed:
-        sandbox.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits(), answer=answer)
+        sandbox.call(ask_each([1]), tmp_path, Limits(), answer=answer)
     assert failed.value.retry_after_s == 3.0
 
 
 def test_nobody_answers_a_child_without_an_answer(sandbox, tmp_path):
     with pytest.raises(ItemError, match="answers nothing"):
-        sandbox.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits())
+        sandbox.call(ask_each([1]), tmp_path, Limits())
 
 
 def test_child_that_dies_or_hangs_while_it_may_ask_ends_its_call(sandbox, tmp_path):
     with pytest.raises(ItemError, match="crash"):
-        sandbox.call(f"{HERE}:ask_and_die", {}, tmp_path, Limits(), answer=lambda question: None)
+        sandbox.call(ask_and_die(), tmp_path, Limits(), answer=lambda question: None)
     with pytest.raises(ItemError, match="timeout"):
-        sandbox.call(f"{HERE}:hang", {}, tmp_path, Limits(wall_s=0.3), answer=lambda question: None)
+        sandbox.call(hang(), tmp_path, Limits(wall_s=0.3), answer=lambda question: None)
 
 
 def test_each_of_many_children_has_its_own_answers(sandbox, tmp_path):
     def one(number):
         folder = tmp_path / str(number)
         folder.mkdir()
-        return sandbox.call(
-            f"{HERE}:ask_each", {"questions": [number]}, folder, Limits(), answer=lambda question: [number, question]
-        )
+        return sandbox.call(ask_each([number]), folder, Limits(), answer=lambda question: [number, question])
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(32))) == [[[number, number]] for number in range(32)]
@@ -309,11 +323,11 @@ def test_answer_that_fails_is_an_error_of_what_it_says(sandbox, tmp_path, error,
         raise error
 
     with pytest.raises(kind) as failed:
-        sandbox.call(f"{HERE}:ask_each", {"questions": [1]}, tmp_path, Limits(), answer=answer)
+        sandbox.call(ask_each([1]), tmp_path, Limits(), answer=answer)
     assert type(failed.value) is kind
 
 
 def test_child_holds_nothing_of_its_server_but_its_own_channel(sandbox, tmp_path):
-    held = sandbox.call(f"{HERE}:open_files", {}, tmp_path, Limits(), answer=lambda question: None)
+    held = sandbox.call(open_files(), tmp_path, Limits(), answer=lambda question: None)
     assert sum(name.startswith("socket:") for name in held) == 1, held
     assert not [name for name in held if name.startswith(("pipe:", "anon_inode:"))], held

@@ -394,7 +394,7 @@ def test_names_of_the_makers_are_masked_in_lines_and_chapters():
     )
     got = came(text, chapters=[{"start_time": 0, "end_time": 4.0, "title": "Jane Doe, jane@doe.org, says hi"}])
     assert [line["text"] for line in got["subtitles"]] == ["hi I'm <name>", "so what"]
-    assert [line["word_starts_s"] for line in got["subtitles"]] == [None, (2.0, 2.5)]
+    assert [line["word_starts_s"] for line in got["subtitles"]] == [None, [2.0, 2.5]]
     assert got["chapters"] == [{"start_s": 0.0, "end_s": 4.0, "title": "<name>, <email>, says hi"}]
     assert People(SAID).mask(str(got)) == str(got)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.seam import in_child
 from hdvg.sandbox.walls import REFUSED, put_up
 
-HERE = "tests.hdvg.test_walls"
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache")
 
 
@@ -88,19 +88,21 @@ def test_every_escape_is_refused(sandbox, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as inner, socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(tmp_path / "engine.sock"))
         engine.listen()
-        asked = {"secret": str(secret), "inner": list(inner.getsockname()), "engine": engine.getsockname()}
+        asked = in_a_child_of_its_own(str(secret), list(inner.getsockname()), engine.getsockname())
         # the answer is written behind the walls: the sandbox's own files must lie in a folder that stays open
-        found = sandbox.call(f"{HERE}:in_a_child_of_its_own", asked, scratch, Limits())
+        found = sandbox.call(asked, scratch, Limits())
     assert found.pop("walls") != "None, None"
     assert {name: said for name, said in found.items() if said != "refused"} == {}
     assert secret.read_text() == "canary"
 
 
-def in_a_child_of_its_own(**asked: object) -> dict[str, str]:
+@in_child
+def in_a_child_of_its_own(secret: str, inner: list[object], engine: str) -> dict[str, str]:
     """Walls hold for good, and the sandbox's result is a file: they are put up in a fork, which says what it found."""
-    return fork_and_tell(lambda: try_all(**asked))  # type: ignore[arg-type]
+    return fork_and_tell(lambda: try_all(secret, inner, engine))
 
 
+@in_child
 def works_in_a_child() -> list[object]:
     with open("readable", "w") as file:
         file.write("mine")
@@ -118,4 +120,4 @@ def fork_and_tell(act):
 
 
 def test_threads_pairs_of_sockets_and_named_files_still_work(sandbox, tmp_path):
-    assert sandbox.call(f"{HERE}:works_in_a_child", {}, tmp_path, Limits()) == [[1], "x", "mine"]
+    assert sandbox.call(works_in_a_child(), tmp_path, Limits()) == [[1], "x", "mine"]

@@ -32,6 +32,7 @@ from hdvg.ids import file_sha256, video_id
 from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from hdvg.sandbox import Sandbox
+from hdvg.sources import calls
 from hdvg.sources.info import info_row
 from pipelines.forget import forget, remove
 from pipelines.perform import make_gate
@@ -299,13 +300,13 @@ class Site(Sandbox):
         super().__init__()
         self._file, self._channel = file, channel
 
-    def call(self, target, kwargs, scratch, limits, *, answer=None):
-        if target != "hdvg.sources.ytdlp:download":
-            return super().call(target, kwargs, scratch, limits)
-        shutil.copy(self._file, Path(kwargs["out"]) / "video.mp4")
+    def call(self, call, scratch, limits, *, answer=None):
+        if call.target != calls.download.target:
+            return super().call(call, scratch, limits)
+        path = shutil.copy(self._file, Path(call.arguments["out"]) / "video.mp4")
         info = info_row({"channel_id": self._channel, "extractor": "youtube", "title": "t"})
-        told = dict.fromkeys(("sound", "choice", "excerpt", "whole_because"))
-        return {"path": str(Path(kwargs["out"]) / "video.mp4"), "info": info} | told
+        rest = dict.fromkeys(("sound", "choice", "excerpt", "whole_because"))
+        return call.checked({"path": str(path), "info": info} | rest)
 
 
 def test_channel_takes_its_videos_and_those_that_come_later(made, dataset):

@@ -20,11 +20,13 @@ import ray
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import ItemError
+from hdvg.media.calls import probe
 from hdvg.reports.status import HOSTS
 from hdvg.reports.verify import verify
 from hdvg.sandbox import Limits
 from pipelines.cluster import across_nodes
 from tests.digest import contents
+from tests.marks import leave_mark
 from tests.servers import HostileServer, body, serve_folder, silence
 from tests.videos import draw_scenes
 
@@ -250,13 +252,12 @@ def test_a_thousand_links_run_in_bounded_memory(tmp_path):
 
 
 def test_when_one_segment_fails_those_that_have_not_begun_never_do(tmp_path):
-    missing = {"path": str(tmp_path / "missing.mp4"), "max_pixels": 10**6}
-    calls = [("hdvg.media.probe:probe", missing, tmp_path, Limits())]
-    calls += [("os:mkdir", {"path": str(tmp_path / f"made-{number}")}, tmp_path, Limits()) for number in range(200)]
+    calls = [(probe(str(tmp_path / "missing.mp4"), 10**6), tmp_path)]
+    calls += [(leave_mark(str(tmp_path / f"made-{number}")), tmp_path) for number in range(200)]
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         with pytest.raises(ItemError, match="not_media"):
-            across_nodes("adaptive", calls)
+            across_nodes("adaptive", calls, Limits())
         time.sleep(3)  # time enough for all of them, were they to run
         assert len(list(tmp_path.glob("made-*"))) < 100
     finally:

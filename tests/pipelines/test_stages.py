@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, NotRequired, get_args, get_origin, get_type_hints
+
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from hdvg.captioners import Written
 from hdvg.config.recipe import parse_recipe
@@ -11,6 +14,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import part_schema
 from hdvg.planning import make_plan
 from pipelines.caption_stages import caption
+from pipelines.graph import GRAPH
 from pipelines.work import Work
 from schemas.keyframes import KEYFRAMES
 
@@ -54,3 +58,15 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
     ]
     assert texts == [f"{video}{number} {number}" for video in "ab" for number in range(5)]
     assert read == list(packs.values())
+
+
+@pytest.mark.parametrize("stage", GRAPH, ids=lambda stage: stage.name)
+def test_item_of_a_stage_has_the_columns_that_the_stage_needs(stage):
+    (item,) = get_args(get_type_hints(stage.run)["work"])
+    if item is Any:  # a captioner may say any of a clip's columns
+        assert stage.name == "caption"
+        return
+    columns = get_type_hints(item, include_extras=True)
+    given = {"key", "video_id", "attempt", *stage.needs}
+    assert given <= set(columns)
+    assert {name for name, kind in columns.items() if get_origin(kind) is not NotRequired} <= given

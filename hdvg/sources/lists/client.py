@@ -16,6 +16,7 @@ from yt_dlp.utils import update_url_query
 
 from hdvg import __version__
 from hdvg.errors import ItemError, TransientError
+from hdvg.sources.calls import FetchSettings
 from hdvg.sources.client import Client
 from hdvg.sources.failures import retry_after_s
 from hdvg.sources.formats import Preferences, choose
@@ -32,7 +33,7 @@ Said = dict[str, Any]
 class ListClient(Client):
     """A YoutubeDL that lists instead of fetching; `end` says how a list ended: "whole", "most" or "video" (it is none)."""
 
-    def __init__(self, settings: dict[str, Any], refused: list[str], *, most: int, conditions: list[str]) -> None:
+    def __init__(self, settings: FetchSettings, refused: list[str], *, most: int, conditions: list[str]) -> None:
         super().__init__(settings, refused, noplaylist=False, playlist_items=None, extract_flat=True)
         self.conditions = tuple(conditions)
         self.end = "whole"

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
-from hdvg.sandbox import Limits, Sandbox
-from hdvg.sources import fetch
-from hdvg.sources.egress import way_out
-from hdvg.sources.fetch import MEMORY_MB, Answers, Gate, _pause_s, _sleep, _wait_for_permit
+from hdvg.sandbox import Sandbox
+from hdvg.sources import calls, fetch
+from hdvg.sources.calls import FetchSettings
+from hdvg.sources.fetch import Answers
 from hdvg.sources.guard import named_private
-from hdvg.sources.hosts.host import Visit
 from hdvg.sources.lists.entries import Row
 from hdvg.sources.lists.entry_file import FILE, Found, read_entries
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import WOULD_DO, ListSource
 from hdvg.sources.settings import Fetch
+from hdvg.sources.visitor import Gate, Visitor
 
-LISTING = "hdvg.sources.ytdlp:listing"
 PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Sandbox(preload=...)`
 STALE_S = 24 * 3600.0
 """After so long a list that was not read to its end is read from its start."""
@@ -59,13 +56,14 @@ def read_site(
     Raises UsageError for one video, for a list without one, and where nothing could be read; ResourceError on a full disk.
     """
     _make(folder)
+    visitor = Visitor(source.address, settings, sandbox, gate)
     end: str = "whole"
     broken: ItemError | None = None
     tries = 0
     for trial in range(TRIES_MOST):
         had = progress(folder)
         try:
-            end = _try(source, choice, folder=folder, settings=settings, sandbox=sandbox, gate=gate)
+            end = _try(source, choice, folder, visitor)
             broken = None
             break
         except TransientError as error:
@@ -73,7 +71,7 @@ def read_site(
             tries = 1 if progress(folder) > had else tries + 1
             if tries >= settings.tries or error.reason in MACHINE:
                 break
-            _sleep(_pause_s(source.origin, min(trial, tries), error.retry_after_s, cap_s=settings.max_wait_s), sandbox)
+            visitor.pause(source.origin, min(trial, tries), error.retry_after_s)
         except ItemError as error:
             broken = error
             break
@@ -83,27 +81,24 @@ def read_site(
     return Listing(found, end, broken)
 
 
-def _try(source: ListSource, choice: Choice, *, folder: Path, settings: Fetch, sandbox: Sandbox, gate: Gate) -> str:
-    """One try in one child; gives the permit back, with what the host said."""
-    host = urllib.parse.urlsplit(source.address).netloc
-    asked = {"source": source.address, "out": str(folder), "kind": source.kind, "query": source.query}
-    limits = Limits(settings.wall_s, MEMORY_MB, settings.max_mb)
-    visit = None
-    _wait_for_permit(gate, host, sandbox, until=math.inf)
-    try:
-        way = way_out(settings)
-        shared = {"settings": settings.model_dump() | way.told(), "most": choice.most, "conditions": choice.conditions}
-        with way.masked():
-            said = sandbox.call(LISTING, asked | shared, folder, limits, answer=Answers(settings, sandbox, gate))
-        visit = Visit()
-        return str(said["end"])
-    except ItemError as error:
-        visit = Visit.of(error)
-        if error.reason == "timeout" and not isinstance(error, TransientError):  # the sandbox's: the next try goes on
-            raise TransientError("timeout", f"over {settings.wall_s:g} s") from error
-        raise
-    finally:
-        gate.done(host, visit)
+def _try(source: ListSource, choice: Choice, folder: Path, visitor: Visitor) -> str:
+    """One try in one child: how the list ended."""
+
+    def act(given: FetchSettings) -> str:
+        asked = calls.listing(
+            source.address,
+            str(folder),
+            given,
+            kind=source.kind,
+            query=source.query,
+            most=choice.most,
+            conditions=list(choice.conditions),
+        )
+        answers = Answers(visitor.settings, visitor.sandbox, visitor.gate)
+        return visitor.sandbox.call(asked, folder, visitor.limits, answer=answers)["end"]
+
+    visitor.wait()
+    return visitor.visit(act)
 
 
 def _is_outside(row: Row, source: ListSource, found: Found) -> bool:

@@ -1,0 +1,45 @@
+"""What is asked of the limited children that take measures alone, and what they return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from hdvg.media.settings import SplitSettings
+from hdvg.sandbox.seam import seam
+
+
+class Span(TypedDict):
+    """[start_pts, end_pts) in the file's time base."""
+
+    start_pts: int
+    end_pts: int
+
+
+class Wanted(TypedDict):
+    """A measure: its class, `file.py:Class` or `package.module:Class`, and what it is made with."""
+
+    made_by: str
+    options: dict[str, Any]
+
+
+Values = dict[str, dict[str, Any]]
+"""By measure: a value of each column, which `hdvg.measures.own.Taken.checked` looks at."""
+
+
+@seam("hdvg.media.remeasure:remeasure")
+def remeasure(
+    path: str, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
+) -> list[Values]:
+    raise NotImplementedError
+
+
+@seam("hdvg.media.clip_inputs:listen")
+def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Wanted]) -> list[Values]:
+    raise NotImplementedError
+
+
+@seam("hdvg.media.clip_inputs:preview")
+def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
+    raise NotImplementedError

@@ -1,0 +1,85 @@
+"""The items of each stage: the columns that it needs of what is pending, as `graph.Stage.needs` names them."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Item(TypedDict):
+    """A video or clip with the id that is its key, and how often it was tried."""
+
+    key: str
+    video_id: str
+    attempt: int
+
+
+class SourceItem(Item):
+    """What is fetched, at first or again; with the scenes that a published set gives, rows of schemas.given, if they are known."""
+
+    source: str
+    given: NotRequired[list[dict[str, Any]] | None]
+    given_digest: NotRequired[str | None]
+
+
+class SplitItem(SourceItem):
+    """A fetched video."""
+
+    sha256: str
+
+
+class CutItem(SourceItem):
+    """A kept clip of a fetched video."""
+
+    sha256: str
+    clip_id: str
+    start_pts: int
+    end_pts: int
+    n_frames: int
+    first_look: str | None
+    last_look: str | None
+    decode_errors: int | None
+
+
+class ClipItem(Item):
+    """A clip with the pack of its video's keyframes."""
+
+    clip_id: str
+    keyframes: str
+
+
+class Text(TypedDict):
+    """A text of a clip."""
+
+    kind: str
+    text: str
+
+
+class MatchItem(Item):
+    """A clip with its texts, and the embedding of its pictures."""
+
+    clip_id: str
+    texts: list[Text]
+    embedding: list[float] | None
+
+
+class RemeasureItem(SplitItem):
+    """A clip of a fetched video that lacks measures; `versions` are their marks, `split_pack` is the split's own pack."""
+
+    clip_id: str
+    start_pts: int
+    end_pts: int
+    time_base: str
+    keyframes: str
+    split_pack: str
+    versions: str
+
+
+class AssessItem(Item):
+    """A cut and captioned clip that lacks measures of these."""
+
+    clip_id: str
+    clip_sha256: str | None
+    keyframes: str
+    split_pack: str
+    texts: list[Text] | None
+    versions: str
