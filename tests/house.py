@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGES = ("schemas", "hdvg", "pipelines")
-FACE_LINES = 40
-"""An `__init__.py` shorter than this that defines nothing only hands names on: it is no module of the graph."""
+FACE_LINES = 60
+"""An `__init__.py` shorter than this that defines nothing, or only `__getattr__`, hands names on: it is no module of the graph."""
 
 Graph = Mapping[str, set[str]]
 
@@ -37,17 +37,18 @@ class House:
 @functools.cache
 def read_house(root: Path) -> House:
     """The house at the root of a tree."""
-    house, trees = House(), dict[str, ast.Module]()
+    house, trees, faces = House(), dict[str, ast.Module](), set[str]()
     for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
         text, place = path.read_text(encoding="utf-8"), path.relative_to(root)
         tree = ast.parse(text)
         house.lines[str(place)] = text.count("\n")
         house.functions |= {f"{place}:{name}": lines for name, lines in _functions(tree)}
         if path.name == "__init__.py" and text.count("\n") < FACE_LINES and not _defines(tree):
+            faces.add(".".join(place.parts[:-1]))
             continue
         trees[".".join(place.with_suffix("").parts).removesuffix(".__init__")] = tree
     for name, tree in trees.items():
-        top, inner = _imported(tree, trees.keys())
+        top, inner = _imported(tree, trees.keys(), faces)
         house.at_top[name], house.inside[name] = top - {name}, inner - top - {name}
     return house
 
@@ -102,7 +103,7 @@ def _groups(graph: Graph) -> list[set[str]]:
     return found
 
 
-def _imported(tree: ast.Module, known: Collection[str]) -> tuple[set[str], set[str]]:
+def _imported(tree: ast.Module, known: Collection[str], faces: set[str]) -> tuple[set[str], set[str]]:
     """The modules that a module imports as it is imported, and those that its functions do."""
     top: set[str] = set()
     inner: set[str] = set()
@@ -112,7 +113,7 @@ def _imported(tree: ast.Module, known: Collection[str]) -> tuple[set[str], set[s
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name in known}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            named = {f"{node.module}.{alias.name}" for alias in node.names} - faces
             found |= {name if name in known else node.module for name in named} & set(known)
         elif not isinstance(node, ast.expr):
             mine = inner if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else found
@@ -121,7 +122,8 @@ def _imported(tree: ast.Module, known: Collection[str]) -> tuple[set[str], set[s
 
 
 def _defines(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
+    made = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return bool(set(made) - {"__getattr__", "__dir__"})
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
