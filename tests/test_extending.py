@@ -114,6 +114,7 @@ def test_a_trained_run_carries_its_encoders(folder: Path) -> None:
     write_examples(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_plugins_by_file_run_on_ray(folder: Path, tmp_path: Path) -> None:
     named = ["--set", "caption.captioner=bright.py:Bright", "--set", "split.detector=steep.py:Steep"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hdvg.errors import UsageError
+from hdvg.exporting.piece import Piece as Piece
 from hdvg.exporting.wanted import Wanted
 from hdvg.ids import digest
 from hdvg.registry import Find, Registry
@@ -39,19 +40,6 @@ EXPORTER = Registry(
     called="format", group="hdvg.exporters", setting="--to", classes=FORMATS, extra="export", methods=("pieces",)
 )
 """Where formats are found; a plug-in's class may do without `needs`."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A file of an export: `write` makes it at the path it is given.
-
-    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there.
-    """
-
-    name: str
-    identity: str
-    clips: int
-    write: Callable[[Path], object]
 
 
 class Format(Protocol):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from hdvg.exporting import Piece
+from hdvg.exporting.piece import Piece
 
 LINE_EVERY_S = 5.0
 

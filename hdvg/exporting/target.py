@@ -12,7 +12,7 @@ from typing import Any
 from hdvg import __version__
 from hdvg.dataset.store import FileOps, Store
 from hdvg.errors import ResourceError, UsageError
-from hdvg.exporting import Piece
+from hdvg.exporting.piece import Piece
 
 MARK = "export.json"
 """Says what the folder holds: format, dataset, condition, and the identity of every file that is there or will be."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from hdvg.config.sections import Settings
+from hdvg.latents import CODEC, TEXT
 from hdvg.registry import ClassName
 
 Count = Annotated[int, Field(ge=1)]
@@ -17,14 +18,14 @@ Bucket = tuple[Count, Count, Count]
 class Encoding(Settings):
     """What is encoded, and by which encoders: section `data` of a training recipe."""
 
-    codec: Annotated[str, ClassName("hdvg.latents.encoders:CODEC")] = Field(
+    codec: Annotated[str, ClassName("hdvg.latents:CODEC")] = Field(
         "patches",
         description="pictures to latents, 8 times smaller: patches: linear, fitted on the dataset itself; taef2: the tiny "
         "autoencoder, from a folder; vae: Stable Diffusion's, from a folder; or your own: file.py:Class, package.module:Class",
     )
     codec_folder: str | None = Field(None, description="folder with the codec's weights; `patches` has none")
     codec_channels: int = Field(8, ge=1, le=192, description="of a latent of `patches`")
-    text: Annotated[str, ClassName("hdvg.latents.encoders:TEXT")] = Field(
+    text: Annotated[str, ClassName("hdvg.latents:TEXT")] = Field(
         "minilm",
         description="minilm: token states of the embedded MiniLM; clip: a CLIP text tower, from a folder; or your own",
     )
@@ -46,8 +47,6 @@ class Encoding(Settings):
     @field_validator("codec", "text")
     @classmethod
     def _is_encoder(cls, name: str, info: ValidationInfo) -> str:
-        from hdvg.latents.encoders import CODEC, TEXT  # which need the settings
-
         if problem := (CODEC if info.field_name == "codec" else TEXT).problem(name):
             raise ValueError(problem)
         return name

@@ -21,7 +21,8 @@ import transformers
 from safetensors.torch import save_file
 
 from hdvg.errors import UsageError
-from hdvg.latents.encoders import CODECS, TEXTS, Codec, codec_name, load_codec, load_text, text_name
+from hdvg.latents import CODECS, TEXTS
+from hdvg.latents.encoders import Codec, codec_name, load_codec, load_text, text_name
 from hdvg.latents.patches import fit, fitted_name
 from hdvg.latents.settings import Encoding
 from hdvg.latents.taef2 import NAMES

@@ -15,7 +15,7 @@ from hdvg.dataset.plugins import keep, locate
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.exporting import EXPORTER
-from hdvg.latents.encoders import CODEC, TEXT
+from hdvg.latents import CODEC, TEXT
 from hdvg.measures.keyframed import KEYFRAME_MEASURE
 from hdvg.plugins import load_file, locate_name, read_reference
 from hdvg.published.sets import PUBLISHED_SET

@@ -140,6 +140,7 @@ def test_a_changed_copy_is_refused(root: Path) -> None:
         go(root, Dataset.open(root).plan.recipe)
 
 
+@pytest.mark.slow  # tests/test_extending.py runs another
 def test_a_detector_in_a_file_runs_in_the_decoding_child(video: str, tmp_path: Path) -> None:
     file = tmp_path / "ten.py"
     file.write_text(DETECTOR)

@@ -1,0 +1,20 @@
+"""A file of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file of an export: `write` makes it at the path it is given.
+
+    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there.
+    """
+
+    name: str
+    identity: str
+    clips: int
+    write: Callable[[Path], object]
