@@ -93,7 +93,7 @@ def test_the_log_has_each_unit_with_its_level_and_a_refused_run_leaves_none(ran,
 def test_play_gives_a_file_of_any_clip_and_says_where_it_is_if_its_source_is_gone(ran, tmp_path, monkeypatch):
     dataset, _ = ran
     rows = {row["keep"]: row["clip_id"] for row in ask(dataset, "select clip_id, keep from dataset")}
-    monkeypatch.setattr(play.subprocess, "Popen", lambda *_, **__: pytest.fail("nothing is to be played"))
+    monkeypatch.setattr(play, "player", lambda _: pytest.fail("nothing is to be played"))
     hdvg("play", dataset, rows[True][:12], "--out", tmp_path / "clip.mp4")
     (cut,) = ask(dataset, "select clip_bytes from dataset where keep")
     assert (tmp_path / "clip.mp4").stat().st_size == cut["clip_bytes"]
