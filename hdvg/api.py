@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import json
 import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -163,13 +165,15 @@ def run(
     links: Links = (),
     runner: Literal["serial", "ray"] = "serial",
     set: Mapping[str, object] | None = None,
+    measures: Mapping[str, type | str] | None = None,
     new_work: bool = False,
 ) -> Dataset:
     """Run the whole graph into the folder `out`, as `hdvg run` does, and open the dataset. Interrupted, the same call goes on.
 
     `recipe`: a shipped one's name or a TOML file; by default the settings that the dataset at `out` has. `links`: lists of
     links, folders, video files and URLs, or any iterable of these. `set`: settings by name, such as
-    `{"keep.too_short": "duration_s >= 3"}`; None takes a rule away. `new_work`: accept settings that fetch or split all videos
+    `{"keep.too_short": "duration_s >= 3"}`; None takes a rule away. `measures`: your own, by name (docs/extending.md), each a
+    class in a file of its own, or how a recipe names one. `new_work`: accept settings that fetch or split all videos
     anew. Progress goes to standard error. A warning says if items failed in a way hdvg does not know.
     Raises UsageError for bad input, ResourceError if disk or memory run short; what was done stays.
     """
@@ -183,7 +187,8 @@ def run(
     out = local_text(str(out))
     with tempfile.TemporaryDirectory(prefix="hdvg-links-") as scratch:
         task = Task(links=gather(links, Path(scratch)), new_work=new_work, where=Where(runner))
-        fine = run_task(Path(out), _recipe(recipe, Path(out), set or {}), task, Console(stderr=True))
+        own = {f"measure.own.{name}": _named(one) for name, one in (measures or {}).items()}
+        fine = run_task(Path(out), _recipe(recipe, Path(out), own | dict(set or {})), task, Console(stderr=True))
     if not fine:
         warnings.warn(
             f"{out}: a list of links broke off, or some items failed in a way hdvg does not know: "
@@ -205,6 +210,20 @@ def load(run: str | Path, *, checkpoint: int | None = None, weights: Literal["em
 
     say = functools.partial(warnings.warn, stacklevel=3)
     return Model(open_trained(Path(run), step=checkpoint, which=weights, say=say), Path(run))
+
+
+def _named(one: type | str) -> str:
+    """How a recipe names a class. Raises UsageError for one that lies in no file, such as a notebook's."""
+    if isinstance(one, str):
+        return one
+    path = (
+        inspect.getsourcefile(one)
+        if one.__module__ != "__main__"
+        else getattr(sys.modules["__main__"], "__file__", None)
+    )
+    if path is None or not Path(path).is_file():
+        raise UsageError(f"{one.__name__} lies in no file: write it into one, such as my_measures.py, and import it")
+    return f"{path}:{one.__qualname__}"
 
 
 def _recipe(recipe: str | Path | None, out: Path, changes: Mapping[str, object]) -> Recipe:

@@ -18,7 +18,8 @@ from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
 from hdvg.errors import UsageError
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
 from hdvg.measures.own import is_new
-from schemas.measures import HOMES, PASS
+from schemas.measures import HOMES
+from schemas.pass_measures import PASS
 
 FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
 """What a split of the first release holds."""

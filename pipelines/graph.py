@@ -31,8 +31,9 @@ from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from pipelines import caption_stages, measures_alone, stages
 from pipelines.work import Row, Work
-from schemas.measures import KEYFRAME_MEASURED, MEASURED
+from schemas.measures import KEYFRAME_MEASURED
 from schemas.outcomes import OUTCOME
+from schemas.pass_measures import MEASURED
 
 
 @dataclass(frozen=True)

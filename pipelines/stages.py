@@ -30,7 +30,7 @@ from pipelines.keyframes import Packs
 from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, scenes_of, wanted_of
 from pipelines.work import ItemT, Row, Work, each, scratch_path
 from schemas.keyframes import KEYFRAMES
-from schemas.measures import PASS
+from schemas.pass_measures import PASS
 
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""

@@ -1,7 +1,7 @@
 """The index of earlier datasets' clips, against which new ones are compared."""
 
 from schemas.columns import REAL, STR, column
-from schemas.measures import MEASURED
+from schemas.pass_measures import MEASURED
 
 INDEXED = [
     column("clip_id", STR, "the clip"),

@@ -5,8 +5,9 @@ from schemas.captions import MATCH as MATCH_COLUMNS
 from schemas.clips import CUT as CUT_COLUMNS
 from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO, SPAN
 from schemas.columns import INT, STR, column, table
-from schemas.measures import KEYFRAME_MEASURED, MEASURE_VERSIONS, MEASURED, POOL_MEASURED, REMEASURED
+from schemas.measures import KEYFRAME_MEASURED, POOL_MEASURED
 from schemas.outcomes import OUTCOME
+from schemas.pass_measures import MEASURE_VERSIONS, MEASURED, REMEASURED
 from schemas.videos import FETCHED, SCANNED
 
 CLIP = column("clip_id", STR, "the clip")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.layouts import ROOT, asked, call_in
+from tests.layouts import ROOT, asked, call_in, files
 from tests.videos import draw_scenes
 
 
@@ -103,6 +103,45 @@ def _caption(tree: Path, dataset: Path, folder: Path) -> None:
     )
     assert found
     assert all(re.fullmatch(r"a clip of \d+ pictures", str(row["text"])) for row in found)
+
+
+MEASURE = '''"""How bright a corner is."""
+
+from hdvg.measures.measure import Series
+
+
+class Corner:
+    """corner: mean level of the first 8 x 8 pixels, 0-255."""
+
+    columns = ("corner",)
+    sees = "look"
+
+    def __init__(self):
+        self.series = {"corner": Series()}
+
+    def see(self, view):
+        self.series["corner"].add(view.index, float(view.grey[:8, :8].mean()))
+
+    @staticmethod
+    def of_clip(clip):
+        return {"corner": clip.mean("corner")}
+'''
+
+MEASURE_ENTRY = """    "x": PassMeasure(
+        "hdvg.measures.x:Corner", 1, [column("corner", REAL, "mean level of a corner, 0-255", later=True)]
+    ),
+"""
+
+
+def _measure(tree: Path, dataset: Path, folder: Path) -> None:
+    before = files(dataset)
+    call_in(tree, "measure", dataset, "--runner", "serial")
+    made = {name for name, content in files(dataset).items() if before.get(name) != content}
+    assert {name.rpartition("/")[0] for name in made} == {"parts/remeasure"}
+    assert before.keys() <= files(dataset).keys()
+    found = asked_in(tree, dataset, "select corner from dataset where keep")
+    assert found
+    assert all(0 <= float(str(row["corner"])) <= 255 for row in found)
 
 
 FORMAT = '''"""`x`: a line a clip."""
@@ -206,6 +245,17 @@ ADDITIONS: dict[str, Addition] = {
         ],
     ),
     "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
+    "a measure": Addition(
+        _measure,
+        new={"hdvg/measures/x.py": MEASURE},
+        edits=[
+            (
+                "schemas/pass_measures.py",
+                '    "blockiness": PassMeasure(',
+                MEASURE_ENTRY + '    "blockiness": PassMeasure(',
+            )
+        ],
+    ),
     "a captioner": Addition(
         _caption,
         new={"hdvg/captioners/x.py": CAPTIONER},

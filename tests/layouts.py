@@ -53,7 +53,7 @@ ROOT = Path(__file__).parent.parent
 GROWN = (
     ("schemas/videos.py", '    column("fetched_at",', '    column("odd_fetched", STR, "x", later=True),\n'),
     ("schemas/clips.py", '    column("keyframes",', '    column("odd_span", INT, "x", later=True),\n'),
-    ("schemas/measures.py", '    column("duration_s",', '    column("odd_measure", REAL, "x", later=True),\n'),
+    ("schemas/pass_measures.py", '    column("duration_s",', '    column("odd_measure", REAL, "x", later=True),\n'),
 )
 """File of the tree, how a line of it begins, and the line to put before it: a column for each of three tables."""
 

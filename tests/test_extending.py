@@ -58,6 +58,19 @@ def test_a_captioner_and_a_detector_run(folder: Path) -> None:
     assert {path.name for path in folder.glob("ran/plugins/*/*")} == {"bright.py", "steep.py"}
 
 
+def test_a_measure_is_taken_of_a_dataset_that_is_there_and_rules_judge_by_it(folder: Path) -> None:
+    own = ["--set", "measure.own.vignette=vignette.py:Vignette", "--set", "measure.own.mood=vignette.py:Mood"]
+    parts = {path.name for path in folder.glob("ran/parts/*/*.parquet")}
+    hdvg(folder, "run", "ran", "--runner", "serial", *own, "--set", "keep.corners=vignette >= 0.0", "--new-rule")
+    new = {path.parent.name for path in folder.glob("ran/parts/*/*.parquet") if path.name not in parts}
+    assert new == {"remeasure"}
+    with Dataset.open(folder / "ran").manifest() as manifest:
+        rows = manifest.rows("select vignette, mood, is_dark, keep from dataset where duration_s >= 0.4")
+    assert rows
+    assert all(row["keep"] and row["vignette"] > 0 and row["mood"] in ("dark", "light") for row in rows)
+    assert len(list(folder.glob("ran/plugins/*/vignette.py"))) == 1
+
+
 def test_an_export_is_written_once_and_anew_for_other_code(folder: Path) -> None:
     words = ("export", "ran", "--to", "listing.py:Listing", "--out", "my-listing", "--json")
     assert json.loads(hdvg(folder, *words))["files_written"] == 1

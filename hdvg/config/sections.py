@@ -11,7 +11,8 @@ from hdvg.errors import suggestion
 from hdvg.measures.own import Input, Kind, Taken, note_classes
 from hdvg.registry import ClassName
 from hdvg.shots import DETECTOR
-from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, PASS, POOL
+from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
+from schemas.pass_measures import PASS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

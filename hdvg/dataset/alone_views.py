@@ -18,16 +18,16 @@ class Alone(StageViews):
     def views(self, scope: Scope) -> str:
         """All rows; and with the first of the two, what they come to for each clip, and the packs that they made."""
         rows = view(self.entry.rows_view(), f"select * from {scope.rows(self.entry.name)}")
-        if self.entry.name == REMEASURE or not scope.recipe.measure.taken:
+        if self.entry.name == REMEASURE:
             return rows
         both = "(from remeasure_rows union all by name from assess_rows)"
-        values = ", ".join(_held(one) for one in scope.recipe.measure.taken)
         packs = (
             "select video_id, replaces, arg_max(pack, generation) as pack "
             f"from {both} where pack is not null group by video_id, replaces"
         )
+        values = ", ".join(_held(one) for one in scope.recipe.measure.taken)
         alone = f"select video_id, clip_id, {values} from {both} group by video_id, clip_id"
-        return rows + view("packs", packs) + view("alone", alone)
+        return rows + view("packs", packs) + (view("alone", alone) if values else "")
 
     def due(self, scope: Scope, stage: str) -> str:
         """The clips that no rule has dropped so far and that lack one; all, if the recipe asks for all numbers."""

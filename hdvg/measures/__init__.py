@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from schemas.measures import PASS
+from schemas.pass_measures import PASS
 
 if TYPE_CHECKING:
     from hdvg.measures.measure import Measure

@@ -27,7 +27,8 @@ from hdvg.registry import Registry
 from schemas.captions import CAPTION as CAPTION_COLUMNS
 from schemas.clips import CUT, GIVEN_SPAN, OF_VIEW, SPAN
 from schemas.columns import BOOL, REAL, STR, column, doc, is_later
-from schemas.measures import ALL_MEASURED, HOMES, PASS
+from schemas.measures import ALL_MEASURED, HOMES
+from schemas.pass_measures import PASS
 from schemas.videos import FETCHED, SCANNED
 
 Input = Literal["frames", "sound", "keyframes", "preview", "clip", "text"]
@@ -79,7 +80,7 @@ class Taken:
 
     @classmethod
     def of_pass(cls, name: str, version: int) -> Taken:
-        """One of `schemas.measures.PASS`."""
+        """One of `schemas.pass_measures.PASS`."""
         one = PASS[name]
         columns: Declaration = {field.name: ("number", doc(field)) for field in one.columns}
         return cls(name, str(version), one.made_by, {}, "frames", columns, is_own=False)

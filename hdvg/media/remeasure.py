@@ -19,7 +19,7 @@ from hdvg.media.settings import SplitSettings
 from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty
 from hdvg.plugins import load_named
-from schemas.measures import PASS
+from schemas.pass_measures import PASS
 
 
 @measure_calls.remeasure.serves

@@ -13,6 +13,7 @@ from hdvg.testing.captioner import check_captioner
 from hdvg.testing.detector import check_detector
 from hdvg.testing.encoders import check_codec, check_text_encoder
 from hdvg.testing.exporter import check_exporter
+from hdvg.testing.measure import check_measure
 from hdvg.testing.sources import check_list_reader, check_published_set
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "check_detector",
     "check_exporter",
     "check_list_reader",
+    "check_measure",
     "check_published_set",
     "check_text_encoder",
 ]

@@ -16,7 +16,7 @@ from hdvg.measures.interlace import combed_share
 from hdvg.measures.noise import noise
 from hdvg.measures.phash import phash
 from hdvg.media.scan import scan
-from schemas.measures import MEASURED
+from schemas.pass_measures import MEASURED
 from tests.footage import find
 from tests.videos import draw_frames, draw_scenes
 

@@ -13,7 +13,7 @@ from hdvg.media.clip_inputs import listen, preview
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
 from hdvg.media.spans import ALL
-from schemas.measures import PASS
+from schemas.pass_measures import PASS
 from tests.footage import find
 from tests.videos import draw_scenes
 

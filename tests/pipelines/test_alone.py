@@ -48,7 +48,7 @@ PLACE = '    "blockiness": PassMeasure('
 def tree_with_vignette(folder: Path, *, version: int = 1) -> Path:
     """A copy of the code with a measure more, added in the two places that the README names."""
     entry = ENTRY.replace("VERSION", str(version))
-    changed_tree(folder, [("schemas/measures.py", PLACE, entry + PLACE)])
+    changed_tree(folder, [("schemas/pass_measures.py", PLACE, entry + PLACE)])
     (folder / "hdvg/measures/vignette.py").write_text(VIGNETTE.replace("OFFSET", str(1000.0 * (version - 1))))
     return folder
 

@@ -1,0 +1,199 @@
+"""What the decode pass measures of a clip, and how the same measures are stored where they are taken alone."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.columns import BOOL, INT, REAL, STR, column
+
+GEOMETRY = [
+    column("width", INT, "display width of the source picture, px"),
+    column("height", INT, "display height of the source picture, px"),
+    column("aspect", REAL, "display width / height, after pixel aspect and rotation"),
+    column("fps", REAL, "frames of the clip over its duration"),
+    column("duration_s", REAL, "(end_pts - start_pts) x time base, seconds"),
+]
+"""Told by the span and the file alone."""
+
+
+@dataclass(frozen=True)
+class PassMeasure:
+    """A measure that is taken of frames: its class, "module:Class", and its columns.
+
+    Raise `version` when its numbers change: `hdvg measure` then takes it of clips that hold an older one, and nothing else
+    is done again. Columns of one that came after the first release are marked `later=True`.
+    """
+
+    made_by: str
+    version: int
+    columns: list[pa.Field]
+
+
+PASS: dict[str, PassMeasure] = {
+    "luma": PassMeasure(
+        "hdvg.measures.luma:Luma",
+        1,
+        [
+            column("luma_mean", REAL, "mean luminance, 0-255"),
+            column("luma_std", REAL, "mean over frames of the luminance's standard deviation, 0-255"),
+            column("black_share", REAL, "share of frames with at least 98 % of pixels darker than 32, 0-1"),
+            column(
+                "flicker_levels",
+                REAL,
+                "mean distance of a frame's luminance from its moving average over 0.4 s, 0-127.5; null under three frames",
+            ),
+        ],
+    ),
+    "stillness": PassMeasure(
+        "hdvg.measures.stillness:Stillness",
+        1,
+        [
+            column(
+                "static_share", REAL, "share of frames that equal the one before (mean difference < 0.5 levels), 0-1"
+            ),
+            column("freeze_share", REAL, "share of frames in the longest run that equal the one before, 0-1"),
+            column(
+                "slideshow_share",
+                REAL,
+                "share of frames in stills of 0.5 s or more next to another still, 1 s of change at most between, 0-1",
+            ),
+            column(
+                "jump_levels",
+                REAL,
+                "largest mean difference of a frame to the one before, over the largest other within 0.2 s, 0-255: a missed cut",
+            ),
+        ],
+    ),
+    "motion": PassMeasure(
+        "hdvg.measures.motion:Motion",
+        1,
+        [
+            column(
+                "motion_px_s",
+                REAL,
+                "mean optical flow between neighbouring frames, px/s at 256 px width; null for one frame",
+            ),
+            column(
+                "camera_px_s", REAL, "mean of the affine motion that most of the picture follows, px/s at 256 px width"
+            ),
+            column("local_px_s", REAL, "mean of the motion that the camera's does not explain, px/s at 256 px width"),
+            column(
+                "shake_px_s",
+                REAL,
+                "mean change of the camera's motion from frame to frame, px/s at 256 px width; null where all is shown twice",
+            ),
+        ],
+    ),
+    "svd_flow": PassMeasure(
+        "hdvg.measures.svd_flow:SvdFlow",
+        1,
+        [
+            column(
+                "svd_flow_px",
+                REAL,
+                "mean Farneback flow between frames half a second apart, px at 16 px on the shorter side, as in SVD",
+            ),
+        ],
+    ),
+    "colour": PassMeasure(
+        "hdvg.measures.colour:Colour",
+        1,
+        [
+            column("colourfulness", REAL, "of Hasler and Süsstrunk 2003: 0 grey, 33 moderate, 109 extreme"),
+        ],
+    ),
+    "exposure": PassMeasure(
+        "hdvg.measures.exposure:Exposure",
+        1,
+        [
+            column("under_share", REAL, "share of pixels at level 10 or below, 0-1; black bars count"),
+            column("over_share", REAL, "share of pixels at level 245 or above, 0-1"),
+        ],
+    ),
+    "borders": PassMeasure(
+        "hdvg.measures.borders:Borders",
+        1,
+        [
+            column("active_width", REAL, "display width without bars of a flat colour, px; null where all is flat"),
+            column("active_height", REAL, "display height without bars of a flat colour, px; null where all is flat"),
+            column("active_share", REAL, "share of the picture's area that is not bars, 0-1; null where all is flat"),
+            column("active_aspect", REAL, "active width / active height; null where all is flat"),
+        ],
+    ),
+    "detail": PassMeasure(
+        "hdvg.measures.detail:Detail",
+        1,
+        [
+            column(
+                "detail_height_px",
+                REAL,
+                "height of the smallest picture that holds the strong edges' detail, px, up to height; null without such edges",
+            ),
+        ],
+    ),
+    "interlace": PassMeasure(
+        "hdvg.measures.interlace:Interlace",
+        1,
+        [
+            column("interlace_share", REAL, "share of frames in which two fields are woven together (combs), 0-1"),
+        ],
+    ),
+    "sharpness": PassMeasure(
+        "hdvg.measures.sharpness:Sharpness",
+        1,
+        [
+            column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
+        ],
+    ),
+    "noise": PassMeasure(
+        "hdvg.measures.noise:Noise",
+        1,
+        [
+            column("noise_levels", REAL, "standard deviation of noise in plain places (Immerkær 1996), levels 0-255"),
+        ],
+    ),
+    "blockiness": PassMeasure(
+        "hdvg.measures.blockiness:Blockiness",
+        1,
+        [
+            column("blockiness", REAL, "mean step at the edges of 8 px blocks over the mean step inside; 1 is none"),
+        ],
+    ),
+}
+"""The measures of the one decode pass, by name; each can also be taken alone (`hdvg measure`)."""
+
+HASHES = [
+    column("phash", STR, "64-bit DCT perceptual hash of the middle keyframe, 16 hex digits"),
+    column(
+        "phashes",
+        pa.list_(pa.uint64()),
+        "64-bit DCT hashes of the frames shown 1/4 s, 3/4 s, ... after the clip's first (its middle one, if shorter), "
+        "at most 128; 0 where the picture is too flat to tell",
+    ),
+    column("phashes_inner", pa.list_(pa.uint64()), "the same of the pictures without 5 % on each side"),
+]
+"""What clips are compared by."""
+
+MEASURED = [*GEOMETRY, *(field for measure in PASS.values() for field in measure.columns), *HASHES]
+
+MEASURE_VERSIONS = column(
+    "measure_versions",
+    STR,
+    "the measures that the row holds, each with its version: `luma=1 motion=1`; null in a split of the first release, which "
+    "holds version 1 of those that there were",
+    later=True,
+)
+
+REMEASURED = [
+    MEASURE_VERSIONS,
+    *(field for measure in PASS.values() for field in measure.columns),
+    column("numbers", pa.map_(STR, REAL), "numbers of the user's own measures, by column"),
+    column("flags", pa.map_(STR, BOOL), "flags of the user's own measures, by column"),
+    column("labels", pa.map_(STR, STR), "labels of the user's own measures, by column"),
+    column("lists", pa.map_(STR, pa.list_(STR)), "lists of the user's own measures, by column"),
+    column(
+        "pack", STR, "hash of the pack in media/ that has the series of the user's own measures beside the keyframes"
+    ),
+    column("replaces", STR, "hash of the pack that the split made of the video; null if `pack` is"),
+]
+"""Stored of measures that are taken alone; which a row holds is said in `measure_versions`."""
