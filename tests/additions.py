@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.layouts import ROOT, asked, call_in, files
+from tests.added_code import CAPTIONER, FORMAT, MEASURE, STAGE, STAGE_COLUMNS
+from tests.layouts import ROOT, asked, call_in
 from tests.videos import draw_scenes
 
 
@@ -67,34 +68,6 @@ def asked_in(tree: Path, dataset: Path, sql: str) -> list[dict[str, object]]:
     return found
 
 
-CAPTIONER = '''"""A captioner that counts pictures."""
-
-from hdvg.captioners import Written, clean
-from hdvg.ids import digest
-
-
-class Counting:
-    """See `Captioner`."""
-
-    name = "x"
-    needs = {}
-
-    def __init__(self, settings):
-        self.model = f"counting {self.fingerprint(settings)[:8]}"
-        self.batch = settings.batch or 8
-
-    @staticmethod
-    def fingerprint(settings):
-        return digest("counting", 1)[:16]
-
-    def prepare(self, shot):
-        return len(shot.keyframes)
-
-    def write(self, prepared):
-        return [Written({"short": clean(f"a clip of {count} pictures", lower_case=True)}) for count in prepared]
-'''
-
-
 def _caption(tree: Path, dataset: Path, folder: Path) -> None:
     call_in(tree, "caption", dataset, "--captioner", "x", "--runner", "serial")
     captions = "select text, clip_id from captions where writer = 'x'"
@@ -103,32 +76,6 @@ def _caption(tree: Path, dataset: Path, folder: Path) -> None:
     )
     assert found
     assert all(re.fullmatch(r"a clip of \d+ pictures", str(row["text"])) for row in found)
-
-
-FORMAT = '''"""`x`: a line a clip."""
-
-from hdvg.exporting import Piece
-from hdvg.exporting.selection import clips, identity
-
-
-class Lines:
-    """See `Format`."""
-
-    needs = {}
-
-    def __init__(self, job):
-        self._job = job
-
-    def pieces(self):
-        return [
-            Piece(f"{number}.txt", identity(bundle, "x", 1), clips(bundle), lambda path, bundle=bundle: self._write(bundle, path))
-            for number, (_, bundle) in enumerate(self._job.chosen.bundles(100))
-        ]
-
-    def _write(self, bundle, path):
-        tables = list(self._job.chosen.tables(bundle))
-        path.write_text("".join(f"{one}\\n" for table in tables for one in table["caption"].to_pylist()))
-'''
 
 
 def _export(tree: Path, dataset: Path, folder: Path) -> None:
@@ -146,55 +93,17 @@ def _column(tree: Path, dataset: Path, folder: Path) -> None:
     assert {(row["new"], row["odd"]) for row in found} == {(True, "new"), (False, None)}
 
 
-STAGE_COLUMNS = '''"""What stage vignette tells of a clip."""
-
-from schemas.columns import REAL, STR, column, table
-from schemas.outcomes import OUTCOME
-
-VIGNETTE = table(OUTCOME, [column("clip_id", STR, "the clip"), column("vignette", REAL, "how dark its corners are, 0-1")])
-'''
-
-STAGE = '''"""Stage vignette."""
-
-from pipelines.work import each
-
-
-def vignette(work):
-    return each(work, lambda item: [{"video_id": item["video_id"], "clip_id": item["clip_id"], "vignette": 0.5}])
-'''
-
-
-def _stage(tree: Path, dataset: Path, folder: Path) -> None:
-    before = files(dataset)
-    call_in(tree, "run", dataset, "--runner", "serial")
-    made = {name for name, content in files(dataset).items() if before.get(name) != content}
-    assert {name.rpartition("/")[0] for name in made} == {"parts/vignette"}
-    found = asked_in(tree, dataset, "select vignette from dataset left join vignette_rows using (clip_id) where keep")
-    assert {row["vignette"] for row in found} == {0.5}
+def _measure(tree: Path, dataset: Path, folder: Path) -> None:
+    call_in(tree, "measure", dataset, "--runner", "serial")
+    found = asked_in(tree, dataset, "select top_luma from dataset where keep")
+    assert found
+    assert all(0 <= float(str(row["top_luma"])) <= 255 for row in found)
 
 
 def _rule(tree: Path, dataset: Path, folder: Path) -> None:
     call_in(tree, "filter", dataset, "--recipe", "demo")
     found = asked(dataset, "select list_contains(reasons, 'odd') as dropped from dataset where luma_mean is not null")
     assert {row["dropped"] for row in found} == {True}
-
-
-STAGE = '''"""Says of each clip whether it is long."""
-
-from pipelines.work import each
-
-
-def lengths(work):
-    return each(work, lambda item: [{key: item[key] for key in ("video_id", "clip_id")} | {"is_long": item["n_frames"] > 30}])
-'''
-
-STAGE_COLUMNS = '''"""Told by the stage `x`."""
-
-from schemas.columns import BOOL, STR, column, table
-from schemas.outcomes import OUTCOME
-
-LENGTHS = table(OUTCOME, [column("clip_id", STR, "the clip"), column("is_long", BOOL, "whether it has over 30 frames")])
-'''
 
 
 def _stage(tree: Path, dataset: Path, folder: Path) -> None:
@@ -227,9 +136,21 @@ ADDITIONS: dict[str, Addition] = {
             ),
             (
                 "pipelines/graph.py",
-                "from pipelines import caption_stages, stages\n",
-                "from pipelines import caption_stages, stages, x\n",
+                "from pipelines import caption_stages, measures_alone, stages\n",
+                "from pipelines import caption_stages, measures_alone, stages, x\n",
             ),
+        ],
+    ),
+    "a measure": Addition(
+        _measure,
+        new={"hdvg/measures/x.py": MEASURE},
+        edits=[
+            (
+                "schemas/measures.py",
+                "PASS: dict[str, PassMeasure] = {\n",
+                "PASS: dict[str, PassMeasure] = {\n"
+                '    "top": PassMeasure("hdvg.measures.x:Top", 1, [column("top_luma", REAL, "x", later=True)]),\n',
+            )
         ],
     ),
     "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
@@ -254,24 +175,6 @@ ADDITIONS: dict[str, Addition] = {
             ),
             ("pipelines/graph.py", "webpage_url info_duration_s", "odd webpage_url info_duration_s"),
             ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd": "new", '),
-        ],
-    ),
-    "a stage": Addition(
-        _stage,
-        new={"pipelines/x.py": STAGE, "schemas/x.py": STAGE_COLUMNS},
-        edits=[
-            (
-                "hdvg/dataset/stages.py",
-                "        Entry(\n            name=SHARD,",
-                '        Entry(name="vignette", after=(SPLIT,), schema="schemas.x:VIGNETTE"),\n'
-                "        Entry(\n            name=SHARD,",
-            ),
-            ("pipelines/graph.py", "import caption_stages, stages\n", "import caption_stages, stages, x\n"),
-            (
-                "pipelines/graph.py",
-                "    Stage(\n        name=MATCH,",
-                '    Stage(name="vignette", run=x.vignette, needs=("clip_id",)),\n    Stage(\n        name=MATCH,',
-            ),
         ],
     ),
     "an export format": Addition(
