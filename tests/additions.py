@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.added_code import CAPTIONER, FORMAT, MEASURE, STAGE, STAGE_COLUMNS
 from tests.layouts import ROOT, asked, call_in, files
 from tests.videos import draw_scenes
 
@@ -67,34 +68,6 @@ def asked_in(tree: Path, dataset: Path, sql: str) -> list[dict[str, object]]:
     return found
 
 
-CAPTIONER = '''"""A captioner that counts pictures."""
-
-from hdvg.captioners import Written, clean
-from hdvg.ids import digest
-
-
-class Counting:
-    """See `Captioner`."""
-
-    name = "x"
-    needs = {}
-
-    def __init__(self, settings):
-        self.model = f"counting {self.fingerprint(settings)[:8]}"
-        self.batch = settings.batch or 8
-
-    @staticmethod
-    def fingerprint(settings):
-        return digest("counting", 1)[:16]
-
-    def prepare(self, shot):
-        return len(shot.keyframes)
-
-    def write(self, prepared):
-        return [Written({"short": clean(f"a clip of {count} pictures", lower_case=True)}) for count in prepared]
-'''
-
-
 def _caption(tree: Path, dataset: Path, folder: Path) -> None:
     call_in(tree, "caption", dataset, "--captioner", "x", "--runner", "serial")
     captions = "select text, clip_id from captions where writer = 'x'"
@@ -103,71 +76,6 @@ def _caption(tree: Path, dataset: Path, folder: Path) -> None:
     )
     assert found
     assert all(re.fullmatch(r"a clip of \d+ pictures", str(row["text"])) for row in found)
-
-
-MEASURE = '''"""How bright a corner is."""
-
-from hdvg.measures.measure import Series
-
-
-class Corner:
-    """corner: mean level of the first 8 x 8 pixels, 0-255."""
-
-    columns = ("corner",)
-    sees = "look"
-
-    def __init__(self):
-        self.series = {"corner": Series()}
-
-    def see(self, view):
-        self.series["corner"].add(view.index, float(view.grey[:8, :8].mean()))
-
-    @staticmethod
-    def of_clip(clip):
-        return {"corner": clip.mean("corner")}
-'''
-
-MEASURE_ENTRY = """    "x": PassMeasure(
-        "hdvg.measures.x:Corner", 1, [column("corner", REAL, "mean level of a corner, 0-255", later=True)]
-    ),
-"""
-
-
-def _measure(tree: Path, dataset: Path, folder: Path) -> None:
-    before = files(dataset)
-    call_in(tree, "measure", dataset, "--runner", "serial")
-    made = {name for name, content in files(dataset).items() if before.get(name) != content}
-    assert {name.rpartition("/")[0] for name in made} == {"parts/remeasure"}
-    assert before.keys() <= files(dataset).keys()
-    found = asked_in(tree, dataset, "select corner from dataset where keep")
-    assert found
-    assert all(0 <= float(str(row["corner"])) <= 255 for row in found)
-
-
-FORMAT = '''"""`x`: a line a clip."""
-
-from hdvg.exporting import Piece
-from hdvg.exporting.selection import clips, identity
-
-
-class Lines:
-    """See `Format`."""
-
-    needs = {}
-
-    def __init__(self, job):
-        self._job = job
-
-    def pieces(self):
-        return [
-            Piece(f"{number}.txt", identity(bundle, "x", 1), clips(bundle), lambda path, bundle=bundle: self._write(bundle, path))
-            for number, (_, bundle) in enumerate(self._job.chosen.bundles(100))
-        ]
-
-    def _write(self, bundle, path):
-        tables = list(self._job.chosen.tables(bundle))
-        path.write_text("".join(f"{one}\\n" for table in tables for one in table["caption"].to_pylist()))
-'''
 
 
 def _export(tree: Path, dataset: Path, folder: Path) -> None:
@@ -185,28 +93,20 @@ def _column(tree: Path, dataset: Path, folder: Path) -> None:
     assert {(row["new"], row["odd"]) for row in found} == {(True, "new"), (False, None)}
 
 
+def _measure(tree: Path, dataset: Path, folder: Path) -> None:
+    before = files(dataset)
+    call_in(tree, "measure", dataset, "--runner", "serial")
+    made = {name for name, content in files(dataset).items() if before.get(name) != content}
+    assert {name.rpartition("/")[0] for name in made} == {"parts/remeasure"}
+    found = asked_in(tree, dataset, "select top_luma from dataset where keep")
+    assert found
+    assert all(0 <= float(str(row["top_luma"])) <= 255 for row in found)
+
+
 def _rule(tree: Path, dataset: Path, folder: Path) -> None:
     call_in(tree, "filter", dataset, "--recipe", "demo")
     found = asked(dataset, "select list_contains(reasons, 'odd') as dropped from dataset where luma_mean is not null")
     assert {row["dropped"] for row in found} == {True}
-
-
-STAGE = '''"""Says of each clip whether it is long."""
-
-from pipelines.work import each
-
-
-def lengths(work):
-    return each(work, lambda item: [{key: item[key] for key in ("video_id", "clip_id")} | {"is_long": item["n_frames"] > 30}])
-'''
-
-STAGE_COLUMNS = '''"""Told by the stage `x`."""
-
-from schemas.columns import BOOL, STR, column, table
-from schemas.outcomes import OUTCOME
-
-LENGTHS = table(OUTCOME, [column("clip_id", STR, "the clip"), column("is_long", BOOL, "whether it has over 30 frames")])
-'''
 
 
 def _stage(tree: Path, dataset: Path, folder: Path) -> None:
@@ -244,18 +144,19 @@ ADDITIONS: dict[str, Addition] = {
             ),
         ],
     ),
-    "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
     "a measure": Addition(
         _measure,
         new={"hdvg/measures/x.py": MEASURE},
         edits=[
             (
                 "schemas/pass_measures.py",
-                '    "blockiness": PassMeasure(',
-                MEASURE_ENTRY + '    "blockiness": PassMeasure(',
+                "PASS: dict[str, PassMeasure] = {\n",
+                "PASS: dict[str, PassMeasure] = {\n"
+                '    "top": PassMeasure("hdvg.measures.x:Top", 1, [column("top_luma", REAL, "x", later=True)]),\n',
             )
         ],
     ),
+    "a rule": Addition(_rule, edits=[("pipelines/recipes/demo.toml", "[keep]\n", '[keep]\nodd = "luma_mean > 255"\n')]),
     "a captioner": Addition(
         _caption,
         new={"hdvg/captioners/x.py": CAPTIONER},

@@ -28,8 +28,8 @@ def test_files_and_tables_that_a_row_names_are_there(thing: str) -> None:
         assert re.search(rf"^{table}\b.*[=:]", texts, re.MULTILINE), table
 
 
-DEAR = {"a column", "a stage"}
-"""Seconds of work; test_growth.py and test_stage_table.py hold the like by default."""
+DEAR = {"a column", "a measure", "a stage"}
+"""Seconds of work; test_growth.py, test_alone.py and test_stage_table.py hold the like by default."""
 
 
 @pytest.mark.parametrize(
