@@ -1,6 +1,7 @@
 # Each goal works on a machine with nothing but Python 3.11+, make and a package index; all of it happens in .venv.
 #   make demo                     curate the bundled real videos, ask about them         (ARGS='--out my-demo')
 #   make test                     the test suite                       (ARGS='tests/hdvg -k store', ARGS='-m slow')
+#   make nightly                  the slow tests: minutes each, with a wheel in a clean environment
 #   make check                    format, lint, types
 #   make bench                    every benchmark, last line of each is JSON             (BENCH=bench_run for one)
 #   make clean                    take .venv, caches and builds away; datasets stay
@@ -13,7 +14,7 @@ BENCH ?= $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test nightly check format bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,6 +33,9 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
+
+nightly: $(READY)
+	@$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
 
 check: $(READY)
 	@echo "format" && $(BIN)/ruff format --check .

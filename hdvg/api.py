@@ -18,6 +18,7 @@ from hdvg.dataset.clips import Clip, find_clip, stream_clips
 from hdvg.dataset.dataset import Dataset as Folder
 from hdvg.dataset.location import local_text
 from hdvg.dataset.manifest import VIEWS, Manifest
+from hdvg.environment import require_linux
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.sources.gather import Links, gather
@@ -182,6 +183,7 @@ def run(
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
+    require_linux()
     if runner not in ("serial", "ray"):
         raise UsageError(f"runner = {runner!r}: 'serial' or 'ray'")
     out = local_text(str(out))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hdvg import shots
 from hdvg.config.recipe import Recipe
+from hdvg.dataset.alone_views import clips_without
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan, match_wanted
 from hdvg.dataset.plugins import locate
@@ -20,9 +21,6 @@ from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
 from hdvg.measures.own import is_new
 from schemas.measures import HOMES
 from schemas.pass_measures import PASS
-
-FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
-"""What a split of the first release holds."""
 
 ENOUGH = 100
 """Clips that a measure must have been taken of before its own figures count."""
@@ -73,13 +71,7 @@ def with_alone(recipe: Recipe, alone: Mapping[str, int]) -> Recipe:
 def lacking(dataset: Dataset) -> dict[str, int]:
     """The measures of the pass that the split of some clip does not hold in today's version, and that version."""
     with dataset.manifest() as manifest:
-        rows = manifest.rows(
-            "select distinct measure_versions as held from split_rows where clip_id is not null and status = 'ok'"
-        )
-    held = [set((row["held"] or FIRST).split()) for row in rows]
-    return {
-        name: one.version for name, one in PASS.items() if any(f"{name}={one.version}" not in marks for marks in held)
-    }
+        return {name: PASS[name].version for name in clips_without(manifest)}
 
 
 def to_take(dataset: Dataset, recipe: Recipe, *, everything: bool) -> dict[str, int]:

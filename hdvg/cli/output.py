@@ -60,6 +60,11 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
                 [title if index == 0 else name for index, name in enumerate(said[key][0])],
                 (row.values() for row in said[key]),
             )
+    if said["not_taken"]:
+        lacked = ", ".join(f"{row['measure']} ({row['clips']} clips)" for row in said["not_taken"])
+        typer.echo(
+            f"measures not taken, or of an older version: {lacked}; hdvg measure {os.path.relpath(dataset.root)}"
+        )
     if said["decode_passes"]["mean"] is not None:
         mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
-from hdvg.measures.own import Taken
+from hdvg.measures.own import Taken, is_new
+from schemas.pass_measures import PASS
+
+if TYPE_CHECKING:
+    from hdvg.dataset.manifest import Manifest
 
 REMEASURE = "remeasure"
 MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
 """The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
+
+
+FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
+"""What a split of the first release holds."""
 
 
 class Alone(StageViews):
@@ -89,6 +99,18 @@ def alone_sql(scope: Scope) -> dict[str, str]:
         "left join packs on packs.video_id = c.video_id and packs.replaces = c.keyframes\n",
         "own_columns": "".join(f"c.{field.name}, " for one in taken if one.is_own for field in one.fields()),
     }
+
+
+def clips_without(manifest: Manifest) -> dict[str, int]:
+    """The measures of the pass that splits do not hold in today's version, and how many clips these are."""
+    counts: Counter[str] = Counter()
+    for row in manifest.rows(
+        "select measure_versions as held, count(*) as clips from split_rows "
+        "where clip_id is not null and status = 'ok' group by all"
+    ):
+        held = (row["held"] or FIRST).split()
+        counts.update({name: row["clips"] for name, one in PASS.items() if f"{name}={one.version}" not in held})
+    return dict(counts)
 
 
 def _lacks(stage: str, taken: Sequence[Taken]) -> list[str]:

@@ -38,9 +38,19 @@ MEASURES = tuple(one.name for one in ALL_MEASURED if not pa.types.is_list(one.ty
 """The measures of a clip that are one value each."""
 
 CUT = ("clip_width", "clip_height", "cut_start_pts", "cut_end_pts", "cut_n_frames")
-COLUMNS = dict.fromkeys(
+BASE = dict.fromkeys(
     [*PLACED, *CUT, *(one.name for one in SPAN if one.name != "keyframes"), *MEASURES, "caption", "texts", "keep", "reasons", "source"]
 )  # fmt: skip
+
+
+def own_measures(dataset: Dataset) -> list[str]:
+    """The columns of the user's own measures; a list is a value of these too."""
+    return [field.name for one in dataset.plan.recipe.measure.taken if one.is_own for field in one.fields()]
+
+
+def columns(dataset: Dataset) -> list[str]:
+    """What is read of a clip."""
+    return [*BASE, *own_measures(dataset)]
 
 
 @dataclass(frozen=True)
@@ -176,9 +186,7 @@ def stream_clips(dataset: Dataset, manifest: Manifest, where: str | None) -> Ite
         check_expression(where or "true", example="keep and duration_s > 3")
     except ValueError as error:
         raise UsageError(f"clips({where!r}): {error}") from error
-    sql = (
-        f"select {', '.join(COLUMNS)} from dataset where (\n{where or 'true'}\n) order by video_id, start_pts, end_pts"
-    )
+    sql = f"select {', '.join(columns(dataset))} from dataset where (\n{where or 'true'}\n) order by video_id, start_pts, end_pts"
     for batch in manifest.batches(sql, size=BATCH):
         for row in batch.to_pylist():
             yield as_clip(dataset, manifest, row)
@@ -186,8 +194,9 @@ def stream_clips(dataset: Dataset, manifest: Manifest, where: str | None) -> Ite
 
 def find_clip(dataset: Dataset, manifest: Manifest, clip_id: str) -> Clip:
     """The clip whose id starts with `clip_id`. Raises UsageError if there is none, or several."""
-    columns = ", ".join(COLUMNS)
-    rows = manifest.rows(f"select {columns} from dataset where starts_with(clip_id, ?) limit 2", [clip_id])
+    rows = manifest.rows(
+        f"select {', '.join(columns(dataset))} from dataset where starts_with(clip_id, ?) limit 2", [clip_id]
+    )
     if len(rows) != 1:
         what = "several clips" if rows else "no clip"
         raise UsageError(
@@ -197,7 +206,7 @@ def find_clip(dataset: Dataset, manifest: Manifest, clip_id: str) -> Clip:
 
 
 def as_clip(dataset: Dataset, manifest: Manifest, row: Row) -> Clip:
-    """The clip of a row of `dataset` with `COLUMNS`."""
+    """The clip of a row of `dataset` with its `columns`."""
     span = {name: row[name] for name in Span.__dataclass_fields__ if name != "time_base"}
     return Clip(
         id=row["clip_id"],
@@ -207,7 +216,7 @@ def as_clip(dataset: Dataset, manifest: Manifest, row: Row) -> Clip:
         fps=row["fps"],
         caption=row["caption"],
         texts=tuple(Text(**text) for text in row["texts"] or ()),
-        measures={name: row[name] for name in MEASURES},
+        measures={name: row[name] for name in (*MEASURES, *own_measures(dataset))},
         keep=row["keep"],
         reasons=tuple(row["reasons"]),
         _files=_Files(dataset, manifest, row),

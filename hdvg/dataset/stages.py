@@ -132,7 +132,7 @@ STAGES: dict[str, Entry] = {
             views="hdvg.dataset.measure_views:Keyframed",
             per="measure",
             by_rules=True,
-            help="Only take the keyframe measures that the recipe's rules need (hdvg measure my-dataset)",
+            help="Only measure: what rules need of keyframes, and measures that clips lack, alone (hdvg measure my-dataset)",
         ),
         Entry(
             name=REMEASURE,

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hdvg.dataset.alone_views import clips_without
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.stages import SPLIT
 from hdvg.reports.captions import caption_stats
 from hdvg.reports.published import durations, keep_rates
+from schemas.pass_measures import PASS
 
 Row = dict[str, Any]
 
@@ -107,6 +109,8 @@ class Status:
     """`stage`, `status`, `reason`, `items`."""
     pending: list[Row]
     """`stage`, `items` that wait for it."""
+    not_taken: list[Row]
+    """`measure`, `clips`: measures of the pass that came later, or are newer; `hdvg measure` takes them alone."""
     sections: Row
     """What was fetched in part, and how many bytes that saved."""
     decode_passes: Row
@@ -133,6 +137,7 @@ def status(dataset: Dataset) -> Status:
             dropped=manifest.rows(DROPPED),
             failures=manifest.rows(FAILURES),
             pending=manifest.rows(PENDING),
+            not_taken=_not_taken(dataset, manifest),
             sections=manifest.rows(SECTIONS)[0],
             decode_passes=manifest.rows(DECODE_PASSES)[0],
             last_run=read_report(dataset.root),
@@ -142,6 +147,16 @@ def status(dataset: Dataset) -> Status:
             keep_rates=keep_rates(manifest, dataset.plan),
             **_speed(dataset, manifest),
         )
+
+
+def _not_taken(dataset: Dataset, manifest: Manifest) -> list[Row]:
+    """Those that the dataset does not take alone by now."""
+    alone = dataset.plan.recipe.measure.alone
+    return [
+        {"measure": name, "clips": clips}
+        for name, clips in clips_without(manifest).items()
+        if alone.get(name) != PASS[name].version
+    ]
 
 
 def _speed(dataset: Dataset, manifest: Manifest) -> dict[str, Any]:

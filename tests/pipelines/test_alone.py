@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import hdvg
+from hdvg.cli import app
 from hdvg.dataset.packs import read_section, sections
 from tests.layouts import VERSIONS, asked, call, call_in, changed_tree, files, unpack
 from tests.videos import draw_scenes
@@ -88,6 +91,14 @@ def test_it_is_taken_of_every_clip_that_no_rule_dropped_and_nothing_is_left_to_d
     assert "whole" in call_in(tree, "verify", root)
     call_in(tree, "measure", root, "--runner", "serial")
     assert files(root) == after
+
+
+def test_status_says_what_was_not_taken_and_of_how_many_clips(tree, tmp_path):
+    unpack(VERSIONS[0], tmp_path)
+    root = tmp_path / "linked"
+    (clips,) = told(tree, root, "select count(*) as n from clips")
+    assert f"vignette ({clips['n']} clips); hdvg measure" in call_in(tree, "status", root)
+    assert "not taken" not in call("status", root)
 
 
 def test_rules_judge_by_it_and_a_code_that_lacks_it_reads_the_dataset(measured, tree, tmp_path):
@@ -186,11 +197,11 @@ RECIPE = """
 name = "own"
 keep = {short = "duration_s >= 0.3", lit = "corner >= 0", worded = "words_of_texts >= 0"}
 [measure.own]
-corner = "own_of_test:Corner"
-mood = "own_of_test:Mood"
-pictures = "own_of_test:Pictures"
-words = "own_of_test:Words"
-weight = "own_of_test:Weight"
+corner = "FOLDER/own_of_test.py:Corner"
+mood = "FOLDER/own_of_test.py:Mood"
+pictures = "FOLDER/own_of_test.py:Pictures"
+words = "FOLDER/own_of_test.py:Words"
+weight = "FOLDER/own_of_test.py:Weight"
 [caption]
 captioner = "tags"
 """
@@ -204,11 +215,9 @@ def own(tmp_path_factory):
     (folder / "clips").mkdir()
     draw_scenes(folder / "clips" / "a.mp4", scene_frames=(20, 20), seed=3)
     draw_scenes(folder / "clips" / "b.mp4", scene_frames=(20, 20), seed=4)
-    (folder / "own.toml").write_text(RECIPE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        call("run", folder / "own.toml", "--links", folder / "clips", "--out", folder / "d", "--runner", "serial")
-        yield folder / "d"
+    (folder / "own.toml").write_text(RECIPE.replace("FOLDER", str(folder)))
+    call("run", folder / "own.toml", "--links", folder / "clips", "--out", folder / "d", "--runner", "serial")
+    return folder / "d"
 
 
 def test_own_measures_of_every_input_fill_columns_of_every_kind(own):
@@ -236,11 +245,29 @@ def test_a_series_is_a_section_of_the_videos_pack_beside_the_keyframes(own):
     assert "whole" in call("verify", own)
 
 
+def test_a_take_down_purges_the_values_the_series_and_the_pack(own, tmp_path):
+    root = Path(shutil.copytree(own, tmp_path / "d"))
+    (video,) = asked(root, "select video_id, source from videos order by source limit 1")
+    call("forget", root, "--video", video["video_id"], "--purge")
+    assert asked(root, f"select 1 as one from remeasure_rows where video_id = '{video['video_id']}'") == []
+    packs = {row["keyframes"] for row in asked(root, "select distinct keyframes from clips")}
+    assert {path.stem for path in (root / "media").glob("*/*.zip")} == packs
+    assert len(packs) == 1
+    assert "whole" in call("verify", root)
+
+
+def test_python_has_the_values_too(own):
+    with hdvg.open(own) as dataset:
+        clip = next(dataset.clips("keep"))
+    assert clip.measures["corner"] >= 0
+    assert (clip.measures["mood"], clip.measures["tones"]) == ("light", ["3", "channels"])
+
+
 def test_other_options_are_a_new_measure_and_nothing_else_is_done_again(own, tmp_path):
     root = Path(shutil.copytree(own, tmp_path / "d"))
     before = files(root)
     corner = {row["clip_id"]: row["corner"] for row in asked(root, "select clip_id, corner from dataset")}
-    other = "measure.own.corner={made_by = 'own_of_test:Corner', options = {offset = 5.0}}"
+    other = f"measure.own.corner={{made_by = '{own.parent}/own_of_test.py:Corner', options = {{offset = 5.0}}}}"
     call("run", root, "--set", other, "--runner", "serial")
     after = files(root)
     changed = {name for name, content in after.items() if before.get(name) != content} | before.keys() - after.keys()
@@ -253,7 +280,8 @@ def test_other_options_are_a_new_measure_and_nothing_else_is_done_again(own, tmp
 
 def test_a_value_that_is_not_of_its_kind_is_a_failure_of_the_clip_by_name(own, tmp_path):
     root = Path(shutil.copytree(own, tmp_path / "d"))
-    call("run", root, "--set", "measure.own.sly=own_of_test:Sly", "--runner", "serial")
+    sly = f"measure.own.sly={own.parent}/own_of_test.py:Sly"
+    assert CliRunner().invoke(app, ["run", str(root), "--set", sly, "--runner", "serial"]).exit_code == 1
     rows = asked(root, "select stage, status, reason, detail from failures")
     assert {(row["stage"], row["status"], row["reason"]) for row in rows} == {("remeasure", "failed", "error")}
     assert all("sly.sly gave 'text', which is no number" in row["detail"] for row in rows)
