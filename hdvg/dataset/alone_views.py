@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hdvg.dataset.manifest import Manifest
 
 REMEASURE = "remeasure"
+NEWEST = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
 MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
 """The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
 
@@ -49,16 +50,17 @@ class Alone(StageViews):
 
     def wanted(self, scope: Scope, stage: str) -> str:
         """The last word on a clip is of what it lacks: null if a measure was not tried."""
-        newest = (
-            f"from {stage}_rows qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
-        )
-        words = last_words(stage, self.entry.key, self.due(scope, stage), newest)
-        return words.replace("r.status as old_status", "word as old_status")
+        newest = f"from {stage}_rows {NEWEST}"
+        return last_words(stage, self.entry.key, self.due(scope, stage), newest, status="word")
 
     def failures(self, scope: Scope) -> list[str]:
-        """Of each clip what its newest row says."""
-        newest = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
-        return [failed(f"(from {self.entry.rows_view()} {newest})", self.entry.key, f"'{self.entry.name}'")]
+        """Of each clip that still lacks a measure the newest row that says why."""
+        name, rows = self.entry.name, self.entry.rows_view()
+        if not scope.recipe.measure.taken:
+            return []
+        lacking = f"(select video_id, clip_id from measured where {name}_word <> 'ok')"
+        found = f"(from {rows} semi join {lacking} using (video_id, clip_id) where status <> 'ok' {NEWEST})"
+        return [failed(found, self.entry.key, f"'{name}'")]
 
 
 def _held(one: Taken) -> str:

@@ -89,11 +89,14 @@ def view(name: str, sql: str) -> str:
     return f"create or replace view {name} as\n{sql};\n"
 
 
-def last_words(stage: str, key: str, due: str, rows: str) -> str:
-    """SQL: the items that are due at a stage, each with the last word on it; `rows` is `from` a view of newest rows."""
+def last_words(stage: str, key: str, due: str, rows: str, *, status: str = "r.status") -> str:
+    """SQL: the items that are due at a stage, each with the last word on it; `rows` is `from` a view of newest rows.
+
+    `status`: SQL for that word, if it is not the newest row's status.
+    """
     keys = "video_id" if key == "video_id" else "video_id, clip_id"
     return (
-        f"select '{stage}' as stage, {key} as key, video_id, r.status as old_status, r.reason as old_reason, r.attempt\n"
+        f"select '{stage}' as stage, {key} as key, video_id, {status} as old_status, r.reason as old_reason, r.attempt\n"
         f"from ({due})\nleft join (select {keys}, status, reason, attempt {rows}) r using ({keys})"
     )
 
