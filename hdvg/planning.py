@@ -71,7 +71,7 @@ def with_alone(recipe: Recipe, alone: Mapping[str, int]) -> Recipe:
 def lacking(dataset: Dataset) -> dict[str, int]:
     """The measures of the pass that the split of some clip does not hold in today's version, and that version."""
     with dataset.manifest() as manifest:
-        return {name: PASS[name].version for name in clips_without(manifest)}
+        return {name: PASS[name].version for name in clips_without(manifest.rows)}
 
 
 def to_take(dataset: Dataset, recipe: Recipe, *, everything: bool) -> dict[str, int]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
 from hdvg.measures.own import Taken, is_new
 from schemas.pass_measures import PASS
-
-if TYPE_CHECKING:
-    from hdvg.dataset.manifest import Manifest
 
 REMEASURE = "remeasure"
 NEWEST = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
@@ -103,10 +100,13 @@ def alone_sql(scope: Scope) -> dict[str, str]:
     }
 
 
-def clips_without(manifest: Manifest) -> dict[str, int]:
-    """The measures of the pass that splits do not hold in today's version, and how many clips these are."""
+def clips_without(ask: Callable[[str], list[dict[str, Any]]]) -> dict[str, int]:
+    """The measures of the pass that splits do not hold in today's version, and how many clips these are.
+
+    `ask` gives the rows of a query over the dataset's views.
+    """
     counts: Counter[str] = Counter()
-    for row in manifest.rows(
+    for row in ask(
         "select measure_versions as held, count(*) as clips from split_rows "
         "where clip_id is not null and status = 'ok' group by all"
     ):

@@ -154,7 +154,7 @@ def _not_taken(dataset: Dataset, manifest: Manifest) -> list[Row]:
     alone = dataset.plan.recipe.measure.alone
     return [
         {"measure": name, "clips": clips}
-        for name, clips in clips_without(manifest).items()
+        for name, clips in clips_without(manifest.rows).items()
         if alone.get(name) != PASS[name].version
     ]
 
