@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from hdvg.dataset.clips import Clip
     from hdvg.training.inference import Model
 
-from hdvg.environment import switch_off_telemetry
+from hdvg.environment import VERSION, switch_off_telemetry
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 switch_off_telemetry()  # before a library reads its variable
 

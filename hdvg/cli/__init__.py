@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hdvg import __version__
 from hdvg.cli import exchange, filter, forget, inspect, play, recipes, run, train
-from hdvg.environment import require_linux
+from hdvg.environment import VERSION, require_linux
 from hdvg.errors import HdvgError
 
 app = typer.Typer(
@@ -32,7 +31,7 @@ def version(
 ) -> None:
     """Print the version and leave."""
     if wanted:
-        typer.echo(__version__)
+        typer.echo(VERSION)
         raise typer.Exit
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-from hdvg import __version__
 from hdvg.cli.tables import plain
+from hdvg.environment import VERSION
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def changes_of(root: Path, command: str) -> Iterator[None]:
         except duckdb.Error:  # a rule that cannot be computed: the command may be what mends it
             before = None
     with RunLog(root):
-        LOGGER.info("hdvg %s: %s", __version__, command)
+        LOGGER.info("hdvg %s: %s", VERSION, command)
         yield
         LOGGER.info("done")
     after = Figures.of(Dataset.open(root))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from hdvg import __version__
+from hdvg.environment import VERSION
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
 from hdvg.exporting.summary import RIGHTS, Summary
@@ -92,7 +92,7 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
         "## Captions",
         _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
         "## How it was made",
-        f"With hdvg {__version__}, recipe `{_plain(recipe.name)}`. {_MAKING}",
+        f"With hdvg {VERSION}, recipe `{_plain(recipe.name)}`. {_MAKING}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
         "## Columns",
         _table(["column", "type", "what it is"], columns),

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hdvg import __version__
 from hdvg.dataset.store import FileOps, Store
+from hdvg.environment import VERSION
 from hdvg.errors import ResourceError, UsageError
 from hdvg.exporting.piece import Piece
 
@@ -25,7 +25,7 @@ class Target:
 
     def __init__(self, store: Store, *, dataset: str, form: str) -> None:
         self.store = store
-        self._told: dict[str, Any] = {"hdvg": __version__, "format": form, "dataset": dataset}
+        self._told: dict[str, Any] = {"hdvg": VERSION, "format": form, "dataset": dataset}
 
     def expect(self, pieces: Sequence[Piece], told: Mapping[str, Any]) -> None:
         """Say what the folder will hold, once all of an earlier export that is not the same is gone.

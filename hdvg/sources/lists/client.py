@@ -14,7 +14,7 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import update_url_query
 
-from hdvg import __version__
+from hdvg.environment import VERSION
 from hdvg.errors import ItemError, TransientError
 from hdvg.sources.calls import FetchSettings
 from hdvg.sources.client import Client
@@ -22,7 +22,7 @@ from hdvg.sources.failures import retry_after_s
 from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.settings import Fetch, host_settings
 
-AGENT = f"hdvg/{__version__} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
+AGENT = f"hdvg/{VERSION} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
 """What the public interfaces are told that we are: a browser's name is refused there."""
 
 PAGES = 200  # requests for any list
