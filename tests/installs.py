@@ -41,8 +41,8 @@ def linked(folder: Path) -> Path:
     return folder / "venv/bin/python"
 
 
-def installed(folder: Path) -> Path:
-    """The Python of a new environment into which a wheel of this tree was installed; takes minutes and the package index."""
+def build_wheel(folder: Path) -> Path:
+    """A wheel of this tree, in the folder."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     tree = folder / "tree"
     tree.mkdir()
@@ -50,6 +50,12 @@ def installed(folder: Path) -> Path:
         subprocess.run(["cp", "-r", ROOT / name, tree], check=True)
     subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, tree], check=True)
     (wheel,) = folder.glob("hdvg-*.whl")
+    return wheel
+
+
+def installed(folder: Path) -> Path:
+    """The Python of a new environment into which a wheel of this tree was installed; takes minutes and the package index."""
+    wheel = build_wheel(folder)
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv/bin/python"
     subprocess.run(

@@ -7,11 +7,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.installs import ROOT, call_outside, installed, linked, project
+import hdvg
+from tests.installs import PACKAGES, ROOT, build_wheel, call_outside, installed, linked, project
 
 CLIP = ROOT / "pipelines/demo/media/bigbuckbunny_720p.mp4"
 
@@ -70,6 +72,25 @@ def test_hint_of_a_wheel_names_packages_that_an_index_has(base: Path, tmp_path: 
     (command,) = re.findall(r"PyTorch and transformers: \S+ -m pip install (.*)", run.stderr)
     wanted = {re.split("[<>=~]", word)[0] for word in shlex.split(command)}
     assert wanted == {re.split("[<>=~]", one)[0] for one in project()["optional-dependencies"]["caption"]}
+
+
+def test_a_wheel_holds_every_module_and_file_of_the_packages_and_says_what_it_is(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
+        names = set(wheel.namelist())
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        said = wheel.read(metadata).decode()
+    kinds = (".py", ".typed", ".txt", ".toml", ".sql", ".mp4", ".webm")
+    tree = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in kinds
+    }
+    assert tree <= names
+    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
+    assert f"Version: {project()['version']}\n" in said
+    assert hdvg.__version__ == project()["version"]
+    assert "Requires-Python: >=3.11" in said
 
 
 @pytest.mark.slow
