@@ -1,4 +1,4 @@
-"""The order in which a trainer sees samples, and what is random about each, told from numbers alone: nothing is kept.
+"""The order in which a trainer sees samples, and what is random about each, computed from numbers alone: nothing is kept.
 
 A *position* counts samples over all steps of a run. Where it leads depends on the seed and the sizes of the datasets, not
 on workers, processes, micro-batches or what was trained before: any step can be replayed, and a run that was killed goes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 ROUNDS = 6
-"""Of the Feistel network; Luby and Rackoff (1988): four make a permutation that cannot be told from a random one."""
+"""Of the Feistel network; Luby and Rackoff (1988): four make a permutation that no efficient test can distinguish from random."""
 
 BLOCK = 1000
 """Positions over which datasets are mixed by their weights, to one sample."""
@@ -116,7 +116,7 @@ def _mixed(seed: int, shares: tuple[tuple[int, int], ...], block: int) -> list[t
 
 
 def permuted(index: int, *, count: int, key: bytes) -> int:
-    """Where a random permutation of range(count), told by the key alone, sends the index.
+    """Where a random permutation of range(count), which depends on the key alone, sends the index.
 
     A Feistel network over the next power of four, walked along its cycle until it is back in range (Black and Rogaway 2002).
     """
@@ -124,7 +124,7 @@ def permuted(index: int, *, count: int, key: bytes) -> int:
     while True:
         left, right = index >> half, index & mask
         for fresh in _rounds(key):
-            left, right = right, left ^ (_told(fresh, right) & mask)
+            left, right = right, left ^ (_round(fresh, right) & mask)
         index = left << half | right
         if index < count:
             return index
@@ -136,7 +136,7 @@ def unpermuted(index: int, *, count: int, key: bytes) -> int:
     while True:
         left, right = index >> half, index & mask
         for fresh in reversed(_rounds(key)):
-            left, right = right ^ (_told(fresh, left) & mask), left
+            left, right = right ^ (_round(fresh, left) & mask), left
         index = left << half | right
         if index < count:
             return index
@@ -157,7 +157,7 @@ def _rounds(key: bytes) -> tuple[Fresh, ...]:
     return tuple(hashlib.blake2b(digest_size=8, key=key, salt=bytes([number])).copy for number in range(ROUNDS))
 
 
-def _told(fresh: Fresh, half: int) -> int:
+def _round(fresh: Fresh, half: int) -> int:
     """A round's function of half an index."""
     taken = fresh()
     taken.update(half.to_bytes(8, "little"))

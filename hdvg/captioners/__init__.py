@@ -111,7 +111,7 @@ def load(settings: Writer, *, find: Find = importlib.util.find_spec) -> Captione
 def fingerprint(settings: Writer, *, find: Find = importlib.util.find_spec) -> str:
     """16 hex digits that change with the model files, or the plug-in, that shape the text; of ours no torch is imported.
 
-    The other settings (prompt, beams, ...) are not in it. Raises UsageError as `load` does, as far as it can tell
+    The other settings (prompt, beams, ...) are not in it. Raises UsageError as `load` does, as far as it can know
     without loading the model.
     """
     return CAPTIONER.fingerprint(settings.captioner, settings, find=find)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "Salesforce/blip2-opt-2.7b"
 BEAMS, MAX_TOKENS = 5, 30
-KINDS = ("Blip2Processor", "Blip2ForConditionalGeneration")
+CLASSES = ("Blip2Processor", "Blip2ForConditionalGeneration")
 HINT = (
     f"it takes a folder written by save_pretrained, or a hub id such as {DEFAULT_MODEL} (cached, or the hub in reach)"
 )
@@ -59,7 +59,7 @@ class Blip2:
         self._form = number_format(settings.dtype, setting="caption.dtype")
         where = settings.model or DEFAULT_MODEL
         self._processor, network = loaded or pretrained(
-            where, kinds=KINDS, form=self._form, setting="caption.model", hint=HINT
+            where, classes=CLASSES, form=self._form, setting="caption.model", hint=HINT
         )
         if network.config.image_token_index is None:
             raise UsageError(f"caption.model = {where!r}: no BLIP-2, config.json has no image_token_index; {HINT}")

@@ -18,7 +18,7 @@ from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 if TYPE_CHECKING:
     import openai
 
-Told = TypeVar("Told")
+Value = TypeVar("Value")
 Request = Mapping[str, Any]
 """The body of a request, as JSON has it."""
 
@@ -68,7 +68,7 @@ class Service:
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
     def models(self) -> list[str]:
-        """The names of the models that are served. Raises UsageError if the endpoint does not tell."""
+        """The names of the models that are served. Raises UsageError if the endpoint does not list them."""
         names = self._wait(self._tried(self._list, read=_names, slots=asyncio.Semaphore()))
         if isinstance(names, ItemError):
             raise UsageError(
@@ -88,7 +88,7 @@ class Service:
             raise ResourceError(f"{self._named} cannot be reached ({lost[0].detail}); start the server, then run again")
         return replies
 
-    def _wait(self, work: Coroutine[Any, Any, Told]) -> Told:
+    def _wait(self, work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @property
@@ -123,8 +123,8 @@ class Service:
         return listed
 
     async def _tried(
-        self, send: Callable[[], Awaitable[bytes]], *, read: Callable[[bytes], Told], slots: asyncio.Semaphore
-    ) -> Told | ItemError:
+        self, send: Callable[[], Awaitable[bytes]], *, read: Callable[[bytes], Value], slots: asyncio.Semaphore
+    ) -> Value | ItemError:
         """What `read` makes of an answer, or the last failure; who waits for its next try holds none of the slots."""
         import openai
 
@@ -176,7 +176,7 @@ class Service:
 
 
 def _turn(loop: asyncio.AbstractEventLoop, client: openai.AsyncOpenAI) -> None:
-    """Run the loop until it is told to stop, then close the connections."""
+    """Run the loop until it is stopped, then close the connections."""
     loop.run_forever()
     loop.run_until_complete(client.close())
     loop.close()
@@ -188,33 +188,33 @@ def pause_s(failure: ItemError, *, trial: int) -> float | None:
     A server's word counts if it asks for more than our own pause; one that asks for more than `MAX_WAIT_S` is not asked
     again. Pauses are up to a half longer by chance, so that requests that failed together do not come back together.
     """
-    asked_s = getattr(failure, "retry_after_s", None) or 0.0
-    if not isinstance(failure, TransientError) or asked_s > MAX_WAIT_S:
+    retry_after_s = getattr(failure, "retry_after_s", None) or 0.0
+    if not isinstance(failure, TransientError) or retry_after_s > MAX_WAIT_S:
         return None
     own_s = min(BACKOFF_S * 2**trial, MAX_WAIT_S)
-    return float(max(own_s, asked_s) * random.uniform(1, 1.5))
+    return float(max(own_s, retry_after_s) * random.uniform(1, 1.5))
 
 
 def _table(content: bytes) -> dict[str, Any]:
     """JSON bytes -> the object they hold. Raises GarbledError."""
     try:
-        told = json.loads(content)
+        body = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise GarbledError(f"the answer is no JSON ({error})") from None
-    if not isinstance(told, dict):
+    if not isinstance(body, dict):
         raise GarbledError("the answer is no JSON object")
-    return told
+    return body
 
 
 def _text(content: bytes, spent: list[tuple[int, int]]) -> str:
     """What a chat completion says, "" for a refusal; tokens sent and received are added to `spent`. Raises GarbledError."""
-    told = _table(content)
-    usage = told.get("usage")
+    body = _table(content)
+    usage = body.get("usage")
     counts = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
     if all(type(count) is int and 0 <= count < MOST_TOKENS for count in counts):
         spent.append((counts[0], counts[1]))  # type: ignore[arg-type]  # they are whole numbers, as the line above says
     try:
-        choice = told["choices"][0]
+        choice = body["choices"][0]
         text = choice["message"].get("content")
         ended = choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError):

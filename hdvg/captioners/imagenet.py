@@ -1,9 +1,9 @@
-"""What a shot shows, in the finest words that the classifier's probabilities bear: a class, a kind of classes, or a group.
+"""What a shot shows, in the finest words that the classifier's probabilities bear: a class, a category of classes, or a group.
 
-Kinds and groups are sets of the 1000 ImageNet classes by index, as everyday words divide them; they may overlap.
+Categories and groups are sets of the 1000 ImageNet classes by index, as everyday words divide them; they may overlap.
 
-Calibration: a probability p becomes sigmoid(a logit(p) + b) (Platt 1999), one (a, b) for classes and one for kinds; groups
-keep theirs. Fitted on 280 labelled pictures, about half of them of things outside of the 1000 classes (GCompris, OpenCV,
+Calibration: a probability p becomes sigmoid(a logit(p) + b) (Platt 1999), one (a, b) for classes and one for categories;
+groups keep theirs. Fitted on 280 labelled pictures, about half of them of things outside of the 1000 classes (GCompris, OpenCV,
 scikit-image; temperature 1 stayed: 0.8 fits the pictures of known classes better, and claims too much for the others).
 Checked on 114 other ones, cut-out animals of Tux Paint. How often what `subject` says is true there:
   plainly            fitted 92 % of 171   checked 94 % of  98
@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-KINDS: dict[str, Sequence[int]] = {
+CATEGORIES: dict[str, Sequence[int]] = {
     "a fish": (*range(7), *range(389, 398)),
     "a shark": range(2, 5),
     "a bird": (*range(7, 25), *range(80, 101), *range(127, 147)),
@@ -134,7 +134,7 @@ GROUPS: dict[str, Sequence[int]] = {
 
 SCENES = frozenset({"a shore", "a mountain landscape", "a landscape"})
 SCENE_CLASSES = frozenset({970, 972, *range(975, 981)})
-"""Kinds and classes that are the whole picture and no thing in it."""
+"""Categories and classes that are the whole picture and no thing in it."""
 
 UNSAID = frozenset({916})
 """Classes too broad for their name: ImageNet's "web site" is any picture of a computer's screen."""
@@ -142,7 +142,7 @@ UNSAID = frozenset({916})
 SURE, LIKELY = 0.7, 0.5
 """Least calibrated probabilities to name something, and to say "what looks like"."""
 
-CLASS_FIT, KIND_FIT, GROUP_FIT = (1.2, -0.4), (1.25, 0.5), (1.0, 0.0)
+CLASS_FIT, CATEGORY_FIT, GROUP_FIT = (1.2, -0.4), (1.25, 0.5), (1.0, 0.0)
 """(a, b), see above."""
 
 LEAST = 0.15
@@ -152,8 +152,8 @@ LEAST = 0.15
 def subject(shares: Sequence[float], *, labels: Sequence[str]) -> str:
     """What the shot shows, as a noun phrase; "" if the classifier cannot say.
 
-    `shares`: the probability of each class, mean over the shot; `labels`: their names. Of all classes, kinds and groups
-    that are sure enough, the one of fewest classes is the finest; of equals, the likeliest.
+    `shares`: the probability of each class, mean over the shot; `labels`: their names. Of all classes, categories and
+    groups that are sure enough, the one of fewest classes is the finest; of equals, the likeliest.
     """
     known = _candidates(shares, labels=labels)
     for least, hedge in ((SURE, ""), (LIKELY, "what looks like ")):
@@ -164,7 +164,7 @@ def subject(shares: Sequence[float], *, labels: Sequence[str]) -> str:
 
 
 def calibrated(share: float, fit: tuple[float, float]) -> float:
-    """How often a class or kind of probability `share` (0-1) is right, 0-1."""
+    """How often a class or category of probability `share` (0-1) is right, 0-1."""
     inside = min(max(share, 1e-6), 1 - 1e-6)
     slope, offset = fit
     return 1 / (1 + math.exp(-slope * math.log(inside / (1 - inside)) - offset))
@@ -177,7 +177,7 @@ def _candidates(shares: Sequence[float], *, labels: Sequence[str]) -> list[tuple
         if share >= LEAST and index not in UNSAID:
             view = "a view of " if index in SCENE_CLASSES else ""
             found.append((1, calibrated(share, CLASS_FIT), view + labels[index]))
-    for phrases, fit in ((KINDS, KIND_FIT), (GROUPS, GROUP_FIT)):
+    for phrases, fit in ((CATEGORIES, CATEGORY_FIT), (GROUPS, GROUP_FIT)):
         for phrase, members in phrases.items():
             share = sum(shares[index] for index in members)
             if share >= LEAST:

@@ -42,7 +42,6 @@ class Lavis:
     """
 
     name = "lavis"
-    kinds = ("short",)
     needs: ClassVar[Mapping[str, str]] = {}  # but an environment, which `fingerprint` looks for
 
     def __init__(self, settings: Writer) -> None:

@@ -33,7 +33,7 @@ PINS = (
 PYTHON = (3, 11)  # the newest for which all of them have wheels
 VARIABLE = "HDVG_LAVIS"
 WORKER = Path(__file__).with_name("lavis_worker.py")
-TOLD = re.compile(r"Downloading .* MB\)|Building|Installing|Successfully built")
+PROGRESS_LINE = re.compile(r"Downloading .* MB\)|Building|Installing|Successfully built")
 
 Say = Callable[[str], object]
 
@@ -122,7 +122,7 @@ def _run(command: Sequence[str], *, say: Say) -> None:
         assert process.stdout is not None
         for line in map(str.strip, process.stdout):
             tail.append(line)
-            if TOLD.match(line):
+            if PROGRESS_LINE.match(line):
                 say(line[:100])
     if process.returncode == 0:
         return

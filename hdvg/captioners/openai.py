@@ -40,14 +40,14 @@ class OpenAi:
 
     def prepare(self, shot: Shot) -> Request | None:
         """See `Captioner.prepare`: the request, with the keyframes as they are stored."""
-        asked = prompting.ask(shot, self._settings)
-        if asked is None:
+        prompt = prompting.ask(shot, self._settings)
+        if prompt is None:
             return None
-        addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in asked.jpegs()]
+        addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in prompt.jpegs()]
         content: list[object] = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
         return {
             "model": self._model,
-            "messages": [{"role": "user", "content": [*content, {"type": "text", "text": asked.question}]}],
+            "messages": [{"role": "user", "content": [*content, {"type": "text", "text": prompt.question}]}],
             "max_tokens": self._settings.max_tokens or MAX_TOKENS,
             "temperature": 0,
             "seed": 0,

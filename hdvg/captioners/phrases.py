@@ -1,7 +1,7 @@
 """A shot as one English sentence: its subject, and at most two of what the measures say of text, motion, light and colour.
 
 The limits between words were chosen by eye on 30 real shots. How near the camera is stays unsaid: where in the picture the
-classifier responds did not tell a subject that fills 10 % of the picture from one that fills 40 %.
+classifier responds did not separate a subject that fills 10 % of the picture from one that fills 40 %.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?=\s|$)|\s*(.+?[。！？])")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompt:
     """What a model is shown (RGB, in order of time) and asked; `stored`: the pictures' JPEGs, none if a grid was made."""
 
     pictures: list[Image.Image]
@@ -53,7 +53,7 @@ class Asked:
         return self.stored or [encode(picture) for picture in self.pictures]
 
 
-def ask(shot: Shot, settings: Writer) -> Asked | None:
+def ask(shot: Shot, settings: Writer) -> Prompt | None:
     """What is shown and asked about a shot; None if no keyframe of those that the settings name decodes."""
     wanted = POSITIONS if settings.keyframe == "all" else (settings.keyframe,)
     stored = [shot.keyframes[position] for position in wanted if position in shot.keyframes]
@@ -63,8 +63,8 @@ def ask(shot: Shot, settings: Writer) -> Asked | None:
     jpegs, pictures = [jpeg for jpeg, _ in decoded], [picture for _, picture in decoded]
     together = settings.layout == "grid" and len(pictures) > 1
     question = PROMPT.format(shown=_shown(len(pictures), together=together), language=_language(settings))
-    asked = settings.prompt or question
-    return Asked([grid(pictures)], [], asked) if together else Asked(pictures, jpegs, asked)
+    question = settings.prompt or question
+    return Prompt([grid(pictures)], [], question) if together else Prompt(pictures, jpegs, question)
 
 
 def grid(several: Sequence[Image.Image]) -> Image.Image:
@@ -114,14 +114,14 @@ def _language(settings: Writer) -> str:
 
 
 def _from_json(said: str) -> dict[str, str]:
-    """Texts of an answer that is a JSON object with both kinds, or one of them."""
+    """Texts of an answer that is a JSON object with a short and a detailed text, or one of them."""
     try:
-        told = json.loads(said)
+        fields = json.loads(said)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(told, Mapping):
+    if not isinstance(fields, Mapping):
         return {}
-    lower = {str(key).lower(): value for key, value in told.items()}
+    lower = {str(key).lower(): value for key, value in fields.items()}
     return {kind: lower[kind] for kind in ("short", "detailed") if isinstance(lower.get(kind), str)}
 
 
@@ -137,7 +137,7 @@ def _from_labels(said: str) -> dict[str, str]:
 
 
 def _unlabelled(said: str) -> dict[str, str]:
-    """One text of the kind that its length tells; a first line that only announces it is left out."""
+    """One text; its kind, short or detailed, depends on its length; a first line that only announces it is left out."""
     opening, _, rest = said.partition("\n")
     text = rest.strip() if opening.rstrip().endswith(":") and rest.strip() else said
     if _is_short(text):

@@ -1,4 +1,4 @@
-"""What a caption's text tells of itself: length, repetition, odd characters, and phrases that no caption should hold."""
+"""What is measured of a caption's text: length, repetition, odd characters, and phrases that no caption should hold."""
 
 from __future__ import annotations
 

@@ -43,14 +43,14 @@ class Speech:
 
     def prepare(self, shot: Shot) -> Written:
         """The words that begin within the clip; `model` names the subtitles' origin and site."""
-        told = shot.measures
-        lines = told.get("spoken") or []
-        said = " ".join(filter(None, (cut_line(line, told["start_s"], told["end_s"]) for line in lines)))
+        measures = shot.measures
+        lines = measures.get("spoken") or []
+        said = " ".join(filter(None, (cut_line(line, measures["start_s"], measures["end_s"]) for line in lines)))
         text = clean(said, lower_case=self._lower_case)
-        language = told.get("subtitles_language")
+        language = measures.get("subtitles_language")
         return Written(
             {SPEECH: text},
-            model=f"{told['subtitles_origin']} {told['extractor']} {self._hash}" if text else None,
+            model=f"{measures['subtitles_origin']} {measures['extractor']} {self._hash}" if text else None,
             silent=not text,
             language=language.partition("-")[0] if language else None,
         )
@@ -63,7 +63,7 @@ class Speech:
 def cut_line(line: Mapping[str, Any], start_s: float, end_s: float) -> str:
     """The words of a line of subtitles that begin in [start_s, end_s), on the line's own clock.
 
-    A word begins when the line tells (`word_starts_s`), else where its first letter stands in the line, in proportion.
+    A word begins when the line says (`word_starts_s`), else where its first letter stands in the line, in proportion.
     """
     text: str = line["text"]
     if start_s <= line["start_s"] and line["end_s"] <= end_s:

@@ -1,8 +1,8 @@
 """A captioner for one laptop: a sentence from a small image classifier, the measures and the main colours.
 
 How good: the 1000 ImageNet classes are animals, vehicles, tools and food; people, actions and places are not among them, so
-of most footage it tells light, colours and motion only. A class is named where the classifier is sure of it over the whole
-shot; else the coarser kind, or nothing (see kinds.py for how often that is true). Expect plain sentences that are mostly
+of most footage it describes light, colours and motion only. A class is named where the classifier is sure of it over the whole
+shot; else the coarser category, or nothing (see imagenet.py for how often that is true). Expect plain sentences that are mostly
 true, that name pets, birds, screens or vehicles in plain view, and now and then a wrong name. They show that a pipeline
 works and give text to train a toy on; for real data use `blip2`.
 """

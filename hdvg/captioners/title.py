@@ -1,4 +1,4 @@
-"""The source's own title, cleaned into a phrase that could stand for a caption; of videos without a telling title, nothing.
+"""The source's own title, cleaned into a phrase that could stand for a caption; of videos without an informative title, nothing.
 
 A title is about the whole video, not the shot: that is why it is a kind of text of its own. What goes: addresses, handles,
 hashtags (a trailing run goes, one inside a sentence keeps its word), pictographs, brackets of nothing but packaging
@@ -126,8 +126,8 @@ def clean_title(title: str) -> str:
     else:
         return ""
     letters = sum(letter.isalpha() for letter in text)
-    telling = words(text) >= LEAST_WORDS and letters >= LEAST_LETTERS and not ONLY_PACKAGING.fullmatch(text)
-    return text if telling else ""
+    informative = words(text) >= LEAST_WORDS and letters >= LEAST_LETTERS and not ONLY_PACKAGING.fullmatch(text)
+    return text if informative else ""
 
 
 def _shorter(text: str) -> str:

@@ -49,8 +49,10 @@ class Vlm:
 
     def prepare(self, shot: Shot) -> chat.Inputs | None:
         """See `Captioner.prepare`: the pictures, and all that the model's processor makes of them."""
-        asked = prompting.ask(shot, self._settings)
-        return None if asked is None else chat.inputs(self._processor, pictures=asked.pictures, question=asked.question)
+        prompt = prompting.ask(shot, self._settings)
+        return (
+            None if prompt is None else chat.inputs(self._processor, pictures=prompt.pictures, question=prompt.question)
+        )
 
     def write(self, prepared: Sequence[chat.Inputs | None]) -> list[Written]:
         """See `Captioner.write`. Raises ResourceError if not even one clip fits into memory."""
@@ -81,8 +83,8 @@ class Vlm:
                 num_beams=self._settings.beams or BEAMS,
                 max_new_tokens=self._settings.max_tokens or MAX_TOKENS,
             )
-        asked = 0 if self._network.config.is_encoder_decoder else batch["input_ids"].shape[1]
-        answers = self._processor.batch_decode(tokens_BT[:, asked:], skip_special_tokens=True)
+        prompt_length = 0 if self._network.config.is_encoder_decoder else batch["input_ids"].shape[1]
+        answers = self._processor.batch_decode(tokens_BT[:, prompt_length:], skip_special_tokens=True)
         return [
             {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in prompting.read(answer).items()}
             for answer in answers

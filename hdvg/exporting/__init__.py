@@ -81,7 +81,7 @@ def export(
         pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
         target.expect(pieces, {"where": wanted.where, "all_given": wanted.all_given})
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:
-            written = [piece.name for piece in pieces if progress.told(piece, target.write(piece))]
+            written = [piece.name for piece in pieces if progress.advance(piece, target.write(piece))]
         return {
             "dataset": dataset.root.name,
             "format": form,

@@ -92,7 +92,7 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
         "## Captions",
         _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
         "## How it was made",
-        f"With hdvg {VERSION}, recipe `{_plain(recipe.name)}`. {_MAKING}",
+        f"With hdvg {VERSION}, recipe `{_plain(recipe.name)}`. {_METHOD}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
         "## Columns",
         _table(["column", "type", "what it is"], columns),
@@ -109,7 +109,7 @@ clips = datasets.load_dataset("THIS FOLDER OR REPOSITORY", split="train", stream
 clip = next(iter(clips))  # clip["video"] holds the bytes of an mp4 file, clip["caption"] its text
 ```"""
 
-_MAKING = (
+_METHOD = (
     "Each video was split into shots, each shot measured, and kept if it breaks none of the rules under `keep`; the kept "
     "ones were cut to exactly their frames and captioned. These are all settings:"
 )

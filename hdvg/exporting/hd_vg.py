@@ -60,7 +60,7 @@ from (select false as own, g.file, g.place, g.place as turn, g.video_id, g.given
     coalesce(g.parent_start_ms, g.start_ms) as parent_start_ms, coalesce(g.parent_end_ms, g.end_ms) as parent_end_ms, {fps} as fps,
     coalesce(g.start_frame, 0) as start_frame, coalesce(g.end_frame, -1) as end_frame, {caption} as caption,
     case when g.origin = 'hd-vg' then g.extra end as extra
-from given g {joined}) where parent_start_ms is not null and fps is not null
+from given g {selection}) where parent_start_ms is not null and fps is not null
 """
 """What this layout can say: it counts frames in a parent that has its place in the video."""
 
@@ -97,19 +97,21 @@ class HdVg:
         """One file for each 18,750 videos."""
         self._gather()
         one, rows = self._job.manifest.one, self._job.manifest.rows
-        (told,) = rows("select count(*) as n, bit_xor(hash(s)) as x, sum(hash(s)::hugeint)::varchar as t from scenes s")
-        if not told["n"]:
+        (content,) = rows(
+            "select count(*) as n, bit_xor(hash(s)) as x, sum(hash(s)::hugeint)::varchar as t from scenes s"
+        )
+        if not content["n"]:
             raise UsageError(
                 f"{self._job.dataset.root}: no scene to export"
                 + (f": --where {self._job.wanted.where} holds for none" if self._job.wanted.where else "")
                 + "; `hdvg import` brings published metadata in"
             )
-        self._job.count(scenes=told["n"], videos=one("select count(*) from ranked"))
+        self._job.count(scenes=content["n"], videos=one("select count(*) from ranked"))
         starts = range(0, one("select count(*) from ranked"), VIDEOS)
         made = [
             Piece(
                 f"hdvg_{number}.json",
-                digest("hd-vg", VERSION, told, number),
+                digest("hd-vg", VERSION, content, number),
                 one(_COUNT, [start, start + VIDEOS]),
                 partial(self._write, start),
             )
@@ -145,7 +147,7 @@ class HdVg:
         with job.condition():
             found = job.manifest.one(f"select count(*) from given {where}")
         wanted = f"semi join links using (video_id) {where}"
-        job.manifest.connection.execute(_GIVEN.format(caption="g.caption", fps="g.fps", joined=wanted))
+        job.manifest.connection.execute(_GIVEN.format(caption="g.caption", fps="g.fps", selection=wanted))
         clips = job.manifest.one("select count(*) from scenes_given")
         why = "its video is not in the dataset (any more), or its set tells no frame rate or no place of its parent"
         left = [{"reason": why, "clips": found - clips}] if found > clips else []
@@ -156,11 +158,13 @@ class HdVg:
         assert job.chosen
         execute = job.manifest.connection.execute
         execute(_LINKED)
-        joined = (
+        selection = (
             "join (select distinct on (video_id, given_id, origin) * from linked) l on g.video_id = l.video_id "
             "and g.given_id = l.given_id and g.origin = coalesce(l.origin, g.origin)"
         )
-        execute(_GIVEN.format(caption="coalesce(g.caption, l.caption)", fps="coalesce(g.fps, l.fps)", joined=joined))
+        execute(
+            _GIVEN.format(caption="coalesce(g.caption, l.caption)", fps="coalesce(g.fps, l.fps)", selection=selection)
+        )
         execute(_OWN)
 
     def _write(self, start: int, path: Path) -> None:
@@ -170,7 +174,7 @@ class HdVg:
                 f"copy (select rank, s.* from scenes s join ranked using (video_id) "
                 f"order by rank, own, length(file), file, turn, name) to {literal(str(self._sorted))} (format parquet)"
             )
-        reader = connection.sql(  # in the order of the file: DuckDB keeps that unless told not to
+        reader = connection.sql(  # in the order of the file: DuckDB keeps that by default
             f"select {_COLUMNS} from read_parquet({literal(no_glob(str(self._sorted)))}) where rank >= ? and rank < ?",
             params=[start, start + VIDEOS],
         ).to_arrow_reader(8192)
@@ -219,8 +223,8 @@ def _clips(key: str, scenes: Iterable[Scene]) -> dict[str, Any]:
 
 
 def _scene(scene: Scene) -> dict[str, Any]:
-    told = {"scene_cut": [scene.start_frame, scene.end_frame], "clip_id": scene.name, "caption": scene.caption}
-    return told | {name: value for name, value in json.loads(scene.extra or "{}").items() if name not in told}
+    fields = {"scene_cut": [scene.start_frame, scene.end_frame], "clip_id": scene.name, "caption": scene.caption}
+    return fields | {name: value for name, value in json.loads(scene.extra or "{}").items() if name not in fields}
 
 
 def clock(ms: int) -> str:

@@ -63,11 +63,11 @@ class Described:
         if len(bundle) == 1 and bundle[0].whole and pq.read_schema(shard).names == SHARDS.names:
             return _link(shard, path)
         schema = self._job.chosen.schema()
-        told = {b"hdvg_content": identity(bundle).encode(), b"hdvg_where": (self._job.wanted.where or "").encode()}
+        metadata = {b"hdvg_content": identity(bundle).encode(), b"hdvg_where": (self._job.wanted.where or "").encode()}
         tables = row_groups(self._job.chosen.tables(bundle), self._job.dataset.plan.recipe.shard.row_group_mb)
         with pq.ParquetWriter(
             path,
-            schema.with_metadata({**(schema.metadata or {}), **told}),
+            schema.with_metadata({**(schema.metadata or {}), **metadata}),
             compression="none",
             write_page_checksum=True,
         ) as writer:

@@ -88,13 +88,13 @@ class Fragments:
         import lance
 
         folder = self._job.out / FOLDER
-        told = [json.loads((self._job.out / name).read_text(encoding="utf-8")) for name in names]
-        used = {file["path"].removesuffix(".lance") for fragment in told for file in fragment["files"]}
+        written = [json.loads((self._job.out / name).read_text(encoding="utf-8")) for name in names]
+        used = {file["path"].removesuffix(".lance") for fragment in written for file in fragment["files"]}
         self._uncommit()
         for found in (folder / "data").iterdir():
             if found.name.removesuffix(".lance") not in used:
                 shutil.rmtree(found) if found.is_dir() else found.unlink()
-        fragments = [lance.FragmentMetadata.from_json(json.dumps(fragment)) for fragment in told]
+        fragments = [lance.FragmentMetadata.from_json(json.dumps(fragment)) for fragment in written]
         operation = lance.LanceOperation.Overwrite(blob_schema(self._job.chosen.schema()), fragments)
         dataset = lance.LanceDataset.commit(str(folder), operation)
         path.write_text(json.dumps({"version": dataset.version, "clips": dataset.count_rows()}), encoding="utf-8")
@@ -115,9 +115,9 @@ def blob_schema(schema: pa.Schema) -> pa.Schema:
     import lance
 
     index = schema.get_field_index("video")
-    told = schema.field("video").metadata or {}
+    metadata = schema.field("video").metadata or {}
     field = lance.blob_field("video")
-    return schema.set(index, field.with_metadata({**(field.metadata or {}), **told})).remove_metadata()
+    return schema.set(index, field.with_metadata({**(field.metadata or {}), **metadata})).remove_metadata()
 
 
 def blob_table(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -31,7 +31,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def told(self, piece: Piece, written: bool) -> bool:
+    def advance(self, piece: Piece, written: bool) -> bool:
         """One file more is there; `written` says, and is returned, whether it was not there before."""
         self._done += piece.clips
         self._fresh += piece.clips * written

@@ -25,9 +25,9 @@ class Target:
 
     def __init__(self, store: Store, *, dataset: str, form: str) -> None:
         self.store = store
-        self._told: dict[str, Any] = {"hdvg": VERSION, "format": form, "dataset": dataset}
+        self._header: dict[str, Any] = {"hdvg": VERSION, "format": form, "dataset": dataset}
 
-    def expect(self, pieces: Sequence[Piece], told: Mapping[str, Any]) -> None:
+    def expect(self, pieces: Sequence[Piece], settings: Mapping[str, Any]) -> None:
         """Say what the folder will hold, once all of an earlier export that is not the same is gone.
 
         So a file under its name always is what the mark says of it, whenever the machine stops.
@@ -36,7 +36,7 @@ class Target:
         for name, identity in self._before().items():
             if files.get(name) != identity:
                 self.store.remove(name)
-        self.store.replace(MARK, json.dumps(self._told | dict(told) | {"files": files}, indent=1) + "\n")
+        self.store.replace(MARK, json.dumps(self._header | dict(settings) | {"files": files}, indent=1) + "\n")
 
     def write(self, piece: Piece) -> bool:
         """Make the file appear, whole; False if it was there already."""

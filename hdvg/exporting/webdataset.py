@@ -53,8 +53,8 @@ class Tars:
 def sample(row: dict[str, Any], video: bytes) -> dict[str, Any]:
     """What a clip is in a tar: key, mp4, txt, json."""
     caption = row.pop("caption")
-    told = {
+    fields = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
-    made = {"__key__": row["clip_id"], "mp4": video, "json": json.dumps(told, ensure_ascii=False).encode()}
+    made = {"__key__": row["clip_id"], "mp4": video, "json": json.dumps(fields, ensure_ascii=False).encode()}
     return made if caption is None else made | {"txt": caption.encode()}

@@ -26,7 +26,7 @@ CUT = ("clip_width", "clip_height", "cut_n_frames", "cut_start_pts", "cut_end_pt
 WANTED = """
 with texted as (
     select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption,
-        coalesce(list_filter(texts, lambda t: t.weight > 0), []) as told
+        coalesce(list_filter(texts, lambda t: t.weight > 0), []) as weighted
     from dataset where keep and (
 {where}
 )
@@ -34,9 +34,9 @@ with texted as (
 select w.clip_id, w.video_id, s.shard, s.row, w.time_base, {cut},
     case when w.cut_status is distinct from 'ok' then 'not cut'
          when {captions} and w.caption is null then 'without a caption' end as lacks,
-    list_transform(told, lambda t: t.text) as texts,
-    list_transform(told, lambda t: substr(sha256(t.text), 1, 32)) as text_ids,
-    list_transform(told, lambda t: t.weight) as weights,
+    list_transform(weighted, lambda t: t.text) as texts,
+    list_transform(weighted, lambda t: substr(sha256(t.text), 1, 32)) as text_ids,
+    list_transform(weighted, lambda t: t.weight) as weights,
     coalesce(s.clip_width, w.clip_width, 0) as width, coalesce(s.clip_height, w.clip_height, 0) as height,
     coalesce(s.cut_n_frames, w.cut_n_frames, 0) as n_frames,
     coalesce((coalesce(s.cut_end_pts, w.cut_end_pts) - coalesce(s.cut_start_pts, w.cut_start_pts))
@@ -49,7 +49,7 @@ NO_SHARDS = "select null::varchar as {}, null::bigint as {}"
 
 def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa.Table:
     """A row for each kept clip, of which `where` holds, by clip_id: `shard` and `row` of its bytes (null: in none),
-    `bucket` as `assign` says, what it `lacks` to come into a shard, and what its frames and texts are told by.
+    `bucket` as `assign` says, what it `lacks` to come into a shard, and what identifies its frames and texts.
 
     Raises UsageError with DuckDB's words if `where` is no condition.
     """
@@ -75,7 +75,7 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
 
 
 def sizes(rows: pa.Table) -> Sizes:
-    """What buckets are told by."""
+    """What the choice of buckets depends on."""
     columns = (rows[name].to_numpy() for name in ("width", "height", "length_s", "n_frames"))
     width, height, length_s, n_frames = (np.nan_to_num(column) for column in columns)
     return Sizes(width.astype(np.int64), height.astype(np.int64), length_s, n_frames.astype(np.int64))
@@ -124,4 +124,4 @@ def videos(path: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
 
     Raises UsageError if the shard is gone or cannot be read.
     """
-    return ((row, told["video"]) for row, told in shard_rows(path, rows, ["video"]))
+    return ((row, columns["video"]) for row, columns in shard_rows(path, rows, ["video"]))

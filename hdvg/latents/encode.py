@@ -55,7 +55,7 @@ class Report:
 
 
 class Watch(Protocol):
-    """Is told how an encoding goes."""
+    """Receives the progress of an encoding."""
 
     def begin(self, clips: int, texts: int) -> None:
         """So much is to be made."""

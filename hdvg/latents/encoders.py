@@ -41,7 +41,7 @@ class Codec(Protocol):
     posterior: bool
 
     def encode(self, frames_NHWC: Frames, *, seed: str = "") -> Floats:
-        """RGB -> (N, h, w, C), or (N, h, w, 2C) of means and log variances; a draw is told by `seed` alone."""
+        """RGB -> (N, h, w, C), or (N, h, w, 2C) of means and log variances; a draw depends on `seed` alone."""
 
     def decode(self, latents_NhwC: Floats) -> Frames:
         """(N, h, w, C) -> RGB (N, H, W, 3)."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from hdvg.latents.encoders import FACTOR, load_codec, load_text
 from hdvg.latents.fitting import fit_patches
 from hdvg.latents.settings import Encoding
-from hdvg.latents.store import Clips, told_apart
+from hdvg.latents.store import Clips, data_digest
 from hdvg.latents.units import find_keys
 from hdvg.latents.windows import Windows, readable
 
@@ -39,7 +39,7 @@ class Online:
         self._codec, self._text = load_codec(encoding, root), load_text(encoding, root)
         keys = find_keys(dataset, encoding)
         self.codec, self.text, self.text_shape = keys.codec, keys.text, self._text.shape
-        self.digest = told_apart(rows, keys)
+        self.digest = data_digest(rows, keys)
         self._windows = Windows(dataset, encoding, rows)
         shapes = [(t, h // FACTOR, w // FACTOR, self._codec.channels) for t, h, w in encoding.buckets]
         self.clips = Clips(self._windows.rows, shapes)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATCH = FACTOR * FACTOR * 3
 HELD_SHARE = 5
-"""One of so many pictures is not fitted to, but tells the PSNR."""
+"""One of so many pictures is not fitted to: the PSNR is measured on it."""
 
 
 class Patches:
@@ -78,7 +78,7 @@ def fitted_psnr_db(root: Path, encoding: Encoding) -> float:
 
 
 def fit(pictures: Sequence[Frames], channels: int, path: Path) -> None:
-    """Fit to four of five pictures (H, W, 3) and write the codec; the last fifth tells its PSNR. Always the same bytes."""
+    """Fit to four of five pictures (H, W, 3) and write the codec; the last fifth gives its PSNR. Always the same bytes."""
     held = max(len(pictures) // HELD_SHARE, 1) if len(pictures) > 1 else 0
     fitted = pictures[: len(pictures) - held]
     count, sum_P, squares_PP = 0, np.zeros(PATCH), np.zeros((PATCH, PATCH))
@@ -90,21 +90,21 @@ def fit(pictures: Sequence[Frames], channels: int, path: Path) -> None:
     basis_PC = vectors_PP[:, ::-1][:, :channels]
     largest_C = basis_PC[np.abs(basis_PC).argmax(0), np.arange(channels)]
     std_C = np.sqrt(np.maximum(values_P[::-1][:channels], 1e-6))
-    told = {
+    codec = {
         "mean_P": mean_P.astype(np.float32),
         "basis_PC": (basis_PC * np.sign(largest_C)).astype(np.float32),
         "std_C": std_C.astype(np.float32),
     }
-    errors = [_squared_error(picture, told) for picture in pictures[len(pictures) - max(held, 1) :]]
+    errors = [_squared_error(picture, codec) for picture in pictures[len(pictures) - max(held, 1) :]]
     psnr_db = 10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9))
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, psnr_db=np.float64(psnr_db), **told)
+        np.savez(file, allow_pickle=False, psnr_db=np.float64(psnr_db), **codec)
 
 
-def _squared_error(picture: Frames, told: Mapping[str, Floats]) -> float:
+def _squared_error(picture: Frames, codec: Mapping[str, Floats]) -> float:
     """Mean over the picture's numbers, of what comes back rounded to levels 0-255."""
     flat_KP = _cut(picture[None])
-    back_KP = (flat_KP - told["mean_P"]) @ told["basis_PC"] @ told["basis_PC"].T + told["mean_P"]
+    back_KP = (flat_KP - codec["mean_P"]) @ codec["basis_PC"] @ codec["basis_PC"].T + codec["mean_P"]
     return float(np.mean((np.clip(np.round(back_KP), 0, 255) - flat_KP) ** 2))
 
 

@@ -100,8 +100,8 @@ class Mapped:
 class Latents:
     """What is encoded of a dataset's clips: read-only, for any number of threads; may be pickled.
 
-    `wanted` is what the query counts; of the clips that cannot be encoded `failed` says why, by clip_id. `digest` is told
-    by the clips, their texts and the encoders.
+    `wanted` is what the query counts; of the clips that cannot be encoded `failed` says why, by clip_id. `digest`
+    depends on the clips, their texts and the encoders.
     """
 
     clips: Clips
@@ -109,7 +109,7 @@ class Latents:
     def __init__(self, root: Path, rows: pa.Table, texts: pa.Table, *, keys: Keys, encoding: Encoding) -> None:
         self.codec, self.text = keys.codec, keys.text
         self.wanted, self.failed = 0, dict[str, str]()
-        self.digest = told_apart(rows, keys)
+        self.digest = data_digest(rows, keys)
         folders = [root / "latents" / key for key in keys.windows]
         self.clips = Clips(
             rows, [_shape(folder, bucket) for folder, bucket in zip(folders, encoding.buckets, strict=True)]
@@ -167,10 +167,10 @@ def _find(
         "select unit, row from (select clip_id, unnest(text_ids) as text_id, generate_subscripts(text_ids, 1) as place "
         "from there) left join states using (clip_id, text_id) order by clip_id, place"
     ).to_arrow_table()
-    untold = texts["unit"].null_count
-    if missing or untold:
+    texts_missing = texts["unit"].null_count
+    if missing or texts_missing:
         raise UsageError(
-            f"{dataset.root}: {missing} of {len(rows)} clips and {untold} texts of others are not encoded for data.codec = "
+            f"{dataset.root}: {missing} of {len(rows)} clips and {texts_missing} texts of others are not encoded for data.codec = "
             f"{encoding.codec!r}, data.text = {encoding.text!r}: hdvg encode {dataset.root} --recipe RECIPE, with the same "
             "recipe and --set as here"
         )
@@ -186,7 +186,7 @@ def why_not(row: dict[str, Any]) -> str | None:
     return NONE.get(row["bucket"])
 
 
-def told_apart(rows: pa.Table, keys: Keys) -> str:
+def data_digest(rows: pa.Table, keys: Keys) -> str:
     """32 hex digits of the clips, their texts with weights, and the encoders."""
     whole = hashlib.sha256(json.dumps([keys.codec, keys.text, keys.windows, keys.states]).encode())
     for batch in rows.select(["clip_id", "text_ids", "weights"]).combine_chunks().to_batches(max_chunksize=100_000):

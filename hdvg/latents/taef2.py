@@ -1,7 +1,7 @@
 """TAEF2: a tiny autoencoder, 8 times down to 32 channels; 1.3 M weights each way, 30-41 dB on real frames.
 
 Weights and design: madebyollin (MIT). TAESD's stack of 3 x 3 convolutions and residual blocks, in which the blocks nearest
-to the latent first add a GroupNorm branch; diffusers' AutoencoderTiny has no such branch. The weights' names tell the
+to the latent first add a GroupNorm branch; diffusers' AutoencoderTiny has no such branch. The weights' names give the
 stack: number N is a convolution (`N.weight`) or a block (`N.conv.*`); numbers that are missing have no weights.
 Shapes: N pictures, H, W pixels, h = H / 8, w = W / 8, C channels.
 """

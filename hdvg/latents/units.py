@@ -5,9 +5,9 @@
     latents/<key>/about.json        what the key stands for, for people
     latents/<key>/empty.npy         of states: those of the empty text
 
-A key is told by all that shapes the numbers: for windows the codec and its weights, the bucket, fps, windows, what is kept
+A key is a digest of what shapes the numbers: for windows the codec and its weights, the bucket, fps, windows, what is kept
 of a posterior, and how clips are cut; for states the text encoder, its weights and how many tokens. So other buckets or new
-captions leave in use what is there. A unit is told by its clips.
+captions leave in use what is there. The name of a unit depends on its clips.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Keys:
 def find_keys(dataset: Dataset, encoding: Encoding) -> Keys:
     """Where the store holds what this encoding makes. Raises UsageError if an encoder is not there, or not fitted."""
     codec, text = codec_name(encoding, dataset.root), text_name(encoding, dataset.root)
-    told = encoding.fps, encoding.windows, _kept(encoding, dataset.root), dataset.plan.fingerprints["cut"]
-    windows = [digest("windows", VERSION, codec, bucket, *told)[:16] for bucket in encoding.buckets]
+    settings = encoding.fps, encoding.windows, _kept(encoding, dataset.root), dataset.plan.fingerprints["cut"]
+    windows = [digest("windows", VERSION, codec, bucket, *settings)[:16] for bucket in encoding.buckets]
     return Keys(codec, text, tuple(windows), digest("states", VERSION, text, encoding.text_tokens)[:16])
 
 

@@ -66,8 +66,8 @@ class Vae:
         with torch.inference_mode():
             for start in range(0, len(frames_NHWC), BATCH):
                 pixels = torch.from_numpy(frames_NHWC[start : start + BATCH]).to(self._device).permute(0, 3, 1, 2)
-                told = self._network.encode(pixels.float() / 127.5 - 1).latent_dist
-                mean, logvar = (told.mean - self._shift) * self._scale, told.logvar + 2 * np.log(self._scale)
+                posterior = self._network.encode(pixels.float() / 127.5 - 1).latent_dist
+                mean, logvar = (posterior.mean - self._shift) * self._scale, posterior.logvar + 2 * np.log(self._scale)
                 rows.append(torch.cat([mean, logvar], dim=1).permute(0, 2, 3, 1).cpu().numpy())
         both = np.concatenate(rows)
         mean_NhwC, logvar_NhwC = both[..., : self.channels], both[..., self.channels :]

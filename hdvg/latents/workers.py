@@ -43,8 +43,8 @@ def run_jobs(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, worke
             yield from map(Worker(dataset, encoding, depth=depth), jobs)
         return
     context = multiprocessing.get_context("spawn")
-    told = dataset.root, dataset.store.run, encoding, depth, context.Value("i", 0)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=told)
+    arguments = dataset.root, dataset.store.run, encoding, depth, context.Value("i", 0)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments)
     try:
         yield from _all(pool, iter(jobs), most=WAITING * workers)
         pool.shutdown()

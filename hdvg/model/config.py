@@ -104,7 +104,7 @@ class Process(Settings):
         "scaled-linear", description="Stable Diffusion's or Nichol & Dhariwal's; not used by `flow`"
     )
     zero_snr: bool = Field(False, description="stretch the schedule so that the last time is pure noise")
-    steps: int = Field(1000, ge=2, description="times of the schedule; the network is told times in 0..1000 of them")
+    steps: int = Field(1000, ge=2, description="times of the schedule; the network is given times in 0..1000 of them")
     min_snr: float | None = Field(None, gt=0, description="Min-SNR's gamma; none: every time counts the same")
 
     @model_validator(mode="after")
@@ -112,7 +112,7 @@ class Process(Settings):
         if self.zero_snr and self.predicts == "eps":
             raise ValueError(
                 "`zero_snr` with predicts = 'eps': at the last time latents are pure noise and predicting it teaches "
-                "nothing, nor can latents be told from it; take predicts = 'v', 'x0' or 'flow'"
+                "nothing, nor can latents be computed from it; take predicts = 'v', 'x0' or 'flow'"
             )
         return self
 

@@ -5,7 +5,7 @@ for rectified flow (Liu et al., arXiv:2209.03003, eq. 1, with time turned around
 Predictions, each linear in x_0 and ε: eps: ε; x0: x_0; v: α ε - σ x_0 (Salimans & Ho, arXiv:2202.00512, app. D); flow: ε - x_0.
 
 Shapes: B clips; x may have any axes after the first. A time is a whole number 0..steps-1 of a schedule, or for flow a real
-number in (0, steps]; either is what the network is told. Nothing here draws a random number: noise and times come from
+number in (0, steps]; either is what the network is given. Nothing here draws a random number: noise and times come from
 the caller, so that every draw can be keyed to its sample and replayed.
 """
 
@@ -204,8 +204,8 @@ def sample(
             said = denoise(x, time_B, text)
         else:
             both = denoise(torch.cat((x, x)), torch.cat((time_B, time_B)), torch.cat((empty, text)))
-            plain, told = both.chunk(2)
-            said = plain + guidance * (told - plain)
+            plain, conditional = both.chunk(2)
+            said = plain + guidance * (conditional - plain)
         if (
             sampler == "ddim"
         ):  # diffusers' own step misses the next time, and the clean end, if steps do not divide 1000

@@ -126,8 +126,8 @@ def load(folder: Path, config: ModelConfig) -> tuple[UNet, list[str]]:
     Raises UsageError if the folder cannot be read or is of another size.
     """
     root = folder / "unet" if (folder / "unet").is_dir() else folder
-    told = _described(root)
-    _must_fit(told, config, root)
+    description = _description(root)
+    _must_fit(description, config, root)
     model = UNet(config)
     new = from_diffusers(model, _read(root))
     if (root / SWAP).is_file() and config.swap:
@@ -160,7 +160,7 @@ def diffusers_config(config: ModelConfig) -> dict[str, Any]:
         "UNet3DConditionModel" if config.temporal == like else "UNet2DConditionModel" if not config.temporal else "hdvg"
     )
     dimensions = "2D" if name == "UNet2DConditionModel" else "3D"
-    kinds = [("CrossAttn" if attention else "", dimensions) for attention in config.attention]
+    blocks = [("CrossAttn" if attention else "", dimensions) for attention in config.attention]
     # the 2D class calls the number of heads what the 3D class calls their width
     heads = [width // config.head_width for width in config.widths]
     middle = {"use_linear_projection": True} if dimensions == "2D" else {}
@@ -169,8 +169,8 @@ def diffusers_config(config: ModelConfig) -> dict[str, Any]:
         "in_channels": config.channels,
         "out_channels": config.channels,
         "block_out_channels": list(config.widths),
-        "down_block_types": [f"{cross}DownBlock{kind}" for cross, kind in kinds],
-        "up_block_types": [f"{cross}UpBlock{kind}" for cross, kind in reversed(kinds)],
+        "down_block_types": [f"{cross}DownBlock{suffix}" for cross, suffix in blocks],
+        "up_block_types": [f"{cross}UpBlock{suffix}" for cross, suffix in reversed(blocks)],
         "layers_per_block": config.layers,
         "attention_head_dim": heads if dimensions == "2D" else config.head_width,
         "cross_attention_dim": config.text_width,
@@ -180,30 +180,30 @@ def diffusers_config(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _described(root: Path) -> dict[str, Any]:
+def _description(root: Path) -> dict[str, Any]:
     """config.json of a folder."""
     try:
-        told = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        description = json.loads((root / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{root}: no config.json that can be read ({error}); it takes {WANTED}") from error
-    if not isinstance(told, dict) or "block_out_channels" not in told:
+    if not isinstance(description, dict) or "block_out_channels" not in description:
         raise UsageError(f"{root}/config.json is not that of a U-Net; it takes {WANTED}")
-    return told
+    return description
 
 
-def _must_fit(told: Mapping[str, Any], config: ModelConfig, root: Path) -> None:
-    """Raise UsageError for what the shapes of weights would not tell: heads, groups, which levels have transformers."""
+def _must_fit(description: Mapping[str, Any], config: ModelConfig, root: Path) -> None:
+    """Raise UsageError for what the shapes of weights do not show: heads, groups, which levels have transformers."""
     ours = diffusers_config(config)
-    heads = told.get("attention_head_dim", 8)
-    flat = told.get("_class_name") == "UNet2DConditionModel"
-    many = heads if isinstance(heads, list) else [heads] * len(told["block_out_channels"])
-    widths = [width // n for width, n in zip(told["block_out_channels"], many, strict=True)] if flat else many
-    crossed = [kind.startswith("CrossAttn") for kind in told.get("down_block_types", [])]
+    heads = description.get("attention_head_dim", 8)
+    flat = description.get("_class_name") == "UNet2DConditionModel"
+    many = heads if isinstance(heads, list) else [heads] * len(description["block_out_channels"])
+    widths = [width // n for width, n in zip(description["block_out_channels"], many, strict=True)] if flat else many
+    crossed = [kind.startswith("CrossAttn") for kind in description.get("down_block_types", [])]
     pairs = {
-        "block_out_channels": (list(told["block_out_channels"]), ours["block_out_channels"]),
-        "layers_per_block": (told.get("layers_per_block", 2), config.layers),
-        "norm_num_groups": (told.get("norm_num_groups", 32), config.groups),
-        "cross_attention_dim": (told.get("cross_attention_dim", 1280 if flat else 1024), config.text_width),
+        "block_out_channels": (list(description["block_out_channels"]), ours["block_out_channels"]),
+        "layers_per_block": (description.get("layers_per_block", 2), config.layers),
+        "norm_num_groups": (description.get("norm_num_groups", 32), config.groups),
+        "cross_attention_dim": (description.get("cross_attention_dim", 1280 if flat else 1024), config.text_width),
         "head width": (set(widths), {config.head_width}),
         "levels with transformers": (crossed, list(config.attention)),
     }

@@ -49,7 +49,7 @@ def in_batches(
 
 
 class Batches:
-    """Batches of a fixed size, or of one that is found at work: 1, 2, 4, ... as long as the next is told to fit.
+    """Batches of a fixed size, or of one that is found at work: 1, 2, 4, ... as long as the next one is expected to fit.
 
     What an item takes is the slope of the peak from one item on, so weights, which are always there, do not count.
     """

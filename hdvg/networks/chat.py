@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Inputs = Mapping[str, "torch.Tensor"]
 """What a processor made of one clip's pictures and the question about them; `input_ids` (1, tokens) among it."""
 
-KINDS = ("AutoProcessor", "AutoModelForImageTextToText")
+CLASSES = ("AutoProcessor", "AutoModelForImageTextToText")
 HINT = "it takes a folder written by save_pretrained, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct (cached, or the hub in reach)"
 
 
 def load(where: str, *, form: Format) -> tuple[Any, Any]:  # Any: transformers hardly types them
     """Processor and network of `pretrained`. Raises UsageError as it does, or if they were not made to be asked in a chat."""
-    processor, network = pretrained(where, kinds=KINDS, form=form, setting="caption.model", hint=HINT)
+    processor, network = pretrained(where, classes=CLASSES, form=form, setting="caption.model", hint=HINT)
     _check(processor, where)
     return processor, network
 
@@ -45,7 +45,7 @@ def shape(one: Inputs) -> object:
 
 
 def merged(several: Sequence[Inputs]) -> dict[str, torch.Tensor]:
-    """One batch of several clips of the same `shape`: questions padded on the left, all others joined along axis 0.
+    """One batch of several clips of the same `shape`: questions padded on the left, all others concatenated along axis 0.
 
     Padding is masked out. It repeats the question's last token, which stands in each question anyway, so that a penalty
     on repetition, which does not look at the mask, is the same with and without.

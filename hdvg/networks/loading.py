@@ -71,8 +71,8 @@ def named(where: str, network: Any, *, digits: str) -> str:
     return f"{Path(where).name if Path(where).is_dir() else where} {revision[:8]}"
 
 
-def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str, hint: str) -> tuple[Any, Any]:
-    """Processor and network, on the CPU, in evaluation mode; `kinds`: their classes in transformers.
+def pretrained(where: str, *, classes: tuple[str, str], form: Format, setting: str, hint: str) -> tuple[Any, Any]:
+    """Processor and network, on the CPU, in evaluation mode; `classes`: their classes in transformers.
 
     Code that comes with a model never runs. A folder or what is cached is taken as it is; only a hub id that is not
     cached asks the hub. Raises UsageError, which names `setting` and ends in `hint`, if they cannot be loaded or lack
@@ -83,7 +83,7 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
     check_there(where, setting=setting, hint=hint)
     hush()
     try:
-        processor, network, missing = _read(where, kinds=kinds, form=form)
+        processor, network, missing = _read(where, classes=classes, form=form)
     except (*UNFIT, SafetensorError) as error:
         first = first_line(error)
         raise UsageError(f"{setting} = {where!r}: cannot be loaded ({first}); {hint}") from error
@@ -92,25 +92,25 @@ def pretrained(where: str, *, kinds: tuple[str, str], form: Format, setting: str
     return processor, network.eval()
 
 
-def _read(where: str, *, kinds: tuple[str, str], form: Format) -> tuple[Any, Any, set[str]]:
+def _read(where: str, *, classes: tuple[str, str], form: Format) -> tuple[Any, Any, set[str]]:
     """From the folder or the cache, else from the hub."""
     from huggingface_hub import hf_hub_download
 
     try:
-        return _from(where, kinds=kinds, form=form, local=True)
+        return _from(where, classes=classes, form=form, local=True)
     except OSError:
         if Path(where).is_dir():
             raise
     hf_hub_download(where, "config.json")  # one small file first: without a network each try takes half a minute
-    return _from(where, kinds=kinds, form=form, local=False)
+    return _from(where, classes=classes, form=form, local=False)
 
 
-def _from(where: str, *, kinds: tuple[str, str], form: Format, local: bool) -> tuple[Any, Any, set[str]]:
+def _from(where: str, *, classes: tuple[str, str], form: Format, local: bool) -> tuple[Any, Any, set[str]]:
     """Processor, network, and names of weights that the files lack; `local`: the hub unasked."""
     import transformers
 
-    processor = _processor(where, kind=kinds[0], local=local)
-    network, report = getattr(transformers, kinds[1]).from_pretrained(
+    processor = _processor(where, class_name=classes[0], local=local)
+    network, report = getattr(transformers, classes[1]).from_pretrained(
         where,
         dtype=form.compute,
         local_files_only=local,
@@ -120,7 +120,7 @@ def _from(where: str, *, kinds: tuple[str, str], form: Format, local: bool) -> t
     return processor, network, set(report["missing_keys"])
 
 
-def _processor(where: str, *, kind: str, local: bool) -> Any:
+def _processor(where: str, *, class_name: str, local: bool) -> Any:
     """Without torchvision, which a part for videos needs, one without that part: we show pictures only."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
@@ -128,7 +128,7 @@ def _processor(where: str, *, kind: str, local: bool) -> Any:
 
     own: Any = PROCESSOR_MAPPING.get(type(transformers.AutoConfig.from_pretrained(where, local_files_only=local)), None)
     if own is None or "video_processor" not in own.get_attributes() or is_torchvision_available():
-        return getattr(transformers, kind).from_pretrained(where, local_files_only=local)
+        return getattr(transformers, class_name).from_pretrained(where, local_files_only=local)
     loaders: dict[str, Any] = {
         "tokenizer": transformers.AutoTokenizer,
         "image_processor": transformers.AutoImageProcessor,

@@ -63,7 +63,7 @@ class ProcessMemory:
 
 
 def memory_of(device: str) -> Memory | None:
-    """What to watch for work on `cuda` or `cpu`; None where it cannot be told."""
+    """What to watch for work on `cuda` or `cpu`; None where it cannot be measured."""
     if device == "cuda":
         return GpuMemory()
     watched = ProcessMemory()

@@ -25,7 +25,7 @@ from hdvg.sources.hosts import HostGate
 from hdvg.sources.settings import Fetch
 
 ASSUMED_MBIT_S = 2.0
-"""Bit rate of a 720p video with sound where no source tells sizes: our assumption."""
+"""Bit rate of a 720p video with sound where no source gives sizes: our assumption."""
 SHORTER_S = 1.0
 """A video may be this much shorter than the end of its last scene: stamps and containers round."""
 CONFIDENCE_Z = 1.96  # 95 %
@@ -111,8 +111,8 @@ def ask(videos: list[dict[str, Any]], settings: Fetch, scratch: Path) -> list[di
             said = look(video["source"], scratch=scratch, settings=settings, sandbox=sandbox, gate=gate)
         except ItemError as error:
             state = "unsure" if error.reason in RETRYABLE | {"blocked"} else error.reason
-            told = {"duration_s": None, "bytes": None, "part_s": None}
-            return {"source": video["source"], "state": state, "detail": str(error)} | told
+            unknown = {"duration_s": None, "bytes": None, "part_s": None}
+            return {"source": video["source"], "state": state, "detail": str(error)} | unknown
         length_s, needs_s = said["duration_s"], (video["needs_ms"] or 0) / 1000
         short = length_s is not None and length_s + SHORTER_S < needs_s
         detail = f"{length_s:.1f} s long, its scenes need {needs_s:.1f} s" if short else ""
@@ -145,7 +145,7 @@ def report(
     lengths = [answer["duration_s"] for answer in answers if answer["duration_s"]]
     sizes = [answer["bytes"] for answer in answers if answer["bytes"]]
     hours = there * (links * fmean(lengths) / 3600 if lengths else least_hours or 0.0)
-    told = "lengths of the sample" if lengths else "the ends of the last scenes, at least"
+    hours_from = "lengths of the sample" if lengths else "the ends of the last scenes, at least"
     if sizes:
         size, by = there * links * fmean(sizes), "sizes of the sample"
     else:
@@ -157,7 +157,7 @@ def report(
         "fetch": {
             "videos": round(there * links),
             "hours": hours,
-            "hours_from": told,
+            "hours_from": hours_from,
             "bytes": round(size),
             "bytes_from": by,
         }

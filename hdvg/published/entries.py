@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class Source:
-    """A file to read, that tells `say` how many bytes are done."""
+    """A file to read, that reports to `say` how many bytes are done."""
 
     def __init__(self, path: Path, say: Callable[[int], object] = lambda done: None) -> None:
         self.path = path

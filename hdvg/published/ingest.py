@@ -33,7 +33,7 @@ from schemas.rejected import REJECTED
 MEMORY = "800MB"
 """DuckDB's share; what does not fit it sorts on disk."""
 HOURS_MS = "coalesce(end_ms - start_ms, if(end_frame = -1, parent_end_ms - parent_start_ms, 1000 * (end_frame - start_frame) / fps))"
-"""A scene's length in milliseconds, as its set tells it."""
+"""A scene's length in milliseconds, as its set gives it."""
 COUNTS = f"""
 select count(distinct video_id) as videos, count(distinct (video_id, parent)) as parents, count(*) as scenes,
     coalesce(sum({HOURS_MS}), 0) / 3.6e6 as hours, count(caption) as captions from {{}}
@@ -87,7 +87,7 @@ def take(
     limit: int | None = None,
     say: Callable[[int], object] = lambda done: None,
 ) -> Taken:
-    """Take the file in; under the run lock, with the run begun. `say` is told how many bytes are read.
+    """Take the file in; under the run lock, with the run begun. `say` is called with how many bytes are read.
 
     Raises UsageError if the file cannot be read as one of that set.
     """

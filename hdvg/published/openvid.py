@@ -3,7 +3,7 @@
 Known: the columns, from its files; and of names such as `<YouTube id>_34_49to679.mp4`, from its authors (issue 7 of
 github.com/NJU-PCALab/OpenVid-1M): 34 is a clip of the video, and the frames 49 to 679 of that clip are the scene.
 Not published: where clip 34 lies in the video. So the parent has no times here, and such a scene cannot be found again in the
-video; its video, its text and its scores are still told. Assumed: that the last frame is exclusive (mostly `frame` is their difference).
+video; its video, its text and its scores are still taken. Assumed: the last frame is exclusive (mostly `frame` is the difference).
 Clips from elsewhere (`pexels_…`, `pixabay_…`, `celebv_…`) name no link, and are rejected.
 """
 

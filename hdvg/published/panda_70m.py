@@ -23,12 +23,12 @@ def read_row(row: Row) -> tuple[str, list[Scene | Bad]]:
     spans, captions, *extras = (_list(row[name]) for name in ("timestamp", "caption", *names))
     if any(len(cells) != len(spans) for cells in (captions, *extras)):
         raise ValueError(f"lists of unlike length: {[len(cells) for cells in (spans, captions, *extras)]}")
-    told = (
+    details = (
         json.dumps(dict(zip(names, cells, strict=True)), ensure_ascii=False) if names else None
         for cells in (zip(*extras, strict=True) if names else [()] * len(spans))
     )
     video = row["videoid"]
-    return row["url"], [_scene(*clip, video) for clip in zip(spans, captions, told, strict=True)]
+    return row["url"], [_scene(*clip, video) for clip in zip(spans, captions, details, strict=True)]
 
 
 def _list(cell: Any) -> list[Any]:

@@ -132,22 +132,22 @@ class Import:
     def _stored(self, unit: str, table: pa.Table) -> dict[int, str | None]:
         """Rows whose id came by another file: None if all is equal, else what to say of it."""
         others = [path for path in files(self.dataset.root, "given", unit=unit) if path.stem != f"{unit}-{self.name}"]
-        told = [name for name in GIVEN.names if name not in ("file", "place", "origin")]
+        compared = [name for name in GIVEN.names if name not in ("file", "place", "origin")]
         before: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
         for row in itertools.chain.from_iterable(pq.read_table(path, schema=GIVEN).to_pylist() for path in others):
             if row["origin"] == self.of_file["origin"]:
                 said = f"its id stands in {row['file']}, at scene {row['place']}, with another span or text"
-                before[row["video_id"], row["given_id"]] = said, {name: row[name] for name in told}
+                before[row["video_id"], row["given_id"]] = said, {name: row[name] for name in compared}
         drop: dict[int, str | None] = {}
-        for number, row in enumerate(table.select(told).to_pylist() if before else ()):
+        for number, row in enumerate(table.select(compared).to_pylist() if before else ()):
             if found := before.get((row["video_id"], row["given_id"])):
                 drop[number] = None if found[1] == row else found[0]
         return drop
 
     def _refused(self, table: pa.Table, row: int, why: str) -> dict[str, Any]:
-        told: dict[str, Any]
-        (told,) = table.select(["place", "at", "given_id", "video_id"]).slice(row, 1).to_pylist()
-        return self.of_file | told | {"reason": "duplicate", "detail": why}
+        columns: dict[str, Any]
+        (columns,) = table.select(["place", "at", "given_id", "video_id"]).slice(row, 1).to_pylist()
+        return self.of_file | columns | {"reason": "duplicate", "detail": why}
 
     def _table(self, sql: str) -> pa.Table:
         return self.connection.sql(sql).to_arrow_table()

@@ -104,14 +104,14 @@ class Spill:
     ) -> None:
         for place, scene in numbered:
             name, own = (scene.name, scene.why) if isinstance(scene, Bad) else (scene[0], "")
-            told = {"link": _clean(entry.link), "video_id": found[1] if found else None}
-            self._reject(place, entry.at, name, own or why, told)
+            columns = {"link": _clean(entry.link), "video_id": found[1] if found else None}
+            self._reject(place, entry.at, name, own or why, columns)
 
-    def _reject(self, place: int, at: int, name: object, why: str, told: dict[str, str | None]) -> None:
+    def _reject(self, place: int, at: int, name: object, why: str, columns: dict[str, str | None]) -> None:
         self.reasons["bad_input"] += 1
         self.first_bad = self.first_bad or f"at {at}: {why}"
         row = {"place": place, "at": at, "given_id": _clean(name), "reason": "bad_input", "detail": _clean(why)}
-        self._rows["rejected"].append(self._of_file | row | told)
+        self._rows["rejected"].append(self._of_file | row | columns)
 
     def _flush(self) -> None:
         scenes = list(map(list, zip(*self._rows["scenes"], strict=True))) or [[] for _ in SCENE]

@@ -39,9 +39,9 @@ def read(source: Source, row_read: Read, *, name: str) -> Iterator[Entry]:
 def rows(source: Source) -> Rows:
     """Place and row of each line or row, by the suffix of the file; columns are called in small letters, with `_` for blanks."""
     suffix = source.path.suffix.lower()
-    if suffix not in KINDS:
-        raise UsageError(f"{source.path}: this set is read from {', '.join(KINDS)}")
-    return KINDS[suffix](source)
+    if suffix not in READERS:
+        raise UsageError(f"{source.path}: this set is read from {', '.join(READERS)}")
+    return READERS[suffix](source)
 
 
 def plain(name: str) -> str:
@@ -149,7 +149,7 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
-KINDS: dict[str, Callable[[Source], Rows]] = {
+READERS: dict[str, Callable[[Source], Rows]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".jsonl": _jsonl,

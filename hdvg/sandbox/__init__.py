@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.errors import ItemError, ResourceError, TransientError
-from hdvg.sandbox.boundary import ASKED_MB, Limits, failure, unpack
+from hdvg.sandbox.boundary import QUESTION_MB, Limits, failure, unpack
 from hdvg.sandbox.seam import Call, Result
 
 RESULT_MB = 256
@@ -34,7 +34,7 @@ KILLED_SERVER = "signal to the server"
 __all__ = ["Answer", "Call", "Limits", "Sandbox"]
 
 Answer = Callable[[Any], Any]
-"""From what a child asks, JSON, to what it is told, JSON; the HdvgError it raises is raised in the child."""
+"""From the question of a child, JSON, to its answer, JSON; the HdvgError it raises is raised in the child."""
 
 
 class Sandbox:
@@ -139,16 +139,16 @@ class Sandbox:
 def _serve_child(channel: socket.socket, answer: Answer) -> None:
     """Answer what a child asks until it is over. It is not trusted: what is no question ends the talk."""
     with channel.makefile("rb") as questions, contextlib.suppress(ConnectionError, RecursionError, ValueError):
-        while question := questions.readline(ASKED_MB * 2**20):
-            told = _answer_one(answer, json.loads(question))
-            channel.sendall(json.dumps(told).encode() + b"\n")
+        while question := questions.readline(QUESTION_MB * 2**20):
+            reply = _answer_one(answer, json.loads(question))
+            channel.sendall(json.dumps(reply).encode() + b"\n")
 
 
-def _answer_one(answer: Answer, asked: Any) -> dict[str, Any]:
-    """What a child is told; an error of the answer is raised in it."""
+def _answer_one(answer: Answer, question: Any) -> dict[str, Any]:
+    """The reply to a child; an error of the answer is raised in it."""
     try:
-        return {"ok": answer(asked)}
-    except Exception as error:  # else the child would be told nothing, and its item take the blame
+        return {"ok": answer(question)}
+    except Exception as error:  # else the child would get no reply, and its item take the blame
         return failure(error)
 
 

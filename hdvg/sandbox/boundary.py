@@ -8,7 +8,7 @@ from typing import Any
 
 from hdvg.errors import ItemError, ResourceError, TransientError, shortage
 
-ASKED_MB, TOLD_MB = 16, 64
+QUESTION_MB, ANSWER_MB = 16, 64
 """Most that a child may ask, and be answered, at a time: a site's player with its solver is 4 MB."""
 
 

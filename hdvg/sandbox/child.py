@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hdvg.errors import ResourceError, shortage
-from hdvg.sandbox.boundary import TOLD_MB, Limits, failure, unpack
+from hdvg.sandbox.boundary import ANSWER_MB, Limits, failure, unpack
 from hdvg.sandbox.seam import served
 
 PR_SET_PDEATHSIG = 1
@@ -28,7 +28,7 @@ def ask(question: Any) -> Any:
         raise RuntimeError("the caller of this process answers nothing")
     _channel.sendall(json.dumps(question).encode() + b"\n")
     with _channel.makefile("rb") as answers:
-        line = answers.readline(TOLD_MB * 2**20)
+        line = answers.readline(ANSWER_MB * 2**20)
     if not line:
         raise RuntimeError("the caller of this process is gone")
     return unpack(json.loads(line))

@@ -22,7 +22,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 from hdvg.errors import ItemError
 
 FAULTS_MOST = 3
-"""Faults of a result that are told; it may have thousands."""
+"""Faults of a result that are listed; it may have thousands."""
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -25,15 +25,15 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was read: what it tells of itself, and its tensors, on the CPU."""
+    """A checkpoint that was read: its metadata, and its tensors, on the CPU."""
 
-    told: dict[str, Any]
+    metadata: dict[str, Any]
     tensors: dict[str, Tensor]
 
     @property
     def step(self) -> int:
         """How many steps were done."""
-        return int(self.told["step"])
+        return int(self.metadata["step"])
 
 
 class Keeper:
@@ -45,24 +45,24 @@ class Keeper:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
-    def save(self, state: Mapping[str, Tensor], gradients: Gradients, told: Mapping[str, Any] | None) -> None:
+    def save(self, state: Mapping[str, Tensor], gradients: Gradients, metadata: Mapping[str, Any] | None) -> None:
         """Copy the state to the CPU; the writing goes on while the training does. Every process calls it.
 
-        Only the one that has something to tell (`step` among it) keeps and writes it. Waits for the checkpoint before; raises what went wrong
-        with that: ResourceError, or DivergedError for numbers that are not finite.
+        Only the process that passes `metadata` (`step` among it) keeps and writes a checkpoint. Waits for the one before;
+        raises what went wrong with that: ResourceError, or DivergedError for numbers that are not finite.
         """
         self.wait()
         for name, tensor in state.items():
             whole = gradients.whole(tensor)
-            if told is None:
+            if metadata is None:
                 continue
             if name not in self._copies:
                 self._copies[name] = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=whole.is_cuda)
             self._copies[name].copy_(whole, non_blocking=True)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        if told is not None:
-            self._writing = self._writer.submit(self._write, dict(told))
+        if metadata is not None:
+            self._writing = self._writer.submit(self._write, dict(metadata))
 
     def wait(self) -> None:
         """Until what is being written is."""
@@ -70,14 +70,14 @@ class Keeper:
         if writing is not None:
             writing.result()
 
-    def _write(self, told: dict[str, Any]) -> None:
-        name = _name(told["step"])
+    def _write(self, metadata: dict[str, Any]) -> None:
+        name = _name(metadata["step"])
         if bad := _not_finite(self._copies):
-            raise DivergedError(f"step {told['step']}: {bad} is not finite; no checkpoint of it was written")
+            raise DivergedError(f"step {metadata['step']}: {bad} is not finite; no checkpoint of it was written")
         # a file of a run that was killed between the two may be there already: the hash is of what lies there
         self._store.publish(f"{name}.safetensors", lambda path: save_file(self._copies, path))
         sha256 = file_sha256(self._store.root / f"{name}.safetensors")
-        text = json.dumps({"format": FORMAT, **told, "sha256": sha256, "torch": torch.__version__}, indent=1)
+        text = json.dumps({"format": FORMAT, **metadata, "sha256": sha256, "torch": torch.__version__}, indent=1)
         self._store.publish(f"{name}.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
         for step in committed(self._store.root)[: -self._keep]:
             for extension in ("json", "safetensors"):  # in this order: what is committed has its tensors
@@ -85,7 +85,7 @@ class Keeper:
 
 
 def committed(run: Path) -> list[int]:
-    """Steps of which a checkpoint was committed, rising; whether they are good, `read` tells."""
+    """Steps of which a checkpoint was committed, rising; whether they are good, `read` finds out."""
     return sorted(int(path.stem) for path in (run / FOLDER).glob("*.json") if path.stem.isdigit())
 
 
@@ -95,11 +95,11 @@ def read(run: Path, step: int, shapes: Mapping[str, torch.Size] | None = None) -
     With `shapes`, those that its tensors must have.
     """
     try:
-        told = json.loads((run / f"{_name(step)}.json").read_text(encoding="utf-8"))
-        if told["format"] != FORMAT:
-            raise ValueError(f"it is of format {told['format']}, this hdvg reads {FORMAT}")
+        metadata = json.loads((run / f"{_name(step)}.json").read_text(encoding="utf-8"))
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"it is of format {metadata['format']}, this hdvg reads {FORMAT}")
         path = run / f"{_name(step)}.safetensors"
-        if told["step"] != step or file_sha256(path) != told["sha256"]:
+        if metadata["step"] != step or file_sha256(path) != metadata["sha256"]:
             raise ValueError("its files are not as they were written")
         tensors = load_file(path)
     except (OSError, KeyError, TypeError, SafetensorError) as error:
@@ -108,7 +108,7 @@ def read(run: Path, step: int, shapes: Mapping[str, torch.Size] | None = None) -
         raise ValueError("its tensors are not this network's")
     if bad := _not_finite(tensors):
         raise ValueError(f"{bad} in it is not finite")
-    return Saved(told, tensors)
+    return Saved(metadata, tensors)
 
 
 def newest(store: Store, shapes: Mapping[str, torch.Size], say: Callable[[str], object]) -> Saved | None:

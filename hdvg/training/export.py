@@ -44,8 +44,8 @@ def _write(trained: Trained, run: Path, folder: Path) -> None:
     recipe = trained.recipe
     weights.export(trained.model, folder / "unet")
     scheduler(recipe.process, sampler_of(recipe.process)).save_pretrained(folder / "scheduler")
-    told = {"step": trained.step, "weights": trained.weights, "recipe": recipe.model_dump(mode="json")}
-    (folder / OURS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    description = {"step": trained.step, "weights": trained.weights, "recipe": recipe.model_dump(mode="json")}
+    (folder / OURS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
     if (run / FOLDER).is_dir():
         shutil.copytree(run / FOLDER, folder / FOLDER)
     codec = run / fitted_name(recipe.data)

@@ -1,4 +1,4 @@
-"""Any step's samples from stored latents: told by the step alone, whatever was trained before, by whom and in what pieces.
+"""Any step's samples from stored latents: they depend on the step alone, whatever was trained before.
 
 What is random about a sample is keyed by (seed, clip_id, epoch, purpose). A purpose whose outcome is certain draws nothing.
 
@@ -100,11 +100,13 @@ class DataFeed:
             for number in self.held_out.clips[place]:
                 clip = member.latents.clips[number]
                 text = max(clip.texts, key=lambda text: text[1], default=(EMPTY, 1.0))[0]
-                told = (place, number, clip, 0, clip.shape)
+                fields = (place, number, clip, 0, clip.shape)
                 for turn in range(min(most, clip.windows)):
                     window = turn * clip.windows // min(most, clip.windows)
                     drawn += [
-                        Drawn(*told, window, None, text, (level + 0.5) / levels, (HELD_SEED, f"held {window} {level}"))
+                        Drawn(
+                            *fields, window, None, text, (level + 0.5) / levels, (HELD_SEED, f"held {window} {level}")
+                        )
                         for level in range(levels)
                     ]
         return [self._read(piece) for piece in self._pieces(sorted(drawn, key=lambda one: one.shape))]

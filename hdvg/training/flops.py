@@ -1,4 +1,4 @@
-"""What a pass through the U-Net must cost: FLOPs and bytes of every op, told from the settings alone.
+"""What a pass through the U-Net must cost: FLOPs and bytes of every op, computed from the settings alone.
 
 FLOP = 2·MAC of convolutions, linear layers and attention, forward. Bytes are those an op cannot do without: what it reads,
 its weights and what it writes, once each; all that stands between such ops could be fused into them, so it counts nothing.
@@ -23,7 +23,7 @@ from hdvg.model.unet import UNet
 from hdvg.model.windows import Size
 
 Kind = Literal["residual", "space", "temporal conv", "temporal attention", "swap", "resampling", "ends"]
-KINDS: dict[str, Kind] = {
+KIND_OF: dict[str, Kind] = {
     "res": "residual",
     "space": "space",
     "conv": "temporal conv",
@@ -93,7 +93,7 @@ def count(config: ModelConfig, grid: Size, *, tokens: int, clips: int = 1) -> Co
 
 def _kind(name: str) -> Kind:
     """The kind of block that a module or weight is of."""
-    return next((KINDS[word] for word in name.split(".") if word in KINDS), "ends")
+    return next((KIND_OF[word] for word in name.split(".") if word in KIND_OF), "ends")
 
 
 def _levels(name: str, levels: int) -> tuple[int, int]:

@@ -103,12 +103,12 @@ def sampler_of(process: Process) -> Sampler:
 
 
 def sample(
-    denoise: Denoiser, wish: Wish, maker: Maker, place: Place, *, fps: float, told: Mapping[str, Any]
+    denoise: Denoiser, wish: Wish, maker: Maker, place: Place, *, fps: float, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Make the videos and write them, with a list whose content, `told` included, is returned."""
+    """Make the videos and write them, with a list whose content, `about` included, is returned."""
     diffusion.scheduler(maker.process, wish.sampler)  # refuses before anything is written
     said = {name: value for name, value in asdict(wish).items() if name != "prompts"}
-    said |= {"codec": maker.codec.name, **told}
+    said |= {"codec": maker.codec.name, **about}
     return write_videos(maker.videos(denoise, wish), wish.prompts, place, fps=fps, told=said)
 
 
@@ -134,15 +134,15 @@ def every_so_often(
         if not writes:
             list(maker.videos(denoise, wish))
             return
-        told = {"checkpoint": step, "weights": f"ema.{recipe.optimizer.ema_half_lives[0]:g}"}
+        about = {"checkpoint": step, "weights": f"ema.{recipe.optimizer.ema_half_lives[0]:g}"}
         place = Place(run / "samples" / f"step-{step:08d}")
-        sample(denoise, wish, maker, place, fps=recipe.data.fps, told=told)
+        sample(denoise, wish, maker, place, fps=recipe.data.fps, about=about)
 
     return write
 
 
 def place_of(out: Path | None, trained: Trained, run: Path, wish: Wish, *, gif: bool) -> Place:
-    """Where a wish's videos go; by default a folder of the run that the wish and the network tell, not the prompts' text.
+    """Where a wish's videos go; by default a folder of the run, named by a digest of the wish and the network.
 
     Raises UsageError for one file and several videos.
     """

@@ -73,8 +73,8 @@ class Model:
     def write(self, wish: Wish, place: Place) -> dict[str, Any]:
         """Write the videos and a list of them, whose content is returned. Raises as `videos`, and ResourceError."""
         diffusion.scheduler(self.trained.recipe.process, wish.sampler)
-        told = {"checkpoint": self.trained.step, "weights": self.trained.weights}
-        return sample(self._denoise, wish, self._maker, place, fps=self.fps, told=told)
+        about = {"checkpoint": self.trained.step, "weights": self.trained.weights}
+        return sample(self._denoise, wish, self._maker, place, fps=self.fps, about=about)
 
     @cached_property
     def _maker(self) -> Maker:

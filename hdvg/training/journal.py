@@ -83,10 +83,10 @@ def read(run: Path) -> Iterator[dict[str, Any]]:
     """The lines of a run's log; a torn one ends it."""
     path = run / LOG
     for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        told = _parsed(line)
-        if told is None:
+        row = _parsed(line)
+        if row is None:
             return
-        yield told
+        yield row
 
 
 def _whole_bytes(path: Path, step: int) -> int:
@@ -94,8 +94,8 @@ def _whole_bytes(path: Path, step: int) -> int:
     size = 0
     with path.open("rb") as file:
         for line in file:
-            told = _parsed(line)
-            if told is None or told["step"] > step or not step:
+            row = _parsed(line)
+            if row is None or row["step"] > step or not step:
                 break
             size += len(line)
     return size
@@ -104,10 +104,10 @@ def _whole_bytes(path: Path, step: int) -> int:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """A line, or None if it is torn."""
     try:
-        told = json.loads(line) if line.endswith(b"\n") else None
+        row = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    return told if isinstance(told, dict) and isinstance(told.get("step"), int) else None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
 
 def _is_finite(value: float | None) -> bool:

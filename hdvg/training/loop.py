@@ -104,7 +104,7 @@ class Loop:
             code = max(code, STEPS)
         if self._main and length.minutes is not None and self._minutes() >= length.minutes:
             code = max(code, MINUTES)
-        return max(told for (told,) in self.stepper.team.agree(code))
+        return max(other for (other,) in self.stepper.team.agree(code))
 
     def _minutes(self) -> float:
         """Spent on training, in all runs that led here."""
@@ -181,29 +181,29 @@ class Loop:
             return
         began = time.perf_counter()
         self._saved = self.stepper.done
-        told = {
+        metadata = {
             "step": self.stepper.done,
             "samples": [0, self.stepper.done * self.recipe.run.batch],
             "data": self.data,
             "recipe": self.recipe.model_dump(mode="json"),
             "validated": self._validated,
             "spent_s": self._minutes() * 60,
-            "loss": self._divergence.told(),
+            "loss": self._divergence.state(),
             "since_log": list(self._losses),
         }
-        self.keeper.save(self.stepper.state(), self.stepper.gradients, told if self._main else None)
+        self.keeper.save(self.stepper.state(), self.stepper.gradients, metadata if self._main else None)
         self.saved_s.append(time.perf_counter() - began)
 
     def _resume(self) -> None:
         """From the newest good checkpoint, if there is one."""
         wanted = {name: tensor.shape for name, tensor in self.stepper.state().items()}
         saved = checkpoints.newest(self.store, wanted, self.say) if self._main else None
-        step = max(told for (told,) in self.stepper.team.agree(saved.step if saved else 0))
+        step = max(other for (other,) in self.stepper.team.agree(saved.step if saved else 0))
         if step:
             saved = saved or checkpoints.read(self.store.root, step, wanted)
             self.stepper.go_on(saved.tensors, step)
-            self._spent_s = float(saved.told["spent_s"])
-            self._divergence = Divergence.of(saved.told["loss"])
-            self._losses = [float(loss) for loss in saved.told["since_log"]]
-            self._saved, self._validated = step, int(saved.told["validated"])
+            self._spent_s = float(saved.metadata["spent_s"])
+            self._divergence = Divergence.of(saved.metadata["loss"])
+            self._losses = [float(loss) for loss in saved.metadata["since_log"]]
+            self._saved, self._validated = step, int(saved.metadata["validated"])
         self.shows.begin(step)

@@ -1,4 +1,4 @@
-"""What a training run tells of itself: the journal, the live view, the validation curve, its share of the floor, samples."""
+"""What a training run reports: the journal, the live view, the validation curve, its share of the floor, samples."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Watching:
             self._curve.begin(step)
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Numbers of the run after so many steps; `steps_s` among them tells the share of the floor."""
+        """Numbers of the run after so many steps; the share of the floor is computed from `steps_s` among them."""
         pace = values.get("steps_s")
         if self._main and self.floor is not None and pace:
             values = {**values, "of_floor": self.floor.reached(1 / pace)}
@@ -144,7 +144,7 @@ def averaged(stepper: Stepper) -> Iterator[Denoiser]:
 
 
 def step_flop(stepper: Stepper, feed: Feed) -> int:
-    """Forward FLOPs of an average step of this process, told from the shapes of a few."""
+    """Forward FLOPs of an average step of this process, estimated from the shapes of a few."""
     flop = 0
     for step in range(LOOKS):
         for piece in feed.step(step, seat=stepper.team.seat):

@@ -28,8 +28,8 @@ def configured(network: Network, *, channels: int, text_width: int) -> ModelConf
 
     Raises UsageError if that is no network.
     """
-    if told := {"channels", "text_width"} & network.change.keys():
-        raise UsageError(f"network.change.{min(told)}: it is the encoders' to say; change section `data`")
+    if fixed := {"channels", "text_width"} & network.change.keys():
+        raise UsageError(f"network.change.{min(fixed)}: it is the encoders' to say; change section `data`")
     size = SIZES[network.size].model_copy(update={"channels": channels, "text_width": text_width})
     try:
         return ModelConfig.model_validate(_over(arm(size, network.arm).model_dump(), network.change))
@@ -41,7 +41,7 @@ def configured(network: Network, *, channels: int, text_width: int) -> ModelConf
 
 
 def build(network: Network, config: ModelConfig, *, seed: int) -> tuple[UNet, list[str]]:
-    """The network with its first weights, and which of them are new if it starts from a folder (else none are told).
+    """The network with its first weights, and which of them are new if it starts from a folder (else none is named).
 
     Raises UsageError if the folder does not hold such weights. The caller's random numbers stay as they are.
     """
@@ -77,8 +77,8 @@ def _settle(model: nn.Module, seed: int) -> None:
         if not hasattr(module, "reset_parameters"):
             continue
         silent = [parameter for parameter in module.parameters() if not parameter.any()]
-        told = hashlib.blake2b(repr((seed, name)).encode(), digest_size=7).digest()
-        torch.manual_seed(int.from_bytes(told, "little"))
+        key = hashlib.blake2b(repr((seed, name)).encode(), digest_size=7).digest()
+        torch.manual_seed(int.from_bytes(key, "little"))
         module.reset_parameters()
         for parameter in silent:
             nn.init.zeros_(parameter)

@@ -20,7 +20,7 @@ ALIGNED = 64
 
 
 class Team:
-    """The processes of a run; they agree on small whole numbers without asking a GPU."""
+    """The processes of a run; they agree on small whole numbers without a GPU."""
 
     def __init__(self) -> None:
         alone = not dist.is_initialized()
@@ -31,10 +31,10 @@ class Team:
         """What every process says, by rank."""
         if self.seat.world == 1:
             return [list(numbers)]
-        told = torch.tensor(numbers, dtype=torch.int64)
-        all_told = [torch.empty_like(told) for _ in range(self.seat.world)]
-        dist.all_gather(all_told, told, group=self._words)
-        return [one.tolist() for one in all_told]
+        mine = torch.tensor(numbers, dtype=torch.int64)
+        gathered = [torch.empty_like(mine) for _ in range(self.seat.world)]
+        dist.all_gather(gathered, mine, group=self._words)
+        return [one.tolist() for one in gathered]
 
     def close(self) -> None:
         """Wait for everyone."""

@@ -1,4 +1,4 @@
-"""Which clips a run trains on, and which steps saw a clip: told from the run's folder and arithmetic, without any log.
+"""Which clips a run trains on, and which steps saw a clip: computed from the run's folder and arithmetic, without any log.
 
 A run's folder says it in `train.toml` (the recipe), `data.json` and `clips-<n>.parquet` (column clip_id: the clips trained
 on of member n, in the order that `Order` numbers them). `data.json` is written last: it commits.
@@ -71,7 +71,7 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """What a checkpoint names: it and a number of steps tell every sample that was seen."""
+        """What a checkpoint names: every sample that was seen follows from it and the number of steps."""
         sources = [(one.digest, one.weight, digest(one.trained)) for one in self.sources]
         return digest(self.recipe.run.seed, self.recipe.run.batch, sources)
 
@@ -135,9 +135,9 @@ def write(run: Path, record: Record) -> None:
         for number, one in enumerate(record.sources):
             store.remove(f"clips-{number}.parquet")  # of a start that came to nothing
             store.publish_table(f"clips-{number}.parquet", pa.table({"clip_id": pa.array(one.trained, pa.string())}))
-            told = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
+            fields = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
             trained = {"trained": len(one.trained), "trained_digest": digest(one.trained)}
-            sources.append({**told, **trained, "held": list(one.held)})
+            sources.append({**fields, **trained, "held": list(one.held)})
         data = {"version": VERSION, "held_by": record.held_by, "sources": sources}
         store.replace("data.json", json.dumps(data, indent=1) + "\n")
 
@@ -152,16 +152,16 @@ def read(run: Path) -> Record:
         raise UsageError(f"{run}/data.json is of version {data['version']}; this hdvg reads version {VERSION}")
     recipe = parse(TrainRecipe, read_toml(run / "train.toml"), where=str(run / "train.toml"))
     sources = []
-    for number, told in enumerate(data["sources"]):
+    for number, source in enumerate(data["sources"]):
         path = run / f"clips-{number}.parquet"
         try:
             trained = tuple(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist())
         except (OSError, pa.ArrowInvalid) as error:
-            raise UsageError(f"{path}: {error}; the run's clips cannot be told without it") from error
-        if digest(trained) != told["trained_digest"]:
+            raise UsageError(f"{path}: {error}; the run's clips are not known without it") from error
+        if digest(trained) != source["trained_digest"]:
             raise UsageError(f"{path} does not list the clips that data.json counted; copy both from the same run")
-        given = {key: told[key] for key in ("name", "weight", "wanted", "digest")}
-        sources.append(SourceRecord(**given, trained=trained, held=tuple(told["held"])))
+        given = {key: source[key] for key in ("name", "weight", "wanted", "digest")}
+        sources.append(SourceRecord(**given, trained=trained, held=tuple(source["held"])))
     return Record(recipe, data["held_by"], tuple(sources))
 
 

@@ -113,8 +113,8 @@ def agree(members: Sequence[Member]) -> None:
 def hold_out(members: Sequence[Member], wanted: int) -> Held:
     """Choose about `wanted` clips to hold out: at most a third of all (of four or five: two) and half of any member.
 
-    Whole videos if these make at least half of that number and at least two clips, else single clips. What goes is told by
-    the ids alone, not by a seed: runs of any seed are compared on the same clips, and most stay held out as a dataset grows.
+    Whole videos if these make at least half of that number and at least two clips, else single clips. Which go depends on
+    the ids alone, not on a seed: runs of any seed are compared on the same clips, and most stay held out as a dataset grows.
     """
     counts = [len(member.latents.clips) for member in members]
     total = sum(counts)

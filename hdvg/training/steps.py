@@ -50,7 +50,7 @@ class Stepper:
         samples = sum(count for _, count in every)
         self.gradients.clear()
         for number, piece in enumerate(pieces):
-            torch.manual_seed(self._told(number))  # dropout, where a network has it, can be replayed too
+            torch.manual_seed(self._seed_of(number))  # dropout, where a network has it, can be replayed too
             self.gradients.add(self.losses(piece).sum() / samples)
         if self.gradients.alike:
             for _ in range(len(pieces), max(count for count, _ in every)):
@@ -89,7 +89,7 @@ class Stepper:
         self.optimise.went(done)
         self.done = done
 
-    def _told(self, number: int) -> int:
+    def _seed_of(self, number: int) -> int:
         seat = self.team.seat
         return ((self.recipe.run.seed * 1_000_003 + self.done) * seat.world + seat.rank) * 1009 + number & (1 << 63) - 1
 

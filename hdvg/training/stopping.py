@@ -38,20 +38,20 @@ class Divergence:
         self.above = self.above + 1 if self.mean > FAR * self.lowest else 0
         return self.above >= LONG
 
-    def told(self) -> dict[str, float | int | None]:
+    def state(self) -> dict[str, float | int | None]:
         """As JSON takes it, for a checkpoint."""
         lowest = self.lowest if math.isfinite(self.lowest) else None
         return {"steps": self.steps, "mean": self.mean, "lowest": lowest, "above": self.above}
 
     @classmethod
-    def of(cls, told: dict[str, float | int | None]) -> Divergence:
-        """From what `told` gave."""
-        lowest = told["lowest"]
+    def of(cls, state: dict[str, float | int | None]) -> Divergence:
+        """Back from what `state` returned."""
+        lowest = state["lowest"]
         return cls(
-            int(told["steps"] or 0),
-            float(told["mean"] or 0),
+            int(state["steps"] or 0),
+            float(state["mean"] or 0),
             math.inf if lowest is None else lowest,
-            int(told["above"] or 0),
+            int(state["above"] or 0),
         )
 
 

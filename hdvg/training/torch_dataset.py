@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hdvg.config.recipe import parse
 from hdvg.latents.settings import Bucket, Encoding
-from hdvg.latents.store import Clips, told_apart
+from hdvg.latents.store import Clips, data_digest
 from hdvg.latents.units import Keys
 from hdvg.latents.windows import Windows, readable
 from hdvg.training.feed import EMPTY, DataFeed
@@ -48,7 +48,7 @@ class Pixels:
     def __init__(self, dataset: Dataset, encoding: Encoding, rows: pa.Table) -> None:
         self.windows = Windows(dataset, encoding, rows)
         self.clips = Clips(self.windows.rows, [(*bucket, 3) for bucket in encoding.buckets])
-        self.digest = told_apart(rows, Keys(self.codec, self.text, (), ""))
+        self.digest = data_digest(rows, Keys(self.codec, self.text, (), ""))
         self.wanted, self.failed = len(rows), dict[str, str]()
 
     @classmethod

@@ -1,6 +1,6 @@
 """The paired validation loss: how much better a network is at the same clips, noise and levels, and how sure that is.
 
-Two networks, or one at two steps, are told apart by the differences of their losses on the same held-out samples: what a
+Two networks, or one at two steps, are compared by the differences of their losses on the same held-out samples: what a
 clip is like falls out of these, so far smaller changes show than in the losses themselves. What varies is which clips were
 held out, so intervals resample clips (clusters), with all their windows and levels. Of fewer than `FEW` clips they resample
 windows, and say so: such an interval speaks of these clips, at other moments, not of others.
@@ -26,7 +26,7 @@ Unit = tuple[str, int]
 Row = tuple[str, int, float, float]
 """Clip, window, level in [0, 1), loss."""
 FEW = 8
-"""Clips that tell something of others."""
+"""Clips from which others can be inferred."""
 ROUNDS = 4000
 BLOCK = 100
 """Rounds at once."""
@@ -63,9 +63,9 @@ class Losses:
     @classmethod
     def from_json(cls, text: str) -> Losses:
         """What `to_json` wrote."""
-        told = json.loads(text)
-        units = tuple((clip_id, window) for clip_id, window in told["windows"])
-        return cls(units, tuple(told["levels"]), np.array(told["losses"], np.float64))
+        data = json.loads(text)
+        units = tuple((clip_id, window) for clip_id, window in data["windows"])
+        return cls(units, tuple(data["levels"]), np.array(data["losses"], np.float64))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Change(Interval):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether it is told apart from no change."""
+        """Whether the interval lies on one side of no change."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -133,12 +133,12 @@ def _resampled(
     """
     clips, place_U = np.unique([clip_id for clip_id, _ in units], return_inverse=True)
     value_K = np.bincount(place_U, value_U) / np.bincount(place_U)
-    told = value_K if len(clips) >= FEW else value_U
-    mean, count = float(told.mean()), len(told)
+    values = value_K if len(clips) >= FEW else value_U
+    mean, count = float(values.mean()), len(values)
     if count < 2:
         return mean, None, None, len(clips), len(units)
     draw = np.random.Generator(np.random.Philox(key=seed))
-    some = [told[draw.integers(count, size=(BLOCK, count))].mean(1) for _ in range(-(-rounds // BLOCK))]
+    some = [values[draw.integers(count, size=(BLOCK, count))].mean(1) for _ in range(-(-rounds // BLOCK))]
     low, high = np.quantile(np.concatenate(some)[:rounds], (0.025, 0.975))
     stretch = student(count - 1) / NORMAL * (count / (count - 1)) ** 0.5
     bounds = float(mean + stretch * (low - mean)), float(mean + stretch * (high - mean))

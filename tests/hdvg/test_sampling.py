@@ -169,7 +169,7 @@ def test_video_depends_on_its_own_prompt_number_and_seed_alone(tmp_path: Path) -
     stir(model)
 
     def files(folder: str, **changes: Any) -> list[bytes]:
-        said = sample(model, wish(**changes), maker(V), Place(tmp_path / folder), fps=8.0, told={"checkpoint": 3})
+        said = sample(model, wish(**changes), maker(V), Place(tmp_path / folder), fps=8.0, about={"checkpoint": 3})
         return [(tmp_path / folder / row[kind]).read_bytes() for row in said["samples"] for kind in ("mp4", "gif")]
 
     first = files("a")

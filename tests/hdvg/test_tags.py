@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hdvg.captioners import Shot, Written, fingerprint, load
-from hdvg.captioners.imagenet import CLASS_FIT, GROUPS, KIND_FIT, KINDS, LIKELY, SURE, calibrated, subject
+from hdvg.captioners.imagenet import CATEGORIES, CATEGORY_FIT, CLASS_FIT, GROUPS, LIKELY, SURE, calibrated, subject
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.captioners.tags import Tags
 from hdvg.config.caption import Writer
@@ -44,7 +44,9 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 def shares_of(likely: dict[int, float]) -> list[float]:
     """Class probabilities; what is left lies evenly on twenty objects that belong to no kind, 0.05 each at most."""
-    spread = [k for k in range(398, 1000) if not any(k in members for members in (*KINDS.values(), *GROUPS.values()))]
+    spread = [
+        k for k in range(398, 1000) if not any(k in members for members in (*CATEGORIES.values(), *GROUPS.values()))
+    ]
     rest = (1 - sum(likely.values())) / 20
     return [likely.get(index, rest if index in spread[:20] else 0.0) for index in range(1000)]
 
@@ -122,7 +124,7 @@ def test_labels_are_a_thousand_noun_phrases_with_the_right_article() -> None:
     assert len(names) == len(set(names)) == 1000
     odd = {"an hourglass", "a unicycle", "a European fire salamander", "a European gallinule", "a one-piece swimsuit"}
     assert odd <= set(names)
-    for name in {*names, *KINDS, *GROUPS} - odd:
+    for name in {*names, *CATEGORIES, *GROUPS} - odd:
         article, _, noun = name.partition(" ")
         assert name == name.strip()
         assert article not in {"a", "an"} or (article == "an") == (noun[0].lower() in "aeiou"), name
@@ -176,26 +178,26 @@ def test_subject_grows_coarser_as_the_classifier_grows_less_sure() -> None:
 
 def test_calibration_keeps_order_and_ends_and_trusts_kinds_more_than_classes() -> None:
     shares = np.linspace(0, 1, 101)
-    for fit in (CLASS_FIT, KIND_FIT):
+    for fit in (CLASS_FIT, CATEGORY_FIT):
         told = [calibrated(share, fit) for share in shares]
         assert told == sorted(told)
         assert 0 <= told[0] < 0.01 < 0.99 < told[-1] <= 1
-    assert all(calibrated(share, KIND_FIT) > calibrated(share, CLASS_FIT) for share in shares[10:91])
+    assert all(calibrated(share, CATEGORY_FIT) > calibrated(share, CLASS_FIT) for share in shares[10:91])
     assert calibrated(0.5, (1, 0)) == 0.5
     assert LIKELY < SURE
 
 
 def test_kinds_hold_classes_and_no_two_are_the_same_set() -> None:
-    sets = [frozenset(members) for members in (*KINDS.values(), *GROUPS.values())]
+    sets = [frozenset(members) for members in (*CATEGORIES.values(), *GROUPS.values())]
     assert len(sets) == len(set(sets))
     assert all(len(members) >= 2 and members <= set(range(1000)) for members in sets)
     names = labels()
-    dogs = {index for index in range(1000) if index in KINDS["a dog"]}
+    dogs = {index for index in range(1000) if index in CATEGORIES["a dog"]}
     assert {index for index, name in enumerate(names) if name.endswith((" terrier", " spaniel", " dog"))} <= dogs | {
         275,
         934,
     }
-    assert {index for index, name in enumerate(names) if "guitar" in name} - {714} == set(KINDS["a guitar"])
+    assert {index for index, name in enumerate(names) if "guitar" in name} - {714} == set(CATEGORIES["a guitar"])
 
 
 # --- colours
@@ -280,7 +282,7 @@ def test_sentences_have_a_captions_length_and_two_optional_parts_at_most() -> No
     everything = {"subtitle": True, "luma_mean": 20.0, "aspect": 0.5, "text_area": 0.3, **BEFORE_CAMERA}
     lengths = []
     for thing, tones, measures in itertools.product(
-        ["", *labels(), *KINDS, *GROUPS, "what looks like a building or other structure"],
+        ["", *labels(), *CATEGORIES, *GROUPS, "what looks like a building or other structure"],
         (["grey"], ["blue", "beige"]),
         ({}, {"luma_mean": 200.0, **MOVING}, {"luma_mean": 9.0, "motion_px_s": 20.0}, everything),
     ):

@@ -365,7 +365,7 @@ def test_a_loss_far_above_its_lowest_mean_for_long_is_lost_and_noise_is_not():
     gone = Divergence()
     steps = [gone.see(0.1) for _ in range(100)] + [gone.see(1.0) for _ in range(LONG + 100)]
     assert 100 + LONG < steps.index(True) <= 100 + LONG + 30
-    again = Divergence.of(json.loads(json.dumps(replace(gone).told())))
+    again = Divergence.of(json.loads(json.dumps(replace(gone).state())))
     assert again == gone
 
 
