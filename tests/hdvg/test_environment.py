@@ -15,6 +15,7 @@ import pytest
 from hdvg import cli
 from hdvg.environment import BASE_MODULES, NO_TELEMETRY, install_command, require_linux
 from hdvg.errors import UsageError
+from tests.proxy import LoopbackProxy
 
 WHEEL = ["ray>=2.60,<3", 'torch==2.13.0 ; extra == "shots"', 'nothing-such<2,>=1 ; extra == "shots"']
 
@@ -94,3 +95,27 @@ def test_telemetry_is_off_before_a_library_asks() -> None:
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert child.returncode == 0, child.stderr
+
+
+@pytest.mark.slow
+def test_onnxruntime_reports_to_nobody():
+    """Its Linux builds do from 1.31 on, some seconds after the first session, by the proxies that the environment names."""
+    program = (
+        "import sys, time\nif sys.argv[1] == 'with': import hdvg\n"
+        "import numpy as np, onnx, onnxruntime as ort\n"
+        "x, y = (onnx.helper.make_tensor_value_info(name, 1, [1]) for name in 'xy')\n"
+        "graph = onnx.helper.make_graph([onnx.helper.make_node('Relu', ['x'], ['y'])], 'g', [x], [y])\n"
+        "model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 17)], ir_version=10)\n"
+        "ort.InferenceSession(model.SerializeToString()).run(None, {'x': np.ones(1, np.float32)})\ntime.sleep(20)\n"
+    )
+    asked = {}
+    for way in ("without", "with"):
+        with LoopbackProxy({}) as proxy:
+            names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+            environment = {name: value for name, value in os.environ.items() if name not in NO_TELEMETRY}
+            subprocess.run(
+                [sys.executable, "-c", program, way], check=True, env=environment | dict.fromkeys(names, proxy.url())
+            )
+            asked[way] = proxy.asked
+    assert asked["without"] != []  # else this test shows nothing
+    assert asked["with"] == []
