@@ -43,7 +43,7 @@ class Use:
 
     @property
     def busy_share(self) -> float | None:
-        """The share of its jobs' time that the model worked; None for a stage whose model does not tell."""
+        """The share of its jobs' time that the model worked; None for a stage whose model does not measure it."""
         return self.busy_s / self.spent_s if self.busy_s else None
 
     @property
@@ -53,7 +53,7 @@ class Use:
 
     @property
     def said(self) -> str:
-        """Both in words; "" if there is nothing to tell."""
+        """Both in words; "" if neither is known."""
         if self.busy_share is None or self.batches_ahead is None:
             return ""
         return f"model busy {self.busy_share:.0%}, {self.batches_ahead:.1f} batches ahead"

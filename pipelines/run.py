@@ -163,7 +163,7 @@ def _block(dataset: Dataset, console: Console) -> None:
 
 
 def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_work: bool) -> None:
-    """Say aloud what other settings mean; refuse to fetch or split everything anew unless told to."""
+    """Say aloud what other settings mean; refuse to fetch or split everything anew unless `new_work` allows it."""
     plan = dataset.plan
     changed = [
         stage for stage in plan.stages if before.fingerprints.get(stage, "") not in ("", plan.fingerprints[stage])

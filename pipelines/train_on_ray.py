@@ -34,7 +34,7 @@ STOP = "stop"
 
 
 class TrainingError(HdvgError):
-    """What stopped the workers, told again in the driver, with the exit code that it had there."""
+    """What stopped the workers, raised again in the driver, with the exit code that it had there."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -128,7 +128,7 @@ def _end(ended: list[Any]) -> End:
 
 
 def worker(config: dict[str, Any]) -> dict[str, Any]:
-    """The body of each process; what hdvg raises on purpose is told, not raised: trying again would not help."""
+    """The body of each process; what hdvg raises on purpose is returned, not raised: trying again would not help."""
     task: runs.Task = config["task"]
 
     def stop() -> int | None:

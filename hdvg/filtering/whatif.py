@@ -168,8 +168,8 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
     keys = [f"{sql} as test{number}" for number, sql in enumerate(tests)]
     keys += [f"{home}_status is not null as taken_{home}" for home in homes]
     rows = connection.execute(
-        f"select * exclude (told_s), count(*) as clips, coalesce(sum(told_s), 0.0) / 3600 as hours "
-        f"from (select {', '.join([*keys, 'duration_s as told_s'])} from {SOURCE}) group by all"
+        f"select * exclude (length_s), count(*) as clips, coalesce(sum(length_s), 0.0) / 3600 as hours "
+        f"from (select {', '.join([*keys, 'duration_s as length_s'])} from {SOURCE}) group by all"
     ).fetchnumpy()
     return Groups(
         {

@@ -1,4 +1,4 @@
-"""A clip all of whose frames are encoded, in the making: it takes them as the source goes by."""
+"""A clip all of whose frames are encoded, being written: it takes them as the source goes by."""
 
 from __future__ import annotations
 

@@ -38,9 +38,9 @@ class Place:
 
 
 def write_videos(
-    videos: Iterable[Video], prompts: Sequence[str], place: Place, *, fps: float, told: Mapping[str, Any]
+    videos: Iterable[Video], prompts: Sequence[str], place: Place, *, fps: float, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write videos as they come, then a list of what each shows and what is told of all; returns what it says.
+    """Write videos as they come, then a list of what each shows, with `about`, which is true of all; returns the list's content.
 
     Files of these names are replaced, whole. Raises ResourceError if the disk refuses.
     """
@@ -55,7 +55,7 @@ def write_videos(
                 made["gif"] = f"{name}.gif"
                 _put(folder / made["gif"], partial(write_gif, video_THWC, fps=fps))
             samples.append(made)
-        said = {"samples": samples, "fps": fps, **told}
+        said = {"samples": samples, "fps": fps, **about}
         text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
         _put(folder / f"{place.stem or 'samples'}.json", lambda path: path.write_text(text, encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A clip whose inner packets are copied, in the making: it takes packets and edge frames as the source goes by."""
+"""A clip whose inner packets are copied, being written: it takes packets and edge frames as the source goes by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hdvg.errors import ItemError
-from hdvg.media.bitstream import HEVC_END_OF_SEQUENCE, carried, is_cra, joined, opened
+from hdvg.media.bitstream import HEVC_END_OF_SEQUENCE, carried, is_cra, length_prefixed, opened
 from hdvg.media.check import Grey, small_grey
 from hdvg.media.clip_writer import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.cut_plan import Plan, Run
@@ -148,7 +148,7 @@ class CopiedClip:
         if payload.number == self._run.first:
             data = opened(codec, data, self._sets)
             if codec == "hevc" and self._head and is_cra(data):
-                data = joined([HEVC_END_OF_SEQUENCE]) + data
+                data = length_prefixed([HEVC_END_OF_SEQUENCE]) + data
         safe = self._job.index.packets[payload.number].safe
         file.put(data, payload.pts - self.plan.start_pts, is_keyframe=safe)
         self._copied += 1

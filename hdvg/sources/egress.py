@@ -43,7 +43,7 @@ class WayOut:
     proxy: str | None = field(default=None, repr=False)
     ca_pem: str | None = field(default=None, repr=False)
 
-    def told(self) -> dict[str, str | None]:
+    def as_settings(self) -> dict[str, str | None]:
         """What the fetching child is given of it."""
         return {"proxy": self.proxy, "ca_pem": self.ca_pem}
 
@@ -184,7 +184,7 @@ def _try_bind(address: str) -> None:
 
 @lru_cache
 def _try_proxy(proxy: str, name: str, *, ip_version: str, bind_address: str | None) -> None:
-    """Connect once: a proxy that is not there must not be told of every video."""
+    """Connect once: a proxy that is not there must not hear of every video."""
     host, port = place(proxy)
     said = "it has no address of that version"
     try:

@@ -51,7 +51,7 @@ def _why(error: Exception) -> HdvgError:
 
 @register_provider
 class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
-    """Solves by asking the caller of this process. What it could not solve is noted in the client's `unsolved`, for
+    """Has the caller of this process solve it. What it could not solve is noted in the client's `unsolved`, for
     yt-dlp itself goes on, with the formats that are left."""
 
     PROVIDER_VERSION = yt_dlp.version.__version__

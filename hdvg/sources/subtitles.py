@@ -113,7 +113,7 @@ def _readable(tracks: object) -> dict[str, Mapping[str, Any]]:
 
 
 def _heard(tracks: dict[str, Mapping[str, Any]], own: str | None) -> dict[str, Mapping[str, Any]]:
-    """Of automatic captions those in the language that is spoken; none if that cannot be told of several."""
+    """Of automatic captions those in the language that is spoken; none if that is unknown of several."""
     heard = {name: form for name, form in tracks.items() if not _translated(form)}
     if marked := {name: form for name, form in heard.items() if name.endswith(OWN)}:
         return marked
@@ -164,7 +164,7 @@ def spoken_language(said: Mapping[str, Any]) -> str | None:
 
 
 def _chapters(said: object, people: People) -> list[Chapter] | None:
-    """Chapters in order, as far as they have times; None if the source tells none."""
+    """Chapters in order, as far as they have times; None if the source has none."""
     found: list[Chapter] = []
     some = said[:MOST_CHAPTERS] if isinstance(said, list) else []
     for chapter in (one for one in some if isinstance(one, Mapping)):

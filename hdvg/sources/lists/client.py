@@ -23,7 +23,7 @@ from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.settings import Fetch, host_settings
 
 AGENT = f"hdvg/{VERSION} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
-"""What the public interfaces are told that we are: a browser's name is refused there."""
+"""The user agent for public interfaces: a browser's name is refused there."""
 
 PAGES = 200  # requests for any list
 TOTAL_BYTES = 2**31  # of all pages together

@@ -87,9 +87,9 @@ def _pages(said: Said) -> Iterator[Said]:
     pages = query.get("pages") if isinstance(query, dict) else None
     found = [page for page in pages if isinstance(page, dict)] if isinstance(pages, list) else []
     for page in sorted(found, key=lambda page: page["index"] if isinstance(page.get("index"), int) else 0):
-        told = page.get("videoinfo")
-        if isinstance(told, list) and told and isinstance(told[0], dict) and isinstance(page.get("title"), str):
-            yield told[0] | {"title": page["title"]}
+        info = page.get("videoinfo")
+        if isinstance(info, list) and info and isinstance(info[0], dict) and isinstance(page.get("title"), str):
+            yield info[0] | {"title": page["title"]}
 
 
 def _take(said: Said, entries: Entries) -> None:
