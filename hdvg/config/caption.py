@@ -137,7 +137,7 @@ class Caption(Writer):
 
     @field_validator("weights")
     @classmethod
-    def _are_kinds(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for kind, weight in weights.items():
             if kind not in CAPTION_KINDS or not weight >= 0:
                 raise ValueError(

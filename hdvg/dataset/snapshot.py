@@ -81,7 +81,8 @@ def snapshot_name(dataset: Dataset) -> str:
     writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
     settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
-    return f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, _columns(dataset), settings, parts)[:16]}.parquet"
+    state = digest("snapshot", VERSION, SCHEMA_VERSION, _columns(dataset), settings, parts)
+    return f"{FOLDER}/measures-{state[:16]}.parquet"
 
 
 def build_snapshot(dataset: Dataset, name: str) -> None:
