@@ -266,9 +266,9 @@ def _rewrite_table(store: Store, path: Path, found: Found) -> None:
 def _without_mentions(table: pa.Table, identifiers: frozenset[str]) -> pa.Table:
     """The table without details that identify what is lost: a failure's words may name a neighbour."""
     place = table.column_names.index("detail")
-    said = table["detail"].to_pylist()
-    plain = [None if text and any(name in text for name in identifiers) else text for text in said]
-    if plain == said:
+    details = table["detail"].to_pylist()
+    plain = [None if text and any(name in text for name in identifiers) else text for text in details]
+    if plain == details:
         return table
     return table.set_column(place, table.schema.field(place), pa.array(plain, pa.string()))
 

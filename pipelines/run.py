@@ -233,12 +233,12 @@ def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
     """Keep what the run's stages did, for `hdvg status`; of an earlier run nothing stays."""
     last = read_report(dataset.root)
     before = last["stages"] if last and last["run"] == dataset.store.run else {}
-    said = {
+    report = {
         "run": dataset.store.run,
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": before | stages,
     }
-    dataset.store.replace(REPORT, json.dumps(said, indent=1))
+    dataset.store.replace(REPORT, json.dumps(report, indent=1))
 
 
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:

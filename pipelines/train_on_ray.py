@@ -121,10 +121,10 @@ def _end(ended: list[Any]) -> End:
         raise TrainingError(
             f"the workers died {DEATHS + 1} times, or failed in a way hdvg does not know: {ended[0]}", 1
         )
-    said = ended[0].return_value
-    if "error" in said:
-        raise TrainingError(said["error"], said["code"])
-    return End(said["step"], said["code"], said["why"])
+    answer = ended[0].return_value
+    if "error" in answer:
+        raise TrainingError(answer["error"], answer["code"])
+    return End(answer["step"], answer["code"], answer["why"])
 
 
 def worker(config: dict[str, Any]) -> dict[str, Any]:

@@ -187,10 +187,10 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleE
     outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
     breaks, unknown = outcomes == 0, outcomes == -1
     only_one, all_known = breaks.sum(1) == 1, ~unknown.any(1)
-    said = []
+    effects = []
     for place, rule in enumerate(judge.rules):
         only = breaks[:, place] & only_one
-        said.append(
+        effects.append(
             RuleEffect(
                 rule=rule.name,
                 asks=rule.text,
@@ -204,7 +204,7 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleE
                 not_taken=groups.count(unknown[:, place] & not_taken[:, place]),
             )
         )
-    return said
+    return effects
 
 
 def _overlap(groups: Groups, judge: Judge) -> list[list[int]]:

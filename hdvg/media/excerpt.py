@@ -233,6 +233,8 @@ def write_excerpt(path: Path, held: Path, pieces: Sequence[Piece], layout: Layou
 def _layout(file: BinaryIO) -> Layout:
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError("no excerpt")
-    said = json.loads(file.readline(HEAD_MOST))
-    pieces = tuple((int(start), int(end)) for start, end in said["pieces"])
-    return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])), str(said["opening"]))
+    layout = json.loads(file.readline(HEAD_MOST))
+    pieces = tuple((int(start), int(end)) for start, end in layout["pieces"])
+    return Layout(
+        int(layout["size"]), layout["filler"], pieces, tuple(map(int, layout["numbers"])), str(layout["opening"])
+    )

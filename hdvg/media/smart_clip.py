@@ -84,8 +84,8 @@ class CopiedClip:
         if self._file is not None:
             self._file.close()
         if not self.complete:
-            said = f"{self.decoded} of {self._head + self._tail} edge frames decode, {self._copied} packets copied"
-            raise ItemError("cut_mismatch", said)
+            detail = f"{self.decoded} of {self._head + self._tail} edge frames decode, {self._copied} packets copied"
+            raise ItemError("cut_mismatch", detail)
         times = [pts - self.plan.start_pts for pts in self.plan.times]
         expected = expected_of(self._job, self.plan, times)
         run = self._run

@@ -109,15 +109,15 @@ class _Held:
             if error.status in NO_RANGES:
                 raise WholeError(f"the server does not serve ranges (status {error.status})") from None
             raise
-        said = RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status != 206 or not said:
+        content_range = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status != 206 or not content_range:
             response.close()
             raise WholeError(
                 "the source changed meanwhile"
                 if known
                 else f"the server does not serve ranges (status {response.status})"
             )
-        low, high, size = map(int, said.groups())
+        low, high, size = map(int, content_range.groups())
         if low != start or high + 1 != min(end, size):
             response.close()
             raise WholeError("the server answers other ranges than it is asked for")

@@ -49,7 +49,7 @@ class Entries:
         self._left, self._before = self._most, set()
         self._write({"rewound": True})
 
-    def add(self, url: str, said: Mapping[str, Any]) -> bool:
+    def add(self, url: str, metadata: Mapping[str, Any]) -> bool:
         """Take an entry, unless its link is known or none; whether it was taken."""
         try:
             link = canonical(url, base=None)
@@ -63,7 +63,7 @@ class Entries:
         if link in self._seen:
             return False
         self._seen.add(link)
-        self._write({"row": entry_row(link, said)})
+        self._write({"row": entry_row(link, metadata)})
         return True
 
     def skip(self, why: str) -> None:
