@@ -1,4 +1,4 @@
-"""The code of plug-ins: what a reference to a class means, how it is loaded, and what tells one version of it from another."""
+"""The code of plug-ins: what a reference to a class means, how it is loaded, and how its versions are distinguished."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Registry:
     """Classes that do one sort of thing.
 
     `classes` are ours, name -> "module:Class"; such a module imports nothing heavy at its top. Everybody's class may have
-    `needs`, the modules it cannot work without -> what people call them, and, to be told apart when its results change,
+    `needs`, the modules it cannot work without -> what people call them, and, so that other results are known as such,
     a static `fingerprint(settings)` or a `version`.
     """
 

@@ -52,8 +52,8 @@ class Found:
     """Of each unit that holds any of the videos, these."""
     videos: frozenset[str]
     clips: frozenset[str]
-    telling: frozenset[str]
-    """Texts by which one of them might be told in the words about another: links, ids, hashes."""
+    identifiers: frozenset[str]
+    """Texts by which one of them might be recognised in the details of another: links, ids, hashes."""
     media: frozenset[str] = frozenset()
     """Hashes of files in media/ that nothing else needs."""
     rows: int = 0
@@ -76,15 +76,15 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
             if unit is not None:
                 units[unit].add(name)
         clips = _column(connection, "select distinct clip_id from clips where clip_id is not null")
-        telling = {text for row in accepted for text in (row[0], *row[2:]) if text}
-        telling |= clips | {name for kind, name in gone if kind != "channel"}
+        identifiers = {text for row in accepted for text in (row[0], *row[2:]) if text}
+        identifiers |= clips | {name for kind, name in gone if kind != "channel"}
         captions = connection.execute("select count(*) from captions").fetchone()
         return Found(
             names=frozenset((kind, name) for kind, name in gone),
             units={unit: frozenset(names) for unit, names in units.items()},
             videos=frozenset(row[0] for row in accepted),
             clips=frozenset(clips),
-            telling=frozenset(telling),
+            identifiers=frozenset(identifiers),
             media=frozenset(_media(dataset, connection)),
             rows=len(accepted) + _rows(dataset, connection, set(units)),
             captions=captions[0] if captions else 0,
@@ -228,7 +228,7 @@ def _drop_shards(dataset: Dataset, found: Found) -> None:
 
 
 def _drop_pool(dataset: Dataset, found: Found) -> None:
-    """Remove what was told of the pool while it held any of the clips: it names them beside others."""
+    """Remove what was computed of the pool while it held any of the clips: it names them beside others."""
     clips = pa.array(sorted(found.clips), pa.string())
     for entry in STAGES.values():
         for path in files(dataset.root, "parts", stage=entry.name) if entry.clip_columns else []:
@@ -238,7 +238,7 @@ def _drop_pool(dataset: Dataset, found: Found) -> None:
 
 
 def _rewrite(store: Store, path: Path, found: Found) -> None:
-    """Take the rows of lost videos out of a part, and out of the words of others what tells of them."""
+    """Take the rows of lost videos out of a part, and out of the details of others what identifies them."""
     unit = unit_of(path)
     table = pq.read_table(path)
     gone = pc.is_in(table["video_id"], value_set=pa.array(sorted(found.units[unit]), pa.string()))
@@ -246,7 +246,7 @@ def _rewrite(store: Store, path: Path, found: Found) -> None:
     if not kept.num_rows:
         return _remove(store, path)
     if "detail" in kept.column_names:
-        kept = _unsaid(kept, found.telling)
+        kept = _without_mentions(kept, found.identifiers)
     if not kept.equals(table):
         store.rewrite_table(str(path.relative_to(store.root)), kept)
 
@@ -263,12 +263,12 @@ def _rewrite_table(store: Store, path: Path, found: Found) -> None:
         store.rewrite_table(str(path.relative_to(store.root)), kept)
 
 
-def _unsaid(table: pa.Table, telling: frozenset[str]) -> pa.Table:
-    """The table without details that tell of what is lost: a failure's words may name a neighbour."""
+def _without_mentions(table: pa.Table, identifiers: frozenset[str]) -> pa.Table:
+    """The table without details that identify what is lost: a failure's words may name a neighbour."""
     place = table.column_names.index("detail")
-    said = table["detail"].to_pylist()
-    plain = [None if text and any(name in text for name in telling) else text for text in said]
-    if plain == said:
+    details = table["detail"].to_pylist()
+    plain = [None if text and any(name in text for name in identifiers) else text for text in details]
+    if plain == details:
         return table
     return table.set_column(place, table.schema.field(place), pa.array(plain, pa.string()))
 
@@ -277,7 +277,7 @@ def _rewrite_rejected(store: Store, path: Path, found: Found) -> None:
     """Take entries of lost videos out of what an import did not take; an empty list stays: it says that the import is whole."""
     table = pq.read_table(path)
     lost = pa.array(sorted(name for kind, name in found.names if kind == "video"), pa.string())
-    kept = _unsaid(table.filter(pc.invert(pc.is_in(table["video_id"], value_set=lost))), found.telling)
+    kept = _without_mentions(table.filter(pc.invert(pc.is_in(table["video_id"], value_set=lost))), found.identifiers)
     if not kept.equals(table):
         store.rewrite_table(str(path.relative_to(store.root)), kept)
 

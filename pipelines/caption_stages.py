@@ -13,7 +13,7 @@ from typing import Any
 from hdvg.captioners import Shot, Written, clean
 from hdvg.captioners.language import language
 from hdvg.captioners.quality import wording
-from hdvg.config.caption import Writer, told_of
+from hdvg.config.caption import Writer, name_in_errors
 from hdvg.config.writers import step_and_writer
 from hdvg.errors import ItemError
 from hdvg.measures.semantics import similarity
@@ -44,7 +44,7 @@ def caption(work: Work[Any]) -> Iterator[Row]:
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
         for items in ready.batches(reader, pool):
-            with told_of(writer):
+            with name_in_errors(writer):
                 rows = work.guarded_batch(write, items)
             work.save(rows)
             yield from rows
@@ -102,8 +102,8 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     who = {"video_id": item["video_id"], "clip_id": item["clip_id"], "captioner": model.name}
     who["model"] = answer.model or model.model
     rows: list[Row] = []
-    for kind, told in answer.texts.items():
-        if text := clean(told, lower_case=settings.lower_case):
+    for kind, raw in answer.texts.items():
+        if text := clean(raw, lower_case=settings.lower_case):
             rows.append(
                 who | {"kind": kind, "text": text, "language": _language(kind, text, answer, settings)} | wording(text)
             )
@@ -121,11 +121,11 @@ def _language(kind: str, text: str, answer: Written, settings: Writer) -> str | 
 
 
 def match(work: Work[MatchItem]) -> Iterator[Row]:
-    """Tell how like each text is to its clip's pictures, from the stored embeddings of these."""
+    """Compute how like each text is to its clip's pictures, from the stored embeddings of these."""
 
-    def tell(items: list[MatchItem]) -> list[Row]:
-        told = [(item, one) for item in items for one in item["texts"]]
-        vectors_TD = work.model.embed_texts([one["text"] for _, one in told])
+    def match_batch(items: list[MatchItem]) -> list[Row]:
+        texts = [(item, one) for item in items for one in item["texts"]]
+        vectors_TD = work.model.embed_texts([one["text"] for _, one in texts])
         return [
             {
                 "video_id": item["video_id"],
@@ -135,8 +135,8 @@ def match(work: Work[MatchItem]) -> Iterator[Row]:
                 "text_embedding": vector_D.tolist(),
                 "match_model": work.model.model,
             }
-            for (item, one), vector_D in zip(told, vectors_TD, strict=True)
+            for (item, one), vector_D in zip(texts, vectors_TD, strict=True)
         ]
 
     for items in batches(work.items, MATCH_BATCH):
-        yield from work.guarded_batch(tell, items)
+        yield from work.guarded_batch(match_batch, items)

@@ -117,7 +117,7 @@ class ModelWorker:
 
 
 def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, Any]:
-    """What to tell `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
+    """The arguments of `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address != "local":
         return {"address": address}

@@ -84,7 +84,7 @@ class HeldClips:
                         self._places[name] = link, group
 
     def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
-        """By clip_id, the row with what its cut told, and the file's bytes."""
+        """By clip_id, the row with its cut's columns, and the file's bytes."""
         wanted: defaultdict[tuple[Path, int], dict[str, Row]] = defaultdict(dict)
         for row in rows:
             if row["clip_id"] in self._places:
@@ -93,8 +93,8 @@ class HeldClips:
         for (path, group), mine in wanted.items():
             with pq.ParquetFile(path) as file:
                 names = [field.name for field in CUT if field.name in file.schema_arrow.names]
-                told = file.read_row_group(group, columns=[*names, "video"]).to_pylist()
-            for held in told:
+                clips = file.read_row_group(group, columns=[*names, "video"]).to_pylist()
+            for held in clips:
                 if held["clip_id"] in mine:
                     made[held["clip_id"]] = mine[held["clip_id"]] | {name: held[name] for name in names}, held["video"]
         return made

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import schemas.captions
 from hdvg import captioners
-from hdvg.config.caption import told_of
+from hdvg.config.caption import name_in_errors
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Run
 from hdvg.config.writers import step_and_writer
@@ -74,8 +74,8 @@ SPAN = _columns(
 GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_digest")
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = tuple(field.name for field in MEASURED if field.name not in GEOMETRY)
-TOLD = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
-"""Told of keyframes, if they were looked at; a captioner may say it."""
+FROM_KEYFRAMES = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
+"""Measures of keyframes, if they were taken; a captioner may use them."""
 
 FETCHED = _columns(
     "sha256 bytes title licence licence_class open_licence uploader_id upload_date categories extractor format_id format_choice "
@@ -89,7 +89,7 @@ SCANNED = _columns(
 
 
 SPOKEN = _columns("start_s end_s spoken subtitles_language subtitles_origin extractor")
-"""Told of what is said in a clip: `spoken` are the lines of its video's subtitles that are said while it lasts."""
+"""Columns about what is said in a clip: `spoken` are the lines of its video's subtitles that are said while it lasts."""
 
 
 def _measure(name: str) -> Stage:
@@ -144,7 +144,17 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=CAPTION,
         run=caption_stages.caption,
-        needs=("clip_id", "keyframes", "title", "given_origin", "given_caption", *SPOKEN, *GEOMETRY, *MEASURES, *TOLD),
+        needs=(
+            "clip_id",
+            "keyframes",
+            "title",
+            "given_origin",
+            "given_caption",
+            *SPOKEN,
+            *GEOMETRY,
+            *MEASURES,
+            *FROM_KEYFRAMES,
+        ),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
         workers=lambda run, cpus: run.caption_workers,
         load=lambda recipe: captioners.load(recipe.caption),
@@ -183,7 +193,7 @@ def find_stage(name: str) -> Stage:
 
 
 def _load_writer(recipe: Recipe, writer: str) -> Any:
-    with told_of(writer):
+    with name_in_errors(writer):
         return captioners.load(recipe.caption.writers[writer])
 
 

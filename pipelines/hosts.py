@@ -47,5 +47,5 @@ def note(root: Path, run: str, figures: Callable[[], dict[str, dict[str, Any]]])
         if not hosts:
             return
         before = last["hosts"] if last and last["run"] == run else {}
-        said = {"run": run, "at": datetime.now(UTC).isoformat(timespec="seconds"), "hosts": before | hosts}
-        Store(root, run=run).replace(HOSTS, json.dumps(said, indent=1))
+        content = {"run": run, "at": datetime.now(UTC).isoformat(timespec="seconds"), "hosts": before | hosts}
+        Store(root, run=run).replace(HOSTS, json.dumps(content, indent=1))

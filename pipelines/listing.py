@@ -46,8 +46,8 @@ def accept_all(
 def _accept_folder(dataset: Dataset, folder: str, console: Console, *, all_files: bool) -> None:
     """Take the videos of a folder, and say what else is in it."""
     _announce(intake.accept(dataset, folder, all_files=all_files), folder, console)
-    if said := passed_over(folder, all_files=all_files):
-        console.print(f"{folder}: {said}", highlight=False, markup=False, emoji=False)
+    if note := passed_over(folder, all_files=all_files):
+        console.print(f"{folder}: {note}", highlight=False, markup=False, emoji=False)
 
 
 def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sandbox: Sandbox) -> bool:
@@ -64,8 +64,8 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sa
     with counting(folder, console):
         found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, sandbox=sandbox)
     chosen = choose_entries(found.rows, choice)
-    for said in report(found, chosen, choice):
-        console.print(f"{links}: {said}", highlight=False)
+    for line in report(found, chosen, choice):
+        console.print(f"{links}: {line}", highlight=False)
     if chosen.rows:
         with dataset.store.scratch() as scratch:
             path = scratch / "links.jsonl"

@@ -1,4 +1,4 @@
-"""Which videos are fetched in part, what is told of it, and by what their clips are named."""
+"""Which videos are fetched in part, what is recorded of it, and by what their clips are named."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _asked_again(work: Work[Any], item: SourceItem) -> Row:
 
 
 def part_row(fetched: Fetched, digest: str | None, whole_because: str | None) -> Row:
-    """The columns of a download that tell what was fetched of the source."""
+    """The columns of a download that record what was fetched of the source."""
     if fetched.excerpt is None:
         return {"whole_because": whole_because or fetched.whole_because}
     ranges = [

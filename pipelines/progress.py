@@ -43,7 +43,7 @@ class Use:
 
     @property
     def busy_share(self) -> float | None:
-        """The share of its jobs' time that the model worked; None for a stage whose model does not tell."""
+        """The share of its jobs' time that the model worked; None for a stage whose model does not measure it."""
         return self.busy_s / self.spent_s if self.busy_s else None
 
     @property
@@ -52,8 +52,8 @@ class Use:
         return fmean(self.ahead) if self.ahead else None
 
     @property
-    def said(self) -> str:
-        """Both in words; "" if there is nothing to tell."""
+    def summary(self) -> str:
+        """Both in words; "" if neither is known."""
         if self.busy_share is None or self.batches_ahead is None:
             return ""
         return f"model busy {self.busy_share:.0%}, {self.batches_ahead:.1f} batches ahead"
@@ -61,9 +61,11 @@ class Use:
 
 def _log(done: Done) -> None:
     """A line in the run's log: a warning if items failed."""
-    said = ", ".join(f"{count} {word}" for word, count in {**done.statuses, **done.reasons}.items()) or "nothing to do"
+    counts = (
+        ", ".join(f"{count} {word}" for word, count in {**done.statuses, **done.reasons}.items()) or "nothing to do"
+    )
     level = logging.WARNING if done.reasons else logging.DEBUG
-    LOGGER.log(level, "%s, unit %s: %s in %.1f s", done.stage, done.unit, said, done.seconds)
+    LOGGER.log(level, "%s, unit %s: %s in %.1f s", done.stage, done.unit, counts, done.seconds)
 
 
 class Reporter:
@@ -120,7 +122,7 @@ class Reporter:
         )
         use = self._use[done.stage]
         use.add(done)
-        self._bars.update(self._tasks[done.stage], advance=1, note=", ".join(filter(None, (note, use.said))))
+        self._bars.update(self._tasks[done.stage], advance=1, note=", ".join(filter(None, (note, use.summary))))
         self._unsaid = not self._console.is_terminal
         if self._unsaid and time.monotonic() - self._last > LINE_EVERY_S:
             self._say()
@@ -131,8 +133,8 @@ class Reporter:
         share = sum(use.units for use in self._use.values()) / max(sum(self._totals.values()), 1)
         left = f"ETA {spent / share - spent:.0f} s" if 0 < share < 1 else "done"
         counts = " · ".join(
-            f"{stage} {self._use[stage].units}/{total}{said and f' ({said})'}"
+            f"{stage} {self._use[stage].units}/{total}{summary and f' ({summary})'}"
             for stage, total in self._totals.items()
-            for said in [self._use[stage].said]
+            for summary in [self._use[stage].summary]
         )
         self._console.print(f"{spent:6.1f} s  {counts} units  {left}", highlight=False)

@@ -163,7 +163,7 @@ def _block(dataset: Dataset, console: Console) -> None:
 
 
 def _announce_changes(dataset: Dataset, before: Plan, console: Console, *, new_work: bool) -> None:
-    """Say aloud what other settings mean; refuse to fetch or split everything anew unless told to."""
+    """Say aloud what other settings mean; refuse to fetch or split everything anew unless `new_work` allows it."""
     plan = dataset.plan
     changed = [
         stage for stage in plan.stages if before.fingerprints.get(stage, "") not in ("", plan.fingerprints[stage])
@@ -233,12 +233,12 @@ def note_report(dataset: Dataset, stages: dict[str, Any]) -> None:
     """Keep what the run's stages did, for `hdvg status`; of an earlier run nothing stays."""
     last = read_report(dataset.root)
     before = last["stages"] if last and last["run"] == dataset.store.run else {}
-    said = {
+    report = {
         "run": dataset.store.run,
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": before | stages,
     }
-    dataset.store.replace(REPORT, json.dumps(said, indent=1))
+    dataset.store.replace(REPORT, json.dumps(report, indent=1))
 
 
 def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...] = ()) -> Order:

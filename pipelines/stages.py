@@ -185,7 +185,7 @@ def _scan(work: Work[SplitItem], item: SplitItem, scratch: Path) -> Scanned:
 def _split_settings(work: Work[SplitItem], item: SplitItem) -> SplitSettings:
     """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
     recipe = work.dataset.recipe
-    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.told()
+    settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.as_settings()
     if item["given"]:
         costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
         settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})
@@ -263,18 +263,18 @@ def cut_files(work: Work[CutItem], items: list[CutItem], scratch: Path) -> Itera
 
 
 def measure(work: Work[ClipItem]) -> Iterator[Row]:
-    """Tell a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
+    """Compute a keyframe measure of clips from their stored keyframes, video by video; media is not opened."""
     packs = Packs(work.dataset.store)
 
-    def tell(items: list[ClipItem]) -> list[Row]:
+    def measure_batch(items: list[ClipItem]) -> list[Row]:
         asked = {item["clip_id"] for item in items}
         others = [shot for name, shot in packs.video(items[0]).items() if name not in asked]
         wanted = [packs.shot(item) for item in items]
-        told = work.model.measure(wanted, others)
+        values = work.model.measure(wanted, others)
         return [
             {"video_id": item["video_id"], "clip_id": item["clip_id"]} | row
-            for item, row in zip(items, told, strict=True)
+            for item, row in zip(items, values, strict=True)
         ]
 
     for items in by_video(work.items):
-        yield from work.guarded_batch(tell, items)
+        yield from work.guarded_batch(measure_batch, items)

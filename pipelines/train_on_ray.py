@@ -34,7 +34,7 @@ STOP = "stop"
 
 
 class TrainingError(HdvgError):
-    """What stopped the workers, told again in the driver, with the exit code that it had there."""
+    """What stopped the workers, raised again in the driver, with the exit code that it had there."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -121,14 +121,14 @@ def _end(ended: list[Any]) -> End:
         raise TrainingError(
             f"the workers died {DEATHS + 1} times, or failed in a way hdvg does not know: {ended[0]}", 1
         )
-    said = ended[0].return_value
-    if "error" in said:
-        raise TrainingError(said["error"], said["code"])
-    return End(said["step"], said["code"], said["why"])
+    answer = ended[0].return_value
+    if "error" in answer:
+        raise TrainingError(answer["error"], answer["code"])
+    return End(answer["step"], answer["code"], answer["why"])
 
 
 def worker(config: dict[str, Any]) -> dict[str, Any]:
-    """The body of each process; what hdvg raises on purpose is told, not raised: trying again would not help."""
+    """The body of each process; what hdvg raises on purpose is returned, not raised: trying again would not help."""
     task: runs.Task = config["task"]
 
     def stop() -> int | None:

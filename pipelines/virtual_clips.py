@@ -24,7 +24,7 @@ class VirtualClips:
         self._work: Work[CutItem] = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
 
     def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
-        """By clip_id, the row with what its cut tells, and the file's bytes. Raises UncutClipsError if any fails."""
+        """By clip_id, the row with its cut's columns, and the file's bytes. Raises UncutClipsError if any fails."""
         videos: dict[str, list[Row]] = {}
         for row in rows:
             videos.setdefault(row["video_id"], []).append(row)
@@ -40,8 +40,8 @@ class VirtualClips:
             failed += [row for row in cut.values() if row["status"] != "ok"]
             for row in wanted:
                 if row["clip_id"] in files:
-                    told = {name: value for name, value in cut[row["clip_id"]].items() if name in row}
-                    made[row["clip_id"]] = row | told, files[row["clip_id"]]
+                    columns = {name: value for name, value in cut[row["clip_id"]].items() if name in row}
+                    made[row["clip_id"]] = row | columns, files[row["clip_id"]]
         if failed:
             raise UncutClipsError(failed)
         return made

@@ -114,12 +114,12 @@ class Work(Generic[ItemT]):
     def _failed(self, item: ItemT, error: Exception) -> Row:
         """A failed split stands for the scenes that were given: with others the video is split again; measures that
         failed are named; a failed fetch has its time too."""
-        told = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
+        columns = {"given_digest": item.get("given_digest")} if "given_digest" in self.schema.names else {}
         if "versions" in item:
-            told["measure_versions"] = item["versions"]
+            columns["measure_versions"] = item["versions"]
         if "fetched_at" in self.schema.names and not isinstance(error, NotAskedError):
-            told["fetched_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        return failed_row(item, error) | told
+            columns["fetched_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        return failed_row(item, error) | columns
 
     def _check(self, rows: list[Row], items: list[ItemT]) -> None:
         """Raise unless the rows can be stored, and are of these items and of all of them: children are not trusted."""

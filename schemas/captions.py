@@ -1,11 +1,11 @@
-"""`captions`: the texts of each clip, who wrote them, and what is told of each text."""
+"""`captions`: the texts of each clip, who wrote them, and what is measured of each text."""
 
 import pyarrow as pa
 
 from schemas.columns import BOOL, INT, REAL, STR, column
 
 SPEECH = "speech"
-KINDS = ("short", "detailed", "title", SPEECH)
+CAPTION_KINDS = ("short", "detailed", "title", SPEECH)
 """What a text can be: a sentence, a paragraph, the source's own title, cleaned, or what is said in the clip."""
 
 WORDING = [
@@ -21,7 +21,7 @@ WORDING = [
         "whether it says what no caption should: a refusal, talk of being a model, a platform's phrase",
     ),
 ]
-"""Told from the text alone."""
+"""Computed from the text alone."""
 
 CAPTION = [
     column("clip_id", STR, "the clip that was captioned"),
@@ -46,7 +46,7 @@ MATCH = [
     column("text_embedding", pa.list_(pa.float32()), "unit vector of the text, in the space of `embedding`"),
     column("match_model", STR, "model of the embeddings: numbers of others differ"),
 ]
-"""Told of a text beside the clip's pictures and its other texts."""
+"""Computed of a text beside the clip's pictures and its other texts."""
 
 BEST_BY = (
     "sound",
@@ -60,7 +60,7 @@ BEST_BY = (
 )
 """What the best of several texts may be chosen by."""
 
-CAPTION_TOLD = {
+CAPTION_MEASURED = {
     "caption": [
         column("caption_words", INT, "words of the caption"),
         column("caption_repeated_words", REAL, "share of its words that stand in it before, 0-1"),

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from schemas.captions import CAPTION_TOLD
+from schemas.captions import CAPTION_MEASURED
 from schemas.columns import BOOL, INT, REAL, STR, column
 from schemas.pass_measures import MEASURED
 from schemas.videos import FETCHED
@@ -113,7 +113,7 @@ KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "aesthetic": AESTHETIC,
     "classifier": CLASSIFIER,
 }
-"""Columns by keyframe measure: what is told of a clip from its stored keyframes, by a stage of that name."""
+"""Columns by keyframe measure: what is computed of a clip from its stored keyframes, by a stage of that name."""
 
 DERIVED = {
     "short_px": (column("short_px", INT, "the shorter side of the display picture, px"), "least(width, height)"),
@@ -127,7 +127,7 @@ DERIVED = {
     ),
     **{field.name: (field, f"v.{field.name}") for field in FETCHED if field.name in ("licence_class", "open_licence")},
 }
-"""Columns that are told from others by SQL, and are not stored."""
+"""Columns that are computed from others by SQL, and are not stored."""
 
 POOL_MEASURED = [
     *DUPLICATES,
@@ -137,17 +137,17 @@ POOL_MEASURED = [
         "the clip's place, 0-1, in an order whose every beginning is spread over all kinds of clips",
     ),
 ]
-"""What is told of a clip only beside all others: once all are measured, before the cut."""
+"""What is known of a clip only beside all others: once all are measured, before the cut."""
 
 SPLIT, POOL = "split", "pool"
 
-CAPTION, MATCH = CAPTION_STAGES = tuple(CAPTION_TOLD)
+CAPTION, MATCH = CAPTION_STAGES = tuple(CAPTION_MEASURED)
 """The stages behind the cut that fill measures."""
 
 HOMES = {field.name: SPLIT for field in MEASURED} | dict.fromkeys(DERIVED, SPLIT)
 HOMES |= {field.name: stage for stage, fields in KEYFRAME_MEASURED.items() for field in fields}
 HOMES |= {field.name: POOL for field in POOL_MEASURED}
-HOMES |= {field.name: stage for stage, fields in CAPTION_TOLD.items() for field in fields}
+HOMES |= {field.name: stage for stage, fields in CAPTION_MEASURED.items() for field in fields}
 """The stage that fills each measure."""
 
 ALL_MEASURED = [
@@ -155,7 +155,7 @@ ALL_MEASURED = [
     *(field for field, _ in DERIVED.values()),
     *(field for fields in KEYFRAME_MEASURED.values() for field in fields),
     *POOL_MEASURED,
-    *(field for fields in CAPTION_TOLD.values() for field in fields),
+    *(field for fields in CAPTION_MEASURED.values() for field in fields),
 ]
 RULED = {field.name: field.type for field in ALL_MEASURED}
 """The measures that rules may name, and their types."""

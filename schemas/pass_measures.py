@@ -13,7 +13,7 @@ GEOMETRY = [
     column("fps", REAL, "frames of the clip over its duration"),
     column("duration_s", REAL, "(end_pts - start_pts) x time base, seconds"),
 ]
-"""Told by the span and the file alone."""
+"""Known from the span and the file alone."""
 
 
 @dataclass(frozen=True)

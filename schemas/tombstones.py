@@ -1,8 +1,8 @@
-"""`tombstones`: what was taken down, told by digests from which it cannot be read; immutable files."""
+"""`tombstones`: what was taken down, as digests from which it cannot be read; immutable files."""
 
 from schemas.columns import STR, column, table
 
-KINDS = ("video", "hash", "channel")
+TOMBSTONE_KINDS = ("video", "hash", "channel")
 """What a tombstone may name: a `video_id`, the `sha256` of a source file, an `uploader_id`."""
 
 TOMBSTONES = table(

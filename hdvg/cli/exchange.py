@@ -52,11 +52,11 @@ def import_(
 
     settings = checked_names(sets or (), (), new_rule=new_rule)
     if check or check_all:
-        said = check_files(
+        report = check_files(
             files, origin=origin, recipe=recipe, sets=settings, limit=limit, sample=None if check_all else sample,
             console=output.console(),
         )  # fmt: skip
-        return print_json(said) if as_json else _show_check(said)
+        return print_json(report) if as_json else _show_check(report)
     if out is None:
         raise UsageError("say where the dataset is to lie with --out DATASET, or only look with --check")
     rows = []
@@ -102,29 +102,29 @@ def export(
 
     wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite)
     with interruptible():
-        said = write(Dataset.open(dataset), wanted, output.console())
+        report = write(Dataset.open(dataset), wanted, output.console())
     if as_json:
-        return print_json(said)
+        return print_json(report)
     typer.echo(
-        f"{said['out']}: {said['clips']} of {said['kept']} {said['of']} as {said['format']}, {said['files']} files, "
-        f"{said['bytes'] / 2**20:.1f} MiB; {said['files_written']} written in {said['seconds']:.1f} s"
+        f"{report['out']}: {report['clips']} of {report['kept']} {report['of']} as {report['format']}, {report['files']} files, "
+        f"{report['bytes'] / 2**20:.1f} MiB; {report['files_written']} written in {report['seconds']:.1f} s"
     )
-    if said["left_out"]:
-        print_table(["left out", "clips"], (row.values() for row in said["left_out"]))
+    if report["left_out"]:
+        print_table(["left out", "clips"], (row.values() for row in report["left_out"]))
 
 
-def _show_check(said: dict[str, Any]) -> None:
+def _show_check(report: dict[str, Any]) -> None:
     """What a look at the metadata and its links found."""
-    fetch = said["fetch"]
+    fetch = report["fetch"]
     print_table(
         ["checked", ""],
         [
-            ["links", said["links"]],
-            ["scenes", said["scenes"]],
-            ["hours of scenes", said["hours"]],
-            ["rejected", sum(said["rejected"].values())],
-            ["links asked", f"{said['asked']}: " + ", ".join(f"{count} {state}" for state, count in said["states"].items())],
-            *([name, _share(share)] for name, share in said["shares"].items()),
+            ["links", report["links"]],
+            ["scenes", report["scenes"]],
+            ["hours of scenes", report["hours"]],
+            ["rejected", sum(report["rejected"].values())],
+            ["links asked", f"{report['asked']}: " + ", ".join(f"{count} {state}" for state, count in report["states"].items())],
+            *([name, _share(share)] for name, share in report["shares"].items()),
             ["videos to fetch", fetch["videos"]],
             ["hours to fetch", f"{fetch['hours']:.1f} (from {fetch['hours_from']})"],
             ["GB to fetch", f"{fetch['bytes'] / 1e9:.1f} (from {fetch['bytes_from']})"],

@@ -116,22 +116,25 @@ def explain(
 
     import hdvg
 
-    said = hdvg.open(dataset).explain(clip_id)
+    explanation = hdvg.open(dataset).explain(clip_id)
     if as_json:
-        return print_json(asdict(said))
-    typer.echo(f"clip {said.clip_id}: {said.verdict}" + (f" ({', '.join(said.reasons)})" if said.reasons else ""))
-    if said.rules:
+        return print_json(asdict(explanation))
+    typer.echo(
+        f"clip {explanation.clip_id}: {explanation.verdict}"
+        + (f" ({', '.join(explanation.reasons)})" if explanation.reasons else "")
+    )
+    if explanation.rules:
         names = ["rule", "asks", "value", "threshold", "margin", "passes"]
-        print_table(names, ([getattr(rule, name) for name in names] for rule in said.rules))
+        print_table(names, ([getattr(rule, name) for name in names] for rule in explanation.rules))
     else:
-        typer.echo(f"recipe {said.recipe} has no rules: every clip is kept")
+        typer.echo(f"recipe {explanation.recipe} has no rules: every clip is kept")
     for section in ("measures", "span", "given", "caption", "clip", "video"):
-        if row := getattr(said, section):
+        if row := getattr(explanation, section):
             print_table([section, ""], row.items())
-    if len(said.captions) > 1:
-        print_fitting(list(said.captions[0]), said.captions)
-    if said.failures:
-        print_table(["stage", "status", "reason", "detail"], (row.values() for row in said.failures))
+    if len(explanation.captions) > 1:
+        print_fitting(list(explanation.captions[0]), explanation.captions)
+    if explanation.failures:
+        print_table(["stage", "status", "reason", "detail"], (row.values() for row in explanation.failures))
 
 
 @commands.command()

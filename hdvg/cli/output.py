@@ -38,9 +38,9 @@ def console() -> Console:
     return Logged(stderr=True, width=width, markup=False, emoji=False)  # links and folders are shown as they are
 
 
-def note(said: str) -> None:
+def note(text: str) -> None:
     """A word on standard error about how an answer was found."""
-    typer.echo(f"note: {said}", err=True)
+    typer.echo(f"note: {text}", err=True)
 
 
 def status(dataset: Dataset, *, as_json: bool) -> None:
@@ -49,43 +49,43 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
 
     from hdvg.reports.status import status as find
 
-    said = asdict(find(dataset))
+    report = asdict(find(dataset))
     if as_json:
-        return print_json(said)
-    typer.echo(f"{said['dataset']} (recipe {said['recipe']})")
-    print_table(["stage", "items", "hours"], (row.values() for row in said["funnel"]))
+        return print_json(report)
+    typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
+    print_table(["stage", "items", "hours"], (row.values() for row in report["funnel"]))
     for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
-        if said[key]:
+        if report[key]:
             print_table(
-                [title if index == 0 else name for index, name in enumerate(said[key][0])],
-                (row.values() for row in said[key]),
+                [title if index == 0 else name for index, name in enumerate(report[key][0])],
+                (row.values() for row in report[key]),
             )
-    if said["not_taken"]:
-        lacked = ", ".join(f"{row['measure']} ({row['clips']} clips)" for row in said["not_taken"])
+    if report["not_taken"]:
+        lacked = ", ".join(f"{row['measure']} ({row['clips']} clips)" for row in report["not_taken"])
         typer.echo(
             f"measures not taken, or of an older version: {lacked}; hdvg measure {os.path.relpath(dataset.root)}"
         )
-    if said["decode_passes"]["mean"] is not None:
-        mean, most = said["decode_passes"]["mean"], said["decode_passes"]["max"]
+    if report["decode_passes"]["mean"] is not None:
+        mean, most = report["decode_passes"]["mean"], report["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
-    if (parts := said["sections"])["videos"] or parts["whole"]:
+    if (parts := report["sections"])["videos"] or parts["whole"]:
         saved = f", {parts['saved_bytes'] / 1e6:.1f} MB saved ({1 - parts['share']:.0%})" if parts["sized"] else ""
         typer.echo(f"fetched in part: {parts['videos']} videos{saved}; whole all the same: {parts['whole']}")
-    if said["last_run"]:
+    if report["last_run"]:
         names = ["units", "ok", "failed", "retry", "spent_s", "model_busy_share", "batches_ahead"]
-        rows = ([stage, *(row.get(name) for name in names)] for stage, row in said["last_run"]["stages"].items())
+        rows = ([stage, *(row.get(name) for name in names)] for stage, row in report["last_run"]["stages"].items())
         print_table(["last run", *names], rows)
-    if said["hosts"]:
-        _hosts(said["hosts"])
-    _beside_published(said)
-    if said["captions"] is not None:
-        _captions(said["captions"])
-    if said["running"]:
-        speed, eta = said["videos_per_min"], said["eta_s"]
+    if report["hosts"]:
+        _hosts(report["hosts"])
+    _beside_published(report)
+    if report["captions"] is not None:
+        _captions(report["captions"])
+    if report["running"]:
+        speed, eta = report["videos_per_min"], report["eta_s"]
         typer.echo(
             f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
         )
-    elif said["pending"]:
+    elif report["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
 
 
@@ -110,48 +110,48 @@ def links(dataset: Dataset, *, as_json: bool, csv_file: Path | None) -> None:
         print_table(names, ([*list(row.values())[:-1], _percent(row["share"])] for row in rows))
 
 
-def _hosts(said: Mapping[str, Any]) -> None:
+def _hosts(report: Mapping[str, Any]) -> None:
     """How the last run that fetched anything fared with each host."""
     names = ["asked", "ok", "refused", "fetches_per_min", "limit_per_min", "mb_s"]
     rows = []
-    for host, row in said["hosts"].items():
+    for host, row in report["hosts"].items():
         refused = ", ".join(f"{count} {reason}" for reason, count in row["refused"].items())
         state = f"{row['closed_for']}: asked again in {row['closed_s']} s" if row.get("closed_for") else ""
         rows.append([host, *(refused if name == "refused" else row.get(name) for name in names), state])
-    print_table([f"hosts, {said['at']}", "asked", "ok", "refused", "fetches/min", "limit/min", "MB/s", ""], rows)
+    print_table([f"hosts, {report['at']}", "asked", "ok", "refused", "fetches/min", "limit/min", "MB/s", ""], rows)
 
 
-def _beside_published(said: Mapping[str, Any]) -> None:
+def _beside_published(report: Mapping[str, Any]) -> None:
     """Clip durations and keep rates beside published ones; nothing of a dataset without clips."""
-    if said["durations"][0]["clips"] is None:
+    if report["durations"][0]["clips"] is None:
         return
     names = ("clips", "kept", "hd_vg_figure", "hd_vg_sample")
     say = {"mean s": plain, "median s": plain}
     rows = [
         [row["duration"], *(say.get(row["duration"], _percent)(row[name]) for name in names)]
-        for row in said["durations"]
+        for row in report["durations"]
     ]
     print_table(["clip duration", "all here", "kept here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
     rates = [
         [row["rule"], row["asks"], row["clips"], _percent(row["keeps"]), _percent(row["published"]), row["of"]]
-        for row in said["keep_rates"]
+        for row in report["keep_rates"]
     ]
     print_table(["keeps", "asks", "of clips", "here", "published", "of"], rates)
 
 
-def _captions(said: Mapping[str, Any]) -> None:
+def _captions(report: Mapping[str, Any]) -> None:
     """What captions are like beside HD-VG-130M's, and who wrote them."""
     rows = [
         [row["words"], *(_percent(row[name]) for name in ("share", "hd_vg_figure", "hd_vg_sample"))]
-        for row in said["words"]
+        for row in report["words"]
     ]
-    published = said["hd_vg_sample"]
-    rows.append(["starts with `a`", _percent(said["starts_with_a"]), "", _percent(published["starts_with_a"])])
-    rows += [[name.replace("_", " "), said[name], "", published[name]] for name in ("mean_words", "median_words")]
-    rows.append(["distinct", f"{said['distinct_captions']} of {said['captions']}", "", ""])
+    published = report["hd_vg_sample"]
+    rows.append(["starts with `a`", _percent(report["starts_with_a"]), "", _percent(published["starts_with_a"])])
+    rows += [[name.replace("_", " "), report[name], "", published[name]] for name in ("mean_words", "median_words")]
+    rows.append(["distinct", f"{report['distinct_captions']} of {report['captions']}", "", ""])
     print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
-    filled = [name for name in said["writers"][0] if any(row[name] is not None for row in said["writers"])]
-    print_table(filled, ([row[name] for name in filled] for row in said["writers"]))
+    filled = [name for name in report["writers"][0] if any(row[name] is not None for row in report["writers"])]
+    print_table(filled, ([row[name] for name in filled] for row in report["writers"]))
 
 
 def _percent(share: float | None) -> str:
@@ -168,10 +168,10 @@ def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
         _tuned(report["tuned"])
     rows = [("all clips", "all"), ("kept now", "before"), ("kept then", "after")]
     rows += [("newly kept", "newly_kept"), ("newly dropped", "newly_dropped"), ("still to measure", "to_measure")]
-    totals = [(said, report[key]) for said, key in rows]
+    totals = [(title, report[key]) for title, key in rows]
     print_table(
         ["", "clips", "share", "hours"],
-        ((said, total["clips"], f"{total['share']:.2%}", total["hours"]) for said, total in totals),
+        ((title, total["clips"], f"{total['share']:.2%}", total["hours"]) for title, total in totals),
     )
     if report["to_measure"]["clips"]:
         typer.echo(f"still to measure, by measure: {plain(report['to_measure']['measures'])}")
@@ -181,8 +181,8 @@ def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
         names = ["clip_id", "rule", "value", "margin", "distance", "kept", "kept_before"]
         print_table(names, ([near[name] for name in names] for near in report["nearest"]))
         typer.echo("distance: the margin in standard deviations of the measure")
-    for said in report["notes"]:
-        typer.echo(f"note: {said}")
+    for line in report["notes"]:
+        typer.echo(f"note: {line}")
     if report["sets"]:
         sets = (word for text in report["sets"] for word in ("--set", text))
         flags = ["--new-rule"] * report["new_rule"]

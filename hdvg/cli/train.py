@@ -199,10 +199,10 @@ def sample(
         guidance=guidance,
     )
     place = place_of(out, model.trained, run, wish, gif=gif)
-    said = model.write(wish, place)
+    listing = model.write(wish, place)
     if as_json:
-        return print_json({"folder": str(place.folder), **said})
-    rows = ([place.folder / row["mp4"], row["prompt"]] for row in said["samples"])
+        return print_json({"folder": str(place.folder), **listing})
+    rows = ([place.folder / row["mp4"], row["prompt"]] for row in listing["samples"])
     print_table(["video", "prompt"], rows)
 
 

@@ -14,7 +14,7 @@ from hdvg.config.sections import Settings, Share
 from hdvg.config.writers import MAIN
 from hdvg.errors import ResourceError, UsageError, suggestion
 from hdvg.registry import ClassName
-from schemas.captions import BEST_BY, KINDS
+from schemas.captions import BEST_BY, CAPTION_KINDS
 from schemas.measures import CAPTION_STAGES
 
 SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
@@ -22,7 +22,7 @@ SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price",
 
 
 @contextmanager
-def told_of(writer: str) -> Iterator[None]:
+def name_in_errors(writer: str) -> Iterator[None]:
     """An error of a further writer, of its settings or its server, gets its name, and how to do without it."""
     try:
         yield
@@ -137,11 +137,11 @@ class Caption(Writer):
 
     @field_validator("weights")
     @classmethod
-    def _are_kinds(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for kind, weight in weights.items():
-            if kind not in KINDS or not weight >= 0:
+            if kind not in CAPTION_KINDS or not weight >= 0:
                 raise ValueError(
-                    f"caption.weights.{kind} = {weight}: kinds are {', '.join(KINDS)}, weights not negative"
+                    f"caption.weights.{kind} = {weight}: kinds are {', '.join(CAPTION_KINDS)}, weights not negative"
                 )
         return weights
 

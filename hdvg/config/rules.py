@@ -210,7 +210,7 @@ class Verdicts:
         return max((self.early.index(home) for home in rule.homes - {SPLIT}), default=-1)
 
     def passes_before(self, measure: str) -> str:
-        """Whether a clip passes every rule that can be told before this measure is taken; null if one is not known."""
+        """Whether a clip passes every rule that can be decided before this measure is taken; null if one cannot."""
         return self._before(self.early.index(measure))
 
     def passes_before_alone(self) -> str:
@@ -221,7 +221,7 @@ class Verdicts:
         return self._all([rule for rule in self.rules if self.home(rule) < place])
 
     def may_pass(self, *, besides: Collection[str] = ()) -> str:
-        """Whether no rule is broken, nor can never be told: what is missing may still be measured.
+        """Whether no rule is broken, nor undecidable for good: what is missing may still be measured.
 
         Rules on captions do not count: a clip that breaks one is cut and captioned all the same, and another writer's
         text may stand for it later. `besides` are measures that are about to be taken, whose rules do not count either.

@@ -8,7 +8,7 @@ from hdvg.config.writers import stage_of, step_and_writer
 from hdvg.dataset.parts import no_rows
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
-from schemas.captions import CAPTION_TOLD, KINDS
+from schemas.captions import CAPTION_KINDS, CAPTION_MEASURED
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
@@ -40,20 +40,22 @@ ITEMS = (
 
 
 def caption_sql(recipe: Recipe) -> dict[str, str]:
-    """The parts of schemas/manifest.sql that tell which of the writers' texts are best."""
+    """The parts of schemas/manifest.sql that choose the best of the writers' texts."""
     caption = recipe.caption
     sound = (
         f"words >= {caption.min_words} and repeated_trigrams <= {caption.max_repeated_trigrams!r} "
         f"and odd_characters <= {caption.max_odd_characters!r} and not boilerplate"
     )
     order = [f"{name} {'desc' if name in DESCENDING else 'asc'} nulls last" for name in caption.best]
-    weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in KINDS)
+    weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in CAPTION_KINDS)
     return {
         "sound": sound,
         "best_order": ", ".join((*order, "place")),
         "kind_weight": f"case kind {weights} end::double",
-        "kind_place": f"list_position({list(KINDS)}, kind)",
-        "caption_columns": ", ".join(f"checked.{field.name}" for fields in CAPTION_TOLD.values() for field in fields),
+        "kind_place": f"list_position({list(CAPTION_KINDS)}, kind)",
+        "caption_columns": ", ".join(
+            f"checked.{field.name}" for fields in CAPTION_MEASURED.values() for field in fields
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""The SQL of the keyframe measures, and of what is told of the whole pool of clips."""
+"""The SQL of the keyframe measures, and of what is computed over the whole pool of clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Keyframed(StageViews):
         )
 
     def due(self, scope: Scope, stage: str) -> str:
-        """The clips that pass every rule that can be told before it; all, if the recipe asks for all numbers."""
+        """The clips that pass every rule that can be decided before it; all, if the recipe asks for all numbers."""
         verdicts = scope.verdicts
         passes = "true" if scope.recipe.measure.all else f"({verdicts.passes_before(stage)}) and {verdicts.may_pass()}"
         return f"select video_id, clip_id from measured where {passes}"
@@ -38,7 +38,7 @@ class Keyframed(StageViews):
 
 
 class Pooled(StageViews):
-    """What is told of all clips at once: its newest part counts, whole."""
+    """What is computed over all clips at once: its newest part counts, whole."""
 
     def views(self, scope: Scope) -> str:
         """The newest part."""
@@ -55,7 +55,7 @@ class Pooled(StageViews):
         )
 
     def failures(self, scope: Scope) -> list[str]:
-        """None: it is told, or not yet."""
+        """None: it is computed, or not yet."""
         return []
 
 

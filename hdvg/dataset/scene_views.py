@@ -36,7 +36,7 @@ SAID = """select video_id, line.start_s, line.end_s, line.text, line.word_starts
 
 
 def has_given(root: Path) -> bool:
-    """Whether a published set gave scenes of the dataset at any time: its split parts then tell of them."""
+    """Whether a published set gave scenes of the dataset at any time: its split parts then have columns for them."""
     return (root / "given").is_dir()
 
 
@@ -99,7 +99,7 @@ def partly(scope: Scope) -> bool:
 
 
 def given_sql(recipe: Recipe, *, read: str | None, living: str) -> dict[str, str]:
-    """The parts of schemas/manifest.sql that tell of given scenes.
+    """The parts of schemas/manifest.sql that are about given scenes.
 
     `read` is SQL for the rows of `given/`, None if there are no files; `living`: SQL that leaves out what is forgotten.
     """

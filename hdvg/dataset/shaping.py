@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hdvg import shots
 from hdvg.captioners import CAPTIONER
-from hdvg.config.caption import told_of
+from hdvg.config.caption import name_in_errors
 from hdvg.config.writers import stage_of
 from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from schemas.measures import CAPTION, HOMES
@@ -60,7 +60,7 @@ def caption(shaping: Shaping) -> Sequence[Any]:
     """The writer's settings, and what its captioner says of its model."""
     writer = shaping.recipe.caption.writers[shaping.of]
     captioner = shaping.located.caption.writers[shaping.of].captioner
-    with told_of(shaping.of):
+    with name_in_errors(shaping.of):
         return shaping.fingerprints["split"], writer.shaping(), CAPTIONER.fingerprint(captioner, writer)
 
 

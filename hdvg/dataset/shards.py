@@ -25,7 +25,7 @@ READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
 
 Row = dict[str, Any]
 Cutter = Callable[[list[Row]], dict[str, tuple[Row, bytes]]]
-"""Makes the clips of rows whose clips are virtual: by clip_id, the row with what the cut tells, and the file's bytes."""
+"""Makes the clips of rows whose clips are virtual: by clip_id, the row with the cut's columns, and the file's bytes."""
 
 
 def write_shards(dataset: Dataset, cutter: Cutter) -> int:
@@ -38,7 +38,7 @@ def write_shards(dataset: Dataset, cutter: Cutter) -> int:
     settings = dataset.plan.recipe.shard
     planned: dict[str, tuple[str, pa.Table]] = {}
     for number, rows in enumerate(_plan(dataset)):
-        content = digest(_told(rows.drop_columns("size")), settings.row_group_mb, SCHEMA_VERSION)
+        content = digest(_hashed_rows(rows.drop_columns("size")), settings.row_group_mb, SCHEMA_VERSION)
         planned[f"{settings.split}-{number:05d}"] = (content, rows)
     _refuse_lost(dataset, planned)
     _remove_stale(dataset, {name: content for name, (content, _) in planned.items()})
@@ -47,8 +47,9 @@ def write_shards(dataset: Dataset, cutter: Cutter) -> int:
     return sum(rows.num_rows for _, rows in planned.values())
 
 
-def _told(rows: pa.Table) -> list[Row]:
-    """The rows; a later column counts only where it is not null, so that its coming changes no shard."""
+def _hashed_rows(rows: pa.Table) -> list[Row]:
+    """The rows for the content hash; a later column counts only where it is not null, so that its coming changes no
+    shard."""
     later = later_names(SHARDS)
     return [{k: v for k, v in row.items() if v is not None or k not in later} for row in rows.to_pylist()]
 
@@ -83,7 +84,7 @@ def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
 
 
 def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
-    """Take away part rows, then shards, that are not the planned ones; a shard without its row is told by its footer."""
+    """Take away part rows, then shards, that are not the planned ones; a shard without its row is known by its footer."""
     keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {f"{SEED}.parquet"}
     for path in files(dataset.root, "parts", stage=SHARD):
         if path.name not in keep:

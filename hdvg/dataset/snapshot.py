@@ -28,7 +28,7 @@ from schemas.measures import DERIVED, HOMES, KEYFRAME_MEASURED, RULED, SPLIT
 
 FOLDER = "cache"
 VERSION = 2
-"""Raise it when the view `measured` comes to tell of the same parts something else."""
+"""Raise it when the view `measured` comes to give other values for the same parts."""
 
 ROW_GROUP = 122_880
 """Rows: what DuckDB gives one thread at a time."""
@@ -41,7 +41,7 @@ COLUMNS = (
     *(name for name, kind in RULED.items() if not pa.types.is_list(kind)),
 )
 
-SOURCE = "told"
+SOURCE = "clip_measures"
 """The table of `measures`: `_columns`, and `place`, the row's number in the order of (video_id, clip_id)."""
 
 Say = Callable[[str], None]
@@ -52,7 +52,7 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
     """A connection with the table `SOURCE`, one row for each clip of the view `measured`.
 
     From the snapshot, made now if it is missing or of another state of the dataset. Where that cannot be (a folder that
-    takes no files, or a column of lists among those `needed`) the views are read into memory. `say` tells of either.
+    takes no files, or a column of lists among those `needed`) the views are read into memory. `say` reports either.
     """
     path, others = _made(dataset, needed, say)
     if path is not None:
@@ -68,7 +68,8 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
 
 
 def snapshot_name(dataset: Dataset) -> str:
-    """Where the snapshot of the dataset as it now stands lies, in its folder: told by all that the view `measured` reads."""
+    """Path, in the dataset's folder, of the snapshot of its present state: a digest of all that the view `measured`
+    reads."""
     plan = dataset.plan
     parts = [str(path.relative_to(dataset.root)) for path in files(dataset.root, "inputs")]
     for stage in stage_names(plan.recipe, tuple(KEYFRAME_MEASURED)):
@@ -78,11 +79,10 @@ def snapshot_name(dataset: Dataset) -> str:
             found = files(dataset.root, "parts", stage=stage, fingerprint=plan.fingerprints[stage])
             parts += [f"{stage}/{path.name}" for path in found]
     writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
-    told = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
+    settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
-    return (
-        f"{FOLDER}/measures-{digest('snapshot', VERSION, SCHEMA_VERSION, _columns(dataset), told, parts)[:16]}.parquet"
-    )
+    state = digest("snapshot", VERSION, SCHEMA_VERSION, _columns(dataset), settings, parts)
+    return f"{FOLDER}/measures-{state[:16]}.parquet"
 
 
 def build_snapshot(dataset: Dataset, name: str) -> None:

@@ -62,7 +62,7 @@ class Entry:
     view: str = ""
     """The view of the newest row of every item; `<name>_rows` if it is not named."""
     views: str | type = "hdvg.dataset.views:StageViews"
-    """Makes its SQL; a subclass for a stage that is told otherwise."""
+    """Makes its SQL; a subclass for a stage with other SQL."""
     per: Literal["dataset", "measure", "writer"] = "dataset"
     """What there is one such stage for."""
     parts: Literal["unit", "pool", "shard"] = "unit"

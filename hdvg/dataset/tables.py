@@ -34,7 +34,7 @@ LOST_BY = ("video_id", "clip_id")
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns, without `written_at`, and which of them tell its rows apart."""
+    """One table: its columns, without `written_at`, and which of them identify a row."""
 
     name: str
     """Also of its view and its folder."""
@@ -50,7 +50,7 @@ class Table:
 
     @property
     def lost_by(self) -> tuple[str, ...]:
-        """The columns by which a take-down finds its rows; none if it tells of no video."""
+        """The columns by which a take-down finds its rows; none if it is about no video."""
         return tuple(name for name in LOST_BY if name in self.stored.names)
 
 

@@ -28,7 +28,7 @@ PURGED = b"hdvg_purged"
 """Stands in the metadata of an accepted list that holds fewer links than its name was made of."""
 
 Name = tuple[str, str]
-"""A kind of `schemas.tombstones.KINDS`, and the id, hash or channel of that kind."""
+"""A kind of `schemas.tombstones.TOMBSTONE_KINDS`, and the id, hash or channel of that kind."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Tombstones:
 
 
 def tombstone_files(root: Path) -> tuple[str, ...]:
-    """The names of the files, sorted; they never change, so that the names tell what they hold."""
+    """The names of the files, sorted; they never change, so that equal names mean equal content."""
     return tuple(path.name for path in files(root, "tombstones"))
 
 
 def token(salt: str, kind: str, value: str) -> str:
-    """What stands for a name; `forgotten_sql` tells the same."""
+    """What stands for a name; `forgotten_sql` computes the same."""
     return hashlib.sha256(f"{salt}:{kind}:{value}".encode()).hexdigest()
 
 

@@ -41,7 +41,7 @@ class Scope:
 
 
 class StageViews:
-    """The SQL of an entry of the table of stages; what is told otherwise of a stage stands in a subclass."""
+    """The SQL of an entry of the table of stages; where a stage's SQL differs, it has a subclass."""
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry

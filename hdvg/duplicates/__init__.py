@@ -12,7 +12,7 @@ from hdvg.duplicates.candidates import candidates
 from hdvg.duplicates.groups import completed, stars
 from hdvg.duplicates.index import Index
 from hdvg.duplicates.likeness import Pairs, Settings, copies, none
-from hdvg.duplicates.series import NEEDED, Clips, Ints, joined
+from hdvg.duplicates.series import NEEDED, Clips, Ints, concatenated
 from schemas.measures import DUPLICATES
 
 __all__ = ["NEEDED", "Index", "Settings", "find_duplicates"]
@@ -43,7 +43,7 @@ def find_duplicates(
     found = _Best(fresh)
     for part in earlier:
         old = Clips.of(part)
-        both = joined([fresh, old])
+        both = concatenated([fresh, old])
         found.add(both, part, _pairs(both, np.arange(len(both)) < len(fresh), settings, across=len(fresh)))
     return _table(fresh, pairs, rank, found)
 
@@ -92,7 +92,7 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
     old = np.zeros(len(clips), np.bool_)
     old[list(found.of)] = True
     heads = stars(pairs[~(old[pairs.a] | old[pairs.b])], rank)
-    told = {
+    by_pair = {
         (int(a), int(b)): (float(bits), bool(exact))
         for a, b, bits, exact in zip(pairs.a, pairs.b, pairs.bits, pairs.exact, strict=True)
     }
@@ -104,7 +104,7 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
             bits, label, earlier, exact = found.of[index]
             row |= {"duplicate_of": earlier, "duplicate_group": earlier, "duplicate_in": label}
         elif head != index:
-            bits, exact = told[min(index, head), max(index, head)]
+            bits, exact = by_pair[min(index, head), max(index, head)]
             row |= {"duplicate_of": clips.clip_id[head], "duplicate_group": clips.clip_id[head]}
         if "duplicate_of" in row:
             row |= {"duplicate": True, "duplicate_how": "exact" if exact else "near", "duplicate_bits": bits}

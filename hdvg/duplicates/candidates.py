@@ -13,7 +13,7 @@ KEYS = 24
 """How many choices of bits are tried."""
 
 LEAST_BITS, MOST_BITS = 14, 24
-"""Bits of a key: as many as tell the entries apart, so that what two strangers share by chance stays little."""
+"""Bits of a key: as many as distinguish the entries, so that what two strangers share by chance stays little."""
 
 NEIGHBOURS = 16
 """Entries of one key that each entry is compared with: a picture that everybody has costs no more than any other."""
@@ -54,11 +54,11 @@ def candidates(clips: Clips, fresh: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, 
 
 def _entries(clips: Clips) -> tuple[Ints, Hashes]:
     """Where the pictures worth looking up lie, and their hashes; whole and inner ones alike."""
-    telling = (clips.whole != 0) & (clips.inner != 0)
+    informative = (clips.whole != 0) & (clips.inner != 0)
     moment = np.arange(len(clips.whole)) - np.repeat(clips.starts[:-1], clips.lengths)
     turned = np.ones(len(clips.whole), np.bool_)
     turned[1:] = np.bitwise_count(clips.whole[1:] ^ clips.whole[:-1]) > REPEAT_BITS
-    place = np.flatnonzero(telling & (turned | (moment % EVERY == 0)))
+    place = np.flatnonzero(informative & (turned | (moment % EVERY == 0)))
     return np.concatenate([place, place]), np.concatenate([clips.whole[place], clips.inner[place]])
 
 

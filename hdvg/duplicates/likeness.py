@@ -24,7 +24,7 @@ PATH = 48.0
 """Bits that a clip must change by on its way for its motion to excuse bits in full: then its pictures are several proofs."""
 
 ENOUGH = 8
-"""Telling pictures more than the least after which it no longer matters how little of the longer clip overlaps."""
+"""Informative pictures more than the least after which it no longer matters how little of the longer clip overlaps."""
 
 AT_ONCE = 500_000
 """Candidates looked into at once."""
@@ -49,8 +49,8 @@ class Settings:
     pictures: int = 3
     """Least pictures that overlap; a clip that has fewer must overlap whole."""
     bits_few: float = 5.0
-    """Bits that may differ where no more pictures than that tell anything and at most half of the longer clip overlaps."""
-    telling: float = 0.25
+    """Bits that may differ where no more pictures than that are informative and at most half of the longer clip overlaps."""
+    informative: float = 0.25
     """Least share of the overlap that is not flat; flat pictures (black, fades, title grounds) prove nothing."""
     within_video: float = 1 / 3
     """Two clips of one video: bits over the bits that both change by in their course; a standing camera makes no copies."""
@@ -66,7 +66,7 @@ class Pairs:
     b: Ints
     shift: Ints
     bits: Reals
-    telling: Ints
+    informative: Ints
     """Pictures of the overlap that are not flat."""
     share: Reals
     """How much of the longer clip overlaps."""
@@ -115,18 +115,20 @@ def compared(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings)
     shorter = np.minimum(clips.lengths[a], clips.lengths[b])
     enough = length >= np.maximum(settings.overlap * shorter, np.clip(shorter, 1, settings.pictures))
     a, b, shift, low, length = (some[enough] for some in (a, b, shift, low, length))
-    bits, telling = np.empty(len(a)), np.empty(len(a), np.int64)
+    bits, informative = np.empty(len(a)), np.empty(len(a), np.int64)
     for part in _blocks(length):
         starts_a, starts_b = clips.starts[a[part]] + low[part], clips.starts[b[part]] + low[part] + shift[part]
-        bits[part], telling[part] = _bits(clips, starts_a, starts_b, length[part])
+        bits[part], informative[part] = _bits(clips, starts_a, starts_b, length[part])
     exact = (shift == 0) & (bits == 0) & (length == clips.lengths[a]) & (length == clips.lengths[b])
     exact &= np.abs(clips.duration_s[a] - clips.duration_s[b]) < EXACT_S
     share = length / np.maximum(clips.lengths[a], clips.lengths[b])
-    return Pairs(a, b, shift, bits, telling, share, exact)[telling >= np.maximum(settings.telling * length, 1)]
+    return Pairs(a, b, shift, bits, informative, share, exact)[
+        informative >= np.maximum(settings.informative * length, 1)
+    ]
 
 
 def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[Reals, Ints]:
-    """Mean bits of each pair, and how many of its pictures tell.
+    """Mean bits of each pair, and how many of its pictures are informative (not flat).
 
     Either whole and inner hashes against their like, or, for a crop, one clip's whole against the other's inner ones.
     """
@@ -137,7 +139,7 @@ def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[R
     ways = [(like, whole_a, whole_b)]
     ways.append((np.bitwise_count(whole_a ^ inner_b) + CROPPED, whole_a, inner_b))
     ways.append((np.bitwise_count(inner_a ^ whole_b) + CROPPED, inner_a, whole_b))
-    best, telling = np.full(len(length), np.inf), np.zeros(len(length), np.int64)
+    best, informative = np.full(len(length), np.inf), np.zeros(len(length), np.int64)
     for bits, one, other in ways:
         flat, both = (one == 0) | (other == 0), (one == 0) & (other == 0)
         unlike = np.where(flat, np.where(both, 0.0, UNLIKE), bits)
@@ -145,8 +147,8 @@ def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[R
         mean = np.add.reduceat(unlike, edges) / np.maximum(counted, 1)
         better = mean < best
         best = np.where(better, mean, best)
-        telling = np.where(better, np.add.reduceat((~flat).astype(np.int64), edges), telling)
-    return best, telling
+        informative = np.where(better, np.add.reduceat((~flat).astype(np.int64), edges), informative)
+    return best, informative
 
 
 def _shifts(clips: Clips, a: Ints, b: Ints, shift: Ints) -> tuple[Ints, Ints, Ints]:
@@ -164,11 +166,11 @@ def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
     """The bits up to which each pair is a copy; -1 if its embeddings forbid it."""
     steps, spread = clips.steps, clips.spread
     stiller = np.minimum(steps[pairs.a], steps[pairs.b])
-    excused = settings.bits_moving * stiller * np.minimum(stiller * (pairs.telling - 1) / PATH, 1)
-    short = np.clip(1 - (pairs.telling - settings.pictures) / ENOUGH, 0, 1)
+    excused = settings.bits_moving * stiller * np.minimum(stiller * (pairs.informative - 1) / PATH, 1)
+    short = np.clip(1 - (pairs.informative - settings.pictures) / ENOUGH, 0, 1)
     least = settings.bits - (settings.bits - settings.bits_few) * short * np.minimum(2 * (1 - pairs.share), 1)
     limit = np.minimum(least + excused, settings.bits_most)
-    few = (pairs.telling < settings.pictures) & (pairs.share < 1)
+    few = (pairs.informative < settings.pictures) & (pairs.share < 1)
     limit = np.where(few, settings.bits_few, limit)
     course = settings.within_video * np.minimum(spread[pairs.a], spread[pairs.b])
     course[course == 0] = -1

@@ -85,7 +85,7 @@ class Clips:
         return np.asarray(sums / np.maximum(self.lengths, 1), dtype=np.float64)
 
 
-def joined(parts: Sequence[Clips]) -> Clips:
+def concatenated(parts: Sequence[Clips]) -> Clips:
     """The clips of several, one behind the other; embeddings only if all have some of one length."""
     sizes = {None if part.embedding is None else part.embedding.shape[1] for part in parts}
     ends = np.cumsum([0, *(part.starts[-1] for part in parts)])

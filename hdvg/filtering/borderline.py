@@ -53,7 +53,7 @@ def nearest_clips(
     rows = connection.execute(
         f"select place, clip_id, coalesce({kept}, false), coalesce({was_kept}, false) from {SOURCE} where place in ({places})"
     ).fetchall()
-    clips = {place: said for place, *said in rows}
+    clips = {place: verdicts for place, *verdicts in rows}
     return [
         {
             "clip_id": clips[near.place][0],

@@ -1,4 +1,4 @@
-"""An order of clips whose every beginning is spread over all kinds of clips: clusters of embeddings, taken in turns."""
+"""An order of clips whose every beginning is spread over all sorts of clips: clusters of embeddings, taken in turns."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def supposed(
     """What verdicts would be if `rules`, such as `duration_s >= 3`, held beside `keep`; nothing is changed.
 
     `goal`: the share of all clips that is to be kept, 0-1, and the measures whose bounds are moved to reach it, such as
-    `sharpness,motion_px_s>=`. `say` tells where the measures are read. Raises UsageError for what is no rule or measure.
+    `sharpness,motion_px_s>=`. `say` reports where the measures are read. Raises UsageError for what is no rule or measure.
     """
     share, tuned = goal
     if (share is None) != (tuned is None):

@@ -99,8 +99,8 @@ def tune(
         )
     strictness = search.bisect(target)
     found = [_bound(axis, pool[axis.column], stand, strictness) for axis, stand in zip(axes, standings, strict=True)]
-    for axis, said in zip(axes, found, strict=True):
-        bound = Bound(axis.column, closed=True, number=said["threshold"])
+    for axis, row in zip(axes, found, strict=True):
+        bound = Bound(axis.column, closed=True, number=row["threshold"])
         keep = set_bound(keep, axis.column, axis.side, bound, columns)
     reached = {"target": target_share, "target_clips": target, "kept": search.kept(strictness), "pool": len(standing)}
     return Tuned(dict(keep), reached | {"strictness": strictness, "bounds": found})

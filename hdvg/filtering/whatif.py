@@ -168,8 +168,8 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
     keys = [f"{sql} as test{number}" for number, sql in enumerate(tests)]
     keys += [f"{home}_status is not null as taken_{home}" for home in homes]
     rows = connection.execute(
-        f"select * exclude (told_s), count(*) as clips, coalesce(sum(told_s), 0.0) / 3600 as hours "
-        f"from (select {', '.join([*keys, 'duration_s as told_s'])} from {SOURCE}) group by all"
+        f"select * exclude (length_s), count(*) as clips, coalesce(sum(length_s), 0.0) / 3600 as hours "
+        f"from (select {', '.join([*keys, 'duration_s as length_s'])} from {SOURCE}) group by all"
     ).fetchnumpy()
     return Groups(
         {
@@ -187,10 +187,10 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleE
     outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
     breaks, unknown = outcomes == 0, outcomes == -1
     only_one, all_known = breaks.sum(1) == 1, ~unknown.any(1)
-    said = []
+    effects = []
     for place, rule in enumerate(judge.rules):
         only = breaks[:, place] & only_one
-        said.append(
+        effects.append(
             RuleEffect(
                 rule=rule.name,
                 asks=rule.text,
@@ -204,7 +204,7 @@ def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleE
                 not_taken=groups.count(unknown[:, place] & not_taken[:, place]),
             )
         )
-    return said
+    return effects
 
 
 def _overlap(groups: Groups, judge: Judge) -> list[list[int]]:

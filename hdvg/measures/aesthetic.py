@@ -1,6 +1,6 @@
 """A slot for aesthetic predictors in the manner of LAION: a head over CLIP's unit image vector.
 
-Two layouts of heads are known, told apart by their keys:
+Two layouts of heads are known, distinguished by their keys:
 - linear (LAION-AI/aesthetic-predictor): `weight` (1, D) and `bias` (1), also below a prefix such as `layers.`;
 - MLP (christophschuhmann/improved-aesthetic-predictor, `sac+logos+ava1-l14-linearMSE`): linear layers
   `layers.0`, `.2`, `.4`, `.6`, `.7`, with dropout between them and no non-linearity, so that it is affine as a whole.

@@ -45,7 +45,7 @@ ON_CPU = frozenset({"watermark"})
 
 
 class KeyframeMeasure(Protocol):
-    """Tells numbers of clips from their keyframes. `model` names the method or network and a hash of its weights."""
+    """Computes numbers of clips from their keyframes. `model` names the method or network and a hash of its weights."""
 
     columns: tuple[str, ...]
     model: str
@@ -69,6 +69,6 @@ def load(name: str, settings: Measure, *, find: Find = importlib.util.find_spec)
 def fingerprint(name: str, settings: Measure, *, find: Find = importlib.util.find_spec) -> str:
     """16 hex digits that change with the model files and the settings that shape the numbers; no network is loaded.
 
-    Raises UsageError as `load` does, as far as it can tell.
+    Raises UsageError as `load` does, as far as it can know.
     """
     return KEYFRAME_MEASURE.fingerprint(name, settings, find=find)

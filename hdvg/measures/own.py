@@ -109,7 +109,7 @@ class Taken:
         return [column(name, ARROW[kind], text) for name, (kind, text) in self.columns.items() if kind in ARROW]
 
     def checked(self, values: Any) -> dict[str, Any]:
-        """The values of every column. Raises ItemError naming the column if they are not of the kinds that are declared."""
+        """The values of every column. Raises ItemError naming the column if they are not of the declared types."""
         if not isinstance(values, Mapping) or set(values) != set(self.columns):
             found = ", ".join(sorted(values)) if isinstance(values, Mapping) else type(values).__name__
             raise ItemError("error", f"measure `{self.name}` gave {found}; it declares {', '.join(self.columns)}")

@@ -42,7 +42,7 @@ def hash_pairs(smalls: Grey) -> Hashes:
 
     As `phash`, highest bit first, by one product with the cosines for all, but seen through a window, the half waves of a
     sine over width and height, and without the darkest and the brightest 2 %: otherwise a logo in a corner decides the
-    bits of a calm picture. 0 for a picture that is too flat to tell.
+    bits of a calm picture. 0 for a picture that is too flat to be hashed.
     """
     levels = _dulled(smalls.reshape(-1, SIDE_PX**2)).reshape(-1, SIDE_PX, SIDE_PX).astype(np.float32)
     return np.stack([_bits(levels, waves) for waves in (WHOLE, INNER)], axis=1)

@@ -1,7 +1,7 @@
 """What a clip shows: a unit vector that pictures and captions share, and what follows from it.
 
-Two embedders. The shipped one is ConSE (see hdvg/networks/conse.py): it tells animals, vehicles, screens and things in
-plain view apart, knows no people, actions or places, and its similarities are no CLIP scores. A CLIP-like model by
+Two embedders. The shipped one is ConSE (see hdvg/networks/conse.py): it distinguishes animals, vehicles, screens and things
+in plain view, knows no people, actions or places, and its similarities are no CLIP scores. A CLIP-like model by
 `semantics_path` is the real thing. Vectors of different models must never be compared: `semantics_model` names them.
 """
 

@@ -1,4 +1,4 @@
-"""Where text stands in a picture: PP-OCR's detector, and what tells its boxes from its dreams.
+"""Where text stands in a picture: PP-OCR's detector, and what separates its true boxes from its false ones.
 
 Paper: Liao et al., Real-time Scene Text Detection with Differentiable Binarization (arXiv:1911.08947): the network maps
 a picture to the probability that a pixel lies in the kernel of a text line (the line shrunk from all sides); a kernel's

@@ -8,7 +8,7 @@ gradients is longer than those of unlike pictures can be by chance, there may be
 Two or three scenes, each of one clip, are too few for such means; there a mark is what coincides as nothing does when
 the same pictures are shifted against one another (`coincidence`).
 
-What it cannot tell: one still scene has no evidence, two have none against a mark (null); what is fixed to the
+What it cannot decide: one still scene has no evidence, two have none against a mark (null); what is fixed to the
 camera (a bonnet, a helmet's rim, the panes of a screen recording) stays put as a logo does; a mark in less than half of a
 video's clips is missed if these are few, in less than a quarter if they are many.
 """
@@ -32,10 +32,10 @@ EVIDENCE_MOST = 36
 """Pictures of a video that are evidence; evenly spread if it has more."""
 
 VIEWS_LEAST, SCENES_LEAST = 3, 2
-"""With fewer unlike pictures, and of fewer clips, nothing can be told."""
+"""With fewer unlike pictures, and of fewer clips, nothing can be decided."""
 
 DENIED_VIEWS, DENIED_SCENES = 4, 3
-"""With fewer unlike pictures, and of fewer clips, a mark may be told, but not that there is none: too many are missed."""
+"""With fewer unlike pictures, and of fewer clips, a mark may be found, but not that there is none: too many are missed."""
 
 SCENES_MOST = 3
 """Of so many clips at most the scenes are shifted against one another."""
@@ -188,8 +188,8 @@ def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str,
             found.append(_Judged(one.mark, here))
     surest = max((one.confidence for one in found), default=0.0)
     is_deniable = len(evidence.views) >= DENIED_VIEWS or len(evidence.scenes) >= DENIED_SCENES
-    is_told = surest >= 0.5 or is_deniable
-    return _row(surest, found) if is_told else _row(None)
+    is_known = surest >= 0.5 or is_deniable
+    return _row(surest, found) if is_known else _row(None)
 
 
 def _margin(mark: Mark, view: View, number: int | None, views: Sequence[View]) -> float:

@@ -34,7 +34,7 @@ FEW_CLIPS, ENOUGH_PICTURES = 3, 12
 """A video of so few clips gets further keyframes, up to so many pictures in all: measures look at what stays put in them."""
 
 NOT_HASHED = (0, 0)
-"""As for a flat picture: nothing is told."""
+"""As for a flat picture: there is no hash."""
 
 
 class Assembler:

@@ -98,7 +98,7 @@ def units(data: bytes, prefix: int) -> list[bytes]:
     return [unit for unit in found if unit]
 
 
-def joined(parts: Iterable[bytes]) -> bytes:
+def length_prefixed(parts: Iterable[bytes]) -> bytes:
     """NAL units as an mp4 packet: each behind its length in four bytes."""
     return b"".join(len(part).to_bytes(4) + part for part in parts)
 
@@ -125,18 +125,20 @@ def obus(data: bytes) -> Iterator[tuple[int, bytes]]:
 def carried(codec: str, data: bytes, prefix: int) -> bytes:
     """A source packet as it goes into mp4: the same picture data, without what mp4 holds elsewhere."""
     if codec == "h264":
-        return joined(unit for unit in units(data, prefix) if unit[0] & 31 not in H264_LEFT_OUT)
+        return length_prefixed(unit for unit in units(data, prefix) if unit[0] & 31 not in H264_LEFT_OUT)
     if codec == "hevc":
-        return joined(unit for unit in units(data, prefix) if unit[0] >> 1 & 63 not in HEVC_LEFT_OUT - HEVC_SETS)
+        return length_prefixed(
+            unit for unit in units(data, prefix) if unit[0] >> 1 & 63 not in HEVC_LEFT_OUT - HEVC_SETS
+        )
     return data
 
 
 def opened(codec: str, data: bytes, sets: Sets) -> bytes:
     """A carried packet that starts a copied run, with those of its sets in front that belong into the band."""
     if codec == "h264":
-        return joined(signature(sets)) + data
+        return length_prefixed(signature(sets)) + data
     if codec == "hevc":
-        return joined([*sets, *(unit for unit in units(data, 4) if not is_set(codec, unit))])
+        return length_prefixed([*sets, *(unit for unit in units(data, 4) if not is_set(codec, unit))])
     if codec == "av1" and not any(kind == AV1_SEQUENCE for kind, _ in obus(data)):
         return b"".join(sets) + data
     return data
@@ -154,20 +156,20 @@ def is_cra(data: bytes) -> bool:
 
 def _see_h264(data: bytes, _: bool, prefix: int) -> Seen:
     found = units(data, prefix)
-    kinds = [unit[0] & 31 for unit in found]
+    unit_types = [unit[0] & 31 for unit in found]
     sets = tuple(unit for unit in found if is_set("h264", unit))
-    kept = joined(
-        unit for unit, kind in zip(found, kinds, strict=True) if kind not in H264_LEFT_OUT and unit not in sets
+    kept = length_prefixed(
+        unit for unit, kind in zip(found, unit_types, strict=True) if kind not in H264_LEFT_OUT and unit not in sets
     )
-    return Seen(H264_IDR in kinds, False, sets, _digest(kept))
+    return Seen(H264_IDR in unit_types, False, sets, _digest(kept))
 
 
 def _see_hevc(data: bytes, _: bool, prefix: int) -> Seen:
     found = units(data, prefix)
-    kinds = [unit[0] >> 1 & 63 for unit in found]
+    unit_types = [unit[0] >> 1 & 63 for unit in found]
     sets = tuple(unit for unit in found if is_set("hevc", unit))
-    kept = joined(unit for unit, kind in zip(found, kinds, strict=True) if kind not in HEVC_LEFT_OUT)
-    pictures = [kind for kind in kinds if kind < 32]
+    kept = length_prefixed(unit for unit, kind in zip(found, unit_types, strict=True) if kind not in HEVC_LEFT_OUT)
+    pictures = [kind for kind in unit_types if kind < 32]
     safe = bool(pictures) and all(kind in HEVC_IRAP for kind in pictures)
     return Seen(safe, any(kind in HEVC_LEADING for kind in pictures), sets, _digest(kept))
 

@@ -1,4 +1,4 @@
-"""Pictures that must not be stored, told by their perceptual hashes."""
+"""Pictures that must not be stored, known by their perceptual hashes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Pictures:
 
     @classmethod
     def of(cls, settings: SplitSettings) -> Pictures:
-        """Those that `told` put into the settings of a decode pass; none if it did not."""
+        """Those that `as_settings` put into the settings of a decode pass; none if it did not."""
         blocked = settings.get("blocked")
         return cls(tuple(blocked["pictures"]), blocked["distance"]) if blocked else cls()
 
-    def told(self) -> dict[str, Any]:
+    def as_settings(self) -> dict[str, Any]:
         """As a setting of the decode pass, in JSON's types."""
         return {"blocked": {"pictures": list(self.hashes), "distance": self.distance}} if self.hashes else {}
 

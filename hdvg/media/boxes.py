@@ -1,4 +1,4 @@
-"""The boxes of an MP4 file that tell where its index is: few bytes of each are read, none of the media."""
+"""The boxes of an MP4 file that say where its index is: few bytes of each are read, none of the media."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """A fragment as `sidx` tells of it: when it begins, in seconds, and [start, end) of it in the file."""
+    """A fragment as `sidx` describes it: when it begins, in seconds, and [start, end) of it in the file."""
 
     seconds: float
     start: int

@@ -39,7 +39,7 @@ class Flags(TypedDict):
 
 
 class Timing(TypedDict):
-    """Columns about time; what only a whole video could tell is None of a part."""
+    """Columns about time; what is known only of a whole video is None of a part."""
 
     start_pts: int
     n_frames: int | None

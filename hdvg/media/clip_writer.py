@@ -1,4 +1,4 @@
-"""What all clips in the making share: their file, its sound, the check at the end, and the result."""
+"""What all clips that are being written share: their file, its sound, the check at the end, and the result."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
 from hdvg.media.decode import Decoder, open_video
-from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, joined, missing, without
+from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, merged, missing, without
 from hdvg.media.pieces import Done, FileAsked, Found, Need, PlaylistAsked, Whole
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
 from hdvg.media.settings import Scene
@@ -113,8 +113,8 @@ def _bytes(path: str, asked: FileAsked, spans: Spans) -> Found:
         filler, (need, hidden) = "void", _clusters(held)
     else:
         raise WholeError("neither MP4 nor Matroska: nothing tells where its frames lie")
-    wanted = joined(need, gap=GAP)
-    if sum(end - start for start, end in joined([*wanted, *pieces])) > WORTH * held.size:
+    wanted = merged(need, gap=GAP)
+    if sum(end - start for start, end in merged([*wanted, *pieces])) > WORTH * held.size:
         raise WholeError("the spans are nearly all of it")
     held.must(wanted)
     kept = sorted(without(pieces, hidden))

@@ -77,7 +77,7 @@ def open_video(
 
 
 class Decoder:
-    """Iterates over a stream's frames once; `errors`, `packets`, `hidden` (by an edit list), `decoded` and `end_pts` tell what happened."""
+    """Iterates over a stream's frames once; `errors`, `packets`, `hidden` (by an edit list), `decoded` and `end_pts` say what happened."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container

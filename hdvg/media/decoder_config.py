@@ -1,4 +1,4 @@
-"""The decoder records of mp4 (avcC, hvcC) for streams that are joined of two encoders' pictures."""
+"""The decoder records of mp4 (avcC, hvcC) for streams that hold two encoders' pictures."""
 
 from __future__ import annotations
 

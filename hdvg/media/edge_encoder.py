@@ -10,7 +10,7 @@ from typing import Any
 import av
 import cv2
 
-from hdvg.media.bitstream import HEVC_LEFT_OUT, carried, joined, units
+from hdvg.media.bitstream import HEVC_LEFT_OUT, carried, length_prefixed, units
 from hdvg.media.decoder_config import encoder_sets, free_id, h264_shape
 from hdvg.media.packets import Index
 from hdvg.media.parameter_sets import H264_SEI, Sets, is_signature
@@ -173,10 +173,10 @@ def edge_packet(codec: str, packet: Any, sets: Sets, *, signed: bool) -> bytes:
     data = bytes(packet)
     if codec == "hevc":
         pictures = [unit for unit in units(data, 0) if unit[0] >> 1 & 63 not in HEVC_LEFT_OUT | {39, 40}]
-        return joined([*sets, *pictures] if packet.is_keyframe else pictures)
+        return length_prefixed([*sets, *pictures] if packet.is_keyframe else pictures)
     if codec == "h264":
         kept = units(carried(codec, data, 0), 4)
-        return joined(unit for unit in kept if unit[0] & 31 != H264_SEI or (signed and is_signature(unit)))
+        return length_prefixed(unit for unit in kept if unit[0] & 31 != H264_SEI or (signed and is_signature(unit)))
     return data
 
 

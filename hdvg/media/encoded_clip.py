@@ -1,4 +1,4 @@
-"""A clip all of whose frames are encoded, in the making: it takes them as the source goes by."""
+"""A clip all of whose frames are encoded, being written: it takes them as the source goes by."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class EncodedClip:
             self._encoding = None  # and its memory
             self._file.close()
         if self._file is None or self.decoded != self.plan.span["n_frames"]:
-            said = f"the span has {self.plan.span['n_frames']} frames, {self.decoded} were decoded for it"
-            raise ItemError("cut_mismatch", said)
+            detail = f"the span has {self.plan.span['n_frames']} frames, {self.decoded} were decoded for it"
+            raise ItemError("cut_mismatch", detail)
         expected = expected_of(self._job, self.plan, self._file.times)
         expected = with_ends(expected, self._ends, looks=not (self._look.box or self._look.tonemap))
         codec = self._job.settings["codec"]

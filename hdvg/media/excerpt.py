@@ -43,7 +43,7 @@ class Layout:
     opening: str = ""
 
 
-def joined(ranges: Iterable[Sequence[int]], *, gap: int = 0) -> list[tuple[int, int]]:
+def merged(ranges: Iterable[Sequence[int]], *, gap: int = 0) -> list[tuple[int, int]]:
     """The ranges sorted, with those put together that overlap, touch, or leave at most `gap` bytes between them."""
     found: list[tuple[int, int]] = []
     for start, end in sorted((one[0], one[1]) for one in ranges if one[0] < one[1]):
@@ -56,8 +56,8 @@ def joined(ranges: Iterable[Sequence[int]], *, gap: int = 0) -> list[tuple[int, 
 
 def missing(ranges: Iterable[Sequence[int]], held: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
     """What of `ranges` is not in `held`."""
-    have, lost = joined(held), []
-    for start, end in joined(ranges):
+    have, lost = merged(held), []
+    for start, end in merged(ranges):
         for one, two in have:
             if one < end and start < two:
                 if start < one:
@@ -80,7 +80,7 @@ class HoleError(OSError):
 class Excerpt(io.RawIOBase):
     """The whole source as a file to read, of which only pieces are there.
 
-    If `strict`, the file seems to end at a hole, and `missed` tells where; else holes hold what `filler` says.
+    If `strict`, the file seems to end at a hole, and `missed` says where; else holes hold what `filler` says.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Excerpt(io.RawIOBase):
         self._file = file
         self._pieces = sorted(pieces)
         self._starts = [piece[0] for piece in self._pieces]
-        self._held = joined(self._pieces)
+        self._held = merged(self._pieces)
         self._held_starts = [start for start, _ in self._held]
         self._at = 0
         self.size = size
@@ -233,6 +233,8 @@ def write_excerpt(path: Path, held: Path, pieces: Sequence[Piece], layout: Layou
 def _layout(file: BinaryIO) -> Layout:
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError("no excerpt")
-    said = json.loads(file.readline(HEAD_MOST))
-    pieces = tuple((int(start), int(end)) for start, end in said["pieces"])
-    return Layout(int(said["size"]), said["filler"], pieces, tuple(map(int, said["numbers"])), str(said["opening"]))
+    layout = json.loads(file.readline(HEAD_MOST))
+    pieces = tuple((int(start), int(end)) for start, end in layout["pieces"])
+    return Layout(
+        int(layout["size"]), layout["filler"], pieces, tuple(map(int, layout["numbers"])), str(layout["opening"])
+    )

@@ -13,7 +13,7 @@ from hdvg.media.scenes import Place
 
 
 class ExcerptFrames:
-    """One way through an excerpt; `errors`, `packets`, `hidden`, `decoded` and `end_pts` tell what happened, as a `Decoder`'s.
+    """One way through an excerpt; `errors`, `packets`, `hidden`, `decoded` and `end_pts` say what happened, as a `Decoder`'s.
 
     Raises ItemError no_frames if its packets have no times.
     """
@@ -30,7 +30,7 @@ class ExcerptFrames:
 
     def of(self, places: Sequence[Place], *, threads: int, thrifty: bool) -> Iterator[Frame]:
         """The video's first frame; and of each place all frames from where decoding may start, before the frame before it,
-        to the one behind it, which tells when its last one ends. In display order, each once."""
+        to the one behind it, whose time is the last one's end. In display order, each once."""
         shown = self._index.shown
         ranges = [(shown[0], shown[0] + 1), *(_around(self._index, place) for place in places)]
         plan = stretches(self._index, ranges)

@@ -111,7 +111,7 @@ def is_there(container: Any, packet: Any) -> bool:
 def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Iterator[Any]:
     """The stream's packets that hold data, in file order: the same ones each time a file is read.
 
-    Of a part of a source those that were fetched; if `absent`, also those of which an index tells where they would be.
+    Of a part of a source those that were fetched; if `absent`, also those whose place an index gives.
     """
     packets = container.demux(stream)
     while True:

@@ -38,9 +38,9 @@ class Place:
 
 
 def write_videos(
-    videos: Iterable[Video], prompts: Sequence[str], place: Place, *, fps: float, told: Mapping[str, Any]
+    videos: Iterable[Video], prompts: Sequence[str], place: Place, *, fps: float, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write videos as they come, then a list of what each shows and what is told of all; returns what it says.
+    """Write videos as they come, then a list of what each shows, with `about`, which is true of all; returns the list's content.
 
     Files of these names are replaced, whole. Raises ResourceError if the disk refuses.
     """
@@ -55,13 +55,13 @@ def write_videos(
                 made["gif"] = f"{name}.gif"
                 _put(folder / made["gif"], partial(write_gif, video_THWC, fps=fps))
             samples.append(made)
-        said = {"samples": samples, "fps": fps, **told}
-        text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+        content = {"samples": samples, "fps": fps, **about}
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         _put(folder / f"{place.stem or 'samples'}.json", lambda path: path.write_text(text, encoding="utf-8"))
     except OSError as error:
         refused = error.strerror or error
         raise ResourceError(f"{folder}: cannot write: {refused}; free space, or name another folder") from error
-    return said
+    return content
 
 
 def write_mp4(video_THWC: Video, path: Path, *, fps: float) -> None:

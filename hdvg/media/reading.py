@@ -31,7 +31,7 @@ class Payload:
 
 
 SKIPPING = frozenset({"h264", "hevc"})
-"""Codecs whose decoders may be told in mid-stream to skip pictures that no other needs (dav1d heeds only the first word)."""
+"""Codecs whose decoders can be set in mid-stream to skip pictures that no other needs (dav1d heeds only the first word)."""
 RUN_UP = 16
 """Packets before a wanted one from which all are decoded: the most frames an H.264 or HEVC decoder holds back."""
 

@@ -81,7 +81,7 @@ def _see(look: Look, spans: Spans) -> _Seen:
 
 
 def look_at_packets(look: Look, spans: Spans) -> list[Range]:
-    """The bytes that show the spans, of a file whose index tells where every packet lies. Raises ItemError."""
+    """The bytes that show the spans, of a file whose index gives every packet's place. Raises ItemError."""
     seen = _see(look, spans)
     stamps, shown = seen.times.stamps, seen.times.shown
     numbers = {stamp.pts: number for number, stamp in enumerate(stamps)}

@@ -76,7 +76,7 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
 
 
 def _scan_excerpt(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned:
-    """What `scan` returns of a part of a video, whose clips are given scenes; what only the whole could tell is None."""
+    """What `scan` returns of a part of a video, whose clips are given scenes; what is known only of the whole is None."""
     scenes, frames = settings["scenes"], ExcerptFrames(path, max_pixels=max_pixels)
     placed = place_scenes(path, scenes, mode=settings["given"], max_pixels=max_pixels)
     with open_video(path, max_pixels=max_pixels) as (container, stream):
@@ -109,7 +109,7 @@ def scan_segment(
         for number, frame in enumerate(segment_frames(container, stream, segment, decoder)):
             chunk = seen.see(frame)
             if number == 0 and not is_first:
-                seen.rest()  # the segment before told of this frame; here it is only what the next is compared with
+                seen.rest()  # the segment before measured this frame; here it is only what the next is compared with
                 continue
             if chunk is not None:
                 save_chunk(chunk, Path(out) / f"{count}.npz", quality=quality)

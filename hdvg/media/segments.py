@@ -42,8 +42,8 @@ def plan_segments(path: str, segment_s: float, max_pixels: int) -> list[Segment]
 
 
 def _is_mended(sets: Sets) -> bool:
-    """Whether FFmpeg's H.264 decoder makes up for errors of the x264 that wrote this: only who decodes the first packet,
-    where x264 names itself, is told to; anyone else gets other pictures, without an error."""
+    """Whether FFmpeg's H.264 decoder makes up for errors of the x264 that wrote this: only a decoder that sees the first
+    packet, where x264 names itself, does so; any other gives other pictures, without an error."""
     builds = (re.search(rb"x264 - core (\d+)", one) for one in signature(sets))
     return any(found is not None and int(found[1]) < MENDED_BEFORE for found in builds)
 

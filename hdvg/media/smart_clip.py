@@ -1,4 +1,4 @@
-"""A clip whose inner packets are copied, in the making: it takes packets and edge frames as the source goes by."""
+"""A clip whose inner packets are copied, being written: it takes packets and edge frames as the source goes by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hdvg.errors import ItemError
-from hdvg.media.bitstream import HEVC_END_OF_SEQUENCE, carried, is_cra, joined, opened
+from hdvg.media.bitstream import HEVC_END_OF_SEQUENCE, carried, is_cra, length_prefixed, opened
 from hdvg.media.check import Grey, small_grey
 from hdvg.media.clip_writer import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.cut_plan import Plan, Run
@@ -84,8 +84,8 @@ class CopiedClip:
         if self._file is not None:
             self._file.close()
         if not self.complete:
-            said = f"{self.decoded} of {self._head + self._tail} edge frames decode, {self._copied} packets copied"
-            raise ItemError("cut_mismatch", said)
+            detail = f"{self.decoded} of {self._head + self._tail} edge frames decode, {self._copied} packets copied"
+            raise ItemError("cut_mismatch", detail)
         times = [pts - self.plan.start_pts for pts in self.plan.times]
         expected = expected_of(self._job, self.plan, times)
         run = self._run
@@ -148,7 +148,7 @@ class CopiedClip:
         if payload.number == self._run.first:
             data = opened(codec, data, self._sets)
             if codec == "hevc" and self._head and is_cra(data):
-                data = joined([HEVC_END_OF_SEQUENCE]) + data
+                data = length_prefixed([HEVC_END_OF_SEQUENCE]) + data
         safe = self._job.index.packets[payload.number].safe
         file.put(data, payload.pts - self.plan.start_pts, is_keyframe=safe)
         self._copied += 1

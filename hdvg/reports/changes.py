@@ -67,8 +67,8 @@ def changed_lines(before: Figures | None, after: Figures, *, name: str) -> list[
 
 
 def _brackets(before: int, now: int, also: str = "") -> str:
-    said = "; ".join(filter(None, [f"{now - before:+d}" if now != before else "", also]))
-    return f" ({said})" if said else ""
+    differences = "; ".join(filter(None, [f"{now - before:+d}" if now != before else "", also]))
+    return f" ({differences})" if differences else ""
 
 
 def _length(hours: float) -> str:

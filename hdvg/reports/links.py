@@ -37,7 +37,7 @@ from counted order by host, year nulls last, links desc, status, reason
 def ledger(manifest: Manifest) -> list[dict[str, Any]]:
     """One row for each host, year and outcome: `links`, and their `share` of all links of the host, 0-1.
 
-    `year` is that of the upload where the source says so, else of the (last) fetch, else null; `year_of` tells which.
+    `year` is that of the upload where the source says so, else of the (last) fetch, else null; `year_of` says which.
     Links with the same bytes as others count as alive.
     """
     return manifest.rows(LEDGER)

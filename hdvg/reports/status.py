@@ -91,8 +91,8 @@ def read_report(root: Path) -> dict[str, Any] | None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """What a file of figures holds, or None if there is none."""
-    said: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return said
+    report: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return report
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,10 @@ def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     def look(row: dict[str, str]) -> Problem | None:
         path = dataset.store.find_media(row["sha256"])
         if path is None:
-            said = f"no file media/{row['sha256'][:2]}/{row['sha256']}.*"
+            detail = f"no file media/{row['sha256'][:2]}/{row['sha256']}.*"
             if row["what"].startswith("clip "):
-                said += "; `hdvg retry --reason lost_clip` cuts it again"
-            return Problem("missing", row["what"], said)
+                detail += "; `hdvg retry --reason lost_clip` cuts it again"
+            return Problem("missing", row["what"], detail)
         if file_sha256(path) != row["sha256"]:
             return Problem(
                 "corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says"

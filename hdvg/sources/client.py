@@ -81,18 +81,18 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if self.taken is None:
             raise ItemError("not_media", "no video in it")
         if self.choice and self.choice.sound:
-            said = {name: value for name, value in self.taken.items() if name not in self.choice.video}
-            self.dl(SOUND_NAME, said | self.choice.sound)
+            info = {name: value for name, value in self.taken.items() if name not in self.choice.video}
+            self.dl(SOUND_NAME, info | self.choice.sound)
 
     def look(self, source: str) -> None:
-        """Take what is said of the video behind `source`, no more; raises as `fetch`."""
+        """Take the info dict of the video behind `source`, no more; raises as `fetch`."""
         self._ask_host(source)
-        said = self.extract_info(source, download=False)
-        while said and "entries" in said:
-            said = next(iter(said["entries"]), None)
-        if not said:
+        info = self.extract_info(source, download=False)
+        while info and "entries" in info:
+            info = next(iter(info["entries"]), None)
+        if not info:
             raise ItemError("not_media", "no video in it")
-        self.taken = dict(said)
+        self.taken = dict(info)
 
     def add_default_info_extractors(self) -> None:
         self._ies.update(EXTRACTORS)
@@ -128,8 +128,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
                 refuse_locked_proxy(error)
             raise
         self._meter(response)
-        if said := header_refusal(response.headers):
-            raise ItemError("opt_out", said)
+        if refusal := header_refusal(response.headers):
+            raise ItemError("opt_out", refusal)
         self._refuse_long(response.headers)
         return response
 
@@ -160,12 +160,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if length_s and length_s > self._limits["max_duration_s"]:
             raise ItemError("too_long", f"{length_s:.0f} s")
 
-    def _choose(self, said: dict[str, Any]) -> list[dict[str, Any]]:
+    def _choose(self, info: dict[str, Any]) -> list[dict[str, Any]]:
         if self.unsolved is not None:
             raise self.unsolved
-        if all(form.get("protocol") == "mhtml" for form in said["formats"]):
+        if all(form.get("protocol") == "mhtml" for form in info["formats"]):
             raise unsolved("only images are offered")
-        self.choice = choose(said["formats"], Preferences.of(self._limits))
+        self.choice = choose(info["formats"], Preferences.of(self._limits))
         return [self.choice.video]
 
     def _meter(self, response: Any) -> None:
@@ -186,8 +186,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if page is not None and len(page) < HEAD_BYTES:
             page += data
             whole = not data or len(page) >= HEAD_BYTES
-            if whole and (said := page_refusal(page[:HEAD_BYTES].decode("utf-8", "replace"))):
-                raise ItemError("opt_out", said)
+            if whole and (refusal := page_refusal(page[:HEAD_BYTES].decode("utf-8", "replace"))):
+                raise ItemError("opt_out", refusal)
         return data
 
     def _read_some(self, read: Callable[[int], bytes], amt: int) -> bytes:
@@ -225,8 +225,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
             reserved = self._text(f"{host}/.well-known/tdmrep.json") if robots is not None else None
             self._asked[host] = robots_rules(robots or ""), reserved or ""
         rules, reserved = self._asked[host]
-        if said := rules.refusal(url) or tdm_refusal(reserved, url):
-            raise ItemError("opt_out", f"{said} of {parts.netloc}")
+        if refusal := rules.refusal(url) or tdm_refusal(reserved, url):
+            raise ItemError("opt_out", f"{refusal} of {parts.netloc}")
 
     def _text(self, url: str) -> str | None:
         """The first bytes of a text file: empty if the host has none, None if it does not answer."""

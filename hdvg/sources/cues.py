@@ -70,15 +70,15 @@ def _plain(text: str) -> str:
 def _cues(text: str) -> Iterator[Line]:
     """WebVTT and SubRip: blocks with a line of times, and text up to an empty line."""
     blocks: list[tuple[float, float, list[str]]] = []
-    said: list[str] | None = None
+    body: list[str] | None = None
     for row in text.splitlines():
         if times := TIMES.match(row):
-            said = []
-            blocks.append((_seconds(times.groups()[:4]), _seconds(times.groups()[4:]), said))
+            body = []
+            blocks.append((_seconds(times.groups()[:4]), _seconds(times.groups()[4:]), body))
         elif not row:
-            said = None
-        elif said is not None:
-            said.append(row)
+            body = None
+        elif body is not None:
+            body.append(row)
     return _unrolled((start_s, end_s, [*filter(None, map(_plain, rows))]) for start_s, end_s, rows in blocks)
 
 

@@ -43,7 +43,7 @@ class WayOut:
     proxy: str | None = field(default=None, repr=False)
     ca_pem: str | None = field(default=None, repr=False)
 
-    def told(self) -> dict[str, str | None]:
+    def as_settings(self) -> dict[str, str | None]:
         """What the fetching child is given of it."""
         return {"proxy": self.proxy, "ca_pem": self.ca_pem}
 
@@ -87,8 +87,8 @@ def way_out(settings: Ways) -> WayOut:
     if VARIABLE in os.environ:
         name = VARIABLE
         try:
-            said = os.environ[VARIABLE].strip()
-            proxy = proxy_address(said) if said else None
+            address = os.environ[VARIABLE].strip()
+            proxy = proxy_address(address) if address else None
         except ValueError as error:
             raise UsageError(f"{VARIABLE}: {error}; or unset it") from None
     if proxy is not None:
@@ -130,9 +130,9 @@ def certificates(path: Path) -> str:
         found = "\n".join(CERTIFICATE.findall(path.read_text(encoding="utf-8", errors="replace")))
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found or "none")
     except OSError as error:  # ssl.SSLError is one
-        said = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+        fault = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
         raise UsageError(
-            f"fetch.ca_file: {path} {said}; name a PEM file (-----BEGIN CERTIFICATE-----), or none with --set fetch.ca_file=null"
+            f"fetch.ca_file: {path} {fault}; name a PEM file (-----BEGIN CERTIFICATE-----), or none with --set fetch.ca_file=null"
         ) from error
     return found
 
@@ -184,21 +184,21 @@ def _try_bind(address: str) -> None:
 
 @lru_cache
 def _try_proxy(proxy: str, name: str, *, ip_version: str, bind_address: str | None) -> None:
-    """Connect once: a proxy that is not there must not be told of every video."""
+    """Connect once: a proxy that is not there must not hear of every video."""
     host, port = place(proxy)
-    said = "it has no address of that version"
+    fault = "it has no address of that version"
     try:
         for family, kind, _, _, address in socket.getaddrinfo(host, port, FAMILIES[ip_version], socket.SOCK_STREAM):
             with socket.socket(family, kind) as one:
                 one.settimeout(PROXY_WAIT_S)
                 one.bind((bind_address or "", 0))
-                said = os.strerror(failed) if (failed := one.connect_ex(address)) else ""
-            if not said:
+                fault = os.strerror(failed) if (failed := one.connect_ex(address)) else ""
+            if not fault:
                 return
     except OSError as error:
-        said = error.strerror or str(error)
+        fault = error.strerror or str(error)
     raise UsageError(
-        f"{name}: no proxy answers at {urllib.parse.urlsplit(proxy).netloc.rpartition('@')[2]} ({said}); start it, or name another one, or none"
+        f"{name}: no proxy answers at {urllib.parse.urlsplit(proxy).netloc.rpartition('@')[2]} ({fault}); start it, or name another one, or none"
     )
 
 

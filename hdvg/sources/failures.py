@@ -60,8 +60,8 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
     found = list(causes(error))
     if last is not None and "Got error: " in str(error):
         found += causes(last)
-    said = clean_text(re.sub(r"^(ERROR: )?(\[[\w:+-]+\] )?", "", str(error))) or type(error).__name__
-    detail = mask_error(said)
+    message = clean_text(re.sub(r"^(ERROR: )?(\[[\w:+-]+\] )?", "", str(error))) or type(error).__name__
+    detail = mask_error(message)
     for cause in found:
         if isinstance(cause, ItemError):
             return cause
@@ -75,7 +75,7 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
         if any(isinstance(cause, kind) for cause in found):
             return _error(reason, detail)
     for reason, pattern in TEXTS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, message, re.IGNORECASE):
             return _error(reason, detail)
     return ItemError("error", detail)
 

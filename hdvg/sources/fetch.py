@@ -71,11 +71,11 @@ def fetch(
     """
     if source.startswith("file:"):
         return _take_file(local_path(source), scratch, settings)
-    said = _tries(_Asked(calls.download, source, wanted), scratch, Visitor(source, settings, sandbox, gate))
-    path = _in_scratch(Path(said["path"]), scratch)
-    if said["sound"]:
-        path = _with_sound(path, _in_scratch(path.parent / said["sound"], scratch), settings, sandbox)
-    return Fetched(path, said["info"], said["choice"], said["excerpt"], said["whole_because"])
+    download = _tries(_Asked(calls.download, source, wanted), scratch, Visitor(source, settings, sandbox, gate))
+    path = _in_scratch(Path(download["path"]), scratch)
+    if download["sound"]:
+        path = _with_sound(path, _in_scratch(path.parent / download["sound"], scratch), settings, sandbox)
+    return Fetched(path, download["info"], download["choice"], download["excerpt"], download["whole_because"])
 
 
 def _in_scratch(path: Path, scratch: Path) -> Path:
@@ -143,9 +143,9 @@ def _try(asked: _Asked[Result], scratch: Path, visitor: Visitor) -> Result:
 
     is_kept = False
     try:
-        said = visitor.visit(act, n_bytes=lambda: _size(out))
+        answer = visitor.visit(act, n_bytes=lambda: _size(out))
         is_kept = asked.leaves_file
-        return said
+        return answer
     finally:
         if not is_kept:
             shutil.rmtree(out, ignore_errors=True)

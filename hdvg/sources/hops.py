@@ -52,9 +52,9 @@ class Hops:
 
         Raises ItemError("forbidden_address"), and logs it as `guard.put_up` does.
         """
-        if self._proxied and (said := private_target(request.url)):
-            self._refused.append(said)
-            raise ItemError("forbidden_address", said)
+        if self._proxied and (refusal := private_target(request.url)):
+            self._refused.append(refusal)
+            raise ItemError("forbidden_address", refusal)
         if own := host_settings(self._settings, urllib.parse.urlsplit(request.url).netloc).headers:
             request = request.copy()
             request.headers.update(own)

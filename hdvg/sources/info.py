@@ -46,33 +46,33 @@ def clean_text(value: object) -> str | None:
     return clean(value, most=4 * MAX_CHARS)[:MAX_CHARS].rstrip() or None
 
 
-def info_row(said: Mapping[str, Any], *, version: str | None = None) -> Info:
+def info_row(info: Mapping[str, Any], *, version: str | None = None) -> Info:
     """The `INFO_KEYS` of a yt-dlp info dict: text or None each, `categories` a list of texts, the duration in seconds;
     the `BESIDE_KEYS` are None.
 
     Names of who made or uploaded it, and e-mail addresses, are masked wherever they stand. Remote text may be any type:
     a wrong one is turned to text or None, never raised on.
     """
-    people = People(said)
+    people = People(info)
 
     def text(value: object) -> str | None:
         return people.mask(clean(value, most=4 * MAX_CHARS))[:MAX_CHARS].rstrip() or None if value is not None else None
 
-    labels = said.get("categories")
-    licence = licence_class(clean_text(said.get("license")))
-    page = clean_text(said.get("webpage_url"))
+    labels = info.get("categories")
+    licence = licence_class(clean_text(info.get("license")))
+    page = clean_text(info.get("webpage_url"))
     return {
-        "title": text(said.get("title")),
-        "licence": text(said.get("license")),
+        "title": text(info.get("title")),
+        "licence": text(info.get("license")),
         "licence_class": licence,
         "open_licence": open_licence(licence),
-        "uploader_id": opaque_id(said.get("extractor"), said.get("channel_id") or said.get("uploader_id")),
-        "upload_date": text(said.get("upload_date")),
+        "uploader_id": opaque_id(info.get("extractor"), info.get("channel_id") or info.get("uploader_id")),
+        "upload_date": text(info.get("upload_date")),
         "categories": [label for label in map(text, labels[:50]) if label] if isinstance(labels, list) else [],
-        "extractor": clean_text(said.get("extractor")),
-        "format_id": text(said.get("format_id")),
+        "extractor": clean_text(info.get("extractor")),
+        "format_id": text(info.get("format_id")),
         "webpage_url": _page(people, page) if page else None,
-        "info_duration_s": seconds(said.get("duration")),
+        "info_duration_s": seconds(info.get("duration")),
         "yt_dlp_version": version,
         **NOTHING_BESIDE,
     }

@@ -66,11 +66,11 @@ def track_rank(form: dict[str, Any] | None) -> tuple[Any, ...]:
     rendition, and no reduced dynamic range."""
     if form is None:
         return ()
-    said = " ".join(str(form.get(name) or "") for name in ("format_id", "language", "format_note"))
+    label = " ".join(str(form.get(name) or "") for name in ("format_id", "language", "format_note"))
     preference = form.get("language_preference")
     language = float(preference) if isinstance(preference, int | float) else -1.0
     main = (form.get("source_preference") or 0) > -2
-    return (not DESCRIBED.search(said), not DUBBED.search(said), language, main, not COMPRESSED.search(said))
+    return (not DESCRIBED.search(label), not DUBBED.search(label), language, main, not COMPRESSED.search(label))
 
 
 def label(form: dict[str, Any]) -> str:

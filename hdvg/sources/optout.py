@@ -35,8 +35,8 @@ def header_refusal(headers: Message) -> str | None:
             name, colon, rest = part.strip().partition(":")
             if colon and name.strip() not in OTHER_RULES:
                 ours, part = name.strip() in {AGENT, "*"}, rest
-            if ours and (said := REFUSALS & set(re.split(r"[\s;:]+", part))):
-                return f"X-Robots-Tag: {min(said)}"
+            if ours and (refusals := REFUSALS & set(re.split(r"[\s;:]+", part))):
+                return f"X-Robots-Tag: {min(refusals)}"
     if str(headers.get("TDM-Reservation", "")).strip() == "1":
         return "TDM-Reservation: 1"
     if SIGNALS.search(str(headers.get("Content-Usage", "")).lower()):
@@ -47,11 +47,11 @@ def header_refusal(headers: Message) -> str | None:
 def page_refusal(text: str) -> str | None:
     """The words of a page's meta tag that says no (`robots`: `noai`; `tdm-reservation`: `1`), else None."""
     for tag in META.findall(text):
-        said = {
+        attributes = {
             key.lower(): html.unescape(two or one or bare).strip().lower()
             for key, two, one, bare in ATTRIBUTE.findall(tag)
         }
-        name, content = said.get("name"), said.get("content", "")
+        name, content = attributes.get("name"), attributes.get("content", "")
         if name in {"robots", AGENT} and (found := REFUSALS & set(re.split(r"[\s,;]+", content))):
             return f"meta {name}: {min(found)}"
         if name == "tdm-reservation" and content == "1":

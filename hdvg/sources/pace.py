@@ -1,4 +1,4 @@
-"""Keep one fetch to its share of the run's bandwidth, by asking its caller."""
+"""Keep one fetch to its share of the run's bandwidth, with permits from its caller."""
 
 from __future__ import annotations
 

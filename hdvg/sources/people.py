@@ -55,8 +55,8 @@ def opaque_id(site: object, value: object) -> str | None:
 class People:
     """Who a yt-dlp info dict names as having made or uploaded the video: their names are masked in texts and addresses."""
 
-    def __init__(self, said: Mapping[str, Any]) -> None:
-        names = {name for name in _names(said) if len(name) > 1 and not OPAQUE.fullmatch(name)}
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        names = {name for name in _names(info) if len(name) > 1 and not OPAQUE.fullmatch(name)}
         patterns = [_pattern(name) for name in sorted(names, key=lambda name: (-len(name), name))[:NAMES_MOST]]
         self._names = re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
 
@@ -77,9 +77,9 @@ class People:
         return part if masked == plain else urllib.parse.quote(masked, safe="/?&=@:+,;!$'()*~")
 
 
-def _names(said: Mapping[str, Any]) -> Iterator[str]:
+def _names(info: Mapping[str, Any]) -> Iterator[str]:
     for key in PEOPLE:
-        value = said.get(key)
+        value = info.get(key)
         for name in value if isinstance(value, list | tuple) else [value]:
             if name is not None:
                 yield clean(name, most=200).removeprefix("@")

@@ -65,11 +65,12 @@ def read_hls(text: str, url: str) -> Playlist:
             elif tag == "#EXT-X-BYTERANGE":
                 span = _span(value, behind)
             elif tag == "#EXT-X-MAP":
-                said = {name: text.strip('"') for name, text in ATTRIBUTE.findall(value)}
+                attributes = {name: text.strip('"') for name, text in ATTRIBUTE.findall(value)}
                 if found.places:
                     raise WholeError("a playlist with several initialisations")
                 found.places[-1] = Place(
-                    urllib.parse.urljoin(url, said["URI"]), _span(said["BYTERANGE"], 0) if "BYTERANGE" in said else None
+                    urllib.parse.urljoin(url, attributes["URI"]),
+                    _span(attributes["BYTERANGE"], 0) if "BYTERANGE" in attributes else None,
                 )
             elif not line.startswith("#"):
                 if length is None or length < 0:

@@ -10,7 +10,7 @@ from typing import Any
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 
-from hdvg.media.excerpt import Layout, held_opening, joined, write_excerpt
+from hdvg.media.excerpt import Layout, held_opening, merged, write_excerpt
 from hdvg.sandbox.child import ask
 from hdvg.sources.calls import Excerpted
 from hdvg.sources.playlists import Place, Playlist, WholeError, read_fragments, read_hls
@@ -44,12 +44,12 @@ def fetch_excerpt(client: Any, info: dict[str, Any], target: str) -> Excerpted:
     """
     source = _source(client, info)
     for number in range(ROUNDS):
-        told = ask({"sections": source.asked | {"round": number, "pieces": source.pieces}})
-        if "whole" in told:
-            raise WholeError(str(told["whole"]))
-        if "done" in told:
-            return _finish(told["done"], source, Path(target))
-        source.take(told["need"])
+        answer = ask({"sections": source.asked | {"round": number, "pieces": source.pieces}})
+        if "whole" in answer:
+            raise WholeError(str(answer["whole"]))
+        if "done" in answer:
+            return _finish(answer["done"], source, Path(target))
+        source.take(answer["need"])
     raise WholeError(f"not found in {ROUNDS} rounds")
 
 
@@ -109,15 +109,15 @@ class _Held:
             if error.status in NO_RANGES:
                 raise WholeError(f"the server does not serve ranges (status {error.status})") from None
             raise
-        said = RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status != 206 or not said:
+        content_range = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status != 206 or not content_range:
             response.close()
             raise WholeError(
                 "the source changed meanwhile"
                 if known
                 else f"the server does not serve ranges (status {response.status})"
             )
-        low, high, size = map(int, said.groups())
+        low, high, size = map(int, content_range.groups())
         if low != start or high + 1 != min(end, size):
             response.close()
             raise WholeError("the server answers other ranges than it is asked for")
@@ -150,7 +150,7 @@ class File(_Held):
                 self.pieces.append([low, high, self._keep(self._range(self._url, low, high)[0])])
 
     def excerpted(self, layout: Layout) -> Excerpted:
-        ranges = joined(self.pieces)  # more than the layout's, if some of it was only looked at
+        ranges = merged(self.pieces)  # more than the layout's, if some of it was only looked at
         return {"size": layout.size, "ranges": [list(one) for one in ranges], "kind": "bytes"}
 
 

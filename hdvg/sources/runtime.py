@@ -141,9 +141,9 @@ def run(script: str, *, name: str, path: str, version: str, command: list[str]) 
             "runtime", f"this system has no walls for {which.name} (`hdvg doctor`); a newer kernel or container has"
         )
     if process.returncode:
-        said = Path("err").read_text(errors="replace")[:TEXT_CHARS].strip().partition("\n")[0]
+        message = Path("err").read_text(errors="replace")[:TEXT_CHARS].strip().partition("\n")[0]
         ended = f"{which.name} {which.version} ended by {process.returncode}, {peak_mb} MB in use"
-        raise TransientError("solver", f"{ended}: {said}" if said else ended)
+        raise TransientError("solver", f"{ended}: {message}" if message else ended)
     return Path("out").read_text(encoding="utf-8")
 
 

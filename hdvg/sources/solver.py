@@ -51,7 +51,7 @@ def _why(error: Exception) -> HdvgError:
 
 @register_provider
 class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; the name must end so
-    """Solves by asking the caller of this process. What it could not solve is noted in the client's `unsolved`, for
+    """Has the caller of this process solve it. What it could not solve is noted in the client's `unsolved`, for
     yt-dlp itself goes on, with the formats that are left."""
 
     PROVIDER_VERSION = yt_dlp.version.__version__
@@ -72,11 +72,11 @@ class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; 
 
     def bulk_solve(self, requests: list[Any]) -> Iterator[Any]:
         """As yt-dlp's; what is left unsolved is noted."""
-        client, left, said = self.ie._downloader, list(requests), "the answers are none"
+        client, left, fault = self.ie._downloader, list(requests), "the answers are none"
         try:
             for answer in super().bulk_solve(requests):
                 if answer.error is not None:
-                    said = str(answer.error)
+                    fault = str(answer.error)
                 elif validate_response(answer.response, answer.request) is True:
                     left.remove(answer.request)
                 yield answer
@@ -84,7 +84,7 @@ class CallerJCP(EJSBaseJCP):  # type: ignore[misc]  # yt_dlp has no types here; 
             client.unsolved = _why(error)
             raise
         if left:
-            client.unsolved = unsolved(f"{left[0].type.value} challenge: {said}")
+            client.unsolved = unsolved(f"{left[0].type.value} challenge: {fault}")
 
     def _run_js_runtime(self, stdin: str, /) -> str:
         return str(ask({"js": stdin}))

@@ -47,21 +47,21 @@ class Track:
     form: Mapping[str, Any]
 
 
-def beside(client: Client, said: Mapping[str, Any], settings: FetchSettings) -> Beside:
-    """The columns `info.BESIDE_KEYS` of the video that `client` has fetched, of which `said` is the info dict.
+def beside(client: Client, info: Mapping[str, Any], settings: FetchSettings) -> Beside:
+    """The columns `info.BESIDE_KEYS` of the video that `client` has fetched, of which `info` is the info dict.
 
     What goes wrong with subtitles is a note, never an error: `not_offered`, `unreadable`, `truncated`, or a reason of `REASONS`.
     Raises ResourceError on a full disk.
     """
-    people, languages = People(said), settings["subtitles"]
+    people, languages = People(info), settings["subtitles"]
     found: Beside = {
         **NOTHING_BESIDE,
-        "language": spoken_language(said),
-        "chapters": _chapters(said.get("chapters"), people),
+        "language": spoken_language(info),
+        "chapters": _chapters(info.get("chapters"), people),
     }
     if not languages:
         return found
-    track = choose(said, languages, automatic=settings["automatic_subtitles"])
+    track = choose(info, languages, automatic=settings["automatic_subtitles"])
     if track is None:
         return {**found, "subtitles_note": "not_offered"}
     try:
@@ -86,15 +86,15 @@ def _row(line: Line) -> SubtitleLine:
     return {"start_s": line.start_s, "end_s": line.end_s, "text": line.text, "word_starts_s": starts}
 
 
-def choose(said: Mapping[str, Any], languages: Iterable[str], *, automatic: bool) -> Track | None:
+def choose(info: Mapping[str, Any], languages: Iterable[str], *, automatic: bool) -> Track | None:
     """The first of the `languages` that somebody wrote subtitles in, else that a machine heard; no translation by machine.
 
     A language stands for its regional forms too, which come second; `*` for any, the video's own first.
     """
-    own = spoken_language(said)
-    offers = [("manual", _readable(said.get("subtitles")))]
+    own = spoken_language(info)
+    offers = [("manual", _readable(info.get("subtitles")))]
     if automatic:
-        offers.append(("automatic", _heard(_readable(said.get("automatic_captions")), own)))
+        offers.append(("automatic", _heard(_readable(info.get("automatic_captions")), own)))
     for origin, tracks in offers:
         for wanted in languages:
             for name in _matching(tracks, wanted, own):
@@ -113,7 +113,7 @@ def _readable(tracks: object) -> dict[str, Mapping[str, Any]]:
 
 
 def _heard(tracks: dict[str, Mapping[str, Any]], own: str | None) -> dict[str, Mapping[str, Any]]:
-    """Of automatic captions those in the language that is spoken; none if that cannot be told of several."""
+    """Of automatic captions those in the language that is spoken; none if that is unknown of several."""
     heard = {name: form for name, form in tracks.items() if not _translated(form)}
     if marked := {name: form for name, form in heard.items() if name.endswith(OWN)}:
         return marked
@@ -149,24 +149,24 @@ def language_tag(value: object) -> str | None:
     return (ISO639Utils.long2short(language) or language) + script.title() + region.upper()
 
 
-def spoken_language(said: Mapping[str, Any]) -> str | None:
+def spoken_language(info: Mapping[str, Any]) -> str | None:
     """The video's own language, where its source says one: of the video, else of the formats whose sound it prefers, else
     of the automatic captions that it says are no translation."""
-    if own := language_tag(said.get("language")):
+    if own := language_tag(info.get("language")):
         return own
     ranks: dict[float, set[str | None]] = {}
-    for form in said.get("formats") or []:
+    for form in info.get("formats") or []:
         if tag := language_tag(form.get("language")):
             ranks.setdefault(form.get("language_preference") or -1, set()).add(tag)
-    marked = {language_tag(name) for name in said.get("automatic_captions") or {} if str(name).endswith(OWN)}
+    marked = {language_tag(name) for name in info.get("automatic_captions") or {} if str(name).endswith(OWN)}
     found = ranks[max(ranks)] if ranks else marked
     return found.pop() if len(found) == 1 else None
 
 
-def _chapters(said: object, people: People) -> list[Chapter] | None:
-    """Chapters in order, as far as they have times; None if the source tells none."""
+def _chapters(chapters: object, people: People) -> list[Chapter] | None:
+    """Chapters in order, as far as they have times; None if the source has none."""
     found: list[Chapter] = []
-    some = said[:MOST_CHAPTERS] if isinstance(said, list) else []
+    some = chapters[:MOST_CHAPTERS] if isinstance(chapters, list) else []
     for chapter in (one for one in some if isinstance(one, Mapping)):
         start_s, end_s = seconds(chapter.get("start_time")) or 0.0, seconds(chapter.get("end_time"))
         if end_s is not None and start_s < end_s:

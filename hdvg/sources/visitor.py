@@ -74,7 +74,7 @@ class Visitor:
         try:
             way = way_out(self.settings)
             with way.masked():
-                found = act(fetch_settings(self.settings.model_dump(), way.told()))
+                found = act(fetch_settings(self.settings.model_dump(), way.as_settings()))
             visit = Visit()
             return found
         except ItemError as error:

@@ -35,7 +35,7 @@ def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
     client = _guarded(source, out, settings, Client.fetch)
-    said, choice, path = client.taken or {}, client.choice, Path(out) / NAME
+    info, choice, path = client.taken or {}, client.choice, Path(out) / NAME
     if client.excerpt is None:
         refuse_text(path)
         if is_excerpt(path):
@@ -43,10 +43,10 @@ def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
     sound = None
     if choice and choice.sound:
         refuse_text(Path(out) / SOUND_NAME)
-        sound, said = SOUND_NAME, said | {"format_id": choice.format_id}
+        sound, info = SOUND_NAME, info | {"format_id": choice.format_id}
     return {
         "path": str(path),
-        "info": {**info_row(said, version=yt_dlp.version.__version__), **beside(client, said, settings)},
+        "info": {**info_row(info, version=yt_dlp.version.__version__), **beside(client, info, settings)},
         "sound": sound,
         "choice": choice.why if choice else None,
         "excerpt": client.excerpt,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hdvg.captioners import Captioner, Shot, Written, clean, fingerprint, load
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError
-from schemas.captions import KINDS
+from schemas.captions import CAPTION_KINDS
 
 
 def check_captioner(name: str, **settings: Any) -> None:
@@ -60,7 +60,7 @@ def check_names(settings: Writer) -> None:
     for answer in captioner.write([captioner.prepare(make_shot(blocks_jpeg(3)))]):
         assert isinstance(answer, Written | ItemError), f"an answer is Written or an ItemError, not {answer!r}"
         for kind, text in answer.texts.items() if isinstance(answer, Written) else ():
-            assert kind in KINDS, f"kind {kind!r} is none of {', '.join(KINDS)}"
+            assert kind in CAPTION_KINDS, f"kind {kind!r} is none of {', '.join(CAPTION_KINDS)}"
             assert text == clean(text, lower_case=settings.lower_case), f"not `clean` text: {text!r}"
 
 

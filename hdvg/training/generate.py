@@ -109,7 +109,7 @@ def sample(
     diffusion.scheduler(maker.process, wish.sampler)  # refuses before anything is written
     said = {name: value for name, value in asdict(wish).items() if name != "prompts"}
     said |= {"codec": maker.codec.name, **about}
-    return write_videos(maker.videos(denoise, wish), wish.prompts, place, fps=fps, told=said)
+    return write_videos(maker.videos(denoise, wish), wish.prompts, place, fps=fps, about=said)
 
 
 def every_so_often(

@@ -85,8 +85,8 @@ def serve(folder: Path) -> Iterator[str]:
 def _join_reel(target: Path) -> None:
     """Encode the shots of `REEL` one after the other: 1280x720, 25 fps, filled and cropped, no sound."""
     shots = [_shot(*shot) for shot in REEL]
-    joined = ffmpeg.concat(*shots, v=1, a=0)
-    _run(joined.output(str(target), vcodec="libx264", preset="veryfast", crf=20, movflags="+faststart"))
+    reel = ffmpeg.concat(*shots, v=1, a=0)
+    _run(reel.output(str(target), vcodec="libx264", preset="veryfast", crf=20, movflags="+faststart"))
 
 
 def _shot(name: str, start_s: float, length_s: float) -> Any:

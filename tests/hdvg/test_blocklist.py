@@ -129,7 +129,7 @@ def test_every_frame_of_the_pass_is_looked_at(tmp_path, at):
     capture = cv2.VideoCapture(path)
     for _ in range(at + 1):
         bgr = capture.read()[1]
-    told = Pictures((phash(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)),), DISTANCE).told()
+    told = Pictures((phash(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)),), DISTANCE).as_settings()
     with pytest.raises(ItemError, match="blocked_content: a picture of it is like a listed one"):
         scan(path, str(tmp_path), Split().model_dump() | told, 1, 36_000_000)
     assert list(tmp_path.iterdir()) == []

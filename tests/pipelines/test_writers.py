@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hdvg.captioners.quality import wording
-from hdvg.config.caption import told_of
+from hdvg.config.caption import name_in_errors
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import Store
@@ -174,10 +174,10 @@ def test_writer_whose_folder_is_no_model_is_named_and_changes_nothing(written, t
 def test_what_stops_a_writer_names_it_and_stays_of_its_kind(kind):
     with (
         pytest.raises(kind, match=r"^caption\.also\.deaf: no answer; `--set caption\.also\.deaf=null` takes"),
-        told_of("deaf"),
+        name_in_errors("deaf"),
     ):
         raise kind("no answer")
-    with pytest.raises(kind, match=r"^no answer$"), told_of("main"):
+    with pytest.raises(kind, match=r"^no answer$"), name_in_errors("main"):
         raise kind("no answer")
 
 

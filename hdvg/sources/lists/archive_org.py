@@ -30,7 +30,7 @@ EMPTY_MOST = 3
 PLAYABLE = frozenset({".mp4", ".m4v", ".ogv", ".webm"})
 """Files that the player of an item shows, and the extractor takes with all else that was made of the same original."""
 
-Said = dict[str, Any]
+Json = dict[str, Any]
 
 
 def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None:
@@ -43,12 +43,12 @@ def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None
     cursors, empty = {entries.cursor}, 0
     while not entries.full:
         page = {"cursor": entries.cursor} if isinstance(entries.cursor, str) else {}
-        said = client.ask_json(f"{site}/services/search/v1/scrape", **asked, **page)
-        if said.get("error"):
+        answer = client.ask_json(f"{site}/services/search/v1/scrape", **asked, **page)
+        if answer.get("error"):
             raise ItemError("bad_input", "the archive does not take this query")
-        items = [item for item in _dicts(said.get("items")) if isinstance(item.get("identifier"), str)]
+        items = [item for item in _dicts(answer.get("items")) if isinstance(item.get("identifier"), str)]
         _take(client, items, entries, site=site)
-        cursor, empty = said.get("cursor"), 0 if items else empty + 1
+        cursor, empty = answer.get("cursor"), 0 if items else empty + 1
         if not cursor:
             return
         if not isinstance(cursor, str) or cursor in cursors or empty > EMPTY_MOST:
@@ -57,21 +57,21 @@ def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None
         entries.turn(cursor)
 
 
-def _take(client: ListClient, items: list[Said], entries: Entries, *, site: str) -> None:
+def _take(client: ListClient, items: list[Json], entries: Entries, *, site: str) -> None:
     """The entries of one page of items."""
     pages = {f"https://archive.org/details/{_quoted(item['identifier'])}": item for item in items}
-    rows = [entry_row(page, _said(item)) for page, item in pages.items()]
+    rows = [entry_row(page, _info(item)) for page, item in pages.items()]
     may_pass = {row["url"] for row in choose_entries(rows, Choice(conditions=client.conditions)).rows}
     for page, item in pages.items():
         if entries.full:
             return
         if page not in may_pass:
-            entries.add(page, _said(item))
+            entries.add(page, _info(item))
             continue
         found = client.ask_json(f"{site}/metadata/{_quoted(item['identifier'])}")
         more = found.get("metadata")
-        of_item = _said(item) | {
-            key: value for key, value in _said(more if isinstance(more, dict) else {}).items() if value
+        of_item = _info(item) | {
+            key: value for key, value in _info(more if isinstance(more, dict) else {}).items() if value
         }
         of_files = list(_files(item["identifier"], _dicts(found.get("files"))))
         for link, of_file in of_files:
@@ -80,8 +80,8 @@ def _take(client: ListClient, items: list[Said], entries: Entries, *, site: str)
             entries.skip("no video file")
 
 
-def _said(item: Mapping[str, Any]) -> Said:
-    """What the archive says of an item, in yt-dlp's words."""
+def _info(item: Mapping[str, Any]) -> Json:
+    """The archive's metadata of an item, as a yt-dlp info dict."""
     creators = item.get("creator")
     return {
         "title": _text(item.get("title")),
@@ -93,10 +93,10 @@ def _said(item: Mapping[str, Any]) -> Said:
     }
 
 
-def _files(name: str, files: list[Said]) -> Iterator[tuple[str, Said]]:
-    """A link, and what is said of it, for each original file of which there is video: by the item's page if its player
+def _files(name: str, files: list[Json]) -> Iterator[tuple[str, Json]]:
+    """A link, and its metadata, for each original file of which there is video: by the item's page if its player
     shows it, for there the licence stands, else to the file itself."""
-    originals: dict[str, list[Said]] = {}
+    originals: dict[str, list[Json]] = {}
     for file in files:
         original = file.get("name") if file.get("source") == "original" else file.get("original")
         if isinstance(original, str) and _suffix(file) in VIDEO_SUFFIXES and str(file.get("private")) != "true":
@@ -123,7 +123,7 @@ def _quoted(name: str) -> str:
     return urllib.parse.quote(name, safe="/")
 
 
-def _suffix(file: Said) -> str:
+def _suffix(file: Json) -> str:
     return os.path.splitext(str(file.get("name")))[1].lower()
 
 
@@ -138,5 +138,5 @@ def _text(value: object) -> str | None:
     return first if isinstance(first, str) else None
 
 
-def _dicts(value: object) -> list[Said]:
+def _dicts(value: object) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -23,11 +23,11 @@ from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.settings import Fetch, host_settings
 
 AGENT = f"hdvg/{VERSION} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
-"""What the public interfaces are told that we are: a browser's name is refused there."""
+"""The user agent for public interfaces: a browser's name is refused there."""
 
 PAGES = 200  # requests for any list
 TOTAL_BYTES = 2**31  # of all pages together
-Said = dict[str, Any]
+Json = dict[str, Any]
 
 
 class ListClient(Client):
@@ -46,7 +46,7 @@ class ListClient(Client):
         """Raise ItemError("opt_out") if the host's robots.txt or tdmrep.json forbid us this page."""
         self._ask_host(url)
 
-    def ask_json(self, url: str, **query: str | int) -> Said:
+    def ask_json(self, url: str, **query: str | int) -> Json:
         """The JSON object that an interface answers; `retry_after_s` is then what it asked us to wait.
 
         Raises TransientError("protocol") for anything else, ItemError("bad_input") if it does not take the query.
@@ -61,14 +61,14 @@ class ListClient(Client):
             raise
         self.retry_after_s = retry_after_s(response.headers.get("Retry-After"))
         try:
-            said = json.loads(response.read())
+            answer = json.loads(response.read())
         except (ValueError, RecursionError):
-            said = None
-        if not isinstance(said, dict):
+            answer = None
+        if not isinstance(answer, dict):
             raise TransientError("protocol", f"{host} answers no JSON object")
-        return said
+        return answer
 
-    def choose_format(self, formats: list[Said]) -> Said:
+    def choose_format(self, formats: list[Json]) -> Json:
         """The format that a fetch would take; raises as `formats.choose` does."""
         return choose(formats, Preferences.of(self._limits)).video
 

@@ -35,7 +35,7 @@ ASKED: dict[str, str | int] = {
 }
 BUSY = frozenset({"maxlag", "ratelimited", "readonly"})
 
-Said = dict[str, Any]
+Json = dict[str, Any]
 
 
 def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None:
@@ -45,10 +45,10 @@ def read(client: ListClient, query: str, entries: Entries, *, site: str) -> None
     pages = {json.dumps(entries.cursor)}
     while not entries.full:
         more = entries.cursor if isinstance(entries.cursor, dict) else {}
-        said = client.ask_json(f"{site}/w/api.php", **asked, **more)
-        _refuse_error(said, client.retry_after_s)
-        _take(said, entries)
-        cursor = said.get("continue")
+        answer = client.ask_json(f"{site}/w/api.php", **asked, **more)
+        _refuse_error(answer, client.retry_after_s)
+        _take(answer, entries)
+        cursor = answer.get("continue")
         if not cursor:
             return
         if not _is_cursor(cursor) or json.dumps(cursor) in pages:
@@ -71,8 +71,8 @@ def _is_cursor(cursor: object) -> bool:
     return isinstance(cursor, dict) and all(isinstance(value, str | int) for value in cursor.values())
 
 
-def _refuse_error(said: Said, wait_s: float | None) -> None:
-    error = said.get("error")
+def _refuse_error(answer: Json, wait_s: float | None) -> None:
+    error = answer.get("error")
     if not isinstance(error, dict):
         return
     code = str(error.get("code"))[:100]
@@ -81,25 +81,25 @@ def _refuse_error(said: Said, wait_s: float | None) -> None:
     raise ItemError("bad_input", f"Commons does not take this query: {code}")
 
 
-def _pages(said: Said) -> Iterator[Said]:
+def _pages(answer: Json) -> Iterator[Json]:
     """The files of an answer that say what they are, the best found first; the others come with the next one."""
-    query = said.get("query")
+    query = answer.get("query")
     pages = query.get("pages") if isinstance(query, dict) else None
     found = [page for page in pages if isinstance(page, dict)] if isinstance(pages, list) else []
     for page in sorted(found, key=lambda page: page["index"] if isinstance(page.get("index"), int) else 0):
-        told = page.get("videoinfo")
-        if isinstance(told, list) and told and isinstance(told[0], dict) and isinstance(page.get("title"), str):
-            yield told[0] | {"title": page["title"]}
+        info = page.get("videoinfo")
+        if isinstance(info, list) and info and isinstance(info[0], dict) and isinstance(page.get("title"), str):
+            yield info[0] | {"title": page["title"]}
 
 
-def _take(said: Said, entries: Entries) -> None:
+def _take(answer: Json, entries: Entries) -> None:
     """The videos of one answer."""
-    for file in _pages(said):
+    for file in _pages(answer):
         if not entries.full:
             _take_file(file, entries)
 
 
-def _take_file(file: Said, entries: Entries) -> None:
+def _take_file(file: Json, entries: Entries) -> None:
     name, suffix = os.path.splitext(file["title"])
     if file.get("mediatype") != "VIDEO" and suffix.lower() not in VIDEO_SUFFIXES:
         return  # a category holds pictures and sounds as well

@@ -43,32 +43,32 @@ LANGUAGES = {
 Row = dict[str, Any]
 
 
-def entry_row(url: str, said: Mapping[str, Any]) -> Row:
+def entry_row(url: str, metadata: Mapping[str, Any]) -> Row:
     """The columns of `ENTRY` from what yt-dlp, or a reader in its words, says of a video.
 
     `license` is "" where a list that names licences gives none. Names of people are masked as in `info_row`.
     """
-    info = info_row(said)
-    named = said.get("license") is not None
+    info = info_row(metadata)
+    named = metadata.get("license") is not None
     return {
         "url": url,
         "title": info["title"],
         "duration_s": info["info_duration_s"],
-        "height": _count(said.get("height")) or None,
+        "height": _count(metadata.get("height")) or None,
         "licence": info["licence"],
         "licence_class": info["licence_class"] if named else None,
         "open_licence": info["open_licence"] if named else None,
-        "upload_date": _date(said),
-        "language": language_code(said.get("language")),
-        "view_count": _count(said.get("view_count")),
+        "upload_date": _date(metadata),
+        "language": language_code(metadata.get("language")),
+        "view_count": _count(metadata.get("view_count")),
     }
 
 
-def language_code(said: object) -> str | None:
+def language_code(value: object) -> str | None:
     """ISO 639-1 code of `en`, `en-GB`, `eng` or `English`; None for what is none of these, or several."""
-    if isinstance(said, list) and len(said) == 1:
-        said = said[0]
-    text = (clean_text(said) or "").lower() if isinstance(said, str) else ""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    text = (clean_text(value) or "").lower() if isinstance(value, str) else ""
     first = re.split(r"[-_]", text)[0]
     from yt_dlp.utils import ISO639Utils
 
@@ -92,12 +92,12 @@ def _count(value: object) -> int | None:
     return None
 
 
-def _date(said: Mapping[str, Any]) -> datetime.date | None:
+def _date(metadata: Mapping[str, Any]) -> datetime.date | None:
     """The day of upload, UTC."""
     try:
-        if re.fullmatch(r"\d{8}", text := str(said.get("upload_date"))):
+        if re.fullmatch(r"\d{8}", text := str(metadata.get("upload_date"))):
             return datetime.date.fromisoformat(text)
-        seconds = said.get("timestamp")
+        seconds = metadata.get("timestamp")
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date()
     except (ValueError, OverflowError, OSError):

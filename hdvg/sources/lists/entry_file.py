@@ -20,7 +20,7 @@ LINE_BYTES = 2**20
 PYTHON: dict[pa.DataType, Any] = {
     **{pa.string(): str, pa.bool_(): bool, pa.int64(): int, pa.float64(): (int, float), pa.date32(): datetime.date}
 }
-KINDS = {column.name: PYTHON[column.type] for column in ENTRY}
+COLUMN_TYPES = {column.name: PYTHON[column.type] for column in ENTRY}
 NUMBERS = [column.name for column in ENTRY if column.type in (pa.int64(), pa.float64())]
 
 
@@ -49,7 +49,7 @@ class Entries:
         self._left, self._before = self._most, set()
         self._write({"rewound": True})
 
-    def add(self, url: str, said: Mapping[str, Any]) -> bool:
+    def add(self, url: str, metadata: Mapping[str, Any]) -> bool:
         """Take an entry, unless its link is known or none; whether it was taken."""
         try:
             link = canonical(url, base=None)
@@ -63,7 +63,7 @@ class Entries:
         if link in self._seen:
             return False
         self._seen.add(link)
-        self._write({"row": entry_row(link, said)})
+        self._write({"row": entry_row(link, metadata)})
         return True
 
     def skip(self, why: str) -> None:
@@ -127,5 +127,7 @@ def _checked(row: Row) -> Row | None:
         row["url"] = canonical(row["url"], base=None)
     except (ItemError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    fits = row.keys() == KINDS.keys() and all(row[name] is None or isinstance(row[name], KINDS[name]) for name in KINDS)
+    fits = row.keys() == COLUMN_TYPES.keys() and all(
+        row[name] is None or isinstance(row[name], COLUMN_TYPES[name]) for name in COLUMN_TYPES
+    )
     return row if fits and all(row[name] is None or abs(row[name]) <= MOST_NUMBER for name in NUMBERS) else None
