@@ -45,12 +45,12 @@ def install_command(extra: str = "", *, only: str | None = None) -> str:
     hdvg is on no index. Installed from a clone, the clone is named; else the missing packages are, by name and version.
     `only`: just this package of them.
     """
-    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.metadata import distributions
 
-    try:
-        found = distribution("hdvg")
-    except PackageNotFoundError:
+    every = list(distributions(name="hdvg"))  # in its own folder a clone has a second one, of its last build
+    if not every:
         return f"{_pip()} install -e '.[{extra}]'  (in hdvg's folder)"
+    found = next((one for one in every if one.read_text("direct_url.json")), every[0])
     clone = _clone(found.read_text("direct_url.json"))
     if clone is not None and only is None:
         return f"{_pip()} install -e {shlex.quote(f'{clone}[{extra}]' if extra else str(clone))}"

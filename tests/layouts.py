@@ -63,8 +63,8 @@ ADDED = (
     ("pipelines/stages.py", '"bytes": size, ', '"bytes": size, "odd_fetched": "new", '),
     (
         "pipelines/stages.py",
-        'clip.pop("given", None))',
-        'clip.pop("given", None)) | {"odd_span": 7, "odd_measure": 0.5}',
+        'same = {"keyframes": keyframes, ',
+        'same = {"odd_span": 7, "odd_measure": 0.5, "keyframes": keyframes, ',
     ),
 )
 """File of the tree, a text of it, and what takes its place: the stages fill the columns."""

@@ -137,7 +137,7 @@ def publish_given(dataset: Dataset, rows: Sequence[dict[str, Any]], *, unit: str
 def publish_scenes(dataset: Dataset, rows: Sequence[dict[str, Any]], *, unit: str = "imported") -> None:
     """The scenes alone."""
     known = [{name: row.get(name) for name in GIVEN.names} for row in rows]
-    dataset.store.publish_table(f"given/{unit}.parquet", pa.Table.from_pylist(known, schema=GIVEN))
+    dataset.store.publish_table(f"given/{unit}-made.parquet", pa.Table.from_pylist(known, schema=GIVEN))
 
 
 def shard_rows(dataset: Dataset) -> dict[str, dict[str, Any]]:

@@ -21,16 +21,17 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from hdvg.config.sections import Detector, Run, Split
+from hdvg.config.sections import Run, Split
 from hdvg.errors import ItemError
 from hdvg.media import calls
+from hdvg.shots import DETECTORS as OURS
 from hdvg.shots import NETWORKS
 from tests.bench.machine import MAX_PIXELS, MULTISHOT, Child, describe, find, multishot
 from tests.truth import Boundary, Found, Sequence, f1, make_suite, pairs, precision, recall, score
 
-DETECTORS = get_args(Detector)
+DETECTORS = tuple(OURS)
 BASE, NETWORK, CASCADE = "adaptive", "transnetv2", "cascade"
 REAL = (MULTISHOT, "bbb_0_30_720p.webm", "cosmos_test_video_30s.mp4", "wannaworktogether.mp4")
 TOLERANCES = (0, 2)

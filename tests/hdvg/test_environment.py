@@ -34,10 +34,7 @@ class Installed:
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, direct_url: str | None) -> None:
-    real = importlib.metadata.distribution
-    monkeypatch.setattr(
-        importlib.metadata, "distribution", lambda name: Installed(direct_url) if name == "hdvg" else real(name)
-    )
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [Installed(None), Installed(direct_url)])
 
 
 def test_from_a_clone_the_clone_is_installed_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,8 +124,8 @@ def test_what_failed_at_it_stands_in_failures_and_status(dataset):
         (clip, "vignette", "failed", "error", "too dark to see", 1, video)
     ]
     failed = {"stage": "vignette", "status": "failed", "reason": "error", "items": 1}
-    assert failed in status(Dataset.open(dataset))["failures"]
-    assert status(Dataset.open(dataset))["pending"] == []
+    assert failed in status(Dataset.open(dataset)).failures
+    assert status(Dataset.open(dataset)).pending == []
 
 
 def test_a_dataset_that_it_was_not_run_on_is_read_and_nothing_of_it_is_missing(before, corners):
@@ -133,7 +133,7 @@ def test_a_dataset_that_it_was_not_run_on_is_read_and_nothing_of_it_is_missing(b
     assert opened.plan.stages == ("download", "split", "cut")
     assert verify(opened) == []
     assert ask(before, "select count(*) from vignette_rows") == [(0,)]
-    assert status(opened)["pending"] == []
+    assert status(opened).pending == []
 
 
 def test_an_item_of_it_that_is_missing_is_seen(dataset):
@@ -144,7 +144,7 @@ def test_an_item_of_it_that_is_missing_is_seen(dataset):
     assert {(problem.check, problem.detail) for problem in verify(Dataset.open(dataset))} == {
         ("unfinished", "not done at stage vignette")
     }
-    assert status(Dataset.open(dataset))["pending"] == [{"stage": "vignette", "items": 4}]
+    assert status(Dataset.open(dataset)).pending == [{"stage": "vignette", "items": 4}]
 
 
 def test_a_broken_part_of_it_and_one_of_no_unit_are_seen(dataset):
