@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.alone_views import MAPS
+from hdvg.dataset.clip_files import cut_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import add_sections, read_section, sections
 from hdvg.errors import ItemError
@@ -123,10 +124,10 @@ def _keyframes(work: RemeasureWork, items: list[RemeasureItem], measures: list[T
 def _clip(work: Work[AssessItem], items: list[AssessItem], measures: list[Taken], scratch: Path) -> Found:
     found: Found = []
     for item in items:
-        path = item["clip_sha256"] and work.dataset.store.find_media(item["clip_sha256"])
-        if not path:
+        content = cut_file(work.dataset.store, item["clip_sha256"]) if item["clip_sha256"] else None
+        if content is None:
             raise ItemError("lost_clip", "no cut file; measures of clips need cut.mode other than virtual")
-        found.append({one.name: work.model.made(one).measure(path.read_bytes()) for one in measures})
+        found.append({one.name: work.model.made(one).measure(content) for one in measures})
     return found
 
 
