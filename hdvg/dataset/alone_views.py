@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hdvg.dataset.stages import ASSESS, REMEASURE
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
 from hdvg.measures.own import Taken, is_new
 from schemas.pass_measures import PASS
 
-REMEASURE = "remeasure"
 NEWEST = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
 MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
 """The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
@@ -75,21 +75,19 @@ def alone_sql(scope: Scope) -> dict[str, str]:
     taken = scope.recipe.measure.taken
     if not taken:
         nothing = ", ".join(
-            f"null::varchar as {stage}_{what}" for stage in ("remeasure", "assess") for what in ("lacks", "word")
+            f"null::varchar as {stage}_{what}" for stage in (REMEASURE, ASSESS) for what in ("lacks", "word")
         )
         return {"alone_replaced": "", "alone_columns": f"{nothing}, ", "alone_joins": "", "own_columns": ""}
     replaced = ["coalesce(packs.pack, c.keyframes) as keyframes"]
     columns = ["c.keyframes as split_pack"]
     for one in taken:
-        status = f"alone.{one.name}_status"
         if not one.is_own:
-            status = f"coalesce({status}, case when {_of_split(one)} then 'ok' end)"
             for field in one.fields():
                 replaced.append(f"case when alone.{one.name}_status = 'ok' then alone.{field.name} else c.{field.name} end as {field.name}")  # fmt: skip
         else:
             columns += [f"alone.{field.name}" for field in one.fields()]
-        columns.append(f"{status} as {one.name}_status")
-    for stage, late in (("remeasure", False), ("assess", True)):
+        columns.append(f"{_status(one)} as {one.name}_status")
+    for stage, late in ((REMEASURE, False), (ASSESS, True)):
         columns += _lacks(stage, [one for one in taken if one.is_late == late])
     return {
         "alone_replaced": f" replace ({', '.join(replaced)})",
@@ -119,8 +117,7 @@ def _lacks(stage: str, taken: Sequence[Taken]) -> list[str]:
     """SQL: the marks of the measures that a clip lacks, and the word on them together."""
     if not taken:
         return [f"null::varchar as {stage}_lacks", f"'ok' as {stage}_word"]
-    words = [f"alone.{one.name}_status" for one in taken]
-    held = [word if one.is_own else f"coalesce({word}, case when {_of_split(one)} then 'ok' end)" for word, one in zip(words, taken, strict=True)]  # fmt: skip
+    held = [_status(one) for one in taken]
     marks = [f"case when {word} is distinct from 'ok' then '{one.mark}' end" for word, one in zip(held, taken, strict=True)]  # fmt: skip
     any_is = {word: " or ".join(f"{one} = '{word}'" for one in held) for word in ("retry", "failed")}
     unknown = " or ".join(f"{one} is null" for one in held)
@@ -130,7 +127,11 @@ def _lacks(stage: str, taken: Sequence[Taken]) -> list[str]:
     ]
 
 
-def _of_split(one: Taken) -> str:
-    """SQL: whether the split's row holds that version of a measure."""
+def _status(one: Taken) -> str:
+    """SQL: the last word on that version of a measure: of the rows that took it alone, else of the split's; null if of none."""
+    alone = f"alone.{one.name}_status"
+    if one.is_own:
+        return alone
     first = "" if one.is_new or one.version != "1" else "c.measure_versions is null or "
-    return f"({first}list_contains(string_split(c.measure_versions, ' '), '{one.mark}'))"
+    of_split = f"{first}list_contains(string_split(c.measure_versions, ' '), '{one.mark}')"
+    return f"coalesce({alone}, case when {of_split} then 'ok' end)"

@@ -86,7 +86,7 @@ class Entry:
 
 
 ALONE = (
-    "select d.*, {more}, m.{stage}_lacks as versions, m.split_pack from dataset d join videos v using (video_id) "
+    "select d.*, v.sha256, m.{stage}_lacks as versions, m.split_pack from dataset d join videos v using (video_id) "
     "join measured m using (video_id, clip_id)"
 )
 """SQL: clips, with the measures that they lack."""
@@ -138,7 +138,7 @@ STAGES: dict[str, Entry] = {
             name=REMEASURE,
             after=(MEASURE,),
             schema="schemas.parts:REMEASURE",
-            items=ALONE.format(stage=REMEASURE, more="v.sha256"),
+            items=ALONE.format(stage=REMEASURE),
             views="hdvg.dataset.alone_views:Alone",
             is_wanted=lambda recipe: any(not one.is_late for one in recipe.measure.taken),
             by_rules=True,
@@ -195,7 +195,7 @@ STAGES: dict[str, Entry] = {
             name=ASSESS,
             after=(CUT, MATCH),
             schema="schemas.parts:REMEASURE",
-            items=ALONE.format(stage=ASSESS, more="v.sha256"),
+            items=ALONE.format(stage=ASSESS),
             views="hdvg.dataset.alone_views:Alone",
             is_wanted=lambda recipe: any(one.is_late for one in recipe.measure.taken),
             by_rules=True,
