@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import json
@@ -19,7 +18,7 @@ from hdvg.dataset.dataset import Dataset as Folder
 from hdvg.dataset.location import local_text
 from hdvg.dataset.manifest import VIEWS, Manifest
 from hdvg.environment import require_linux
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 from hdvg.registry import require
 from hdvg.sources.gather import Links, gather
 from hdvg.training import NEEDS
@@ -66,8 +65,7 @@ class Dataset:
         Raises UsageError if there is no such view.
         """
         if view not in VIEWS:
-            near = difflib.get_close_matches(view, VIEWS, n=1)
-            raise UsageError(f"no view `{view}`; " + (f"did you mean `{near[0]}`?" if near else ", ".join(VIEWS)))
+            raise UsageError(f"no view `{view}`; {suggestion(view, VIEWS, ', '.join(VIEWS))}")
         return self._manifest.connection.sql(f"from {view}")
 
     def clips(self, where: str | None = None) -> Iterator[Clip]:

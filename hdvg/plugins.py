@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.abc
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 
 FOLDER = "plugins"
 """Where a dataset keeps the files of its plug-ins, each as `plugins/<first 16 digits of its sha256>/<name>.py`."""
@@ -60,8 +59,7 @@ def load_class(reference: Reference) -> Any:  # Any: whatever the author wrote; 
     module = load_file(reference.path) if reference.is_file else _import(reference)
     if not hasattr(module, reference.attribute):
         there = [name for name, value in vars(module).items() if isinstance(value, type)]
-        near = difflib.get_close_matches(reference.attribute, there, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"its classes: {', '.join(there) or 'none'}"
+        hint = suggestion(reference.attribute, there, f"its classes: {', '.join(there) or 'none'}")
         raise UsageError(f"{reference}: no `{reference.attribute}` in it; {hint}")
     return getattr(module, reference.attribute)
 

@@ -6,7 +6,6 @@ Nothing of a plug-in is imported before `Registry.find`; reading a recipe or ope
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from hdvg.environment import install_command
-from hdvg.errors import UsageError
+from hdvg.errors import UsageError, suggestion
 from hdvg.ids import digest
 from hdvg.plugins import Reference, code_digest, load_class, read_reference
 
@@ -73,8 +72,7 @@ class Registry:
         """Why the name can be no class's, without looking into any file or package; None if it can."""
         if name in self.classes or read_reference(name) or name in _entry_points(self.group):
             return None
-        near = difflib.get_close_matches(name, self.names(), n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = f"{suggestion(name, self.names())} ".lstrip()
         known = ", ".join([*self.names(), *self.other_values])
         return (
             f"{self.setting} = {name!r} is no {self.called}; {hint}known: {known}; "
