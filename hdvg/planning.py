@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hdvg import shots
+from hdvg.config.own_measures import is_new
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.alone_views import clips_without
 from hdvg.dataset.dataset import Dataset
@@ -18,7 +19,6 @@ from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
 from hdvg.errors import UsageError
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
-from hdvg.measures.own import is_new
 from schemas.measures import HOMES
 from schemas.pass_measures import PASS
 

@@ -10,12 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.captioners.language import language
 from hdvg.captioners.quality import wording
 from hdvg.config.caption import Writer, name_in_errors
 from hdvg.config.writers import step_and_writer
 from hdvg.errors import ItemError
+from hdvg.keyframes import Shot
 from hdvg.measures.semantics import similarity
 from pipelines.items import MatchItem
 from pipelines.keyframes import Packs

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hdvg.captioners import Shot
 from hdvg.dataset.packs import KEYFRAMES, read_section
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError
+from hdvg.keyframes import Shot
 from pipelines.items import ClipItem
 
 

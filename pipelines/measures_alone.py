@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hdvg.config.own_measures import Input, Taken
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.alone_views import MAPS
 from hdvg.dataset.clip_files import cut_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import add_sections, read_section, sections
 from hdvg.errors import ItemError
-from hdvg.measures.own import Input, Taken
 from hdvg.media import measure_calls
 from hdvg.plugins import load_named
 from pipelines.items import AssessItem, RemeasureItem
@@ -26,7 +26,7 @@ from pipelines.stages import by_video, source_file
 from pipelines.work import Row, Work, scratch_path
 
 if TYPE_CHECKING:
-    from hdvg.media.settings import SplitSettings
+    from hdvg.config.child_settings import SplitSettings
 
 Found = list[measure_calls.Values]
 """For each item, by measure, what its class gave."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
+from hdvg.config.child_settings import Scene
 from hdvg.dataset.scene_views import PLACES
 from hdvg.errors import ItemError, NotAskedError
 from hdvg.ids import clip_id, scene_clip_id
 from hdvg.media.excerpt import opening_sha256
-from hdvg.media.settings import Scene
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import Fetched
 from hdvg.sources.wanted import Wanted

@@ -14,13 +14,13 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.config.child_settings import CutSettings, SplitSettings
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
 from hdvg.ids import digest, file_sha256
 from hdvg.media import calls
 from hdvg.media.calls import Clip, CutSpan, LostScene, Scanned, SeenSegment, StoredSegment
 from hdvg.media.excerpt import is_excerpt
-from hdvg.media.settings import CutSettings, SplitSettings
 from hdvg.sandbox import Call
 from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.captioners import Shot
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import UNIT_MOST, accept
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import Store
+from hdvg.keyframes import Shot
 from hdvg.planning import make_plan
 from schemas.keyframes import KEYFRAMES
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hdvg.captioners import Shot, Written
+from hdvg.captioners import Written
 from hdvg.captioners.blip2 import Blip2
+from hdvg.keyframes import Shot
 
 LOG, PAUSE = "COUNTED", "COUNTED_PAUSE_S"
 REGISTERED = "from hdvg.captioners import CAPTIONERS\nCAPTIONERS['counting'] = 'tests.counting:Counting'\n"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hdvg.captioners import Shot
+from hdvg.keyframes import Shot
 from tests.footage import Picture
 
 SIZE = (768, 432)

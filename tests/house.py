@@ -58,16 +58,19 @@ def circles(graph: Graph) -> list[list[str]]:
     return sorted(sorted(group) for group in _groups(graph) if len(group) > 1)
 
 
-def layers(house: House) -> dict[str, int]:
-    """The floor of every room: 1 for the ground, else one above the highest room that it imports; pipelines and schemas are
-    a room each. Rooms that import each other share one."""
+def room_imports(house: House) -> Graph:
+    """Which rooms every room imports from; pipelines and schemas are a room each."""
     graph: dict[str, set[str]] = {}
     for name, found in house.at_top.items():
         graph.setdefault(room(name), set()).update(room(other) for other in found if room(other) != room(name))
+    return graph
+
+
+def layers(graph: Graph) -> dict[str, int]:
+    """The floor of every room of a graph without circles: 1 for the ground, else one above the highest that it imports."""
     floors: dict[str, int] = {}
     for group in _groups(graph):  # what is imported comes first
-        below = [floors[other] for name in group for other in graph[name] if other not in group]
-        floors |= dict.fromkeys(group, 1 + max(below, default=0))
+        floors |= {name: 1 + max((floors[other] for other in graph[name] - group), default=0) for name in group}
     return floors
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from hdvg.config.fetch import Fetch
 from hdvg.sandbox import Sandbox
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.listing import Listing, list_folder, read_site
 from hdvg.sources.lists.source import list_source
-from hdvg.sources.settings import Fetch
 from tests import servers as web
 
 SETTINGS = Fetch(silence_s=2, wall_s=30, tries=2, max_mb=16, max_wait_s=0.1)

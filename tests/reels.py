@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hdvg.captioners import Shot
+from hdvg.keyframes import Shot
 from hdvg.media.assemble import ENOUGH_PICTURES, FEW_CLIPS
 from tests.footage import BUNDLED_SPANS, SHARED_SPANS, STILLS, Footage, Picture, Span, window
 from tests.overlays import Mark, box, draw, random_mark

@@ -11,10 +11,10 @@ import typer
 from typer.main import get_command
 
 from hdvg.cli import app
+from hdvg.config.fetch import Fetch
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.filtering.tune import parse_axes
 from hdvg.reports.wants import wants
-from hdvg.sources.settings import Fetch
 from hdvg.training.settings import TrainRecipe
 from pipelines.recipes import find_recipe, find_train_recipe, shipped
 from tests.readme import with_table

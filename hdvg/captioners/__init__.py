@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError
+from hdvg.keyframes import Shot
 from hdvg.registry import Find, Registry
 
 # name -> "module:Class". The module imports nothing heavy at its top; the class has
@@ -44,20 +45,6 @@ CAPTIONER = Registry(
 
 MAX_CHARACTERS = 1000
 _JOINERS = "\u200c\u200d"  # format characters that Persian, Hindi and emoji need
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One clip as a captioner sees it.
-
-    `keyframes`: "first", "middle", "last" -> JPEG bytes. `measures`: the clip's row of measures, by column name, what a
-    published set gives (`given_caption`, `given_origin`), its video's `title`, `extractor`, `subtitles_language` and
-    `subtitles_origin`, and `spoken`, the lines said while it lasts; a captioner does without those that are absent or None.
-    """
-
-    clip_id: str
-    keyframes: Mapping[str, bytes]
-    measures: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.captioners.merging import IN_TIME, merged
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.networks import files
 from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format, pretrained

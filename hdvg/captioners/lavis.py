@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.captioners.lavis_env import WORKER, find, pins_digest
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.keyframes import Shot
 from hdvg.networks import files
 
 if TYPE_CHECKING:

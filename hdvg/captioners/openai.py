@@ -7,10 +7,11 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hdvg.captioners import Shot, Written, clean, prompting
+from hdvg.captioners import Written, clean, prompting
 from hdvg.captioners.endpoint import Reply, Request, Service
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
+from hdvg.keyframes import Shot
 
 MAX_TOKENS = 200
 ROUNDS = 4

@@ -10,8 +10,8 @@ from io import BytesIO
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hdvg.captioners import Shot
 from hdvg.config.caption import Writer
+from hdvg.keyframes import Shot
 from hdvg.networks.pictures import decode_rgb
 
 if TYPE_CHECKING:

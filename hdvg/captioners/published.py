@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.captioners.language import words
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
+from hdvg.keyframes import Shot
 
 VERSION = 1
 """Raise it when code changes the texts."""

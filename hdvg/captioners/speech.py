@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
+from hdvg.keyframes import Shot
 from schemas.captions import SPEECH
 
 VERSION = 1

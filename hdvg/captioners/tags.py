@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hdvg.captioners import Shot, Written, clean
+from hdvg.captioners import Written, clean
 from hdvg.captioners.imagenet import subject
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
 from hdvg.ids import digest
+from hdvg.keyframes import Shot
 from hdvg.networks import files
 from hdvg.networks.pictures import decode, thirds
 

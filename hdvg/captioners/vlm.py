@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from hdvg.captioners import Shot, Written, clean, prompting
+from hdvg.captioners import Written, clean, prompting
 from hdvg.config.caption import Writer
+from hdvg.keyframes import Shot
 from hdvg.networks import chat, files
 from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format

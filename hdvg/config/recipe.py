@@ -13,10 +13,10 @@ import tomli_w
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from hdvg.config.caption import Caption, Writer
+from hdvg.config.fetch import Fetch, HostSettings
 from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
 from hdvg.errors import UsageError, suggestion
-from hdvg.sources.settings import Fetch, HostSettings
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}

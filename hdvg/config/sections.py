@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from hdvg.config.own_measures import Input, Kind, Taken, note_classes
 from hdvg.config.rules import Columns
 from hdvg.errors import suggestion
-from hdvg.measures.own import Input, Kind, Taken, note_classes
 from hdvg.registry import ClassName
-from hdvg.shots import DETECTOR
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 from schemas.pass_measures import PASS
 
@@ -23,10 +22,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+DETECTOR = ClassName("hdvg.shots:DETECTOR")
+
+
 class Split(Settings):
     """How a video is decoded, split into shots and measured: the one pass."""
 
-    detector: Annotated[str, ClassName("hdvg.shots:DETECTOR")] = Field(
+    detector: Annotated[str, DETECTOR] = Field(
         "adaptive",
         description="PySceneDetect's adaptive, content, histogram or hash; transnetv2, the network; cascade, of both; "
         "pyscenedetect-0.6.1, adaptive as it made HD-VG-130M; or your own: file.py:Class, package.module:Class",
@@ -71,7 +73,7 @@ class Split(Settings):
     @field_validator("detector")
     @classmethod
     def _is_detector(cls, detector: str) -> str:
-        if problem := DETECTOR.problem(detector):
+        if problem := DETECTOR.load().problem(detector):
             raise ValueError(problem)
         return detector
 
@@ -79,7 +81,7 @@ class Split(Settings):
 class Own(Settings):
     """A measure of the user's own; what its class declares is noted here, so that a dataset is read without its code."""
 
-    made_by: Annotated[str, ClassName("hdvg.measures.own:MEASURE")] = Field(
+    made_by: Annotated[str, ClassName("hdvg.config.own_measures:MEASURE")] = Field(
         description="its class: `package.module:Class` or `file.py:Class`"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="what the class is made with")

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hdvg.config.own_measures import Taken, is_new
 from hdvg.dataset.stages import ASSESS, REMEASURE
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
-from hdvg.measures.own import Taken, is_new
 from schemas.pass_measures import PASS
 
 NEWEST = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"

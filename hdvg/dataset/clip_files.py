@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.config.child_settings import CutSettings
 from hdvg.dataset.manifest import Manifest, path_list
 from hdvg.dataset.parts import read_as
 from hdvg.dataset.store import Store
 from hdvg.errors import ItemError, UsageError
 from hdvg.media.calls import CutSpan, cut
-from hdvg.media.settings import CutSettings
 from hdvg.sandbox import Limits
 from hdvg.sandbox.process import process_sandbox
 from schemas.shards import SHARDS

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError, first_line
 from hdvg.ids import digest
+from hdvg.keyframes import Shot
 from hdvg.networks import files
 from hdvg.networks.pictures import keyframes
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
 from hdvg.ids import digest
+from hdvg.keyframes import Shot
 from hdvg.networks import files
 from hdvg.networks.batches import in_batches
 from hdvg.networks.pictures import keyframes, to_pil

@@ -9,8 +9,8 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
+from hdvg.keyframes import Shot
 from hdvg.registry import Find, Registry
 
 # name -> "module:Class", the cheapest first. The module imports nothing heavy at its top; the class has

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hdvg.captioners import Shot
 from hdvg.ids import digest, file_sha256
+from hdvg.keyframes import Shot
 from hdvg.networks.files import shipped, short_hash
 from hdvg.networks.onnx import Network
 from hdvg.networks.pictures import thirds

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.ids import digest, file_sha256
+from hdvg.keyframes import Shot
 from hdvg.measures.textboxes import Boxes, Detector, Picture, covered_share, weights
 from hdvg.networks.files import short_hash
 from hdvg.networks.pictures import decode, keyframes

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar
 
-from hdvg.captioners import Shot
+from hdvg.keyframes import Shot
 from hdvg.measures.watermark_marks import Mark, View, candidates, leaders, look
 from hdvg.measures.watermark_pairs import coincidences
 

@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.measures import pass_measures
 from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
 from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
-from hdvg.media.features import Chunk, Sample, jpeg, sample
-from hdvg.media.settings import SplitSettings
+from hdvg.media.features import jpeg, sample
+from hdvg.shots.chunk import Chunk, Sample
 from hdvg.shots.detectors import Detector, make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.fixed import Given

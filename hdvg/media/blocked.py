@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
-from hdvg.media.settings import SplitSettings
 
 FLAT = (0, 1 << 63)
 """Perceptual hashes of pictures of one level, such as black frames; a listed one would block nearly every video."""

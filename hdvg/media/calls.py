@@ -6,8 +6,8 @@ from typing import Literal, NotRequired, final
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from hdvg.config.child_settings import CutSettings, Scene, SplitSettings
 from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
-from hdvg.media.settings import CutSettings, Scene, SplitSettings
 from hdvg.sandbox.seam import closed, open_ended, seam
 
 

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from hdvg.config.own_measures import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.errors import ItemError
-from hdvg.measures.own import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.media import measure_calls
 from hdvg.media.calls import Shape
 from hdvg.media.decode import geometry, open_container, open_video

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hdvg.config.child_settings import CutSettings
 from hdvg.media.audio import Sound
 from hdvg.media.calls import CutClip
 from hdvg.media.check import Expected, Grey, find_fault, is_chosen
 from hdvg.media.cut_plan import Plan
 from hdvg.media.mp4 import ClipFile
 from hdvg.media.packets import Index
-from hdvg.media.settings import CutSettings
 from hdvg.media.source import Source
 
 

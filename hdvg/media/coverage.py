@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hdvg.config.child_settings import Scene
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.boxes import FIRST, Box, is_fragmented, read_exactly, references, top_boxes
@@ -14,7 +15,6 @@ from hdvg.media.decode import Decoder, open_video
 from hdvg.media.excerpt import OPENING, Excerpt, Filler, HoleError, Piece, merged, missing, without
 from hdvg.media.pieces import Done, FileAsked, Found, Need, PlaylistAsked, Whole
 from hdvg.media.runs import Range, Spans, There, look_at_packets, look_at_segments
-from hdvg.media.settings import Scene
 
 BLOCK = 1 << 16
 GROWS = 6

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
+from hdvg.config.child_settings import CutSettings
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.audio import Sound
@@ -23,7 +24,6 @@ from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
-from hdvg.media.settings import CutSettings
 from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
 

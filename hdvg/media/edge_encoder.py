@@ -10,11 +10,11 @@ from typing import Any
 import av
 import cv2
 
+from hdvg.config.child_settings import CutSettings
 from hdvg.media.bitstream import HEVC_LEFT_OUT, carried, length_prefixed, units
 from hdvg.media.decoder_config import encoder_sets, free_id, h264_shape
 from hdvg.media.packets import Index
 from hdvg.media.parameter_sets import H264_SEI, Sets, is_signature
-from hdvg.media.settings import CutSettings
 from hdvg.media.source import UNKNOWN, Source
 
 GLOBAL_HEADER = 1 << 22

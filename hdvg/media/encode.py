@@ -10,10 +10,10 @@ from typing import Any
 import av
 import av.filter
 
+from hdvg.config.child_settings import CutSettings
 from hdvg.media.decode import Frame
 from hdvg.media.edge_encoder import svt_params, x264_params
 from hdvg.media.mp4 import ClipFile
-from hdvg.media.settings import CutSettings
 from hdvg.media.source import UNKNOWN, Source
 
 TURNS = {90: ("clock",), 180: ("clock", "clock"), 270: ("cclock",)}

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.measures import pass_measures
-from hdvg.measures.measure import Picture, Values
+from hdvg.measures.measure import Picture
 from hdvg.measures.phash import SIDE_PX, hash_pairs, phash, small
 from hdvg.media.blocked import Pictures
 from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
 from hdvg.media.pixels import Scaler, upright
-from hdvg.media.settings import SplitSettings
 from hdvg.media.watch import Watch
 from hdvg.shots import looks_of
+from hdvg.shots.chunk import Chunk, Sample
 
 THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
@@ -27,38 +26,10 @@ THUMB = (48, 27)
 SAMPLES_PER_S = 2
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A picture that may become a keyframe: its frame, upright BGR (H, W, 3) or already a JPEG, and its perceptual hash."""
-
-    index: int
-    pts: int
-    width: int
-    height: int
-    picture: Picture | bytes
-    phash: str
-
-
 def sample(index: int, pts: int, bgr: Picture) -> Sample:
     """A sample of an upright picture (H, W, 3)."""
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
     return Sample(index, pts, bgr.shape[1], bgr.shape[0], bgr, phash(grey))  # type: ignore[arg-type]  # cv2 types no uint8
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Features of n frames in a row; indices in `series` and `samples` count from the chunk's first frame."""
-
-    pts: npt.NDArray[np.int64]
-    looks: npt.NDArray[np.uint8]
-    """(n, 64): the frame upright at 8 x 8 grey levels."""
-    thumbs: npt.NDArray[np.uint8]
-    """(n, 27, 48, 3) RGB, not turned; none if neither the detector nor the stitching looks at them."""
-    hashes: npt.NDArray[np.uint64]
-    """(m, 3): index of a frame and its two perceptual hashes, upright (measures.phash.hash_pairs); of about 8 frames a second."""
-    scores: dict[str, npt.NDArray[np.float64]]
-    series: dict[str, Values]
-    samples: list[Sample] = field(default_factory=list)
 
 
 class Features:

@@ -6,7 +6,7 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from hdvg.media.settings import SplitSettings
+from hdvg.config.child_settings import SplitSettings
 from hdvg.sandbox.seam import seam
 
 
@@ -25,7 +25,7 @@ class Wanted(TypedDict):
 
 
 Values = dict[str, dict[str, Any]]
-"""By measure: a value of each column, which `hdvg.measures.own.Taken.checked` looks at."""
+"""By measure: a value of each column, which `hdvg.config.own_measures.Taken.checked` looks at."""
 
 
 @seam("hdvg.media.remeasure:remeasure")

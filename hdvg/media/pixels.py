@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.measures.measure import Picture
 from hdvg.media.calls import Shape
-from hdvg.media.settings import SplitSettings
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

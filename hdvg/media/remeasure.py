@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.measures.measure import Clip, Measure
 from hdvg.media import measure_calls
 from hdvg.media.decode import geometry, open_video
 from hdvg.media.measure_calls import Span, Values, Wanted
-from hdvg.media.settings import SplitSettings
 from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty
 from hdvg.plugins import load_named

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hdvg.config.child_settings import Scene
 from hdvg.errors import ItemError
 from hdvg.media.decode import open_video
 from hdvg.media.excerpt import Excerpt
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.scene_timeline import HEURISTIC_US, Stamp, Timeline, index_keys
 from hdvg.media.scenes import Place, Placed, place_in
-from hdvg.media.settings import Scene
 
 SOUND_S = 1.0
 """Sound that is fetched before and behind the pictures: tracks of a file need not be in step."""

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.assemble import Assembler
@@ -28,13 +29,13 @@ from hdvg.media.calls import (
 from hdvg.media.decode import Decoder, Frame, check_whole, geometry, open_video
 from hdvg.media.excerpt import excerpt_of, is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
-from hdvg.media.features import Chunk, Features, load_chunk, save_chunk
+from hdvg.media.features import Features, load_chunk, save_chunk
 from hdvg.media.probe import describe
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
-from hdvg.media.settings import SplitSettings
 from hdvg.media.source import HDR_TRANSFERS
 from hdvg.media.watch import is_thrifty
+from hdvg.shots.chunk import Chunk
 
 CHUNK_FRAMES = 250
 ERRORS_MOST = 0.01

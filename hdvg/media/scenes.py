@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from hdvg.config.child_settings import Scene, SplitSettings
 from hdvg.errors import ItemError
 from hdvg.media.assemble import Assembler
 from hdvg.media.calls import Clip, Shape
 from hdvg.media.decode import open_video
-from hdvg.media.features import Chunk
 from hdvg.media.scene_timeline import Timeline
-from hdvg.media.settings import Scene, SplitSettings
+from hdvg.shots.chunk import Chunk
 
 LAYERS_MOST = 16
 """Scenes that may overlap at any time; each layer holds what an assembly holds, about 150 bytes a frame."""

@@ -10,10 +10,10 @@ import av
 import cv2
 from av.video.frame import PictureType
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.measures.measure import Measure, Picture, Sight, View
 from hdvg.media.calls import Shape
 from hdvg.media.pixels import Analysis, Luminance, Scaler
-from hdvg.media.settings import SplitSettings
 from hdvg.shots import looks_of
 from hdvg.shots.scores import SCORES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hdvg.captioners import Shot
+from hdvg.keyframes import Shot
 
 if TYPE_CHECKING:
     import numpy as np

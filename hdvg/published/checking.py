@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from hdvg.config.fetch import Fetch
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.errors import RETRYABLE, ItemError
 from hdvg.published.ingest import HOURS_MS, MEMORY, spill
@@ -22,7 +23,6 @@ from hdvg.sandbox import Sandbox
 from hdvg.sources.egress import way_out
 from hdvg.sources.fetch import PRELOAD, look
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch
 
 ASSUMED_MBIT_S = 2.0
 """Bit rate of a 720p video with sound where no source gives sizes: our assumption."""

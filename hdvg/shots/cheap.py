@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.media.features import Chunk
+from hdvg.shots.chunk import Chunk
 
 Picture = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
-from hdvg.media.features import Chunk
-from hdvg.media.settings import SplitSettings
+from hdvg.config.child_settings import SplitSettings
 from hdvg.shots import DETECTOR
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.transition import Transition
 
 FPS = 25.0

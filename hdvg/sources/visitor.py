@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, ResourceError, TransientError
 from hdvg.sandbox import Limits, Sandbox
 from hdvg.sources.calls import FetchSettings, fetch_settings
 from hdvg.sources.egress import way_out
 from hdvg.sources.hosts.host import Visit
-from hdvg.sources.settings import Fetch
 
 MEMORY_MB = 4096
 """Address space of a child, the preloaded modules included."""

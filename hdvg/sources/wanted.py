@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hdvg.config.child_settings import Scene
 from hdvg.errors import ItemError, TransientError
 from hdvg.media import calls
 from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
-from hdvg.media.settings import Scene
 from hdvg.sandbox import Limits, Sandbox
 
 HELD = "pieces.bin"

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.captioners import Captioner, Shot, Written, clean, fingerprint, load
+from hdvg.captioners import Captioner, Written, clean, fingerprint, load
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError
+from hdvg.keyframes import Shot
 from schemas.captions import CAPTION_KINDS
 
 

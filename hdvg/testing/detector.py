@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from hdvg.config.child_settings import SplitSettings
 from hdvg.config.sections import Split
-from hdvg.media.features import Chunk
-from hdvg.media.settings import SplitSettings
 from hdvg.shots import looks_of
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.detectors import make_detector
 from hdvg.shots.transition import Transition
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hdvg.config.own_measures import Taken
 from hdvg.config.sections import Measure, Split
-from hdvg.measures.own import Taken
 from hdvg.plugins import load_named
 
 

@@ -26,9 +26,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hdvg.captioners import Shot, clean
+from hdvg.captioners import clean
 from hdvg.captioners.blip2 import BEAMS, MAX_TOKENS, Blip2
 from hdvg.dataset.dataset import Dataset
+from hdvg.keyframes import Shot
 from hdvg.networks.memory import memory_of
 from pipelines import perform
 from pipelines.perform import make_gate

@@ -24,11 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError
 from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch
 from tests.bench.bench_run import served_elsewhere
 from tests.bench.machine import describe, spread
 from tests.bench.sections import STATED, saved

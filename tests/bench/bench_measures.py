@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure, Split
+from hdvg.keyframes import Shot
 from hdvg.measures import pass_measures
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, load
 from hdvg.media import features

@@ -26,8 +26,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Split
+from hdvg.keyframes import Shot
 from hdvg.measures.watermark import Watermark
 from hdvg.media.scan import scan
 from tests.bench.machine import BUNDLED_720P, MAX_PIXELS, MULTISHOT, describe, find

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hdvg.config.fetch import Fetch
 from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 from tests.bench.bench_run import served_elsewhere
 from tests.sources import FFMPEG

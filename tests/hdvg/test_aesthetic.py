@@ -12,9 +12,9 @@ import transformers
 from PIL import Image
 from safetensors.torch import save_file
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.measures.aesthetic import Aesthetic
 from schemas.measures import AESTHETIC
 from tests.drawings import Interface, ground, keyframe, shot

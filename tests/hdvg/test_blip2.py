@@ -15,10 +15,11 @@ import torch
 import transformers
 from PIL import Image
 
-from hdvg.captioners import Captioner, Shot, clean, load
+from hdvg.captioners import Captioner, clean, load
 from hdvg.captioners.merging import merged
 from hdvg.config.caption import Writer
 from hdvg.errors import ResourceError, UsageError
+from hdvg.keyframes import Shot
 from hdvg.networks.batches import CAP, FREE_SHARE, LONGEST_S, Batches
 from hdvg.networks.memory import ProcessMemory, memory_of
 from tests.tools import eight_bits, need

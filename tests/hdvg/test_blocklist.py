@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.config.recipe import parse_recipe
 from hdvg.config.sections import Split
 from hdvg.errors import ItemError, UsageError
@@ -15,7 +16,6 @@ from hdvg.measures.phash import phash
 from hdvg.media.blocked import Pictures
 from hdvg.media.scan import scan
 from hdvg.sources.blocklist import block_list
-from hdvg.sources.settings import Fetch
 from tests.footage import BUNDLED, BUNDLED_SPANS, Footage
 
 FILE = "ab" * 32

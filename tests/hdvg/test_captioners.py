@@ -17,9 +17,10 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from hdvg.captioners import CAPTIONERS, Shot, clean, fingerprint, load
+from hdvg.captioners import CAPTIONERS, clean, fingerprint, load
 from hdvg.config.caption import Writer
 from hdvg.errors import ResourceError, UsageError
+from hdvg.keyframes import Shot
 from hdvg.networks.batches import in_batches
 from hdvg.networks.files import SMALL_FILE
 from hdvg.testing.captioner import as_jpeg as jpeg

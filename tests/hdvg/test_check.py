@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.published.checking import check, report, wilson
-from hdvg.sources.settings import Fetch
 from tests import servers as web
 from tests.metadata import stamp
 

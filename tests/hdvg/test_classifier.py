@@ -13,9 +13,9 @@ import torch
 import transformers
 from PIL import Image
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.measures.classifier import Classifier
 from schemas.measures import CLASSIFIER
 from tests.drawings import Interface, ground, keyframe, shot

@@ -2,10 +2,10 @@
 
 import pytest
 
+from hdvg.config.fetch import host_settings
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.errors import UsageError
 from hdvg.planning import make_plan, wanted_measures
-from hdvg.sources.settings import host_settings
 from pipelines.recipes import find_recipe, shipped
 
 

@@ -10,6 +10,8 @@ import pytest
 from rich.console import Console
 from urllib3.util import parse_url
 
+from hdvg.config.addresses import VARIABLE
+from hdvg.config.fetch import Fetch, host_settings
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import read_plan
@@ -17,11 +19,10 @@ from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 from hdvg.planning import make_plan
 from hdvg.sandbox import Sandbox
 from hdvg.sources.client import Client
-from hdvg.sources.egress import VARIABLE, certificates, way_out
+from hdvg.sources.egress import certificates, way_out
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hops import private_target
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch, host_settings
 from pipelines.run import Task, Where, run
 from tests import servers as web
 from tests.hdvg.test_fetch import ANSWERS

@@ -6,6 +6,7 @@ import re
 import av
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, TransientError
 from hdvg.media.cut import cut
@@ -15,7 +16,6 @@ from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.playlists import Place, WholeError, read_hls
-from hdvg.sources.settings import Fetch
 from hdvg.sources.wanted import Wanted
 from tests import servers as web
 from tests import sources

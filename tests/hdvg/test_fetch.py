@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, NotAskedError, ResourceError, TransientError
 from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import INFO_KEYS, info_row
-from hdvg.sources.settings import Fetch
 from tests import servers as web
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)

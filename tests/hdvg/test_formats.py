@@ -6,13 +6,13 @@ import pytest
 import yt_dlp
 from yt_dlp.extractor.youtube import _video as site
 
+from hdvg.config.fetch import Fetch
 from hdvg.config.recipe import Recipe
 from hdvg.errors import ItemError
 from hdvg.planning import make_plan
 from hdvg.sources.formats import Preferences, choose
 from hdvg.sources.info import INFO_KEYS, clean_text, info_row
 from hdvg.sources.labels import label
-from hdvg.sources.settings import Fetch
 
 HD = Preferences(min_height_px=720)
 

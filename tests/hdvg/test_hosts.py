@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import NotAskedError, ResourceError
 from hdvg.sources.hosts import KEPT, OTHERS, HostGate, Leases
 from hdvg.sources.hosts.host import REFUSALS, THROTTLED, Visit
-from hdvg.sources.settings import Fetch
 from tests.sites import Clock
 
 WALL = Visit("blocked", "Sign in to confirm you're not a bot")

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hdvg.captioners import Shot, Written, clean, lavis_env
+from hdvg.captioners import Written, clean, lavis_env
 from hdvg.captioners.lavis import Lavis
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.keyframes import Shot
 from tests.lavis_models import environment
 from tests.tools import need
 

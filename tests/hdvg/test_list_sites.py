@@ -7,13 +7,13 @@ import json
 
 import pytest
 
+from hdvg.config.addresses import VARIABLE
+from hdvg.config.fetch import Fetch
 from hdvg.sandbox import Sandbox
-from hdvg.sources.egress import VARIABLE
 from hdvg.sources.fetch import fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.listing import PRELOAD
-from hdvg.sources.settings import Fetch
 from tests import servers as web
 from tests.lists import MEDIA, SETTINGS, Archive, Commons, answer_json, by_query, feed, item, original, read, video
 from tests.proxy import LoopbackProxy, TestCA

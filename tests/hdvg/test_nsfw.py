@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hdvg.captioners import Shot
+from hdvg.keyframes import Shot
 from hdvg.measures.nsfw import Nsfw, weights
 from schemas.measures import NSFW
 from tests.footage import BUNDLED, BUNDLED_SPANS, Footage

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hdvg.captioners import Shot, Written, fingerprint, prompting
+from hdvg.captioners import Written, fingerprint, prompting
 from hdvg.captioners.endpoint import MAX_WAIT_S, pause_s
 from hdvg.captioners.openai import OpenAi
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.keyframes import Shot
 from tests.chat import ChatServer, json_body, says
 from tests.servers import Answer, body, http_date, raw, short, silence, status
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.hosts.rate import DECREASE, EVIDENCE, GUESS_STEP_PER_S, LEAST_PER_S, LONE, STEP_PER_S, Rate
-from hdvg.sources.settings import Fetch
 from tests.sites import Bucket, Clock, Flaky, Window, simulate
 
 LIMITS = {

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from hdvg.config.own_measures import PREVIEW_PX, SOUND_HZ
 from hdvg.config.sections import Split
 from hdvg.errors import ItemError
-from hdvg.measures.own import PREVIEW_PX, SOUND_HZ
 from hdvg.media.clip_inputs import listen, preview
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan

@@ -17,13 +17,13 @@ import pytest
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict, is_typeddict
 
+from hdvg.config.child_settings import CutSettings, SplitSettings
+from hdvg.config.fetch import Fetch
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError
-from hdvg.media.settings import CutSettings, SplitSettings
 from hdvg.sandbox import Limits, Sandbox
 from hdvg.sandbox.seam import Seam, closed, in_child, open_ended, seam, served
 from hdvg.sources.calls import FetchSettings
-from hdvg.sources.settings import Fetch
 
 ROOT = Path(__file__).parents[2]
 DECLARED = ("hdvg.media.calls", "hdvg.media.measure_calls", "hdvg.sources.calls", "hdvg.latents.calls")

@@ -18,9 +18,9 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.measures.semantics import Semantics, similarity
 from hdvg.measures.synthetic import card_ink, straight_edges, title_card
 from hdvg.networks import efficientnet, files

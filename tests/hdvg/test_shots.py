@@ -20,7 +20,8 @@ from hdvg.config.sections import Split
 from hdvg.measures import pass_measures
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
-from hdvg.media.features import Chunk, load_chunk, sample, save_chunk
+from hdvg.media.features import load_chunk, sample, save_chunk
+from hdvg.shots.chunk import Chunk
 from hdvg.shots.detectors import make_detector
 from hdvg.shots.divide import divide
 from hdvg.shots.scores import SCORES

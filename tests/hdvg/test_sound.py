@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.config.recipe import Recipe
 from hdvg.errors import ItemError, TransientError
 from hdvg.ids import file_sha256
@@ -18,7 +19,6 @@ from hdvg.media.probe import probe
 from hdvg.sandbox import Sandbox
 from hdvg.sources.fetch import PRELOAD, fetch
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch
 from tests import servers as web
 from tests.clapper import CLAPS_S, FFMPEG, SOUND, VIDEO, claps, film
 

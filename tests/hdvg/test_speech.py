@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from hdvg.captioners import Shot, load
+from hdvg.captioners import load
 from hdvg.captioners.speech import cut_line
 from hdvg.config.caption import Writer
+from hdvg.keyframes import Shot
 
 
 def line(text, start_s=10.0, end_s=20.0, words=None):

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.config.recipe import parse_recipe
 from hdvg.errors import UsageError
 from hdvg.planning import make_plan
@@ -18,7 +19,6 @@ from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
 from hdvg.sources.info import BESIDE_KEYS
 from hdvg.sources.people import People
-from hdvg.sources.settings import Fetch
 from hdvg.sources.subtitles import choose, language_tag, spoken_language
 from tests import servers as web
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from hdvg.captioners import Shot, Written, fingerprint, load
+from hdvg.captioners import Written, fingerprint, load
 from hdvg.captioners.imagenet import CATEGORIES, CATEGORY_FIT, CLASS_FIT, GROUPS, LIKELY, SURE, calibrated, subject
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.captioners.tags import Tags
 from hdvg.config.caption import Writer
 from hdvg.config.sections import Split
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.media.scan import scan
 from hdvg.networks import efficientnet_torch
 from hdvg.networks.efficientnet import labels, probabilities, views

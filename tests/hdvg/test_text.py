@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Measure
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.measures.text import Text, alike, has_caption
 from hdvg.measures.textboxes import GROWTH, Boxes, Detector, covered_share, network_input, weights
 from hdvg.networks.files import shipped

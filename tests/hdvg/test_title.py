@@ -7,11 +7,12 @@ import time
 
 import pytest
 
-from hdvg.captioners import Shot, Written, fingerprint, load
+from hdvg.captioners import Written, fingerprint, load
 from hdvg.captioners.language import language, words
 from hdvg.captioners.title import Title, clean_title
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 
 TITLES = {
     # packaging, platforms, channels

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, TransientError
 from hdvg.sandbox import Sandbox
 from hdvg.sources import runtime
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
-from hdvg.sources.settings import Fetch
 from tests import tube
 from tests.proxy import LoopbackProxy, TestCA
 from tests.servers import HostileServer, body, status

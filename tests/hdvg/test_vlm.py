@@ -16,10 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hdvg.captioners import Shot, Written, clean, fingerprint, prompting
+from hdvg.captioners import Written, clean, fingerprint, prompting
 from hdvg.captioners.vlm import Vlm
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
+from hdvg.keyframes import Shot
 from hdvg.networks import chat
 from hdvg.networks.loading import Format
 from hdvg.networks.memory import memory_of

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hdvg.captioners import Shot
 from hdvg.config.sections import Split
+from hdvg.keyframes import Shot
 from hdvg.measures.watermark import Watermark
 from hdvg.measures.watermark_marks import look
 from hdvg.measures.watermark_pairs import coincidences

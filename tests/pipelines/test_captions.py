@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.captioners import CAPTIONERS, Shot
+from hdvg.captioners import CAPTIONERS
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import part_schema
 from hdvg.errors import ResourceError
+from hdvg.keyframes import Shot
 from pipelines.graph import find_stage
 from pipelines.perform import Done, Job, make_gate, perform
 from pipelines.runners import CRASHES, Order, Queues, after_crash

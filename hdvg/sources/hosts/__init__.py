@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from hdvg.config.fetch import Fetch, host_settings
 from hdvg.errors import ResourceError
 from hdvg.sources.hosts.host import Host, Manners, Visit
 from hdvg.sources.hosts.traffic import Bandwidth, Traffic
-from hdvg.sources.settings import Fetch, host_settings
 
 KEPT = 1000
 """Hosts of which each has figures of its own; those that are idle then are counted together."""

@@ -14,13 +14,13 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import update_url_query
 
+from hdvg.config.fetch import Fetch, host_settings
 from hdvg.environment import VERSION
 from hdvg.errors import ItemError, TransientError
 from hdvg.sources.calls import FetchSettings
 from hdvg.sources.client import Client
 from hdvg.sources.failures import retry_after_s
 from hdvg.sources.formats import Preferences, choose
-from hdvg.sources.settings import Fetch, host_settings
 
 AGENT = f"hdvg/{VERSION} (lists openly licensed video; Python yt-dlp/{yt_dlp.version.__version__})"
 """The user agent for public interfaces: a browser's name is refused there."""

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hdvg.config.fetch import Fetch
 from hdvg.errors import MACHINE, REASONS, RETRYABLE, ItemError, TransientError, UsageError
 from hdvg.ids import digest
 from hdvg.sandbox import Sandbox
@@ -18,7 +19,6 @@ from hdvg.sources.lists.entries import Row
 from hdvg.sources.lists.entry_file import FILE, Found, read_entries
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import WOULD_DO, ListSource
-from hdvg.sources.settings import Fetch
 from hdvg.sources.visitor import Gate, Visitor
 
 PRELOAD = (*fetch.PRELOAD, "hdvg.sources.lists.readers")  # for `Sandbox(preload=...)`
