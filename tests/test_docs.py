@@ -91,6 +91,13 @@ def test_every_page_is_linked_from_the_readme():
     assert all(f"](docs/{path.name})" in README for path in FILES[1:])
 
 
+def test_every_test_that_is_named_exists():
+    named = set(re.findall(r"(tests/[\w/]+\.py)::(\w+)", PAGES))
+    assert len(named) > 40
+    for path, name in named:
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+
+
 def test_python_in_the_pages_compiles():
     for path, text in TEXTS.items():
         for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
