@@ -83,8 +83,8 @@ FETCHED = _columns(
     "subtitles_note fetched_at fetched_ranges source_bytes whole_because sections_digest"
 )
 SCANNED = _columns(
-    "container codec pix_fmt coded_width coded_height rotation sar start_pts n_frames vfr interlaced hdr size_changes "
-    "decoded_frames decode_errors time_base tools"
+    "container codec pix_fmt coded_width coded_height rotation mirrored odd_turn sar start_pts n_frames vfr interlaced hdr "
+    "size_changes decoded_frames decode_errors time_base tools"
 )
 
 

@@ -86,6 +86,10 @@ SCANNED = [
     column("width", INT, "width as displayed: after pixel aspect and rotation, px"),
     column("height", INT, "height as displayed, px"),
     column("rotation", INT, "clockwise turn to display: 0, 90, 180 or 270 degrees"),
+    column("mirrored", BOOL, "whether left and right are swapped to display, after the turn", later=True),
+    column(
+        "odd_turn", INT, "a clockwise turn that the file asks for but that is no right angle: not applied", later=True
+    ),
     column("sar", STR, "sample aspect ratio, such as `1/1`"),
     column("time_base", STR, "seconds per tick of every pts of this video, such as `1/15360`"),
     column("start_pts", INT, "pts of the first decoded frame"),

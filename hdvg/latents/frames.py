@@ -17,8 +17,9 @@ from hdvg.latents import calls
 from hdvg.latents.calls import Expected
 from hdvg.measures.measure import Picture
 from hdvg.media.clip_frames import nearest, rate, timed
-from hdvg.media.decode import Decoder, geometry, open_video
-from hdvg.media.pixels import Scaler, upright
+from hdvg.media.decode import Decoder, open_video
+from hdvg.media.geometry import coded_way, geometry, upright
+from hdvg.media.pixels import Scaler
 
 if TYPE_CHECKING:
     import av
@@ -79,8 +80,7 @@ class _Small:
         shape = geometry(self._stream, picture)
         scale = max(self._height / shape["height"], self._width / shape["width"])
         size = max(round(shape["width"] * scale), self._width), max(round(shape["height"] * scale), self._height)
-        coded = size if shape["rotation"] in (0, 180) else size[::-1]
-        whole = upright(self._scaler(picture, coded, "rgb24", "AREA"), shape["rotation"])
+        whole = upright(self._scaler(picture, coded_way(shape, size), "rgb24", "AREA"), shape)
         top, left = (size[1] - self._height) // 2, (size[0] - self._width) // 2
         middle: Picture = whole[top : top + self._height, left : left + self._width]
         return middle

@@ -44,7 +44,7 @@ class Clip:
     seconds: npt.NDArray[np.float64]
     """(end - start + 1,): when each frame begins, and when the last one ends."""
     shape: Mapping[str, Any]
-    """media.decode.geometry's."""
+    """media.geometry.geometry's."""
     series: Mapping[str, Series]
 
     def values(self, name: str, *, skip: int = 0) -> Values:

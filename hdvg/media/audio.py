@@ -1,4 +1,4 @@
-"""The sound of a clip: packets of the source's first audio stream, copied where mp4 can hold them, else encoded as AAC."""
+"""The sound of a clip: packets of the film's audio stream, copied where mp4 can hold them, else encoded as AAC."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import av.filter
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError
-from hdvg.media.decode import open_container
+from hdvg.media.decode import film_of, open_container
 from hdvg.media.packets import is_there
+from hdvg.media.streams import find_sound
 
 KEPT_S = 10
 """Seconds of sound that are kept for a clip whose frames come a little later than those of the next one."""
@@ -25,15 +26,14 @@ COPIED = frozenset({"aac", "mp3", "opus", "ac3"})
 
 
 class Sound:
-    """The first audio stream of a file, read once from the front as clip after clip asks for its part.
+    """The sound of a file's film, read once from the front as clip after clip asks for its part.
 
     Precision is one packet (about 20 ms): those that start inside the clip. Clips must come about in order of their start.
     """
 
     def __init__(self, path: str) -> None:
         self._container: Any = open_container(path)
-        streams = self._container.streams.audio
-        self._stream: Any = streams[0] if streams else None
+        self._stream: Any = find_sound(self._container, film_of(self._container, path))
         context: Any = self._stream.codec_context if self._stream is not None else None
         name = context.name if context is not None else ""
         self._copy = name in COPIED and (name != "aac" or bool(context.extradata))

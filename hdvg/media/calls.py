@@ -21,13 +21,15 @@ class Stream(TypedDict):
 
 
 class Shape(TypedDict):
-    """Coded and displayed size of a picture, its turn (clockwise degrees, right angles only) and pixel aspect."""
+    """Coded and displayed size of a picture, its orientation (see geometry.Orientation) and pixel aspect."""
 
     coded_width: int
     coded_height: int
     width: int
     height: int
     rotation: int
+    mirrored: bool
+    odd_turn: int | None
     sar: str
 
 

@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from hdvg.errors import ItemError
 from hdvg.media.decode import open_video
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.second_reading import LOOK_PX, Grey, difference, is_moved, look_of, small_grey
 
-Grey = npt.NDArray[np.uint8]
-SMALL_PX = 32
-LOOK_PX = 8
 LOOK_MOST = 10.0
 """Grey levels, mean over the small picture. Encoding at crf 35 and conversions of range or size stay below 4; the pictures
 on both sides of a cut differ by 15 and more, which is what an error of one frame would show."""
@@ -31,7 +27,8 @@ on both sides of a cut differ by 15 and more, which is what an error of one fram
 class Expected:
     """What a clip must be: its frames' times from 0 and its end, in source ticks of `time_base` seconds; the digests of
     the copied packets and how many packets stand before them; small grey pictures and 8 x 8 looks of its first and last
-    frame (None where there is nothing to compare with); `sound` if the whole source is known to decode without an error."""
+    frame (None where there is nothing to compare with); `sound` if the whole source is known to decode without an error;
+    `upright` if the clip may carry no display matrix."""
 
     times: Sequence[int]
     end: int
@@ -41,6 +38,7 @@ class Expected:
     pictures: tuple[Grey | None, Grey | None] = (None, None)
     looks: tuple[str | None, str | None] = (None, None)
     sound: bool = False
+    upright: bool = False
 
     def decoded(self) -> set[int]:
         """Numbers of the frames that must be decoded to believe in them: the first, the last and those at each joint; but
@@ -55,12 +53,6 @@ def is_chosen(clip_id: str, share: float) -> bool:
     """Whether this clip is among the share that is verified: a fixed draw by its id."""
     drawn = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8])
     return drawn < share * 2**64
-
-
-def small_grey(picture: av.VideoFrame, size_px: int = SMALL_PX, *, rotation: int = 0) -> Grey:
-    """(size_px, size_px) grey levels of a picture, turned upright."""
-    small = picture.reformat(width=size_px, height=size_px, format="gray", interpolation="AREA", threads=1).to_ndarray()
-    return np.rot90(small, -rotation // 90)
 
 
 def find_fault(target: Path, expected: Expected) -> str | None:
@@ -119,6 +111,8 @@ def _fault_of_pictures(target: Path, index: Index, expected: Expected) -> str | 
         number = wanted.pop(frame.pts)
         if frame.picture.is_corrupt:
             faults.append(f"frame {number} does not decode cleanly")
+        if number == 0 and expected.upright and is_moved(frame.picture):
+            faults.append("a display matrix turns the clip, whose frames are upright")
         faults += _fault_of_look(frame.picture, expected, ends=(number == 0, number == len(index.shown) - 1))
     faults += [f"frame {number} does not decode" for number in wanted.values()]
     if reading.errors:
@@ -129,21 +123,13 @@ def _fault_of_pictures(target: Path, index: Index, expected: Expected) -> str | 
 def _fault_of_look(picture: av.VideoFrame, expected: Expected, *, ends: tuple[bool, bool]) -> list[str]:
     """Faults of a picture that is the first or the last of the clip, or both."""
     faults = []
-    turn = -round(picture.rotation) % 360
     for is_it, name, source, look in zip(ends, ("first", "last"), expected.pictures, expected.looks, strict=True):
         if is_it and source is not None:
-            off = difference(small_grey(picture, rotation=turn), source)
+            off = difference(small_grey(picture), source)
             if off > LOOK_MOST:
                 faults.append(f"the {name} frame differs by {off:.1f} grey levels from the source's")
         if is_it and look:
-            grey: Any = np.ascontiguousarray(np.rot90(picture.to_ndarray(format="gray"), -turn // 90))
-            small = cv2.resize(grey, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
-            off = difference(small, np.frombuffer(bytes.fromhex(look), np.uint8).reshape(LOOK_PX, LOOK_PX))
+            off = difference(look_of(picture), np.frombuffer(bytes.fromhex(look), np.uint8).reshape(LOOK_PX, LOOK_PX))
             if off > LOOK_MOST:
                 faults.append(f"the {name} frame differs by {off:.1f} grey levels from the one that was seen")
     return faults
-
-
-def difference(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> float:
-    """Mean absolute difference of two grey pictures of one size, in levels."""
-    return float(np.abs(one.astype(np.int16) - two.astype(np.int16)).mean())

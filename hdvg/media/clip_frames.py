@@ -16,8 +16,9 @@ from hdvg.errors import ItemError
 from hdvg.measures.measure import Picture
 from hdvg.media import calls
 from hdvg.media.calls import FramesWanted
-from hdvg.media.decode import Decoder, geometry, open_video
-from hdvg.media.pixels import Scaler, upright
+from hdvg.media.decode import Decoder, open_video
+from hdvg.media.geometry import coded_way, geometry, upright
+from hdvg.media.pixels import Scaler
 
 if TYPE_CHECKING:
     import av
@@ -111,6 +112,5 @@ class _Shown:
             height = self._height or shape["height"]
             self._size = max(round(shape["width"] * height / shape["height"]), 1), height
         how = "AREA" if self._size[1] <= shape["height"] else "BICUBIC"
-        coded = self._size if shape["rotation"] in (0, 180) else self._size[::-1]
-        whole: Picture = upright(self._scaler(picture, coded, "rgb24", how), shape["rotation"])
+        whole: Picture = upright(self._scaler(picture, coded_way(shape, self._size), "rgb24", how), shape)
         return whole

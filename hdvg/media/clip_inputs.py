@@ -14,10 +14,11 @@ from hdvg.config.own_measures import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
 from hdvg.media.calls import Shape
-from hdvg.media.decode import geometry, open_container, open_video
+from hdvg.media.decode import film_of, open_container, open_video
+from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.measure_calls import Span, Values, Wanted
-from hdvg.media.pixels import upright
 from hdvg.media.spans import Frames
+from hdvg.media.streams import find_sound
 from hdvg.plugins import load_named
 
 
@@ -30,19 +31,22 @@ def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Wan
     made = {name: load_named(one["made_by"])(**one["options"]) for name, one in measures.items()}
     base = Fraction(time_base)
     with open_container(path) as container:
-        clips = [samples(container, float(one["start_pts"] * base), float(one["end_pts"] * base)) for one in spans]
+        sound = find_sound(container, film_of(container, path))
+        clips = [
+            samples(container, sound, float(one["start_pts"] * base), float(one["end_pts"] * base)) for one in spans
+        ]
     return [{name: dict(measure.measure(clip)) for name, measure in made.items()} for clip in clips]
 
 
-def samples(container: Any, start_s: float, end_s: float) -> npt.NDArray[np.float32] | None:
-    """(n,) float32, mono, of `SOUND_HZ`: the first audio stream from `start_s` to `end_s`; None if there is none."""
-    if not container.streams.audio:
+def samples(container: Any, sound: Any, start_s: float, end_s: float) -> npt.NDArray[np.float32] | None:
+    """(n,) float32, mono, of `SOUND_HZ`: an audio stream from `start_s` to `end_s`; None if there is none."""
+    if sound is None:
         return None
     container.seek(max(int((start_s - 1.0) * av.time_base), 0))
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_HZ)
     pieces: list[npt.NDArray[Any]] = []
     first_s: float | None = None
-    for frame in container.decode(container.streams.audio[0]):
+    for frame in container.decode(sound):
         if frame.time is not None and frame.time >= end_s:
             break
         if frame.time is None or frame.time + frame.samples / frame.sample_rate <= start_s:
@@ -79,8 +83,7 @@ def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: in
 
 def _small(picture: av.VideoFrame, shape: Shape) -> npt.NDArray[np.uint8]:
     scale = PREVIEW_PX / min(shape["width"], shape["height"])
-    width, height = (max(round(side * scale), 1) for side in (shape["width"], shape["height"]))
-    if shape["rotation"] not in (0, 180):
-        width, height = height, width
+    size = max(round(shape["width"] * scale), 1), max(round(shape["height"] * scale), 1)
+    width, height = coded_way(shape, size)
     pixels = picture.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    return np.ascontiguousarray(upright(pixels, shape["rotation"]))
+    return np.ascontiguousarray(upright(pixels, shape))

@@ -9,10 +9,11 @@ from typing import Any
 from hdvg.config.child_settings import CutSettings
 from hdvg.media.audio import Sound
 from hdvg.media.calls import CutClip
-from hdvg.media.check import Expected, Grey, find_fault, is_chosen
+from hdvg.media.check import Expected, find_fault, is_chosen
 from hdvg.media.cut_plan import Plan
 from hdvg.media.mp4 import ClipFile
 from hdvg.media.packets import Index
+from hdvg.media.second_reading import Grey
 from hdvg.media.source import Source
 
 
@@ -46,7 +47,8 @@ def expected_of(job: Job, plan: Plan, times: list[int]) -> Expected:
     """What the check must find, for frames at `times` from the clip's start."""
     looks = plan.span.get("first_look"), plan.span.get("last_look")
     sound = plan.span.get("decode_errors") == 0
-    return Expected(times, plan.end_pts - plan.start_pts, job.source.time_base, looks=looks, sound=sound)
+    end, upright = plan.end_pts - plan.start_pts, plan.mode != "copy"
+    return Expected(times, end, job.source.time_base, looks=looks, sound=sound, upright=upright)
 
 
 def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Expected:

@@ -24,6 +24,7 @@ from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.second_reading import fault_of_stream
 from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
 
@@ -45,6 +46,8 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
     results: dict[str, Result] = {}
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         index = index_packets(container, stream)
+        if fault := fault_of_stream(container, stream, packets=len(index.packets)):
+            return [_no(span, "cut_mismatch", fault) for span in spans]
         boxes = find_boxes(source, index, spans) if settings["crop_black"] and settings["mode"] != "copy" else {}
         looks = {span["clip_id"]: plan_look(source, settings, boxes.get(span["clip_id"])) for span in spans}
         plans: list[Plan] = []

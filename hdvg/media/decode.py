@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -13,8 +12,8 @@ from av.error import FFmpegError, InvalidDataError
 from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
-from hdvg.media.calls import Shape
 from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
+from hdvg.media.streams import find_film
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
 """Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
@@ -49,20 +48,22 @@ def open_container(path: str | Excerpt) -> Any:
         raise ItemError("not_media", str(error)) from error
 
 
+def film_of(container: Any, path: str | Excerpt) -> Any:
+    """The stream of an opened container that is the film. Raises ItemError no_video."""
+    return find_film(container, lambda: open_container(path))
+
+
 @contextmanager
 def open_video(
     path: str | Excerpt, *, threads: int = 1, max_pixels: int, thrifty: bool = False
 ) -> Iterator[tuple[Any, Any]]:
-    """The container and its first real video stream (cover art is none), ready to decode.
+    """The container and its film (see streams.find_film), ready to decode.
 
     If `thrifty`, H.264 and HEVC pictures that no other is made from are not deblocked: for eyes that see them small.
     Raises ItemError not_media, no_video, unsupported, encrypted or too_large.
     """
     with open_container(path) as container:
-        streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
-        if not streams:
-            raise ItemError("no_video", f"{container.format.name} without a video stream")
-        stream = streams[0]
+        stream = film_of(container, path)
         context = stream.codec_context
         if context is None or not context.name:
             raise ItemError("unsupported", "no decoder for this codec")
@@ -126,25 +127,6 @@ class Decoder:
                 raise ItemError("unsupported", str(error)) from error
             self.decoded += len(pictures)
             yield from pictures
-
-
-def geometry(stream: Any, picture: av.VideoFrame) -> Shape:
-    """Coded and displayed size of a picture, its turn (clockwise degrees, right angles only) and pixel aspect."""
-    turn = -round(picture.rotation) % 360
-    rotation = turn if turn in (90, 180, 270) else 0
-    sar = Fraction(stream.sample_aspect_ratio or 1)
-    sar = sar if 0 < sar < 100 else Fraction(1)
-    width, height = max(round(picture.width * sar), 1), picture.height
-    if rotation in (90, 270):
-        width, height = height, width
-    return {
-        "coded_width": picture.width,
-        "coded_height": picture.height,
-        "width": width,
-        "height": height,
-        "rotation": rotation,
-        "sar": f"{sar.numerator}/{sar.denominator}",
-    }
 
 
 def check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> None:

@@ -67,15 +67,15 @@ def edge_budget(index: Index, range_pts: tuple[int, int], *, time_base: Fraction
 def edge_encoder(source: Source, sets: Sets, *, budget: Budget, settings: CutSettings) -> Any:
     """An opened encoder in the source's codec, size and colours, with parameter sets of its own.
 
-    Quality is the settings' crf, capped by the budget. Bytes are the same each time: only x264 may have threads, and no
-    machine-dependent code where it is known to differ. Raises ValueError if no encoder can stand beside these parameter sets.
+    Quality is the settings' crf, capped by the budget. Bytes are the same each time: one thread, for x264 spends a budget as
+    its threads happen to run, and no machine-dependent code where it is known to differ. Raises ValueError if no encoder can stand beside these parameter sets.
     """
     encoder: Any = av.CodecContext.create(ENCODERS[source.codec], "w")
     encoder.width, encoder.height = source.coded_size
     encoder.pix_fmt = "yuv420p" if source.codec in ("vp9", "av1") else source.pix_fmt
     encoder.time_base, encoder.framerate = source.time_base, source.rate
     encoder.flags |= GLOBAL_HEADER
-    encoder.thread_count, encoder.thread_type = settings["threads"] if source.codec == "h264" else 1, "FRAME"
+    encoder.thread_count, encoder.thread_type = 1, "FRAME"
     primaries, transfer, matrix, colour_range = source.colour
     encoder.color_primaries, encoder.color_trc = primaries or UNKNOWN, transfer or UNKNOWN
     encoder.colorspace, encoder.color_range = matrix, colour_range

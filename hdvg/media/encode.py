@@ -144,6 +144,7 @@ def _graph(source: Source, look: Look, picture: av.VideoFrame) -> Any:
         x, y, w, h = look.box
         steps += [("crop", f"w={w}:h={h}:x={x}:y={y}:exact=1")]
     steps += [("transpose", f"dir={way}") for way in TURNS.get(source.shape["rotation"], ())]
+    steps += [("hflip", "")] if source.shape["mirrored"] else []
     flags = "flags=bicubic+accurate_rnd+bitexact"
     steps += [
         ("scale", f"w={width}:h={height}:{flags}:out_range=tv{_mapping(source) if look.tonemap else ''}"),

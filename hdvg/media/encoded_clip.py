@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hdvg.errors import ItemError
-from hdvg.media.check import Grey, small_grey
 from hdvg.media.clip_writer import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.cut_plan import Plan
 from hdvg.media.decode import Frame
 from hdvg.media.encode import Encoding, Look
 from hdvg.media.mp4 import ClipFile
 from hdvg.media.reading import Payload
+from hdvg.media.second_reading import Grey, small_grey
 
 
 class EncodedClip:
@@ -69,6 +69,4 @@ class EncodedClip:
         return Made(result_of(self.plan, self.decoded, size=self._look.size, codec=codec), expected)
 
     def _grey(self, frame: Frame) -> Grey | None:
-        if self._look.box is not None or self._look.tonemap:
-            return None
-        return small_grey(frame.picture, rotation=self._job.source.shape["rotation"])
+        return None if self._look.tonemap else small_grey(frame.picture, box=self._look.box)

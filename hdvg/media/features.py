@@ -15,7 +15,8 @@ from hdvg.measures.phash import SIDE_PX, hash_pairs, phash, small
 from hdvg.media.blocked import Pictures
 from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
-from hdvg.media.pixels import Scaler, upright
+from hdvg.media.geometry import coded_way, upright
+from hdvg.media.pixels import Scaler
 from hdvg.media.watch import Watch
 from hdvg.shots import looks_of
 from hdvg.shots.chunk import Chunk, Sample
@@ -33,13 +34,11 @@ def sample(index: int, pts: int, bgr: Picture) -> Sample:
 
 
 class Features:
-    """Sees frames in order, gives chunks; `shape` is media.decode.geometry's."""
+    """Sees frames in order, gives chunks; `shape` is media.geometry.geometry's."""
 
     def __init__(self, shape: Shape, settings: SplitSettings) -> None:
-        self._turn = shape["rotation"]
-        width, height = (
-            (shape["width"], shape["height"]) if self._turn in (0, 180) else (shape["height"], shape["width"])
-        )
+        self._shape = shape
+        width, height = coded_way(shape, (shape["width"], shape["height"]))
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
         self._sampler = Scaler()
@@ -69,12 +68,12 @@ class Features:
         for name, score in seen.scores.items():
             self._rows[name].append(score)
         if self._blocked.hashes:
-            self._blocked.refuse(phash(upright(seen.grey, self._turn)))
+            self._blocked.refuse(phash(upright(seen.grey, self._shape)))
         self._pts.append(frame.pts)
         self._looks.append(self._look(seen.grey))
         if "hash" in seen.sights:
             self._hashed.append(row)
-            self._smalls.append(upright(small(seen.grey), self._turn))
+            self._smalls.append(upright(small(seen.grey), self._shape))
         if self._with_thumbs:
             self._thumbs.append(_thumb(seen.bgr))
         if seen.is_fresh or int(seconds * SAMPLES_PER_S) != self._sampled:
@@ -101,12 +100,12 @@ class Features:
         return chunk
 
     def _look(self, grey: Any) -> Picture:
-        look: Picture = cv2.resize(upright(grey, self._turn), (8, 8), interpolation=cv2.INTER_AREA)
+        look: Picture = cv2.resize(upright(grey, self._shape), (8, 8), interpolation=cv2.INTER_AREA)
         return look
 
     def _sample(self, frame: Frame, row: int) -> Sample:
         small = self._sampler(frame.picture, self._sample_size, "bgr24", "AREA")
-        return sample(row, frame.pts, upright(small, self._turn))
+        return sample(row, frame.pts, upright(small, self._shape))
 
 
 def _thumb(bgr: Picture) -> Any:

@@ -1,4 +1,4 @@
-"""Pixels of decoded pictures: reduced, mixed, turned; by swscale and OpenCV, on one thread."""
+"""Pixels of decoded pictures: reduced and mixed; by swscale and OpenCV, on one thread."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from hdvg.config.child_settings import SplitSettings
 from hdvg.measures.measure import Picture
 from hdvg.media.calls import Shape
-
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 """Formats whose first plane is luminance, a byte a pixel."""
@@ -106,11 +104,6 @@ class Scaler:
         return as_array(
             self._reformatter.reformat(picture, width=width, height=height, format=pixels, interpolation=how, threads=1)
         )
-
-
-def upright(picture: Any, rotation: int) -> Any:
-    """The picture turned clockwise by so many degrees."""
-    return cv2.rotate(picture, TURNS[rotation]) if rotation else picture
 
 
 def as_array(picture: av.VideoFrame) -> Picture:

@@ -7,7 +7,8 @@ from typing import Any
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.calls import Probed, Stream
-from hdvg.media.decode import Decoder, geometry, open_video
+from hdvg.media.decode import Decoder, open_video
+from hdvg.media.geometry import geometry
 
 
 @calls.probe.serves

@@ -14,7 +14,8 @@ from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.measures.measure import Clip, Measure
 from hdvg.media import measure_calls
-from hdvg.media.decode import geometry, open_video
+from hdvg.media.decode import open_video
+from hdvg.media.geometry import geometry
 from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty

@@ -14,6 +14,7 @@ from hdvg.media.excerpt import Excerpt
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.scene_timeline import HEURISTIC_US, Stamp, Timeline, index_keys
 from hdvg.media.scenes import Place, Placed, place_in
+from hdvg.media.streams import find_sound
 
 SOUND_S = 1.0
 """Sound that is fetched before and behind the pictures: tracks of a file need not be in step."""
@@ -68,11 +69,9 @@ def _see(look: Look, spans: Spans) -> _Seen:
         }
         landings = {start_ms: times.landing(start_ms) for start_ms in parents}
         keys = index_keys(container, stream)
-        sound = [
-            (float(one.timestamp * track.time_base), one.pos, one.size)
-            for track in container.streams.audio[:1]
-            for one in track.index_entries
-        ]
+        track = find_sound(container, stream)
+        entries = track.index_entries if track is not None else ()
+        sound = [(float(one.timestamp * track.time_base), one.pos, one.size) for one in entries]
     with look() as source, open_video(source, max_pixels=spans.max_pixels) as (container, stream):
         index = index_packets(container, stream)
     if not index.usable or not index.shown:

@@ -26,10 +26,11 @@ from hdvg.media.calls import (
     Timing,
     Video,
 )
-from hdvg.media.decode import Decoder, Frame, check_whole, geometry, open_video
+from hdvg.media.decode import Decoder, Frame, check_whole, open_video
 from hdvg.media.excerpt import excerpt_of, is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
 from hdvg.media.features import Features, load_chunk, save_chunk
+from hdvg.media.geometry import geometry
 from hdvg.media.probe import describe
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames

@@ -8,7 +8,6 @@ from typing import Any
 
 from hdvg.errors import ItemError
 from hdvg.media.bitstream import HEVC_END_OF_SEQUENCE, carried, is_cra, length_prefixed, opened
-from hdvg.media.check import Grey, small_grey
 from hdvg.media.clip_writer import Job, Made, add_sound, expected_of, open_file, result_of, with_ends
 from hdvg.media.cut_plan import Plan, Run
 from hdvg.media.decode import Frame
@@ -17,6 +16,7 @@ from hdvg.media.edge_encoder import edge_budget, edge_encoder, edge_packet, edge
 from hdvg.media.mp4 import ClipFile, reorder_delay
 from hdvg.media.parameter_sets import signature
 from hdvg.media.reading import Payload
+from hdvg.media.second_reading import Grey, small_grey
 
 REORDERED_X264 = 2
 """Frames that x264's B-pyramid runs ahead of display, at most."""

@@ -9,7 +9,8 @@ import av
 
 from hdvg.errors import ItemError
 from hdvg.media.calls import Shape
-from hdvg.media.decode import Decoder, geometry, open_video
+from hdvg.media.decode import Decoder, open_video
+from hdvg.media.geometry import geometry, is_upright
 
 SMART_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -20,7 +21,7 @@ UNKNOWN = 2
 
 @dataclass(frozen=True)
 class Source:
-    """A video as its first frame shows it. `shape` is `decode.geometry`'s, `colour` (primaries, transfer, matrix, range)."""
+    """A video as its first frame shows it. `shape` is `geometry.geometry`'s, `colour` (primaries, transfer, matrix, range)."""
 
     path: str
     max_pixels: int
@@ -48,7 +49,8 @@ class Source:
         width, height = self.coded_size
         return (
             self.pix_fmt in ("yuv420p", "yuvj420p")
-            and self.shape["rotation"] == 0
+            and is_upright(self.shape)
+            and self.shape["odd_turn"] is None
             and self.shape["sar"] == "1/1"
             and width % 2 == height % 2 == 0
             and not self.interlaced

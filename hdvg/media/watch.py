@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 class Watch:
     """Shows `measures` frames, in order; what they remember of one stands under its index.
 
-    `shape` is media.decode.geometry's; settings["detector"] says which scores it needs.
+    `shape` is media.geometry.geometry's; settings["detector"] says which scores it needs.
     """
 
     def __init__(self, shape: Shape, settings: SplitSettings, measures: Sequence[Measure]) -> None:

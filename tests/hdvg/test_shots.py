@@ -29,7 +29,7 @@ from hdvg.shots.stitch import Stitched
 from hdvg.shots.transition import Transition
 
 DEFAULTS = Split().model_dump()
-SHAPE = {"width": 256, "height": 144, "coded_width": 256, "coded_height": 144, "rotation": 0}
+SHAPE = {"width": 256, "height": 144, "coded_width": 256, "coded_height": 144, "rotation": 0, "mirrored": False}
 MEDIA = Path(pipelines.demo.__file__).parent / "media"
 
 
