@@ -1,6 +1,7 @@
 """The one small tree of errors, and the closed list of reasons an item can end with."""
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -61,8 +62,19 @@ MACHINE = frozenset({"runtime", "solver"})
 RETRYABLE = frozenset({"throttled", "network", "short", "timeout", "protocol"}) | MACHINE
 
 
-SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
-"""What the system says when the disk is full, or handles ran out: never an item's fault."""
+REMEDIES: dict[int, str] = {
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "free some of the quota of its disk",
+    errno.EMFILE: "let a process open more files (`ulimit -n`)",
+    errno.ENFILE: "let this machine open more files (`sysctl fs.file-max`)",
+    errno.ENOMEM: "free memory, or use fewer workers",
+    errno.EIO: "look after the disk (`dmesg`); `hdvg verify` names what it lost",
+    errno.EROFS: "make the disk writable",
+}
+"""What helps, by what the system says when disk, handles or memory ran short, or a disk fails."""
+
+SHORT = frozenset(REMEDIES)
+"""The same numbers: never an item's fault."""
 
 
 class HdvgError(Exception):
@@ -91,6 +103,10 @@ class UncutClipsError(UsageError):
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         super().__init__(f"{len(rows)} virtual clips cannot be cut, the first is {rows[0]['clip_id']}: run again")
         self.rows = rows
+
+
+class DamagedError(UsageError):
+    """A file of the dataset is gone, or has other bytes than were written; the text names it and the repair."""
 
 
 class ResourceError(HdvgError):
@@ -171,6 +187,55 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         waiting.append(getattr(cause, "reason", None))  # urllib3's MaxRetryError
 
 
-def shortage(error: BaseException) -> OSError | None:
-    """What in the error says that disk or handles ran short, if anything does."""
-    return next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in SHORT), None)
+def shortage(error: BaseException) -> BaseException | None:
+    """What in the error says that disk, handles or memory ran short, or that a disk fails, if anything does.
+
+    FFmpeg's own EIO does not: it stands for broken files too (`unreadable` tells them apart).
+    """
+    return next((cause for cause in causes(error) if _short_of(cause) is not None), None)
+
+
+def short_of_memory(short: BaseException) -> bool:
+    """Whether what `shortage` found is memory."""
+    return _short_of(short) == errno.ENOMEM
+
+
+def resource_error(error: BaseException, *, where: object = "") -> ResourceError | None:
+    """What to say of the error if it is the machine's fault (`shortage`), else None; `where` if the error names no file."""
+    short = shortage(error)
+    if short is None:
+        return None
+    code = _short_of(short) or 0
+    named = getattr(short, "filename", None) or where
+    said = os.strerror(code) if isinstance(short, OSError | MemoryError) else first_line(short)
+    return ResourceError(f"{f'{named}: ' if named else ''}{said}; {REMEDIES[code]}, then run the same command again")
+
+
+def unreadable(error: BaseException, files: Iterable[str]) -> OSError | None:
+    """Why one of the files that were read cannot be read to its end, if EIO stands in the error and that is so."""
+    if not any(isinstance(cause, OSError) and cause.errno == errno.EIO for cause in causes(error)):
+        return None
+    for name in files:
+        try:
+            with open(name, "rb") as file:
+                while file.read(1 << 20):
+                    pass
+        except OSError as found:
+            found.filename = name
+            return found
+    return None
+
+
+def _short_of(error: BaseException) -> int | None:
+    """The number in `REMEDIES` of what an error says alone."""
+    module, name = type(error).__module__, type(error).__name__
+    if isinstance(error, MemoryError) or (name, getattr(error, "code", 0)) == ("error", -4):  # OpenCV's
+        return errno.ENOMEM
+    if isinstance(error, OSError):
+        is_libraries = error.errno == errno.EIO and module.startswith("av.")
+        return error.errno if error.errno in SHORT and not is_libraries else None
+    if "duckdb" in module and name == "OutOfMemoryException":
+        return errno.ENOMEM
+    if "duckdb" in module and name == "IOException":  # it has no number, only the system's words
+        return next((code for code in REMEDIES if os.strerror(code) in str(error)), None)
+    return None

@@ -24,7 +24,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
-from hdvg.errors import HdvgError, ResourceError, TransientError
+from hdvg.errors import HdvgError, ResourceError, TransientError, resource_error
 from hdvg.sandbox import Call, Limits
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
@@ -192,6 +192,8 @@ class Cluster:
         except RayTaskError as error:
             if isinstance(error.cause, HdvgError):
                 raise error.cause from None
+            if machine := resource_error(error.cause):
+                raise machine from None
             raise
         if worker is not None and not done.reasons.get("error"):  # a GPU may stay broken after an unknown error
             self._idle[stage].append(worker)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, shortage
+from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, resource_error
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources.canonical import local_path
 from hdvg.sources.fetch import Gate
@@ -96,8 +96,8 @@ class Work(Generic[ItemT]):
         except (UsageError, ResourceError):
             raise  # the run's trouble, not the item's
         except Exception as error:
-            if short := shortage(error):
-                raise ResourceError(f"{short}; free some, then run again") from error
+            if machine := resource_error(error, where=self.dataset.root):
+                raise machine from error
             if len(items) > 1 and (not isinstance(error, ItemError) or error.reason in GUILTY_ALONE):
                 return [row for item in items for row in self.guarded_batch(do, [item])]
             rows = [self._failed(item, error) for item in items]

@@ -10,7 +10,7 @@ import typer
 
 from hdvg.cli import exchange, filter, forget, inspect, play, recipes, run, train
 from hdvg.environment import VERSION, require_linux
-from hdvg.errors import HdvgError
+from hdvg.errors import HdvgError, resource_error
 
 app = typer.Typer(
     name="hdvg",
@@ -42,6 +42,9 @@ def main() -> None:
     try:
         require_linux()
         app()
-    except HdvgError as error:
-        typer.echo(f"hdvg: {error}", err=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        known = error if isinstance(error, HdvgError) else resource_error(error)
+        if known is None:
+            raise
+        typer.echo(f"hdvg: {known}", err=True)
+        sys.exit(known.exit_code)

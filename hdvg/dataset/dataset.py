@@ -13,7 +13,7 @@ from hdvg.dataset.plan import Plan, read_plan
 from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import SHARD, part_schema
 from hdvg.dataset.store import Store
-from hdvg.errors import UsageError
+from hdvg.errors import DamagedError, UsageError
 from hdvg.plugins import FOLDER
 from schemas.inputs import INPUTS
 from schemas.rejected import REJECTED
@@ -36,7 +36,13 @@ class Dataset:
             raise UsageError(
                 f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}"
             )
-        return cls(root, read_plan(path.read_text(encoding="utf-8"), where=str(path)), Store(root, run=run))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DamagedError(
+                f"{path} is not text ({error.reason} at byte {error.start}); `hdvg verify --repair {root}` writes it anew"
+            ) from error
+        return cls(root, read_plan(text, where=str(path)), Store(root, run=run))
 
     @property
     def recipe(self) -> Recipe:

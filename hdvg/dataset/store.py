@@ -24,7 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.errors import ResourceError, UsageError
+from hdvg.errors import REMEDIES, ResourceError, UsageError
 from hdvg.ids import file_sha256
 
 EXTENSIONS = ("mp4", "parquet", "zip", "mkv", "ts", "mpg", "avi", "flv", "excerpt")
@@ -196,7 +196,9 @@ class Store:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run lock. Raises UsageError naming the holder if another run has it."""
-        with (self.root / "run.lock").open("a+") as file:
+        with _refusals(self.root / "run.lock"):
+            opened = (self.root / "run.lock").open("a+")
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -205,9 +207,10 @@ class Store:
                     f"{self.root}: another hdvg is working on this dataset ({file.read().strip() or 'unknown'}); "
                     f"wait for it, watch it with `hdvg status {self.root}`, or stop it"
                 ) from None
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-            file.flush()
+            with _refusals(self.root / "run.lock"):
+                file.truncate(0)
+                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+                file.flush()
             yield
 
     def is_locked(self) -> bool:
@@ -267,4 +270,6 @@ def _refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResourceError(f"{path}: cannot write: {error.strerror or error}; free space, then run again") from error
+        remedy = REMEDIES.get(error.errno or 0, "free space")
+        said = f"{path}: cannot write: {error.strerror or error}; {remedy}, then run again"
+        raise ResourceError(said) from error

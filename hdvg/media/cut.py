@@ -11,7 +11,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from hdvg.config.child_settings import CutSettings
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, shortage
 from hdvg.media import calls
 from hdvg.media.audio import Sound
 from hdvg.media.bars import find_boxes
@@ -155,8 +155,15 @@ def _feed(clip: Clip, thing: Frame | Payload) -> UncutClip | None:
             clip.frame(thing)
     except (ItemError, FFmpegError) as error:
         clip.abandon()
-        return _no(plan.span, "cut_mismatch", getattr(error, "detail", "") or str(error))
+        return _no(plan.span, "cut_mismatch", _fault(error))
     return None
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a clip. Raises the error if the machine is at fault: then no other way of cutting helps."""
+    if shortage(error):
+        raise error
+    return getattr(error, "detail", "") or str(error)
 
 
 def _end(job: Job, clip: Clip, fault: UncutClip | None, decoded: int) -> Result:
@@ -167,7 +174,7 @@ def _end(job: Job, clip: Clip, fault: UncutClip | None, decoded: int) -> Result:
         made = clip.finish()
         detail = made.fault(job)
     except (ItemError, FFmpegError) as error:
-        detail = getattr(error, "detail", "") or str(error)
+        detail = _fault(error)
     if detail is None:
         return {**made.columns, "cut_decoded_frames": decoded}
     clip.abandon()

@@ -149,7 +149,7 @@ def _answer_one(answer: Answer, question: Any) -> dict[str, Any]:
     try:
         return {"ok": answer(question)}
     except Exception as error:  # else the child would get no reply, and its item take the blame
-        return failure(error)
+        return failure(error, limited=False)
 
 
 def _outcome(end: str, result: Path, log: Path) -> Any:
@@ -159,7 +159,9 @@ def _outcome(end: str, result: Path, log: Path) -> Any:
             raise ItemError("timeout", "over the wall clock limit")
         tail = _tail(log)
         if end == f"exit {ResourceError.exit_code}":
-            raise ResourceError(f"{result.parent}: disk or handles ran short; free some, then run again")
+            raise ResourceError(
+                f"{result.parent}: disk or handles ran short; free some, then run the same command again"
+            )
         if end in (KILLED_SERVER, f"signal {signal.SIGKILL}"):
             raise TransientError("crash", f"{end}: killed from outside (out of memory?)")
         if end != "exit 0" or not result.exists():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hdvg.errors import ItemError, ResourceError, TransientError, shortage
+from hdvg.errors import ItemError, ResourceError, TransientError, resource_error, short_of_memory, shortage, unreadable
 
 QUESTION_MB, ANSWER_MB = 16, 64
 """Most that a child may ask, and be answered, at a time: a site's player with its solver is 4 MB."""
@@ -21,17 +23,24 @@ class Limits:
     file_mb: float = 8192.0
 
 
-def failure(error: Exception) -> dict[str, Any]:
-    if isinstance(error, ResourceError) or (short := shortage(error)):
-        return {"kind": "resource", "detail": str(error if isinstance(error, ResourceError) else short)}
-    if isinstance(error, MemoryError):
+def failure(error: Exception, *, limited: bool = True, files: Iterable[str] = ()) -> dict[str, Any]:
+    """The error as JSON: the machine's fault, or the item's.
+
+    `limited`: it was raised in a child, whose memory ends at its own limit; `files` are those that it read.
+    """
+    short = shortage(error) or unreadable(error, files)
+    is_own_limit = short is not None and limited and short_of_memory(short)
+    if isinstance(error, ResourceError) or (short is not None and not is_own_limit):
+        said = error if isinstance(error, ResourceError) else resource_error(short or error, where=os.getcwd())
+        return {"kind": "resource", "detail": str(said)}
+    if is_own_limit and not isinstance(error, ItemError):
         return {"kind": "item", "reason": "memory", "detail": "over the memory limit"}
     if not isinstance(error, ItemError):
         return {"kind": "item", "reason": "error", "detail": "".join(traceback.format_exception(error))}
-    said: dict[str, Any] = {"kind": "item", "reason": error.reason, "detail": error.detail}
+    reply: dict[str, Any] = {"kind": "item", "reason": error.reason, "detail": error.detail}
     if isinstance(error, TransientError):
-        said |= {"kind": "transient", "retry_after_s": error.retry_after_s}
-    return said
+        reply |= {"kind": "transient", "retry_after_s": error.retry_after_s}
+    return reply
 
 
 def unpack(reply: Any) -> Any:

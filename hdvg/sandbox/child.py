@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hdvg.errors import ResourceError, shortage
+from hdvg.errors import ResourceError, short_of_memory, shortage
 from hdvg.sandbox.boundary import ANSWER_MB, Limits, failure, unpack
 from hdvg.sandbox.seam import served
 
@@ -48,7 +48,8 @@ def run(job: dict[str, Any], channel: int | None) -> NoReturn:
         text = json.dumps(said, allow_nan=False)
         (scratch / f"sandbox-{job['id']}.json").write_text(text, encoding="utf-8")
     except BaseException as error:
-        if shortage(error):  # not even the result could be written
+        short = shortage(error)
+        if short and not short_of_memory(short):  # not even the result could be written
             os._exit(ResourceError.exit_code)
         with contextlib.suppress(OSError):
             traceback.print_exc()
@@ -85,4 +86,8 @@ def _call(job: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": served(job["target"])(**job["arguments"])}
     except Exception as error:  # the process boundary: whatever a library raises must cross it as data
-        return failure(error)
+        return failure(error, files=[value for value in job["arguments"].values() if _is_file(value)])
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/") and os.path.isfile(value)

@@ -14,7 +14,7 @@ import urllib3.exceptions
 import yt_dlp.utils as ytdl
 from yt_dlp.networking import exceptions as net
 
-from hdvg.errors import SHORT, ItemError, ResourceError, TransientError, causes
+from hdvg.errors import ItemError, TransientError, causes, resource_error
 from hdvg.sources.hosts.host import BOT_WALL
 from hdvg.sources.info import clean_text
 from hdvg.sources.people import mask_error
@@ -67,8 +67,8 @@ def failure(error: BaseException, *, last: BaseException | None = None) -> ItemE
             return cause
         if isinstance(cause, net.HTTPError):
             return _by_status(cause, detail)
-        if isinstance(cause, OSError) and cause.errno in SHORT:
-            raise ResourceError(f"while fetching: {cause}") from error
+        if machine := resource_error(cause, where="while fetching"):
+            raise machine from error
         if isinstance(cause, OSError) and cause.errno == errno.EFBIG:
             return ItemError("too_big", detail)
     for kind, reason in TYPES:

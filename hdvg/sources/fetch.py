@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from hdvg.config.fetch import Fetch
-from hdvg.errors import MACHINE, SHORT, ItemError, ResourceError, TransientError
+from hdvg.errors import MACHINE, ItemError, TransientError, resource_error
 from hdvg.media.calls import mux
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources import calls, runtime
@@ -196,8 +196,8 @@ def _take_file(path: Path, scratch: Path, settings: Fetch) -> Fetched:
         copy = _new_folder(scratch) / "source.bin"
         _copy(path, copy)
     except OSError as error:
-        if error.errno in SHORT:
-            raise ResourceError(f"while copying {path}: {error}") from error
+        if machine := resource_error(error, where=path):
+            raise machine from error
         raise ItemError("gone" if isinstance(error, FileNotFoundError) else "bad_input", str(error)) from error
     return Fetched(copy, info_row({"title": path.stem, "extractor": "file", "webpage_url": path.as_uri()}))
 
