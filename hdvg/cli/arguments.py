@@ -25,7 +25,7 @@ Links = Annotated[
         "--links",
         "-l",
         metavar="FILE|FOLDER|URL",
-        help="text, CSV, JSONL or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
+        help="text, CSV, JSON or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
         "commons:Category:NAME; may be repeated",
     ),
 ]
@@ -60,4 +60,12 @@ Address = Annotated[
 NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that fetch or split all videos anew")]
 AllFiles = Annotated[
     bool, typer.Option("--all-files", help="of a folder: every file, for what it holds and not for how its name ends")
+]
+LinkColumn = Annotated[
+    str | None,
+    typer.Option("--link-column", metavar="NAME", help="of a table of links: the column that holds links or paths"),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option("--text-column", metavar="NAME", help="of a table of links: the column of texts, kept as given captions"),
 ]

@@ -15,6 +15,7 @@ from hdvg.cli.arguments import (
     Cpus,
     Folder,
     Gpus,
+    LinkColumn,
     Links,
     NewRule,
     NewWork,
@@ -22,6 +23,7 @@ from hdvg.cli.arguments import (
     RunnerName,
     Sets,
     Target,
+    TextColumn,
 )
 from hdvg.cli.changes import changes_of
 from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choose, show_lists
@@ -42,7 +44,7 @@ commands = typer.Typer()
 def run(
     target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
     cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
-    all_files: AllFiles = False,
+    all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
     list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
@@ -59,6 +61,7 @@ def run(
         links=taken,
         choice=choice,
         all_files=all_files,
+        columns=(link_column, text_column),
         new_work=new_work,
         where=(runner, address, cpus, gpus),
     )
@@ -70,7 +73,7 @@ def _stage_command(stage: str, doc: str) -> None:
     def command(
         target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
         cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
-        all_files: AllFiles = False,
+        all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
         list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
     ) -> None:  # fmt: skip
         taken, choice = choose(
@@ -81,7 +84,8 @@ def _stage_command(stage: str, doc: str) -> None:
             return _list(taken, choice, recipe, as_json=as_json)
         _work(
             root, recipe,
-            links=taken, choice=choice, all_files=all_files, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage,
+            links=taken, choice=choice, all_files=all_files, columns=(link_column, text_column), new_work=new_work,
+            where=(runner, address, cpus, gpus), stage=stage,
         )  # fmt: skip
 
     commands.command(stage, help=f"{doc}, and say what changed.")(command)
@@ -157,12 +161,19 @@ def retry(
 
 
 def _work(
-    root: Path, recipe: Recipe, *, where: tuple[str | None, str | None, int | None, int | None], **task: Any
+    root: Path,
+    recipe: Recipe,
+    *,
+    where: tuple[str | None, str | None, int | None, int | None],
+    columns: tuple[str | None, str | None] = (None, None),
+    **task: Any,
 ) -> None:
     """Run the graph, or one stage of it, then say what changed; `task` are the other fields of `pipelines.run.Task`."""
+    from hdvg.sources.columns import Columns
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
+    task["columns"] = Columns(*columns)
     runner, address, cpus, gpus = where
     if runner not in (None, "ray", "serial"):
         raise UsageError(f"--runner {runner}: ray or serial")
@@ -171,7 +182,7 @@ def _work(
         fine = run_task(root, recipe, Task(**task, where=Where(runner, address, cpus, gpus)), output.console())
     if not fine:
         typer.echo(
-            "a list of links broke off (see above), or some items failed in a way hdvg does not know: "
+            "a list of links broke off or has no good link (see above), or some items failed in a way hdvg does not know: "
             "hdvg query … \"from failures where reason = 'error'\"",
             err=True,
         )
