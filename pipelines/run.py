@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe
+from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
@@ -90,6 +91,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     """
     check_table()
     check()
+    refuse_secrets(recipe)
     problem = folder_problem(root)
     if problem:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")

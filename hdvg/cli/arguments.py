@@ -67,5 +67,30 @@ LinkColumn = Annotated[
 ]
 TextColumn = Annotated[
     str | None,
-    typer.Option("--text-column", metavar="NAME", help="of a table of links: the column of texts, kept as given captions"),
+    typer.Option(
+        "--text-column", metavar="NAME", help="of a table of links: the column of texts, kept as given captions"
+    ),
 ]
+AllowPrivate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private",
+        help="fetch links to private addresses (loopback, LAN) too: for servers of your own; the dataset remembers it",
+    ),
+]
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        metavar="NAME",
+        help="let the recipe send what is in this environment variable to its endpoint as key",
+    ),
+]
+
+
+def with_leave(sets: list[str] | None, *, private: bool, env: list[str] | None) -> list[str]:
+    """What --set says, and what the flags allow."""
+    from hdvg.config.secrets import allow
+
+    allow(tuple(env or ()))
+    return [*(sets or []), *(["fetch.private_links=allow"] if private else [])]

@@ -12,6 +12,8 @@ from hdvg.cli import output
 from hdvg.cli.arguments import (
     Address,
     AllFiles,
+    AllowEnv,
+    AllowPrivate,
     Cpus,
     Folder,
     Gpus,
@@ -24,6 +26,7 @@ from hdvg.cli.arguments import (
     Sets,
     Target,
     TextColumn,
+    with_leave,
 )
 from hdvg.cli.changes import changes_of
 from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choose, show_lists
@@ -45,6 +48,7 @@ def run(
     target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
     cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
     all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
+    allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
     list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
@@ -52,7 +56,8 @@ def run(
     Example: hdvg run demo --links links.txt --out my-dataset --set 'keep.too_short=duration_s >= 3'
     """
     taken, choice = choose(links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json)
-    root, recipe = of_target(target, out, sets or (), new_rule=new_rule, only_read=list_only)
+    sets = with_leave(sets, private=allow_private, env=allow_env)
+    root, recipe = of_target(target, out, sets, new_rule=new_rule, only_read=list_only)
     if list_only:
         return _list(taken, choice, recipe, as_json=as_json)
     _work(
@@ -74,12 +79,14 @@ def _stage_command(stage: str, doc: str) -> None:
         target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
         cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
         all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
+        allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
         list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
     ) -> None:  # fmt: skip
         taken, choice = choose(
             links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json
         )
-        root, recipe = of_target(target, out, sets or (), new_rule=new_rule, only_read=list_only)
+        sets = with_leave(sets, private=allow_private, env=allow_env)
+        root, recipe = of_target(target, out, sets, new_rule=new_rule, only_read=list_only)
         if list_only:
             return _list(taken, choice, recipe, as_json=as_json)
         _work(
@@ -103,6 +110,7 @@ def caption(
     captioner: Annotated[str | None, typer.Option("--captioner", help="write beside the captions there are, with this one")] = None,
     model: Annotated[str | None, typer.Option("--model", help="its model: an id or a folder")] = None,
     name: Annotated[str | None, typer.Option("--name", help="what to call this writer; by default as its captioner")] = None,
+    allow_env: AllowEnv = None,
     where: Annotated[
         str | None, typer.Option("--recaption-where", metavar="CONDITION", help="only clips of which this holds")
     ] = None,
@@ -126,7 +134,8 @@ def caption(
             *(f"{writer}.{key}={json.dumps(value)}" for key, value in settings.items() if value is not None),
             *(sets or []),
         ]
-    root, recipe = of_target(target, out, sets or (), new_rule=new_rule)
+    sets = with_leave(sets, private=False, env=allow_env)
+    root, recipe = of_target(target, out, sets, new_rule=new_rule)
     _work(root, recipe, where=(runner, address, cpus, gpus), stage="caption")
 
 
@@ -146,7 +155,7 @@ def retry(
     dataset: Folder,
     reason: Annotated[list[str], typer.Option("--reason", help="a failure's reason, such as throttled; may be repeated")],
     sets: Sets = None, runner: RunnerName = None, cpus: Cpus = None, gpus: Gpus = None, address: Address = None,
-    new_rule: NewRule = False,
+    new_rule: NewRule = False, allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
 ) -> None:  # fmt: skip
     """Try failed items again, by reason, and whatever follows from them. Example: hdvg retry my-dataset --reason throttled"""
     from hdvg.errors import REASONS, suggestion
@@ -156,7 +165,8 @@ def retry(
             raise UsageError(
                 f"--reason {name}: no such reason; {suggestion(name, REASONS) or 'there are: ' + ', '.join(REASONS)}"
             )
-    root, recipe = of_target(str(dataset), None, sets or (), new_rule=new_rule)
+    sets = with_leave(sets, private=allow_private, env=allow_env)
+    root, recipe = of_target(str(dataset), None, sets, new_rule=new_rule)
     _work(root, recipe, where=(runner, address, cpus, gpus), retry=tuple(reason))
 
 

@@ -70,7 +70,9 @@ def _web(text: str) -> str:
     except ValueError as error:
         raise ItemError("bad_input", str(error)) from error
     if "@" in parts.netloc or "\\" in parts.netloc:
-        raise ItemError("bad_input", "a user name or password in the link: it would be stored with every clip; take it out")
+        raise ItemError(
+            "bad_input", "a user name or password in the link: it would be stored with every clip; take it out"
+        )
     host = _host(parts.hostname or "")
     if port == 0:
         raise ItemError("bad_input", "port 0")

@@ -27,7 +27,9 @@ TEXTS = ("caption", "text", "prompt", "description")
 TEXT_OF = {"contenturl": "name"}
 """Where such a column holds the links, this one holds texts: WebVid's."""
 
-SPANS = frozenset({"timestamp", "timestamps", "start", "end", "start_s", "end_s", "start_time", "end_time", "start_ms", "end_ms"})
+SPANS = frozenset(
+    {"timestamp", "timestamps", "start", "end", "start_s", "end_s", "start_time", "end_time", "start_ms", "end_ms"}
+)
 """Where one of these stands, texts are of parts of a video: `hdvg import spans` reads such a table."""
 
 SHOWN = 300

@@ -69,7 +69,9 @@ def _files(folder: str, *, all_files: bool) -> Iterator[tuple[str, str | None]]:
     seen: set[tuple[int, int]] = set()
     _is_new(folder, seen)
     for place, folders, names in os.walk(os.path.abspath(folder), followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and _is_new(os.path.join(place, name), seen))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and _is_new(os.path.join(place, name), seen)
+        )
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             why = None if all_files or suffix in VIDEO_SUFFIXES else suffix or "without suffix"

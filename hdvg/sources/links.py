@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hdvg.errors import ItemError, UsageError
@@ -48,9 +49,8 @@ def read_links(source: str, *, all_files: bool = False, columns: Columns = Colum
     """
     kind = kind_of(source)
     base = Path(source).absolute().parent if kind != "link" else None
-    entries = (
-        _read_folder(source, all_files=all_files) if kind == "folder" else SOURCES[kind](source, columns, base or Path())
-    )
+    read = partial(_read_folder, all_files=all_files) if kind == "folder" else SOURCES[kind]
+    entries = read(source, columns, base or Path())
     try:
         first = next(entries, None)
     except OSError as error:
@@ -125,7 +125,7 @@ def _read_file(source: str, columns: Columns, base: Path) -> Iterator[Entry]:
     yield Entry(1, str(Path(source).absolute()))
 
 
-def _read_folder(source: str, columns: Columns = Columns(), base: Path = Path(), *, all_files: bool = False) -> Iterator[Entry]:  # noqa: B008 - frozen
+def _read_folder(source: str, columns: Columns, base: Path, *, all_files: bool = False) -> Iterator[Entry]:
     for number, path in enumerate(taken_files(source, all_files=all_files), start=1):
         yield Entry(number, path)
 

@@ -160,9 +160,13 @@ def _unnamed(file: Any, source: str, base: Path) -> Found:
     """The columns of a table without a known name: that of the first row's cell that is a link. Raises UsageError."""
     import pyarrow.types as types
 
-    texts = [field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)]
+    texts = [
+        field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)
+    ]
     first = next((row for batch in file.iter_batches(1, columns=texts) for row in batch.to_pylist()), {})
-    place = next((name for name, cell in first.items() if isinstance(cell, str) and is_like_link(cell, base=base)), None)
+    place = next(
+        (name for name, cell in first.items() if isinstance(cell, str) and is_like_link(cell, base=base)), None
+    )
     if place is None:
         refuse_unknown(first or f"columns {', '.join(file.schema_arrow.names)}", source=source)
     return Found((place,), None)

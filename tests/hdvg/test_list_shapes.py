@@ -92,7 +92,7 @@ def test_scripts_of_ffconcat_name_files(films):
 
 
 def test_lines_in_quotes_are_links(films):
-    (films / "l.txt").write_text(f"\"{WEB[0]}\"\n'films/a.mp4'\n\"films/it's b.mp4\"\n")
+    (films / "l.txt").write_text(f'"{WEB[0]}"\n\'films/a.mp4\'\n"films/it\'s b.mp4"\n')
     assert [name for name, _ in told(films / "l.txt")] == [WEB[0], "a.mp4", "it's b.mp4"]
 
 
@@ -135,7 +135,9 @@ def test_videos_in_the_cells_of_parquet_are_taken_out_of_them(films, shape):
     if shape == "paths in structs":
         assert [local_path(link.source).name for link in links] == ["a.mp4", "it's b.mp4"]
         return
-    assert [take_out(link.source, films / f"{n}.bin") for n, link in enumerate(links)] == [films.resolve() / "l.parquet"] * 2
+    assert [take_out(link.source, films / f"{n}.bin") for n, link in enumerate(links)] == [
+        films.resolve() / "l.parquet"
+    ] * 2
     assert [(films / f"{n}.bin").read_bytes() for n in range(2)] == bodies
     with pytest.raises(ItemError, match="no bytes in row 9"):
         take_out(links[0].source.replace("row=1", "row=9"), films / "x.bin")
