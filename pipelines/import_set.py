@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hdvg.config.recipe import Recipe
+from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.store import Store
@@ -42,6 +43,8 @@ def import_files(
             raise UsageError(f"{path}: no such file; name the metadata as {origin} publishes them")
     there = (root / "dataset.toml").exists()
     wanted = recipe_for(origin, recipe or published.recipe, sets) if recipe or sets or not there else None
+    if wanted is not None:
+        refuse_secrets(wanted)
     if wanted is None or there:
         before = Dataset.open(root)
         plan = before.plan

@@ -17,6 +17,8 @@ from hdvg.dataset import intake
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import Accepted
 from hdvg.sandbox import Sandbox
+from hdvg.sources.canonical import masked
+from hdvg.sources.columns import Columns
 from hdvg.sources.folder import is_folder, passed_over
 from hdvg.sources.gather import shown
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
@@ -30,14 +32,25 @@ KEPT = "cache/lists"
 
 
 def accept_all(
-    dataset: Dataset, sources: Sequence[str], choice: Choice, console: Console, *, all_files: bool = False
+    dataset: Dataset,
+    sources: Sequence[str],
+    choice: Choice,
+    console: Console,
+    *,
+    all_files: bool = False,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
 ) -> bool:
-    """Take the links of all sources, one after the other; False if one is a list that broke off. Raises as `accept`."""
+    """Take the links of all sources, one after the other; False if one is a list that broke off, or has no good link.
+
+    Raises as `accept`.
+    """
     with closing(Sandbox(PRELOAD)) as sandbox:  # starts with the first list
         whole = True
         for links in sources:
             if is_folder(links):
                 _accept_folder(dataset, links, console, all_files=all_files)
+            elif list_source(links) is None:
+                whole &= _announce(intake.accept(dataset, links, columns=columns), shown(links), console)
             else:
                 whole &= accept(dataset, links, choice, console, sandbox=sandbox)
     return whole
@@ -58,8 +71,7 @@ def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sa
     """
     source = list_source(links)
     if source is None:
-        _announce(intake.accept(dataset, links), shown(links), console)
-        return True
+        return _announce(intake.accept(dataset, links), shown(links), console)
     folder = list_folder(dataset.root / KEPT, source, choice)
     with counting(folder, console):
         found = look(source, choice, folder=folder, recipe=dataset.plan.recipe, sandbox=sandbox)
@@ -116,7 +128,8 @@ def report(found: Listing, chosen: Chosen, choice: Choice) -> list[str]:
     return lines
 
 
-def _announce(accepted: Accepted, links: str, console: Console) -> None:
+def _announce(accepted: Accepted, links: str, console: Console) -> bool:
+    """Say what a source came to; whether it has one good link."""
     parts = [f"{accepted.new} new"]
     parts += [
         f"{count} {word}"
@@ -128,4 +141,14 @@ def _announce(accepted: Accepted, links: str, console: Console) -> None:
         )
         if count
     ]
-    console.print(f"{links}: {', '.join(parts)}", highlight=False, markup=False, emoji=False)
+    lines = [", ".join(parts)]
+    if accepted.texts:
+        lines.append(
+            f"{accepted.texts} texts kept as given captions: each of these videos is one clip "
+            "(--set split.given=ignore: shots, without the texts; --set caption.captioner=given: they are the captions)"
+        )
+    if accepted.only_bad:
+        lines.append(f"every link is bad, the first: {accepted.only_bad}")
+    for line in lines:
+        console.print(f"{masked(links)}: {line}", highlight=False, markup=False, emoji=False)
+    return not accepted.only_bad

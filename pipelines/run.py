@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe
+from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
@@ -26,7 +27,7 @@ from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
 from hdvg.sources.folder import is_pipe
-from hdvg.sources.links import read_links
+from hdvg.sources.links import Columns, read_links
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import list_source
 from pipelines.apply_blocklist import apply_block_list
@@ -66,6 +67,8 @@ class Task:
     """Which entries of lists on sites are taken."""
     all_files: bool = False
     """Of folders among the links, every file: not only those that end as videos do."""
+    columns: Columns = field(default_factory=Columns)
+    """Of tables among the links, the columns that the user names."""
     stage: str | None = None
     """Run only this one, of the table of stages; `measure` is all keyframe measures, `caption` what all writers need."""
     retry: tuple[str, ...] = ()
@@ -82,12 +85,13 @@ class Task:
 
 def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     """Do the task over the dataset at `root`, made if it is not there; True unless an item ended in an unknown error, or a
-    list of links broke off.
+    list of links broke off or has no good link.
 
     Raises UsageError (bad input, another run at work) and ResourceError (disk full); all commits stay.
     """
     check_table()
     check()
+    refuse_secrets(recipe)
     problem = folder_problem(root)
     if problem:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
@@ -104,7 +108,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
             _announce_changes(dataset, before.plan, console, new_work=task.new_work)
         dataset.prepare()
         drop_sources(dataset)
-        listed = accept_all(dataset, task.links, task.choice, console, all_files=task.all_files)
+        listed = accept_all(dataset, task.links, task.choice, console, all_files=task.all_files, columns=task.columns)
         _block(dataset, console)
         if "lost_clip" in task.retry:
             cut_again(dataset, lost_clips(dataset))
@@ -128,7 +132,7 @@ def _refuse_nothing(root: Path, task: Task) -> None:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
     for source in task.links:
         if list_source(source) is None and not is_pipe(source):
-            read_links(source, all_files=task.all_files)
+            read_links(source, all_files=task.all_files, columns=task.columns)
 
 
 def _plan(recipe: Recipe, before: Dataset | None, root: Path, *, everything: bool) -> Plan:

@@ -8,7 +8,11 @@ GIVEN = table(
         column(
             "given_id", STR, "the scene's own id in the published set; made of the video's and the span if it has none"
         ),
-        column("origin", STR, "the published set: a key of `hdvg.published.sets.SETS`, such as `hd-vg`"),
+        column(
+            "origin",
+            STR,
+            "the published set: a key of `hdvg.published.sets.SETS`, such as `hd-vg`; `list`: a list of links",
+        ),
         column("file", STR, "file name of the metadata"),
         column("place", INT, "number of the scene in that file, from 1"),
         column(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import threading
 import weakref
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hdvg.config.caption import Endpoint
+from hdvg.config.secrets import key_of, shown_address
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Service:
         import openai
 
         self._endpoint = endpoint
-        self._key = os.environ.get(endpoint.key_env, "").strip()
+        self._key = key_of(endpoint)
         if not (self._key.isascii() and self._key.isprintable()):
             raise UsageError(f"environment variable {endpoint.key_env} holds characters that no key has; set it anew")
         self._client = openai.AsyncOpenAI(
@@ -93,7 +93,7 @@ class Service:
 
     @property
     def _named(self) -> str:
-        return f"caption.endpoint.url = {self._endpoint.url!r}"
+        return f"caption.endpoint.url = {shown_address(self._endpoint.url)!r}"
 
     async def _all(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)

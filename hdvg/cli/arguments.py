@@ -25,7 +25,7 @@ Links = Annotated[
         "--links",
         "-l",
         metavar="FILE|FOLDER|URL",
-        help="text, CSV, JSONL or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
+        help="text, CSV, JSON or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
         "commons:Category:NAME; may be repeated",
     ),
 ]
@@ -61,3 +61,36 @@ NewWork = Annotated[bool, typer.Option("--new-work", help="accept settings that 
 AllFiles = Annotated[
     bool, typer.Option("--all-files", help="of a folder: every file, for what it holds and not for how its name ends")
 ]
+LinkColumn = Annotated[
+    str | None,
+    typer.Option("--link-column", metavar="NAME", help="of a table of links: the column that holds links or paths"),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text-column", metavar="NAME", help="of a table of links: the column of texts, kept as given captions"
+    ),
+]
+AllowPrivate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private",
+        help="fetch links to private addresses (loopback, LAN) too: for servers of your own; the dataset remembers it",
+    ),
+]
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        metavar="NAME",
+        help="let the recipe send what is in this environment variable to its endpoint as key",
+    ),
+]
+
+
+def with_leave(sets: list[str] | None, *, private: bool, env: list[str] | None) -> list[str]:
+    """What --set says, and what the flags allow."""
+    from hdvg.config.secrets import allow
+
+    allow(tuple(env or ()))
+    return [*(sets or []), *(["fetch.private_links=allow"] if private else [])]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Folder, Json, NewRule, Out
+from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_leave
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
@@ -31,7 +31,7 @@ def import_(
     sets: Annotated[
         list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="override a setting of a new dataset")
     ] = None,
-    new_rule: NewRule = False,
+    new_rule: NewRule = False, allow_private: AllowPrivate = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="take only so many videos of each file")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="import nothing: count, estimate the fetch, ask a sample of links if they live")
@@ -50,7 +50,7 @@ def import_(
     """
     from pipelines.import_set import check_files, import_files
 
-    settings = checked_names(sets or (), (), new_rule=new_rule)
+    settings = checked_names(with_leave(sets, private=allow_private, env=None), (), new_rule=new_rule)
     if check or check_all:
         report = check_files(
             files, origin=origin, recipe=recipe, sets=settings, limit=limit, sample=None if check_all else sample,

@@ -12,9 +12,12 @@ from hdvg.cli import output
 from hdvg.cli.arguments import (
     Address,
     AllFiles,
+    AllowEnv,
+    AllowPrivate,
     Cpus,
     Folder,
     Gpus,
+    LinkColumn,
     Links,
     NewRule,
     NewWork,
@@ -22,6 +25,8 @@ from hdvg.cli.arguments import (
     RunnerName,
     Sets,
     Target,
+    TextColumn,
+    with_leave,
 )
 from hdvg.cli.changes import changes_of
 from hdvg.cli.list_options import MOST, ListOnly, MaxItems, Strict, Where, choose, show_lists
@@ -42,7 +47,8 @@ commands = typer.Typer()
 def run(
     target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
     cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
-    all_files: AllFiles = False,
+    all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
+    allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
     list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
 ) -> None:  # fmt: skip
     """Run the whole graph: links in, Parquet shards out. Interrupt it at will; the same command goes on.
@@ -50,7 +56,8 @@ def run(
     Example: hdvg run demo --links links.txt --out my-dataset --set 'keep.too_short=duration_s >= 3'
     """
     taken, choice = choose(links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json)
-    root, recipe = of_target(target, out, sets or (), new_rule=new_rule, only_read=list_only)
+    sets = with_leave(sets, private=allow_private, env=allow_env)
+    root, recipe = of_target(target, out, sets, new_rule=new_rule, only_read=list_only)
     if list_only:
         return _list(taken, choice, recipe, as_json=as_json)
     _work(
@@ -59,6 +66,7 @@ def run(
         links=taken,
         choice=choice,
         all_files=all_files,
+        columns=(link_column, text_column),
         new_work=new_work,
         where=(runner, address, cpus, gpus),
     )
@@ -70,18 +78,21 @@ def _stage_command(stage: str, doc: str) -> None:
     def command(
         target: Target, links: Links = None, out: Out = None, sets: Sets = None, runner: RunnerName = None,
         cpus: Cpus = None, gpus: Gpus = None, address: Address = None, new_work: NewWork = False, new_rule: NewRule = False,
-        all_files: AllFiles = False,
+        all_files: AllFiles = False, link_column: LinkColumn = None, text_column: TextColumn = None,
+        allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
         list_only: ListOnly = False, max_items: MaxItems = MOST, conditions: Where = None, strict: Strict = False, as_json: ListJson = False,
     ) -> None:  # fmt: skip
         taken, choice = choose(
             links, list_only=list_only, most=max_items, where=conditions, strict=strict, as_json=as_json
         )
-        root, recipe = of_target(target, out, sets or (), new_rule=new_rule, only_read=list_only)
+        sets = with_leave(sets, private=allow_private, env=allow_env)
+        root, recipe = of_target(target, out, sets, new_rule=new_rule, only_read=list_only)
         if list_only:
             return _list(taken, choice, recipe, as_json=as_json)
         _work(
             root, recipe,
-            links=taken, choice=choice, all_files=all_files, new_work=new_work, where=(runner, address, cpus, gpus), stage=stage,
+            links=taken, choice=choice, all_files=all_files, columns=(link_column, text_column), new_work=new_work,
+            where=(runner, address, cpus, gpus), stage=stage,
         )  # fmt: skip
 
     commands.command(stage, help=f"{doc}, and say what changed.")(command)
@@ -99,6 +110,7 @@ def caption(
     captioner: Annotated[str | None, typer.Option("--captioner", help="write beside the captions there are, with this one")] = None,
     model: Annotated[str | None, typer.Option("--model", help="its model: an id or a folder")] = None,
     name: Annotated[str | None, typer.Option("--name", help="what to call this writer; by default as its captioner")] = None,
+    allow_env: AllowEnv = None,
     where: Annotated[
         str | None, typer.Option("--recaption-where", metavar="CONDITION", help="only clips of which this holds")
     ] = None,
@@ -122,7 +134,8 @@ def caption(
             *(f"{writer}.{key}={json.dumps(value)}" for key, value in settings.items() if value is not None),
             *(sets or []),
         ]
-    root, recipe = of_target(target, out, sets or (), new_rule=new_rule)
+    sets = with_leave(sets, private=False, env=allow_env)
+    root, recipe = of_target(target, out, sets, new_rule=new_rule)
     _work(root, recipe, where=(runner, address, cpus, gpus), stage="caption")
 
 
@@ -142,7 +155,7 @@ def retry(
     dataset: Folder,
     reason: Annotated[list[str], typer.Option("--reason", help="a failure's reason, such as throttled; may be repeated")],
     sets: Sets = None, runner: RunnerName = None, cpus: Cpus = None, gpus: Gpus = None, address: Address = None,
-    new_rule: NewRule = False,
+    new_rule: NewRule = False, allow_private: AllowPrivate = False, allow_env: AllowEnv = None,
 ) -> None:  # fmt: skip
     """Try failed items again, by reason, and whatever follows from them. Example: hdvg retry my-dataset --reason throttled"""
     from hdvg.errors import REASONS, suggestion
@@ -152,17 +165,25 @@ def retry(
             raise UsageError(
                 f"--reason {name}: no such reason; {suggestion(name, REASONS) or 'there are: ' + ', '.join(REASONS)}"
             )
-    root, recipe = of_target(str(dataset), None, sets or (), new_rule=new_rule)
+    sets = with_leave(sets, private=allow_private, env=allow_env)
+    root, recipe = of_target(str(dataset), None, sets, new_rule=new_rule)
     _work(root, recipe, where=(runner, address, cpus, gpus), retry=tuple(reason))
 
 
 def _work(
-    root: Path, recipe: Recipe, *, where: tuple[str | None, str | None, int | None, int | None], **task: Any
+    root: Path,
+    recipe: Recipe,
+    *,
+    where: tuple[str | None, str | None, int | None, int | None],
+    columns: tuple[str | None, str | None] = (None, None),
+    **task: Any,
 ) -> None:
     """Run the graph, or one stage of it, then say what changed; `task` are the other fields of `pipelines.run.Task`."""
+    from hdvg.sources.columns import Columns
     from pipelines.run import Task, Where
     from pipelines.run import run as run_task
 
+    task["columns"] = Columns(*columns)
     runner, address, cpus, gpus = where
     if runner not in (None, "ray", "serial"):
         raise UsageError(f"--runner {runner}: ray or serial")
@@ -171,7 +192,7 @@ def _work(
         fine = run_task(root, recipe, Task(**task, where=Where(runner, address, cpus, gpus)), output.console())
     if not fine:
         typer.echo(
-            "a list of links broke off (see above), or some items failed in a way hdvg does not know: "
+            "a list of links broke off or has no good link (see above), or some items failed in a way hdvg does not know: "
             "hdvg query … \"from failures where reason = 'error'\"",
             err=True,
         )

@@ -14,6 +14,14 @@ from hdvg.config.sections import Settings
 LANGUAGE = r"^(\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
 
 
+PRIVATE = "HDVG_PRIVATE_LINKS"
+"""A variable of the environment: `allow` where all lists are of one's own making, as in the tests of hdvg."""
+
+
+def _private_links() -> Literal["allow", "refuse"]:
+    return "allow" if os.environ.get(PRIVATE) == "allow" else "refuse"
+
+
 class HostSettings(Settings):
     """What differs for one host; None: as for all others."""
 
@@ -81,9 +89,9 @@ class Fetch(Settings):
         default_factory=dict, description="settings of single hosts: of `example.org` for `www.example.org` as well"
     )
     private_links: Literal["allow", "refuse"] = Field(
-        "allow",
-        description="links whose host is a private address (loopback, LAN) or localhost are allowed or refused; "
-        "redirects into private networks are always refused",
+        default_factory=_private_links,
+        description="links whose host is a private address (loopback, LAN) or localhost are refused, or allowed "
+        "(`--allow-private`) where servers of your own are meant; redirects into private networks are always refused",
     )
     sections: Literal["auto", "whole"] = Field(
         "whole",

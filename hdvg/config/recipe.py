@@ -27,7 +27,7 @@ class Recipe(Settings):
 
     name: str = Field("custom", description="what the recipe is called, in reports and cards")
     about: str = Field("", description="what it is for, in a sentence")
-    fetch: Fetch = Fetch()
+    fetch: Fetch = Field(default_factory=Fetch)  # looks at the environment
     split: Split = Split()
     measure: Measure = Measure()
     duplicates: Duplicates = Duplicates()

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.given_texts import publish_texts, texts_of, without_scenes
 from hdvg.dataset.layout import files, list_name, next_list
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.ids import digest, video_id
-from hdvg.sources.links import Link, read_links
+from hdvg.sources.links import Columns, Link, read_links
 from schemas.inputs import INPUTS
 
 UNIT_MOST = 64
@@ -32,30 +33,52 @@ class Accepted:
     duplicates: int = 0
     bad: int = 0
     forgotten: int = 0
+    texts: int = 0
+    """Texts that became the captions of whole videos."""
+    only_bad: str = ""
+    """Of a source without one good link, what is wrong with the first."""
 
 
-def accept(dataset: Dataset, links: str, *, origin: str | None = None, all_files: bool = False) -> Accepted:
+def accept(
+    dataset: Dataset,
+    links: str,
+    *,
+    origin: str | None = None,
+    all_files: bool = False,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
+) -> Accepted:
     """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-    `origin` is stored as where they come from, by default the list's name; `all_files` as `read_links` has it.
+    `origin` is stored as where they come from, by default the list's name; `all_files` and `columns` as `read_links` has them.
+    Texts are taken of new videos; if their column is asked for, also of those without given scenes.
     Of a link that was taken down nothing is stored. Raises UsageError if `links` cannot be read.
     """
-    columns = ["link_id", "video_id", "status"]
-    seen = pq.read_table(files(dataset.root, "inputs"), columns=columns, schema=INPUTS).to_pydict()
+    named = ["link_id", "video_id", "status", "unit"]
+    seen = pq.read_table(files(dataset.root, "inputs"), columns=named, schema=INPUTS).to_pydict()
     seen_links = set(seen["link_id"])
+    known_units = {name: unit for name, unit in zip(seen["video_id"], seen["unit"], strict=True) if unit is not None}
     seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
     seq = next_list(dataset.root)
-    given = list(read_links(links, all_files=all_files))
+    given = list(read_links(links, all_files=all_files, columns=columns))
     tombstones = Tombstones.of(dataset.root)
     wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
     rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)
+    _assign_units(rows)
+    texts = texts_of(wanted)
+    units = {row["video_id"]: row["unit"] for row in rows if row["unit"]}
+    if columns.text is not None:
+        units |= without_scenes(dataset.root, {name: known_units[name] for name in texts.keys() & known_units.keys()})
+    n_texts = publish_texts(dataset, texts, units, file=origin or _origin(links))
     if rows:
-        _assign_units(rows)
         rows.sort(key=lambda row: (row["video_id"] or "", row["line"]))
         table = pa.Table.from_pylist(rows, schema=INPUTS)
         dataset.store.publish_table(list_name(seq, digest([row["link_id"] for row in rows])), table)
     counts = Counter(row["reason"] or "new" for row in rows)
-    return Accepted(counts["new"], known, counts["duplicate"], counts["bad_input"], len(given) - len(wanted))
+    only_bad = "" if any(link.source for link in given) else given[0].error or ""
+    forgotten = len(given) - len(wanted)
+    return Accepted(
+        counts["new"], known, counts["duplicate"], counts["bad_input"], forgotten, texts=n_texts, only_bad=only_bad
+    )
 
 
 def _origin(links: str) -> str:

@@ -45,13 +45,21 @@ class Placed:
     failed: dict[int, tuple[str, str]]
 
 
+def is_whole_video(scene: Scene) -> bool:
+    """Whether a scene is all frames of its video, which need no count."""
+    counted = scene["start_ms"] is None and scene["parent"] is None and scene["parent_start_ms"] is None
+    return counted and scene["start_frame"] == 0 and scene["end_frame"] == WHOLE
+
+
 def place_scenes(path: str, scenes: Sequence[Scene], *, mode: str, max_pixels: int) -> Placed:
     """Find every scene by the packets' times; no frame is decoded. `mode` is config.Split's `given`."""
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         try:
             times = Timeline(container, stream)
         except ValueError as error:
-            return Placed([], {number: ("bad_span", str(error)) for number in range(len(scenes))})
+            whole = [Place(number, -BEYOND, BEYOND) for number, scene in enumerate(scenes) if is_whole_video(scene)]
+            failed = dict.fromkeys(range(len(scenes)), ("bad_span", str(error)))
+            return Placed(whole, {number: why for number, why in failed.items() if not is_whole_video(scenes[number])})
         return place_in(times, scenes, mode=mode)
 
 

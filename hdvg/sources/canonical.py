@@ -19,6 +19,7 @@ YOUTUBE = re.compile(r"(?:(?:www|m|music)\.)?youtube(?:-nocookie)?\.com")
 YOUTUBE_PATH = re.compile(r"/(?:shorts|embed|live|v)/([\w-]{11})/?", re.ASCII)
 YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
 NUMBER = r"(?:0[xX][0-9a-fA-F]*|[0-9]+)"
+CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -42,8 +43,14 @@ def canonical(raw: str, *, base: Path | None) -> str:
 
 
 def local_path(source: str) -> Path:
-    """The path behind a canonical `file:` source."""
-    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(source.removeprefix("file://"))))
+    """The path behind a canonical `file:` source; of a video in a list's cell, the list's."""
+    quoted = source.removeprefix("file://").partition("#")[0]
+    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(quoted)))
+
+
+def masked(text: str) -> str:
+    """A link without the user and password that it may have, as it can be stored and shown."""
+    return CREDENTIALS.sub(r"\1***@", text)
 
 
 def _existing(text: str, base: Path) -> Path | None:
@@ -63,7 +70,9 @@ def _web(text: str) -> str:
     except ValueError as error:
         raise ItemError("bad_input", str(error)) from error
     if "@" in parts.netloc or "\\" in parts.netloc:
-        raise ItemError("bad_input", "a user name or password in the link")
+        raise ItemError(
+            "bad_input", "a user name or password in the link: it would be stored with every clip; take it out"
+        )
     host = _host(parts.hostname or "")
     if port == 0:
         raise ItemError("bad_input", "port 0")

@@ -20,6 +20,7 @@ from hdvg.media.calls import mux
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources import calls, runtime
 from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
+from hdvg.sources.held import take_out
 from hdvg.sources.info import info_row
 from hdvg.sources.links import local_path
 from hdvg.sources.visitor import MEMORY_MB, Gate, Visitor
@@ -70,7 +71,7 @@ def fetch(
     turns it away, ResourceError on a full disk, UsageError as `egress.way_out` does.
     """
     if source.startswith("file:"):
-        return _take_file(local_path(source), scratch, settings)
+        return _take_file(source, scratch, settings)
     download = _tries(_Asked(calls.download, source, wanted), scratch, Visitor(source, settings, sandbox, gate))
     path = _in_scratch(Path(download["path"]), scratch)
     if download["sound"]:
@@ -187,19 +188,22 @@ def _new_folder(scratch: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="fetch-", dir=scratch.absolute()))
 
 
-def _take_file(path: Path, scratch: Path, settings: Fetch) -> Fetched:
+def _take_file(source: str, scratch: Path, settings: Fetch) -> Fetched:
     """A file of this machine, copied into the scratch folder: what its owner does to it later must not reach `media/`."""
+    path = local_path(source)
+    copy = _new_folder(scratch) / "source.bin"
     try:
-        size_mb = path.stat().st_size / 2**20
+        held_in = take_out(source, copy)
+        size_mb = (copy if held_in else path).stat().st_size / 2**20
         if size_mb > settings.max_mb:
             raise ItemError("too_big", f"{size_mb:.0f} MB")
-        copy = _new_folder(scratch) / "source.bin"
-        _copy(path, copy)
+        if held_in is None:
+            _copy(path, copy)
     except OSError as error:
         if machine := resource_error(error, where=path):
             raise machine from error
         raise ItemError("gone" if isinstance(error, FileNotFoundError) else "bad_input", str(error)) from error
-    return Fetched(copy, info_row({"title": path.stem, "extractor": "file", "webpage_url": path.as_uri()}))
+    return Fetched(copy, info_row({"title": path.stem, "extractor": "file", "webpage_url": source}))
 
 
 def _copy(path: Path, copy: Path) -> None:

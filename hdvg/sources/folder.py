@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VIDEO_NAMES = """
-    mp4 m4v mov mkv webm avi mpg mpeg m2v ts mts m2ts flv f4v wmv asf ogv ogm 3gp 3g2 y4m
+    mp4 m4v mov qt mkv webm avi divx mpg mpeg mpe m1v m2v m2p vob ts mts m2ts tod flv f4v wmv asf rm rmvb ogv ogm 3gp 3g2 y4m
+    mxf ivf nut dv h264 264 hevc h265 265 obu mjpg mjpeg
 """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 MOST_REASONS = 6
@@ -51,10 +52,26 @@ def _mode(source: str) -> int:
         return 0
 
 
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether the folder was not come to before, by whatever name; notes that it was."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return False
+    key = found.st_dev, found.st_ino
+    is_first = key not in seen
+    seen.add(key)
+    return is_first
+
+
 def _files(folder: str, *, all_files: bool) -> Iterator[tuple[str, str | None]]:
-    """Every file below the folder, and why it is not taken: hidden, or its suffix."""
-    for place, folders, names in os.walk(os.path.abspath(folder)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """Every file below the folder, and why it is not taken: hidden, or its suffix. Links to folders are followed, each once."""
+    seen: set[tuple[int, int]] = set()
+    _is_new(folder, seen)
+    for place, folders, names in os.walk(os.path.abspath(folder), followlinks=True):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and _is_new(os.path.join(place, name), seen)
+        )
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             why = None if all_files or suffix in VIDEO_SUFFIXES else suffix or "without suffix"

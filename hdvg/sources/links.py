@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hdvg.errors import ItemError, UsageError
-from hdvg.sources.canonical import MAX_CHARS, canonical, local_path
+from hdvg.sources.canonical import MAX_CHARS, canonical, local_path, masked
+from hdvg.sources.columns import Columns, Entry
 from hdvg.sources.folder import VIDEO_SUFFIXES, passed_over, taken_files
+from hdvg.sources.list_lines import read_concat, read_json, read_jsonl, read_text
+from hdvg.sources.list_tables import is_table, read_parquet, read_table
+from hdvg.sources.sniff import FFCONCAT, head_of, is_media, packed, text_of
 
-__all__ = ["SOURCES", "Link", "canonical", "local_path", "read_links"]
+__all__ = ["SOURCES", "Columns", "Link", "canonical", "local_path", "read_links"]
 
-COLUMNS = ("url", "link", "source", "href", "video_url")
-MAX_ROW_BYTES = 2**20
 WOULD_DO = (
-    "give a list of links (.txt, .csv, .tsv, .jsonl or .parquet), a folder with videos, one video file, "
+    "give a list of links (text, CSV, JSON, JSON lines or Parquet), a folder with videos, one video file, "
     "or one http(s) link"
 )
 
@@ -33,22 +33,24 @@ class Link:
     line: int
     source: str | None = None
     error: str | None = None
+    text: str | None = None
 
 
-Entry = tuple[int, str, str | None]  # line, text, what is wrong with the line
-Reader = Callable[[str], Iterator[Entry]]
+Reader = Callable[[str, Columns, Path], Iterator[Entry]]
 
 
-def read_links(source: str, *, all_files: bool = False) -> Iterator[Link]:
+def read_links(source: str, *, all_files: bool = False, columns: Columns = Columns()) -> Iterator[Link]:  # noqa: B008 - frozen
     """Yield the links of a list (see `WOULD_DO`) in its order; a bad line is a Link with an error, the rest goes on.
 
     A list may also hold paths of video files, absolute or relative to the list. Of a folder the files are taken that end as
     videos do, or with `all_files` every file, hidden ones never: what it holds is found when it is probed.
-    Raises UsageError, before the first link, for a missing or unreadable source, and for one that holds no link.
+    Raises UsageError, before the first link, for a missing or unreadable source, for one that holds no link, and for a table
+    in which no column is known, or not the one asked for.
     """
     kind = kind_of(source)
     base = Path(source).absolute().parent if kind != "link" else None
-    entries = _read_folder(source, all_files=all_files) if kind == "folder" else SOURCES[kind](source)
+    read = partial(_read_folder, all_files=all_files) if kind == "folder" else SOURCES[kind]
+    entries = read(source, columns, base or Path())
     try:
         first = next(entries, None)
     except OSError as error:
@@ -62,14 +64,14 @@ def read_links(source: str, *, all_files: bool = False) -> Iterator[Link]:
 
 
 def _link(entry: Entry, base: Path | None) -> Link:
-    line, raw, error = entry
-    shown = raw.encode("utf-8", "replace").decode()  # a file name may hold bytes that are no text
+    shown = masked(entry.link.encode("utf-8", "replace").decode())  # a file name may hold bytes that are no text
+    error = entry.error
     if error is None:
         try:
-            return Link(shown, line, canonical(raw, base=base))
+            return Link(shown, entry.line, entry.held or canonical(entry.link, base=base), text=entry.text)
         except ItemError as bad:
             error = bad.detail
-    return Link(shown[:MAX_CHARS], line, None, f"line {line}: {error}")
+    return Link(shown[:MAX_CHARS], entry.line, None, f"line {entry.line}: {error}")
 
 
 def kind_of(source: str) -> str:
@@ -86,143 +88,60 @@ def kind_of(source: str) -> str:
     if not exists:
         raise UsageError(f"{source[:200]!r}: there is no such file or folder; {WOULD_DO}")
     suffix = path.suffix.lower()
-    return "file" if suffix in VIDEO_SUFFIXES else SUFFIXES.get(suffix, "text")
+    by_name = "file" if suffix in VIDEO_SUFFIXES else SUFFIXES.get(suffix, "text")
+    return by_name if by_name == "file" or not path.is_file() else _by_content(path, by_name)
 
 
-def _read_one(source: str) -> Iterator[Entry]:
-    yield 1, source, None
-
-
-def _read_file(source: str) -> Iterator[Entry]:
-    yield 1, str(Path(source).absolute()), None
-
-
-def _read_folder(source: str, *, all_files: bool = False) -> Iterator[Entry]:
-    for number, path in enumerate(taken_files(source, all_files=all_files), start=1):
-        yield number, path, None
-
-
-def _read_text(source: str) -> Iterator[Entry]:
-    for number, text, error in _lines(source, MAX_CHARS):
-        text = text.strip()
-        if error or (text and not text.startswith("#")):
-            yield number, text, error
-
-
-def _read_table(source: str) -> Iterator[Entry]:
-    """Rows of CSV or TSV: the column named in `COLUMNS`, else the first; a first row without such a name is data."""
-    bad: list[Entry] = []
-    at = 0
-
-    def good() -> Iterator[str]:
-        nonlocal at
-        for number, text, error in _lines(source, MAX_ROW_BYTES):
-            at = number
-            if error:
-                bad.append((number, "", error))
-            else:
-                yield text + "\n"
-
-    rows = csv.reader(good(), delimiter="\t" if source.lower().endswith(".tsv") else ",")
-    column: int | None = None
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            row = []
-            bad.append((at, "", str(error)))
-        yield from bad
-        bad.clear()
-        if row is None:
-            return
-        names = [cell.strip().lower() for cell in row]
-        if column is None and names:
-            known = [names.index(name) for name in COLUMNS if name in names]
-            column = known[0] if known else 0
-            if known:
-                continue
-        if any(names):
-            yield _cell(row, column or 0, at)
-
-
-def _cell(row: list[str], column: int, at: int) -> Entry:
-    swallowed = any("\n" in cell and "://" in cell.partition("\n")[2] for cell in row)
-    if swallowed:
-        return at, row[0], "a quote before this line is not closed; the lines in it are lost"
-    if column >= len(row) or not row[column].strip():
-        return at, "", "the row has no link"
-    return at, row[column].strip(), None
-
-
-def _read_jsonl(source: str) -> Iterator[Entry]:
-    for number, text, error in _lines(source, MAX_ROW_BYTES):
-        if error or not text.strip():
-            if error:
-                yield number, text, error
-            continue
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as bad:
-            yield number, text, f"no JSON: {bad}"
-            continue
-        if isinstance(value, dict):
-            value = next((value[name] for name in COLUMNS if name in value), None)
-        yield _value(number, value, f"no text, and no object with {', '.join(COLUMNS)}")
-
-
-def _read_parquet(source: str) -> Iterator[Entry]:
-    import pyarrow
-    import pyarrow.parquet
-
+def _by_content(path: Path, by_name: str) -> str:
+    """As `kind_of`, of a regular file, by its first bytes. Raises UsageError for an archive or a document."""
     try:
-        with pyarrow.parquet.ParquetFile(source) as file:
-            names = file.schema_arrow.names
-            name = next((name for name in COLUMNS if name in names), names[0] if names else "")
-            rows = (value for batch in file.iter_batches(1024, columns=[name]) for value in batch[0].to_pylist())
-            for number, value in enumerate(rows, start=1):
-                yield _value(number, value, f"column `{name}` holds no text here")
-    except pyarrow.ArrowException as error:
-        raise UsageError(f"{source}: no readable Parquet ({error}); {WOULD_DO}") from error
+        head = head_of(path)
+    except OSError:
+        return by_name  # the reader says why
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if what := packed(head):
+        raise UsageError(f"{path}: {what}: unpack it, or save it as CSV, first; {WOULD_DO}")
+    if by_name == "parquet" or not head:
+        return by_name
+    if is_media(head):
+        return "file"
+    text = text_of(head)
+    if FFCONCAT.match(text):
+        return "concat"
+    start = text.lstrip()[:1]
+    if by_name == "jsonl" and start == "[":
+        return "json"
+    if by_name == "text":
+        return {"[": "json", "{": "jsonl"}.get(start) or ("table" if is_table(text) else "text")
+    return by_name
 
 
-def _value(number: int, value: Any, otherwise: str) -> Entry:
-    if isinstance(value, str):
-        return number, value.strip(), None
-    return number, "", otherwise
+def _read_one(source: str, columns: Columns, base: Path) -> Iterator[Entry]:
+    yield Entry(1, source)
 
 
-def _lines(source: str, most: int) -> Iterator[Entry]:
-    """The lines of a UTF-8 file without line ends and BOM; one that is no text or over `most` bytes has an error."""
-    with open(source, "rb") as file:
-        for number in itertools.count(1):
-            line = file.readline(most + 3)
-            if not line:
-                return
-            long = len(line.rstrip(b"\r\n")) > most
-            end = line
-            while not end.endswith(b"\n") and end:
-                end = file.readline(2**16)  # the rest of a longer line
-            yield _decode(number, line.rstrip(b"\r\n"), long, most)
+def _read_file(source: str, columns: Columns, base: Path) -> Iterator[Entry]:
+    yield Entry(1, str(Path(source).absolute()))
 
 
-def _decode(number: int, line: bytes, long: bool, most: int) -> Entry:
-    text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace")
-    if long:
-        return number, text, f"longer than {most} bytes"
-    if "\ufffd" in text and b"\xef\xbf\xbd" not in line:
-        return number, text, "not UTF-8"
-    return number, text.replace("\0", "\ufffd"), "holds a NUL" if "\0" in text else None
+def _read_folder(source: str, columns: Columns, base: Path, *, all_files: bool = False) -> Iterator[Entry]:
+    for number, path in enumerate(taken_files(source, all_files=all_files), start=1):
+        yield Entry(number, path)
 
 
 SUFFIXES = {
-    ".csv": "table", ".tsv": "table", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"
+    ".csv": "table", ".tsv": "table", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
+    ".parquet": "parquet", ".pq": "parquet", ".ffconcat": "concat",
 }  # fmt: skip
 
 SOURCES: dict[str, Reader] = {
-    "text": _read_text,
-    "table": _read_table,
-    "jsonl": _read_jsonl,
-    "parquet": _read_parquet,
+    "text": read_text,
+    "table": read_table,
+    "json": read_json,
+    "jsonl": read_jsonl,
+    "concat": read_concat,
+    "parquet": read_parquet,
     "folder": _read_folder,
     "file": _read_file,
     "link": _read_one,

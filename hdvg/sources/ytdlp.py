@@ -117,8 +117,11 @@ def _reach(source: str, settings: FetchSettings) -> Reach:
         return proxy_only(settings["proxy"], ip_version=version)
     if version == "4" and ":" in (urllib.parse.urlsplit(source).hostname or ""):
         raise ItemError("forbidden_address", 'only IPv4 is spoken; fetch.ip_version = "any" would speak both')
-    allowed = named_private(source, ip_version=version) if settings["private_links"] == "allow" else frozenset()
-    return Reach(allowed, version)
+    named = named_private(source, ip_version=version)
+    if named and settings["private_links"] != "allow":
+        host = urllib.parse.urlsplit(source).netloc
+        raise ItemError("forbidden_address", f"{host} is private; for servers of your own: --allow-private")
+    return Reach(named, version)
 
 
 def refuse_text(path: Path) -> None:

@@ -123,7 +123,7 @@ def _curate(links: Path, out: Path) -> int:
     commands = (
         (
             "Fetch, decode once, split, measure, judge, cut, caption, pack:",
-            ["run", "demo", "--links", str(links), "--out", str(out)],
+            ["run", "demo", "--links", str(links), "--allow-private", "--out", str(out)],
         ),
         ("Ask DuckDB: which clips were kept?", ["query", str(out), KEPT]),
         ("And why were the others dropped?", ["query", str(out), DROPPED]),

@@ -293,8 +293,8 @@ def test_time_runs_for_each_try_on_its_own(server: ChatServer) -> None:
 
 def test_the_key_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(key=KEY) as server:
-        monkeypatch.setenv("MY_KEY", f"{KEY}\n")
-        good = make(server, key_env="MY_KEY")
+        monkeypatch.setenv("HDVG_MY_KEY", f"{KEY}\n")
+        good = make(server, key_env="HDVG_MY_KEY")
         server.plan(jpeg(1), json_body({"error": {"message": f"odd request with {KEY}"}}, code=400))
         server.plan(jpeg(2), json_body({"error": {"message": f"busy, {KEY}"}}, code=500))
         answers = write(good, [shot(0), shot(1), shot(2)])
@@ -303,13 +303,13 @@ def test_the_key_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None
             assert isinstance(answer, ItemError)
             assert "***" in answer.detail
             assert KEY not in f"{answer!r} {answer} {json.dumps(answer.detail)}"
-        monkeypatch.setenv("MY_KEY", wrong := "sk-another-secret")
-        with pytest.raises(UsageError, match="the key in MY_KEY") as caught:
-            write(make(server, key_env="MY_KEY"), [shot(0)])
+        monkeypatch.setenv("HDVG_MY_KEY", wrong := "sk-another-secret")
+        with pytest.raises(UsageError, match="the key in HDVG_MY_KEY") as caught:
+            write(make(server, key_env="HDVG_MY_KEY"), [shot(0)])
         assert wrong not in str(caught.value)
-    monkeypatch.setenv("MY_KEY", "sk-…")
-    with pytest.raises(UsageError, match="MY_KEY holds characters that no key has") as caught:
-        make(server, key_env="MY_KEY")
+    monkeypatch.setenv("HDVG_MY_KEY", "sk-…")
+    with pytest.raises(UsageError, match="HDVG_MY_KEY holds characters that no key has") as caught:
+        make(server, key_env="HDVG_MY_KEY")
     assert "sk-" not in str(caught.value)
 
 
