@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.config.writers import step_and_writer
+from hdvg.dataset import ledger
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
@@ -105,6 +106,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     Shards that held any of it are gone then, for the caller to write.
     """
     store = dataset.store
+    ledger.forget(store)
     for path in sorted((*dataset.root.glob("cache/measures-*.parquet"), *dataset.root.glob("cache/lists/*/*"))):
         _remove(store, path)
     _forget_latents(dataset, found)

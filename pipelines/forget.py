@@ -18,8 +18,9 @@ from hdvg.dataset.shards import Cutter, Row
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
 from hdvg.takedown import Found, find, hide, media_bytes, models_that_saw, purge
-from pipelines.run import fill_shards, new_run, writing
+from pipelines.run import fill_shards
 from pipelines.virtual_clips import VirtualClips
+from pipelines.writing import new_run, writing
 from schemas.clips import CUT
 
 

@@ -23,7 +23,7 @@ from hdvg.published.checking import check
 from hdvg.published.ingest import Taken, take
 from hdvg.published.sets import find_set
 from pipelines.recipes import find_recipe
-from pipelines.run import new_run, writing
+from pipelines.writing import new_run, writing
 
 LINE_EVERY_S = 5.0
 

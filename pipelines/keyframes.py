@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hdvg.dataset.damage import say
 from hdvg.dataset.packs import KEYFRAMES, read_section
 from hdvg.dataset.store import Store
-from hdvg.errors import ItemError
+from hdvg.errors import DamagedError
 from hdvg.keyframes import Shot
 from pipelines.items import ClipItem
 
@@ -18,11 +19,11 @@ class Packs:
         self._shots: dict[str, Shot] = {}
 
     def shot(self, item: ClipItem) -> Shot:
-        """A clip of which nothing is known but its keyframes and when it starts. Raises ItemError `lost_source`."""
+        """A clip of which nothing is known but its keyframes and when it starts. Raises DamagedError."""
         return self.video(item).get(item["clip_id"], Shot(item["clip_id"], {}, {}))
 
     def video(self, item: ClipItem) -> dict[str, Shot]:
-        """All clips of a clip's video, in order. Raises ItemError `lost_source` if they are gone."""
+        """All clips of a clip's video, in order. Raises DamagedError if they are gone."""
         if item["keyframes"] != self._pack:
             self._shots = self._read(item["keyframes"])
             self._pack = item["keyframes"]
@@ -31,7 +32,7 @@ class Packs:
     def _read(self, pack: str) -> dict[str, Shot]:
         path = self._store.find_media(pack)
         if path is None:
-            raise ItemError("lost_source", f"keyframe pack {pack} is gone; `hdvg verify` tells what else is")
+            raise DamagedError(say(self._store.root, [f"media/{pack[:2]}/{pack}.*"], "lost"))
         pictures: dict[str, dict[str, bytes]] = {}
         starts: dict[str, int] = {}
         for row in read_section(path, KEYFRAMES, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():

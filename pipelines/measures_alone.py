@@ -15,9 +15,10 @@ from hdvg.config.own_measures import Input, Taken
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.alone_views import MAPS
 from hdvg.dataset.clip_files import cut_file
+from hdvg.dataset.damage import say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import add_sections, read_section, sections
-from hdvg.errors import ItemError
+from hdvg.errors import DamagedError, ItemError
 from hdvg.media import measure_calls
 from hdvg.plugins import load_named
 from pipelines.items import AssessItem, RemeasureItem
@@ -164,9 +165,8 @@ def _add_series(
         return {"pack": None, "replaces": None}
     old = work.dataset.store.find_media(items[0]["keyframes"])
     if old is None:
-        raise ItemError(
-            "lost_source", f"keyframe pack {items[0]['keyframes']} is gone; `hdvg verify` tells what else is"
-        )
+        name = items[0]["keyframes"]
+        raise DamagedError(say(work.dataset.root, [f"media/{name[:2]}/{name}.*"], "lost"))
     names = pa.array([item["clip_id"] for item in items], pa.string())
     added: dict[str, tuple[str, pa.Table]] = {}
     for one, column in series:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +36,7 @@ from pipelines.progress import Reporter
 from pipelines.release_sources import Release, drop_sources
 from pipelines.runners import Order, Runner, Serial
 from pipelines.virtual_clips import VirtualClips, note_failures
+from pipelines.writing import new_run, writing
 
 
 @dataclass(frozen=True)
@@ -142,22 +141,6 @@ def _plan(recipe: Recipe, before: Dataset | None, root: Path, *, everything: boo
         return make_plan(recipe, root=root)
     taken = before.plan.recipe.measure.alone | to_take(before, recipe, everything=everything)
     return make_plan(with_alone(recipe, taken), known=before.plan, observed=observe(before), root=root)
-
-
-def new_run() -> str:
-    """A name for a run."""
-    return uuid.uuid4().hex
-
-
-@contextmanager
-def writing(store: Store) -> Iterator[None]:
-    """Hold the run lock, with the run begun and ended."""
-    with store.lock():
-        store.begin()
-        try:
-            yield
-        finally:
-            store.end()
 
 
 def _block(dataset: Dataset, console: Console) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
+from hdvg.dataset.damage import refuse_other_bytes
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import MACHINE, ItemError, NotAskedError, ResourceError, TransientError, UsageError, resource_error
 from hdvg.sandbox import Call, Limits, Sandbox
@@ -27,6 +28,9 @@ ItemT = TypeVar("ItemT", bound=Mapping[str, Any])
 
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
+
+MADE_OF = ("sha256", "keyframes", "clip_sha256")
+"""Columns of items that name the files of media/ from which their results are made."""
 
 FILE_NAME = r"""[^\s'"<>|:,;()\[\]]+"""
 """The rest of a path below a dataset's folder, in a message: names there have no such characters."""
@@ -101,6 +105,8 @@ class Work(Generic[ItemT]):
             if len(items) > 1 and (not isinstance(error, ItemError) or error.reason in GUILTY_ALONE):
                 return [row for item in items for row in self.guarded_batch(do, [item])]
             rows = [self._failed(item, error) for item in items]
+        if any(row.get("status", "ok") != "ok" for row in rows):
+            self._refuse_damaged(items)
         seconds = (time.monotonic() - start) / len(items)
         sources = {item["video_id"]: item.get("source") for item in items}
         for row in rows:
@@ -110,6 +116,15 @@ class Work(Generic[ItemT]):
             row.setdefault("status", "ok")
             row.setdefault("seconds", seconds)
         return rows
+
+    def _refuse_damaged(self, items: list[ItemT]) -> None:
+        """Raise DamagedError if a file of the items has other bytes than were written: then their failure says nothing."""
+        files = {item[name] for item in items for name in MADE_OF if item.get(name)}
+        for path in map(self.dataset.store.find_media, sorted(files)):
+            try:
+                refuse_other_bytes(self.dataset.root, path)
+            except OSError as error:
+                raise resource_error(error, where=path) or error from error
 
     def _failed(self, item: ItemT, error: Exception) -> Row:
         """A failed split stands for the scenes that were given: with others the video is split again; measures that

@@ -5,6 +5,7 @@ Nothing else may look for a clip's file: where it lies can change, and a virtual
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.config.child_settings import CutSettings
+from hdvg.dataset.damage import say
 from hdvg.dataset.manifest import Manifest, path_list
 from hdvg.dataset.parts import read_as
 from hdvg.dataset.store import Store
-from hdvg.errors import ItemError, UsageError
+from hdvg.errors import DamagedError, ItemError, UsageError
 from hdvg.media.calls import CutSpan, cut
 from hdvg.sandbox import Limits
 from hdvg.sandbox.process import process_sandbox
@@ -75,9 +77,17 @@ def clip_path(dataset: Dataset, clip: Row, manifest: Manifest) -> Iterator[Path]
 
 
 def cut_file(store: Store, sha256: str) -> bytes | None:
-    """What a clip was cut into, by its `clip_sha256`; None if that file is gone from media/."""
+    """What a clip was cut into, by its `clip_sha256`; None if that file is gone from media/.
+
+    Raises DamagedError if it has other bytes.
+    """
     path = store.find_media(sha256)
-    return None if path is None else path.read_bytes()
+    if path is None:
+        return None
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DamagedError(say(store.root, [str(path.relative_to(store.root))], "damaged"))
+    return content
 
 
 def has_cut_file(store: Store, sha256: str) -> bool:

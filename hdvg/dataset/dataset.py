@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset import ledger
+from hdvg.dataset.damage import foreign
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
 from hdvg.dataset.plan import Plan, read_plan
@@ -85,9 +88,16 @@ class Dataset:
         """Write the views for people, as they are now; with another `store` than the run's, without its lock."""
         (store or self.store).replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
 
-    def manifest(self, *, unit: str | None = None, stage: str | None = None) -> Manifest:
-        """The dataset's views, or one unit's; with a `stage`, only its items are wanted."""
-        return Manifest(self.root, self.plan, unit=unit, stage=stage)
+    def manifest(
+        self, *, unit: str | None = None, stage: str | None = None, without: Collection[Path] = ()
+    ) -> Manifest:
+        """The dataset's views, or one unit's; with a `stage`, only its items are wanted.
+
+        Files `without`, and parts that hdvg did not write here, are left out of the views of all units.
+        """
+        if unit is None and not self.store.is_locked():  # a run has set them aside
+            without = {*without, *foreign(self.root)}
+        return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without)
 
 
 def folder_problem(root: Path) -> str | None:
@@ -98,6 +108,6 @@ def folder_problem(root: Path) -> str | None:
         return None
     if not root.is_dir():
         return f"{root} is a file"
-    own = {"tmp", "inputs", "rejected", "parts", "run.lock", FOLDER}
+    own = {"tmp", "inputs", "rejected", "parts", "run.lock", FOLDER, ledger.NAME}
     strangers = sorted(path.name for path in root.iterdir() if path.name not in own)
     return f"{root} holds other files ({', '.join(strangers[:3])})" if strangers else None

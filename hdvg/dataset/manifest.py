@@ -6,7 +6,7 @@ import importlib.resources
 import re
 import string
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
+from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
@@ -189,13 +190,22 @@ def read_parquet(pattern: str) -> str:
 class Manifest:
     """A DuckDB connection with the dataset's views; use as a context manager."""
 
-    def __init__(self, root: Path, plan: Plan, *, unit: str | None = None, stage: str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        plan: Plan,
+        *,
+        unit: str | None = None,
+        stage: str | None = None,
+        without: Collection[Path] = (),
+    ) -> None:
         self.connection = duckdb.connect()
         self._root = root
-        sql = views_sql(plan, root, unit=unit, stage=stage)
+        sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
-            self.connection.execute(held_views().sub("create table ", sql))
+            with naming(root):
+                self.connection.execute(held_views().sub("create table ", sql))
         else:
             self.connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
             for view in READING.finditer(sql):
@@ -212,7 +222,8 @@ class Manifest:
     def hold(self, *names: str) -> None:
         """Read these views once, into memory, for a command that asks of them again and again."""
         for name in names:
-            self.connection.execute(f"create table held_{name} as from {name}")
+            with naming(self._root):
+                self.connection.execute(f"create table held_{name} as from {name}")
             self.connection.execute(f"create or replace view {name} as from held_{name}")
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
@@ -222,11 +233,13 @@ class Manifest:
 
     def table(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The answer as an Arrow table."""
-        return self.connection.sql(sql, params=list(values)).to_arrow_table()
+        with naming(self._root):
+            return self.connection.sql(sql, params=list(values)).to_arrow_table()
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
         """The single value of the answer."""
-        rows = self.connection.execute(sql, list(values)).fetchall()
+        with naming(self._root):
+            rows = self.connection.execute(sql, list(values)).fetchall()
         return rows[0][0] if rows else None
 
     def guard(self) -> None:
@@ -239,7 +252,7 @@ class Manifest:
 
         Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
         """
-        with _worded():
+        with _worded(), naming(self._root):
             self._refuse_other(sql)
             watchdog = threading.Timer(limit_s, self.connection.interrupt)
             watchdog.start()
@@ -252,7 +265,7 @@ class Manifest:
 
     def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
         """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
-        with _worded(), self.connection.cursor() as cursor:
+        with _worded(), naming(self._root), self.connection.cursor() as cursor:
             self._refuse_other(sql)
             yield from cursor.sql(sql).to_arrow_reader(size)
 

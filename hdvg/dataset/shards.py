@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset.clip_files import cut_file, has_cut_file
+from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files
 from hdvg.dataset.stages import SHARD
-from hdvg.errors import LostClipsError, UsageError
+from hdvg.dataset.tombstones import Tombstones
+from hdvg.errors import DamagedError, LostClipsError, UsageError
 from hdvg.ids import digest, file_sha256
 from schemas import SCHEMA_VERSION
 from schemas.columns import later_names
@@ -41,6 +44,7 @@ def write_shards(dataset: Dataset, cutter: Cutter) -> int:
         content = digest(_hashed_rows(rows.drop_columns("size")), settings.row_group_mb, SCHEMA_VERSION)
         planned[f"{settings.split}-{number:05d}"] = (content, rows)
     _refuse_lost(dataset, planned)
+    refuse_unexplained(dataset, {name: content for name, (content, _) in planned.items()})
     _remove_stale(dataset, {name: content for name, (content, _) in planned.items()})
     for name, (content, rows) in planned.items():
         _write(dataset, name, content=content, rows=rows, cutter=cutter)
@@ -92,6 +96,32 @@ def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
     for path in files(dataset.root, "shards"):
         if planned.get(path.stem) != _content(path):
             dataset.store.remove(f"shards/{path.name}")
+
+
+def refuse_unexplained(dataset: Dataset, planned: dict[str, str]) -> None:
+    """Raise DamagedError, before a shard goes, if a table is damaged, or the dataset knows nothing of a shard's video any
+    more that was not taken down: a clip goes for a reason only."""
+    going = [path for path in files(dataset.root, "shards") if planned.get(path.stem) != _content(path)]
+    if not going:
+        return
+    if found := broken(dataset.root):
+        raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in found], "damaged"))
+    held: set[str] = set()
+    for path in going:
+        with suppress(OSError, pa.ArrowException):  # a damaged shard is written anew
+            held |= set(pq.read_table(path, columns=["video_id"])["video_id"].to_pylist())
+    tombstones = Tombstones.of(dataset.root)
+    known = {
+        name
+        for path in files(dataset.root, "inputs")
+        for name in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist()
+    }
+    lost = sorted(name for name in held - known if not tombstones.hold("video", name))
+    if lost:
+        raise DamagedError(
+            f"{dataset.root}: shards hold {len(lost)} videos that no list of links names, the first is {lost[0]}: "
+            f"a file of inputs/ is lost; nothing was changed. `hdvg verify {dataset.root}` says more"
+        )
 
 
 def _content(path: Path) -> str:

@@ -155,6 +155,14 @@ class Store:
             self.ops.unlink(path)
             self.ops.fsync(path.parent)
 
+    def move(self, name: str, to: str) -> None:
+        """Give a file another name, durably; what has that name goes."""
+        with _refusals(self.root / to):
+            folder = self._folder(Path(to).parent)
+            self.ops.rename(self.root / name, self.root / to)
+            self.ops.fsync(folder)
+            self.ops.fsync((self.root / name).parent)
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A fresh folder on the dataset's disk, removed at the end."""

@@ -1,0 +1,125 @@
+"""What is lost or damaged is named and stops what needs it; nothing published goes without a reason; repair brings it back."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.errors import DamagedError
+from hdvg.reports.verify import verify
+from pipelines.run import Task, Where, run
+from tests.digest import contents
+from tests.videos import draw_scenes
+
+RECIPE = parse_recipe({"name": "damage", "caption": {"captioner": "title"}, "keep": {"too_short": "duration_s >= 0.7"}})
+QUIET = Console(file=io.StringIO())
+
+
+def go(root: Path, *links: Path, recipe: Recipe = RECIPE) -> bool:
+    return run(root, recipe, Task(links=[str(path) for path in links], where=Where(runner="serial")), QUIET)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two lists of one video each; not to be changed."""
+    folder = tmp_path_factory.mktemp("damage")
+    for seed, title in enumerate(["two dogs run on the grass", "a red car on a street"]):
+        (folder / str(seed)).mkdir()
+        draw_scenes(folder / str(seed) / f"{title}.mp4", scene_frames=(25 + seed, 30), seed=seed)
+        assert go(folder / "d", folder / str(seed))
+    return folder / "d"
+
+
+@pytest.fixture
+def dataset(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "d"))
+
+
+def first(root: Path, pattern: str) -> Path:
+    return next(path for path in sorted(root.glob(pattern)) if "seed" not in path.name)
+
+
+def harm(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    middle = len(content) // 2
+    if how == "delete":
+        path.unlink()
+    elif how == "flip":
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    else:
+        path.write_bytes(content[:middle])
+
+
+HARMS = ("delete", "flip", "cut short")
+ALL = (
+    *("inputs/00001-*.parquet", "inputs/00002-*.parquet", "parts/download/*-0.parquet", "parts/split/*-0.parquet"),
+    *("parts/cut/*-0.parquet", "parts/caption/*-0.parquet", "parts/shard/*.parquet", "shards/*.parquet", "media/*/*.mp4"),
+    *("media/*/*.parquet", "ledger.parquet", "dataset.toml", "manifest.sql"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "how"),
+    [
+        *(
+            (pattern, "delete")
+            for pattern in ("inputs/00001-*", "inputs/00002-*", "parts/download/*-0.*", "parts/split/*-0.*")
+        ),
+        *((pattern, "cut short") for pattern in ("inputs/00002-*", "parts/download/*-0.*", "parts/cut/*-0.*")),
+        ("inputs/00001-*", "flip"),
+        ("ledger.parquet", "flip"),
+    ],
+)
+def test_a_run_takes_nothing_from_shards_for_what_is_lost(dataset, pattern, how):
+    harmed = first(dataset, pattern)
+    harm(harmed, how)
+    before = files_of(dataset)
+    with pytest.raises(DamagedError, match=f"{harmed.name}.*verify --repair"):
+        go(dataset)
+    assert files_of(dataset) == before
+
+
+def test_no_shard_shrinks_by_a_part_that_is_damaged_and_can_still_be_read(dataset):
+    harmed = first(dataset, "parts/download/*-0.*")
+    harm(harmed, "flip")
+    before = files_of(dataset)
+    with pytest.raises(DamagedError, match=harmed.name):
+        go(dataset, recipe=parse_recipe(RECIPE.model_dump(exclude_none=True), ["keep.too_short=duration_s >= 1.1"]))
+    assert files_of(dataset) == before
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in (*root.glob("shards/*"), *root.glob("media/*/*"))
+    }
+
+
+def test_a_dataset_without_a_ledger_knows_lost_lists_by_their_numbers_and_units(dataset):
+    for number in (1, 2):
+        root = Path(shutil.copytree(dataset, dataset.with_name(f"old{number}")))
+        (root / "ledger.parquet").unlink()
+        first(root, f"inputs/0000{number}-*").unlink()
+        with pytest.raises(DamagedError, match="inputs/"):
+            go(root)
+        assert len(list(root.glob("shards/*"))) == 2
+
+
+def test_a_foreign_part_is_ignored_and_named(dataset):
+    before = contents(dataset)
+    part, other = (path for path in sorted(dataset.glob("parts/split/*-0.parquet")) if "seed" not in path.name)
+    shutil.copy(part, part.with_name(part.name.replace("-0.parquet", "-1.parquet")))
+    shutil.copy(part, other.with_name(other.name.replace("-0.parquet", "-7.parquet")))
+    (part.with_name("0123456789abcdef-" + part.name.partition("-")[2])).write_bytes(part.read_bytes())
+    other.with_name(other.name.replace("-0.parquet", "-3.parquet")).write_bytes(part.read_bytes()[:500])
+    assert contents(dataset) == before
+    assert sum(problem.check == "foreign" for problem in verify(Dataset.open(dataset))) == 4
+    assert go(dataset)
+    assert contents(dataset) == before
+    assert len(list(dataset.glob("parts/split/*"))) == 3
