@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from hdvg.config.writers import step_and_writer
 from hdvg.dataset import ledger
+from hdvg.dataset.asking import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
@@ -66,7 +67,7 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
 
     Videos with the same bytes belong together, whatever their links: forgotten bytes must not stay under another.
     """
-    with duckdb.connect() as connection:
+    with connect(dataset.root) as connection:
         _grow(dataset, connection, asked)
         gone = connection.execute("select kind, name from gone").fetchall()
         accepted = connection.execute(
@@ -114,7 +115,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     _drop_pool(dataset, found)
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units)))
-    with duckdb.connect() as connection:
+    with connect(dataset.root) as connection:
         named = {
             name for entry, column, _ in with_media() for name in _media_of(dataset, connection, entry.name, column)
         }

@@ -104,7 +104,7 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     who["model"] = answer.model or model.model
     rows: list[Row] = []
     for kind, raw in answer.texts.items():
-        if text := clean(raw, lower_case=settings.lower_case):
+        if text := clean(raw, lower_case=settings.lower_case and not answer.as_is):
             rows.append(
                 who | {"kind": kind, "text": text, "language": _language(kind, text, answer, settings)} | wording(text)
             )
@@ -116,7 +116,7 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
 
 
 def _language(kind: str, text: str, answer: Written, settings: Writer) -> str | None:
-    if kind == TITLE:
+    if kind == TITLE or answer.as_is:
         return language(text)
     return answer.language if kind == SPEECH else settings.language
 

@@ -71,7 +71,7 @@ SPAN = _columns(
     "clip_id time_base start_pts end_pts start_frame end_frame n_frames start_s end_s opens_with opens_frames "
     "closes_with closes_frames stitched first_look last_look keyframes"
 )
-GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_digest")
+GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_short_ms given_digest")
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = tuple(field.name for field in MEASURED if field.name not in GEOMETRY)
 FROM_KEYFRAMES = ("text_area", "text_boxes", "subtitle", "screen", "title_card")

@@ -44,6 +44,12 @@ GIVEN_SPAN = [
         "start: how much later `split.given = exact` counts; null where the set gives times",
     ),
     column("given_caption", STR, "the text that the set gives for the clip; null if it gives none"),
+    column(
+        "given_short_ms",
+        INT,
+        "milliseconds of the scene that its video lacks, for it ends before the scene does; null if it lacks none",
+        later=True,
+    ),
 ]
 """Stored where a published set gave scenes, null elsewhere."""
 

@@ -236,7 +236,7 @@ def endless(kind: str = "video/mp4") -> Answer:
     return answer
 
 
-def short(data: bytes, promised: int, kind: str = "video/mp4") -> Answer:
+def short(data: bytes, promised: int | float | str, kind: str = "video/mp4") -> Answer:
     """Fewer bytes than the length says, then the end of the connection."""
 
     def answer(handler: _Handler) -> None:

@@ -53,6 +53,7 @@ class Written:
 
     No usable text is a failure, unless it is `silent`: there is nothing of its kind to say. {"title": ""} says so too.
     `model` is whose text it is where that is not the captioner's own. `language` is that of speech, if it is known.
+    `as_is`: people wrote it, in whatever language, and its letters stay as they are.
     """
 
     texts: Mapping[str, str]
@@ -61,6 +62,7 @@ class Written:
     model: str | None = None
     silent: bool = False
     language: str | None = None
+    as_is: bool = False
 
 
 class Captioner(Protocol):

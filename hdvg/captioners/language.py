@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ SURE = 0.4
 
 
 def language(text: str) -> str | None:
-    """ISO 639-1 code of a text's language; None for fewer than 3 words, or where the model is not sure."""
-    if words(text) < LEAST_WORDS:
+    """ISO 639-1 code of a text's language; None for fewer than 3 words, where the model is not sure, or is not installed."""
+    if words(text) < LEAST_WORDS or not _is_installed():
         return None
     code, confidence = _identifier().classify(text)
     return code if confidence >= SURE else None
@@ -39,6 +40,11 @@ def words(text: str) -> int:
         unspaced += together
         count += len(letters) > together
     return count + unspaced // UNSPACED_LETTERS
+
+
+@cache
+def _is_installed() -> bool:
+    return all(find_spec(module) for module in NEEDS)
 
 
 @cache

@@ -12,7 +12,7 @@ from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.keyframes import Shot
 
-VERSION = 1
+VERSION = 2
 """Raise it when code changes the texts."""
 
 BATCH = 256
@@ -31,7 +31,6 @@ class Given:
         self._hash = self.fingerprint(settings)[:8]
         self.model = f"published {self._hash}"
         self.batch = settings.batch or BATCH
-        self._lower_case = settings.lower_case
 
     @staticmethod
     def fingerprint(settings: Writer) -> str:
@@ -41,11 +40,11 @@ class Given:
         return digest("given", VERSION)[:16]
 
     def prepare(self, shot: Shot) -> Written:
-        """The text, cleaned: `short` up to 30 words, else `detailed`."""
+        """The text, on one line and in its own letters: `short` up to 30 words, else `detailed`."""
         given, origin = shot.measures.get("given_caption"), shot.measures.get("given_origin")
-        text = clean(given, lower_case=self._lower_case) if isinstance(given, str) else ""
+        text = clean(given, lower_case=False) if isinstance(given, str) else ""
         kind = "short" if words(text) <= MOST_SHORT_WORDS else "detailed"
-        return Written({kind: text}, model=f"{origin} {self._hash}", silent=not text)
+        return Written({kind: text}, model=f"{origin} {self._hash}", silent=not text, as_is=True)
 
     def write(self, prepared: Sequence[Written]) -> list[Written]:
         """See `Captioner.write`."""

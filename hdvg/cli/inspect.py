@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
-from hdvg.cli.tables import choose_columns, plain, print_fitting, print_json, print_records, print_table
+from hdvg.cli.tables import choose_columns, inert, print_fitting, print_json, print_records, print_table
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
@@ -40,8 +41,17 @@ def query(
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
     import hdvg
+    from hdvg.dataset.asking import OverError, bound_memory
 
-    answer = hdvg.open(dataset).sql(sql, limit_s=limit_s)
+    opened = hdvg.open(dataset)
+    bound_memory()
+    try:
+        answer = opened.sql(sql, limit_s=limit_s)
+    except OverError as error:
+        if not error.is_lost:
+            raise
+        typer.echo(f"hdvg: {error}", err=True)
+        os._exit(error.exit_code)  # what runs on in DuckDB ends with the process alone
     if columns is not None:
         answer = answer.select(choose_columns(answer.column_names, columns))
     if parquet is not None:
@@ -54,8 +64,8 @@ def query(
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(answer.column_names)
-        writer.writerows([plain(value) for value in row.values()] for row in answer.to_pylist())
+        writer.writerow(map(inert, answer.column_names))
+        writer.writerows([inert(value) for value in row.values()] for row in answer.to_pylist())
     else:
         show = print_records if all_columns else print_fitting
         show(answer.column_names, answer.slice(0, MOST_ROWS).to_pylist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ WIDEST = 48
 """Characters that a column takes at most where not all fit; a longer value goes on in the next line."""
 
 GAP = 2
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 WHOLE = 1_000_000
 """Width of an output that is no terminal: nothing is cut or folded."""
 
@@ -29,6 +32,13 @@ WHOLE = 1_000_000
 def print_json(value: object) -> None:
     """For scripts."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def inert(value: object) -> str:
+    """As `plain`, for CSV: a text that a spreadsheet would take for a formula has an apostrophe before it; numbers stay numbers."""
+    shown = plain(value)
+    is_formula = isinstance(value, str) and FORMULA.match(shown) and not NUMBER.fullmatch(shown)
+    return f"'{shown}" if is_formula else shown
 
 
 def plain(value: object) -> str:

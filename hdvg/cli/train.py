@@ -108,6 +108,7 @@ def train(
     address: Annotated[
         str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the datasets' and the run's folders")
     ] = None,
+    without_texts: Annotated[bool, typer.Option("--without-texts", help="train though no clip has a text: without prompts")] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a text-to-video network on the kept clips. Interrupt it at will; the same command goes on, bit by bit on a CPU.
@@ -120,7 +121,7 @@ def train(
 
     found = find_train_recipe(recipe, sets or ())
     mix = runs.mixed([local_text(word) for word in datasets])
-    task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve())
+    task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve(), without_texts)
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
     task = replace(task, recipe=runs.kept(found, mix))

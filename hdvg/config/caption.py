@@ -77,8 +77,14 @@ class Writer(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto", description="auto: bfloat16 on a GPU, else float32; int8: weights of 8 bits"
     )
-    lower_case: bool = Field(True, description="lower-case text without a final stop, as HD-VG's captions")
-    language: str = Field("en", pattern=r"^[a-z]{2,3}$", description="ISO 639 code of what the captioner writes")
+    lower_case: bool = Field(
+        True, description="lower-case text without a final stop, as HD-VG's captions; given texts stay as they are"
+    )
+    language: str = Field(
+        "en",
+        pattern=r"^[a-z]{2,3}$",
+        description="ISO 639 code of what the captioner writes; of titles and given texts it is found out",
+    )
     where: str | None = Field(
         None, description="only clips of which this holds, such as `caption_similarity < 0.2`; None is every kept clip"
     )

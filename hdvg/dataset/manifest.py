@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.resources
 import re
 import string
-import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.dataset.alone_views import alone_sql
+from hdvg.dataset.asking import SHARE, OverError, answer, connect, refuse_other
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
@@ -199,8 +199,9 @@ class Manifest:
         stage: str | None = None,
         without: Collection[Path] = (),
     ) -> None:
-        self.connection = duckdb.connect()
+        self.connection = connect(root)
         self._root = root
+        self._is_lost = False
         sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
@@ -217,7 +218,8 @@ class Manifest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.close()
+        if not self._is_lost:  # else it would wait for the query
+            self.connection.close()
 
     def hold(self, *names: str) -> None:
         """Read these views once, into memory, for a command that asks of them again and again."""
@@ -245,35 +247,29 @@ class Manifest:
     def guard(self) -> None:
         """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
         self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
+        self.connection.execute(f"set memory_limit = '{SHARE:.0%}'")
         self.connection.execute("set enable_external_access = false; set lock_configuration = true")
 
     def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:
         """Answer a user's query: exactly one SELECT. After `guard`.
 
-        Raises UsageError with DuckDB's words if the query is refused, wrong, or takes longer than `limit_s`.
+        Raises UsageError with DuckDB's words if the query is refused, wrong, takes longer than `limit_s`, or too much memory.
         """
+        if self._is_lost:
+            raise UsageError("a query before this one could not be stopped: open the dataset anew")
         with _worded(), naming(self._root):
-            self._refuse_other(sql)
-            watchdog = threading.Timer(limit_s, self.connection.interrupt)
-            watchdog.start()
-            try:
-                return self.connection.sql(sql).to_arrow_table()
-            except duckdb.InterruptException:
-                raise UsageError(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s") from None
-            finally:
-                watchdog.cancel()
+            refuse_other(self.connection, sql)
+            found = answer(self.connection, sql, limit_s=limit_s)
+        if found is None:
+            self._is_lost = True
+            raise OverError(limit_s, is_lost=True)
+        return found
 
     def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
         """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
         with _worded(), naming(self._root), self.connection.cursor() as cursor:
-            self._refuse_other(sql)
+            refuse_other(self.connection, sql)
             yield from cursor.sql(sql).to_arrow_reader(size)
-
-    def _refuse_other(self, sql: str) -> None:
-        """Raise UsageError for what is not one SELECT."""
-        statements = self.connection.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise UsageError('a query is one SELECT statement, such as "select * from dataset where keep"')
 
 
 @contextmanager
@@ -281,6 +277,10 @@ def _worded() -> Iterator[None]:
     """What DuckDB says against a user's query, as a UsageError."""
     try:
         yield
+    except (MemoryError, pa.ArrowMemoryError, duckdb.OutOfMemoryException) as error:
+        raise UsageError(
+            f"the query wants more memory than there is; narrow it ({error or 'out of memory'})"
+        ) from error
     except duckdb.Error as error:
         raise UsageError(
             f'{error}\nviews: {", ".join((*VIEWS, *TABLES))}; `hdvg query … "describe dataset"` lists columns'

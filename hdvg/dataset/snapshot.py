@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.config.writers import step_and_writer
+from hdvg.dataset.asking import connect
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
@@ -56,7 +57,7 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
     """
     path, others = _made(dataset, needed, say)
     if path is not None:
-        with duckdb.connect() as connection:
+        with connect(dataset.root) as connection:
             parquet = f"read_parquet({literal(no_glob(str(path)))}, file_row_number = true)"
             connection.execute(f"create view {SOURCE} as select *, file_row_number as place from {parquet}")
             yield connection

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.asking import connect
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.ids import digest
@@ -68,7 +68,7 @@ class Index:
         """The labels, sorted, under which the index holds each of these very clips."""
         if not self._files():
             return {}
-        with duckdb.connect() as connection:
+        with connect(self.root) as connection:
             connection.register("asked", pa.table({"clip_id": clip_ids}))
             files = [str(path) for path in self._files()]
             rows = connection.execute(
@@ -90,7 +90,7 @@ class Index:
         named = [pa.array([label] * len(clips), pa.string()) if name == "dataset" else None for name in SCHEMA.names]
         given = iter(columns)
         offered = pa.table([one if one is not None else next(given) for one in named], names=SCHEMA.names)
-        with duckdb.connect() as connection:
+        with connect(self.root) as connection:
             connection.register("offered", offered)
             connection.register("known", known)
             fresh = connection.sql(

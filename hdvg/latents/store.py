@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hdvg.dataset.asking import connect
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import NONE
@@ -203,7 +204,7 @@ def forget(dataset: Dataset, clip_ids: Collection[str]) -> int:
     again: set[str] = set()
     if any(root.glob("*/*.parquet")):
         files = f"read_parquet({literal(no_glob(str(root)) + '/*/*.parquet')}, filename = true, union_by_name = true)"
-        with duckdb.connect() as connection:
+        with connect(dataset.root) as connection:
             connection.register("gone", pa.table({"clip_id": pa.array(sorted(clip_ids), pa.string())}))
             connection.execute(f"create table held as select clip_id, filename from {files}")
             connection.execute("create view hit as select distinct filename from held semi join gone using (clip_id)")

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hdvg.dataset.asking import connect
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.ids import digest
 from hdvg.latents.encoders import codec_name, has_posterior, text_name
@@ -120,7 +121,7 @@ def indexes(root: Path, found: Keys) -> Iterator[duckdb.DuckDBPyConnection]:
 
     `unit` is the path of its .npy. What two units hold (of two that wrote at once) counts once.
     """
-    with duckdb.connect() as connection:
+    with connect(root) as connection:
         buckets = [
             f"select {number} as bucket, * from ({_read(root, key)})" for number, key in enumerate(found.windows)
         ]

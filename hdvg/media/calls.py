@@ -114,6 +114,7 @@ class Clip(Shot):
 
     given: NotRequired[int]
     given_shift_frames: NotRequired[int | None]
+    given_short_ms: NotRequired[int | None]
 
 
 class LostScene(TypedDict):

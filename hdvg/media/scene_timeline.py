@@ -65,6 +65,17 @@ class Timeline:
         if not self.shown or len(self._numbers) != len(stamps):
             raise ValueError("its packets have no times of their own")
 
+    @property
+    def frame_ms(self) -> float:
+        """How long a frame stays in the mean; 0 of a single one."""
+        n_steps = max(len(self.shown) - 1, 1)
+        return float((self.shown[-1] - self.shown[0]) * self.tick * 1000 / n_steps)
+
+    @property
+    def end_ms(self) -> float:
+        """When the last frame is over, by the video's time, which starts at 0 ms."""
+        return float(self.shown[-1] * self.tick * 1000) - self._zero_us / 1000 + self.frame_ms
+
     def first_after(self, ms: int) -> int:
         """Index in `shown` of the first frame at or after a time of the video, which starts at 0 ms."""
         seconds = Fraction(ms, 1000) + Fraction(self._zero_us, MICRO)

@@ -22,6 +22,9 @@ LAYERS_MOST = 16
 BEYOND = 2**62
 """Ticks: after any frame."""
 
+FRAMES_ROUNDED = 1.5
+"""A set's times and frames may be off by one frame, by rounding."""
+
 WHOLE = -1
 """The end frame of a scene that is its whole parent."""
 
@@ -29,12 +32,13 @@ WHOLE = -1
 @dataclass(frozen=True)
 class Place:
     """Where the scene of that number lies: [start_pts, end_pts); frames from where a published parent's count begins to
-    where the exact one does, None if the scene is not counted so."""
+    where the exact one does, None if the scene is not counted so; how much of it the video lacks at its end, None: nothing."""
 
     number: int
     start_pts: int
     end_pts: int
     shift_frames: int | None = None
+    short_ms: int | None = None
 
 
 @dataclass
@@ -97,10 +101,25 @@ class _Finder:
             parent = scene["parent_start_ms"], scene["parent_end_ms"]
             frames, shift = self._of_parent(parent, scene["start_frame"], scene["end_frame"])
         if not frames:
-            raise ItemError("bad_span", "the video has no frame of it")
+            raise ItemError(
+                "bad_span", f"the video, which ends at {self._times.end_ms / 1000:.3f} s, has no frame of it"
+            )
         shown = self._times.shown
         end = shown[frames.stop] if frames.stop < len(shown) else BEYOND
-        return Place(number, shown[frames.start], end, shift)
+        return Place(number, shown[frames.start], end, shift, self._short_ms(scene, frames) if end == BEYOND else None)
+
+    def _short_ms(self, scene: Scene, frames: range) -> int | None:
+        """How much a scene lacks that reaches the last frame, if it is more than a frame's rounding."""
+        start_ms, end_ms, count = scene["start_ms"], scene["end_ms"], scene["end_frame"]
+        if start_ms is None and count == WHOLE:
+            start_ms, end_ms = scene["parent_start_ms"], scene["parent_end_ms"]
+        if start_ms is not None and end_ms is not None:
+            lacking_ms = end_ms - self._times.end_ms
+        elif start_ms is None and count is not None and count != WHOLE and scene["start_frame"] is not None:
+            lacking_ms = (count - scene["start_frame"] - len(frames)) * self._times.frame_ms
+        else:
+            return None
+        return round(lacking_ms) if lacking_ms > FRAMES_ROUNDED * self._times.frame_ms else None
 
     def _of_times(self, start_ms: int, end_ms: int | None) -> range:
         if end_ms is None or end_ms <= start_ms:
@@ -116,6 +135,11 @@ class _Finder:
             self._parents[span] = self._times.parent(*span)
         copied = self._parents[span]
         exact = range(self._times.first_after(span[0]), len(self._times.shown))
+        if not exact:
+            raise ItemError(
+                "bad_span",
+                f"it begins at {start_ms / 1000:g} s, and the video ends at {self._times.end_ms / 1000:.3f} s",
+            )
         shift = exact.start - copied.start if copied else None
         if self._mode == "exact":
             if end == WHOLE:
@@ -181,6 +205,7 @@ class GivenClips:
             else:
                 clip = ready[layer][frames[0]].copy()
                 clip["given"], clip["given_shift_frames"] = place.number, place.shift_frames
+                clip["given_short_ms"] = place.short_ms
                 self.clips.append(clip)
         self.clips.sort(key=lambda clip: (clip["start_frame"], clip["end_frame"]))
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hdvg.dataset.asking import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, pattern, unit_of
 from hdvg.dataset.manifest import literal, no_glob, read_parquet
@@ -138,7 +139,7 @@ def _counts(dataset: Dataset, name: str, taken: Taken) -> Taken:
     found = {"rejected": {row["values"]: row["counts"] for row in rejected.to_pylist()}}
     if files(dataset.root, "given", of=name):
         scenes = read_as(GIVEN, literal(f"{no_glob(str(dataset.root))}/{pattern('given', of=name)}"))
-        with duckdb.connect() as connection:
+        with connect(dataset.root) as connection:
             counts = connection.sql(COUNTS.format(scenes))
             found |= counts.to_arrow_table().to_pylist()[0]
     return Taken(**{**asdict(taken), **found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Callable
 from email.message import Message
@@ -12,8 +13,9 @@ import yt_dlp
 import yt_dlp.extractor._extractors  # all 1,800 of them, once, in the fork server
 import yt_dlp.globals
 from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils._utils import _UnsafeExtensionError
 
-from hdvg.errors import HdvgError, ItemError
+from hdvg.errors import HdvgError, ItemError, TransientError
 from hdvg.sources.calls import Excerpted, FetchSettings
 from hdvg.sources.formats import Choice, Preferences, choose
 from hdvg.sources.hops import BoundedRH, Hops, refuse_locked_proxy
@@ -32,6 +34,8 @@ ROBOTS_BYTES = 512 * 1024  # of robots.txt and tdmrep.json that are read
 HEAD_BYTES = 256 * 1024  # of a page in which its meta tags are looked for
 PLAIN = frozenset({"generic", "html5"})  # extractors without a site of their own
 ANY_SOURCE = {"4": "0.0.0.0", "6": "::", "any": None}  # makes yt-dlp look for addresses of that version only
+LENGTH = re.compile(r"\d+(?:\s*,\s*\d+)*", re.ASCII)
+KNOWN_ENDINGS = _UnsafeExtensionError.ALLOWED_EXTENSIONS
 LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
 
 yt_dlp.globals.plugin_dirs.value = []
@@ -166,6 +170,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         if all(form.get("protocol") == "mhtml" for form in info["formats"]):
             raise unsolved("only images are offered")
         self.choice = choose(info["formats"], Preferences.of(self._limits))
+        for form in filter(None, (self.choice.video, self.choice.sound)):
+            if form.get("ext") not in KNOWN_ENDINGS:
+                form["ext"] = "unknown_video"  # yt-dlp refuses such names, and no file of ours is called by it
         return [self.choice.video]
 
     def _meter(self, response: Any) -> None:
@@ -201,7 +208,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt_dlp has no types her
         return data
 
     def _refuse_long(self, headers: Message) -> None:
-        length = headers.get("Content-Length", "")
+        length = str(headers.get("Content-Length", "")).strip()
+        if length and not LENGTH.fullmatch(length):
+            raise TransientError("protocol", f"a Content-Length of {length[:40]!r}")
         if length.isdecimal() and int(length) > self._most_bytes:
             raise ItemError("too_big", f"{int(length) / 2**20:.0f} MB promised")
 

@@ -45,7 +45,10 @@ TEXTS = (
     ("encrypted", r"\bDRM\b"),
     ("gone", r"video (is )?unavailable|(been|was) (removed|deleted|terminated)|no longer (available|exist)|not exist"),
     ("private", r"private|log ?in\b|sign in|members?.only|subscri|premium|purchase|password"),
-    ("unsupported", r"requested format is not available|ffmpeg|could not be found|rtmp"),
+    (
+        "unsupported",
+        r"initialization fragment found after|extension .* is unusual|requested format is not available|ffmpeg|could not be found|rtmp",
+    ),
     ("not_media", r"unsupported url|no video formats|any data blocks|no (video|media) (could be )?found|no suitable"),
 )
 RETRIED = frozenset({"throttled", "network", "short", "timeout", "protocol"})

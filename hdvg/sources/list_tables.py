@@ -163,7 +163,9 @@ def _unnamed(file: Any, source: str, base: Path) -> Found:
     texts = [
         field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)
     ]
-    first = next((row for batch in file.iter_batches(1, columns=texts) for row in batch.to_pylist()), {})
+    first: dict[str, object] = next(
+        (row for batch in file.iter_batches(1, columns=texts) for row in batch.to_pylist()), {}
+    )
     place = next(
         (name for name, cell in first.items() if isinstance(cell, str) and is_like_link(cell, base=base)), None
     )

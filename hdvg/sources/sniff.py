@@ -96,7 +96,7 @@ def open_text(source: str) -> IO[bytes]:
         return file
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - as above
     errors = "surrogateescape" if name in (None, "utf-8-sig") else "replace"
-    with TextIOWrapper(file, encoding=name or "utf-8", errors=errors, newline=None) as lines:  # type: ignore[type-var]  # a binary file is
+    with TextIOWrapper(file, encoding=name or "utf-8", errors=errors, newline=None) as lines:
         while text := lines.read(CHUNK):
             spool.write(text.removeprefix("\ufeff").encode("utf-8", errors))
     spool.seek(0)

@@ -47,6 +47,8 @@ class Task:
     datasets: tuple[tuple[Path, float], ...]
     """Each with its weight."""
     folder: Path
+    without_texts: bool = False
+    """Whether it is wanted though no clip has a text."""
 
 
 def mixed(words: list[str]) -> tuple[tuple[Path, float], ...]:
@@ -89,6 +91,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             carry_codec(task.recipe.data, first, beside)
         _encoded(path, task.recipe, console)
     feed = opened(task)
+    untexted = _untexted(task, feed)
     task.folder.mkdir(parents=True, exist_ok=True)
     store = Store(task.folder, run=uuid.uuid4().hex)
     with store.lock():
@@ -97,9 +100,21 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             record = feed.record()
             provenance.write(task.folder, record)
             carry_codec(task.recipe.data, task.datasets[0][0], store)
-            yield [*record.said(), _size(task, feed), f"run: {task.folder}"]
+            yield [*record.said(), *untexted, _size(task, feed), f"run: {task.folder}"]
         finally:
             store.end()
+
+
+def _untexted(task: Task, feed: DataFeed) -> list[str]:
+    """What is to be said of clips without any text. Raises UsageError if there are no others, unless that is wanted."""
+    clips = [clip for member in feed.members for clip in member.latents.clips]
+    without = sum(not clip.texts for clip in clips)
+    if without == len(clips) and not task.without_texts:
+        raise UsageError(
+            f"none of the {without} clips has a text: the network would learn to make videos of nothing that is asked for; "
+            f"write captions first: hdvg caption {task.datasets[0][0]} --captioner tags; or train so: --without-texts"
+        )
+    return [f"{without} of {len(clips)} clips have no text: they are learnt without a prompt"] if without else []
 
 
 def _refuse_foreign(folder: Path) -> None:

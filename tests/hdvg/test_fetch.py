@@ -77,6 +77,35 @@ def test_direct_file_arrives_whole_with_its_info(server, take, tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [got.path]
 
 
+@pytest.mark.parametrize("path", ["/get.php", "/video.asp", "/a.exe", "/v.0815", "/x.sh"])
+@pytest.mark.parametrize("kind", ["video/mp4", "application/octet-stream", "text/plain"])
+def test_media_is_fetched_whatever_its_address_ends_in(server, take, path, kind):
+    assert take(server.add(path, web.body(MEDIA, kind))).path.read_bytes() == MEDIA
+    assert take(server.add("/page", web.page(f'<video src="{path}"></video>'))).path.read_bytes() == MEDIA
+
+
+def test_playlist_with_a_second_map_is_unsupported(server, take):
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        "#EXT-X-TARGETDURATION:2",
+        '#EXT-X-MAP:URI="/ok.mp4"',
+        "#EXTINF:2.0,",
+        "/ok.mp4",
+    ]
+    lines += ['#EXT-X-MAP:URI="/ok.mp4?2"', "#EXTINF:2.0,", "/ok.mp4", "#EXT-X-ENDLIST"]
+    source = server.add("/two.m3u8", web.body("\n".join(lines).encode(), "application/vnd.apple.mpegurl"))
+    failure = fails(take, source)
+    assert failure.reason == "unsupported"
+    assert "Initialization fragment found after media fragments" in failure.detail
+
+
+@pytest.mark.parametrize("length", [-5, "five", "0x10", "1.5"])
+def test_length_that_is_no_number_is_a_fault_of_the_protocol(server, take, length):
+    failure = fails(take, server.add("/odd.mp4", web.short(MEDIA, length)))
+    assert (failure.reason, type(failure)) == ("protocol", TransientError)
+
+
 class Liar(Sandbox):
     """A child that names another file than its own."""
 

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hdvg.captioners.published import Given
+from hdvg.config.caption import Writer
+from hdvg.config.child_settings import Scene
 from hdvg.dataset import intake
 from hdvg.dataset.dataset import Dataset
+from hdvg.keyframes import Shot
 from hdvg.media.scenes import place_scenes
 from hdvg.sources.links import Columns
 from hdvg.sources.lists.filter import Choice
+from pipelines.caption_stages import _rows
 from pipelines.listing import accept_all
 from tests.test_cli import hdvg
 from tests.videos import draw_scenes
@@ -98,3 +103,62 @@ def test_whole_video_is_a_place_whatever_its_times_are(tmp_path: Path, name: str
     placed = place_scenes(str(tmp_path / name), [scene], mode="published", max_pixels=10**6)
     assert len(placed.places) == 1
     assert not placed.failed
+
+
+def by_times(start_ms: int, end_ms: int) -> Scene:
+    return {**NO_SCENE, "start_ms": start_ms, "end_ms": end_ms}
+
+
+def by_parent(start_ms: int, end_ms: int, frames: tuple[int, int] = (0, -1)) -> Scene:
+    parent = {"parent": "p.mp4", "parent_start_ms": start_ms, "parent_end_ms": end_ms}
+    return {**NO_SCENE, **parent, "start_frame": frames[0], "end_frame": frames[1]}
+
+
+NO_SCENE: Scene = {
+    "parent": None, "parent_start_ms": None, "parent_end_ms": None, "start_frame": None, "end_frame": None, "start_ms": None, "end_ms": None,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """100 frames of 40 ms, a key frame every 12."""
+    path = tmp_path_factory.mktemp("film") / "a.mp4"
+    draw_scenes(path, scene_frames=(100,))
+    return str(path)
+
+
+@pytest.mark.parametrize("mode", ["published", "exact"])
+@pytest.mark.parametrize("scene", [by_times(4000, 9000), by_times(900_000, 925_000), by_parent(4000, 9000), by_parent(900_000, 925_000),
+                                   by_parent(900_000, 925_000, (0, 20)), by_parent(0, 2000, (60, 90))])  # fmt: skip
+def test_scene_past_the_end_of_its_video_is_no_other_scenes_clip(film, scene, mode):
+    placed = place_scenes(film, [scene], mode=mode, max_pixels=10**6)
+    assert (
+        not placed.places or scene["end_frame"] == 90
+    )  # frames 60-89 of a parent of 50 are in the video, if counted exactly
+    if not placed.places:
+        assert placed.failed[0][0] == "bad_span"
+
+
+@pytest.mark.parametrize(
+    ("scene", "short_ms"),
+    [(by_times(2000, 4000), None), (by_times(2000, 4040), None), (by_times(2000, 5000), 1000), (by_times(0, 3000), None),
+     ({**NO_SCENE, "start_frame": 90, "end_frame": 120}, 800), ({**NO_SCENE, "start_frame": 90, "end_frame": 100}, None),
+     ({**NO_SCENE, "start_frame": 0, "end_frame": -1}, None), (by_parent(2000, 6000), 2000), (by_parent(2000, 4000), None)],
+)  # fmt: skip
+def test_scene_that_its_video_cuts_short_says_by_how_much(film, scene, short_ms):
+    placed = place_scenes(film, [scene], mode="exact", max_pixels=10**6)
+    assert [place.short_ms for place in placed.places] == [short_ms]
+
+
+def test_given_captions_keep_their_letters_and_their_language_is_found_out():
+    settings = Writer(captioner="given")
+    german = "Ein Hund läuft über die grüne Wiese und bellt laut."
+    for text, code in (
+        ("It's a Dog running over the green grass.", "en"),
+        (german, "de"),
+        ("Два человека разговаривают в комнате", "ru"),
+        ("Dog", None),
+    ):
+        answer = Given(settings).prepare(Shot("c", {}, {"given_caption": text, "given_origin": "list"}))
+        (row,) = _rows({"video_id": "v", "clip_id": "c"}, answer, settings, Given(settings))
+        assert (row["text"], row["language"]) == (text, code)

@@ -203,7 +203,13 @@ def test_given_captions_stand_beside_ours_with_their_set(videos, tmp_path):
 
 def test_explain_says_where_a_clip_comes_from(finished):
     ((clip,),) = ask(finished, "select clip_id from clips where given_id = 'nested'")
-    told = {"given_origin": "set", "given_id": "nested", "given_shift_frames": None, "given_caption": None}
+    told = {
+        "given_origin": "set",
+        "given_id": "nested",
+        "given_shift_frames": None,
+        "given_caption": None,
+        "given_short_ms": None,
+    }
     assert explain(Dataset.open(finished), clip).given == told
     ((ours,),) = ask(finished, "select clip_id from clips where given_id is null and start_frame = 0")
     assert explain(Dataset.open(finished), ours).given == {}

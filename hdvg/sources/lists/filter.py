@@ -85,7 +85,7 @@ def choose_entries(rows: Sequence[Row], choice: Choice) -> Chosen:
 def _answers(rows: Sequence[Row], conditions: Sequence[str]) -> list[tuple[bool | None, ...]]:
     import duckdb
 
-    with duckdb.connect(config={"threads": 1, "enable_external_access": False}) as connection:
+    with duckdb.connect(config={"threads": 1, "enable_external_access": False, "temp_directory": ""}) as connection:
         table = pa.Table.from_pylist([row | {"place": place} for place, row in enumerate(rows)], schema=PLACED)
         connection.register("entries", table)
         try:
