@@ -114,15 +114,15 @@ def _call(job: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
         said = {"ok": served(asked["target"])(**asked["arguments"])}
     except Exception as error:  # the process boundary: whatever a library raises must cross it as data
         said = failure(error)
-        if enclosed and said["kind"] != "resource" and any(map(_is_refusal, causes(error))):
+        if enclosed and asked["needs"] == "files" and _is_refused(error) and said["kind"] != "resource":
             said = failure(ItemError("error", said["detail"] + BY_WALL))
     if enclosed and asked["needs"] == "files" and (found := REFUSED.search(str(said.get("ok")))):
         said = failure(ItemError("error", f"{str(said)[max(found.start() - 500, 0) : found.end() + 500]}{BY_WALL}"))
     return said
 
 
-def _is_refusal(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (EPERM, EACCES)
+def _is_refused(error: BaseException) -> bool:
+    return any(isinstance(cause, PermissionError) for cause in causes(error))
 
 
 def _enclose(job: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from hdvg.plugins import read_reference
 
 SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store", "/etc/ld.so.cache")
 MACHINE = (
+    *("/proc/self/cgroup", "/proc/self/maps"),  # its own: duckdb, and libraries that ask for the stack's size
     *("/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory", "/sys/fs/cgroup"),
     *("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"),
     *("/dev/urandom", "/dev/zero", "/etc/localtime", "/usr/share/zoneinfo"),
