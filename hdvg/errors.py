@@ -26,7 +26,7 @@ REASONS: dict[str, str] = {
     "short": "fewer bytes came than the server promised",
     "runtime": "its site needs a JavaScript runtime and a solver, which this machine lacks: `hdvg doctor`",
     "solver": "the installed yt-dlp cannot read its site; a newer one may",
-    "too_big": "more bytes than `fetch.max_mb`",
+    "too_big": "more bytes than `fetch.max_mb`, or than `limits.scratch_mb` while it is worked on",
     "too_long": "longer than `fetch.max_duration_s`",
     # the file
     "not_media": "no media file: a page, text or noise",
@@ -113,6 +113,12 @@ class ResourceError(HdvgError):
     """Disk, memory or handles ran short: the run stops cleanly and keeps every commit."""
 
     exit_code = 75
+
+
+class UnsafeHostError(ResourceError):
+    """This machine lacks what the settings require to keep strangers' files in."""
+
+    exit_code = 78
 
 
 class DivergedError(HdvgError):

@@ -83,7 +83,7 @@ def answer_of_gate(ref: Any, timeout_s: float | None = None) -> Any:
 
 def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits) -> Any:
     """One call of a limited child, on whichever node."""
-    return sandbox(detector).call(call, scratch, limits)
+    return sandbox(detector, limits.sandbox).call(call, scratch, limits)
 
 
 def across_nodes(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:

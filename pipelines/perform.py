@@ -21,7 +21,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.manifest import stage_views
 from hdvg.dataset.stages import CUT, entry_of, part_schema
-from hdvg.sandbox import Call, Limits, Sandbox
+from hdvg.sandbox import Call, Limits, Mode, Sandbox
 from hdvg.sources.fetch import Gate
 from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
@@ -112,7 +112,19 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
         schema = part_schema(job.stage)
         rows = list(
             stage.run(
-                Work(dataset, items, gate, sandbox(detector), schema, side, model, job.stage, save, meter, job.unit)
+                Work(
+                    dataset,
+                    items,
+                    gate,
+                    sandbox(detector, dataset.recipe.limits.sandbox),
+                    schema,
+                    side,
+                    model,
+                    job.stage,
+                    save,
+                    meter,
+                    job.unit,
+                )
             )
         )
     if saves:
@@ -215,24 +227,24 @@ def _count_tries(items: list[Row], rows: list[Row]) -> None:
             row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
 
 
-def sandbox(detector: str) -> Sandbox:
+def sandbox(detector: str, mode: Mode | None = None) -> Sandbox:
     """This process's way to its limited children, which find loaded what a detector needs; a new one after a stopped
-    run closed it."""
-    if _sandbox(detector).closed.is_set():
+    run closed it. `mode`: of calls whose limits say none."""
+    if _sandbox(detector, mode).closed.is_set():
         _sandbox.cache_clear()
-    return _sandbox(detector)
+    return _sandbox(detector, mode)
 
 
 @functools.cache
-def _sandbox(detector: str) -> Sandbox:
+def _sandbox(detector: str, mode: Mode | None) -> Sandbox:
     modules = ("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
-    return Sandbox((*modules, *shots.preload(detector)))
+    return Sandbox((*modules, *shots.preload(detector)), mode)
 
 
 def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
     """The results of limited children on this machine, as many at once as it has cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: sandbox(detector).call(one[0], one[1], limits), calls))
+        return list(pool.map(lambda one: sandbox(detector, limits.sandbox).call(one[0], one[1], limits), calls))
 
 
 _models: dict[str, tuple[Recipe, Any]] = {}

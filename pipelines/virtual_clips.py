@@ -21,7 +21,9 @@ class VirtualClips:
         recipe = dataset.plan.recipe
         detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
-        self._work: Work[CutItem] = Work(dataset, [], make_gate(recipe), sandbox(detector), part_schema(CUT), spread)
+        self._work: Work[CutItem] = Work(
+            dataset, [], make_gate(recipe), sandbox(detector, recipe.limits.sandbox), part_schema(CUT), spread
+        )
 
     def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
         """By clip_id, the row with its cut's columns, and the file's bytes. Raises UncutClipsError if any fails."""

@@ -80,8 +80,7 @@ class Work(Generic[ItemT]):
     @property
     def limits(self) -> Limits:
         """The walls of a decode, cut or probe child."""
-        limits = self.dataset.plan.recipe.limits
-        return Limits(wall_s=limits.wall_s, memory_mb=limits.memory_mb, file_mb=limits.file_mb)
+        return Limits(**self.dataset.plan.recipe.limits.of_children())
 
     def spread(self, calls: Sequence[tuple[Call[Result], Path]]) -> list[Result]:
         """The results of limited children, each with its scratch folder, that run side by side; or raises the first error."""

@@ -231,7 +231,17 @@ class Limits(Settings):
     wall_s: float = Field(3600, gt=0, description="longest time of one child process, seconds on the clock")
     memory_mb: int = Field(4096, ge=512, description="largest address space of one child process")
     file_mb: float = Field(8192, gt=0, description="largest file that one child process may write")
+    scratch_mb: float = Field(16384, gt=0, description="most that one child process may add to its scratch folder")
     max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
+    sandbox: Literal["auto", "require", "off"] = Field(
+        "auto",
+        description="the kernel's walls around children that open strangers' files: auto puts up those that the machine has, "
+        "require refuses one that lacks any, off puts up none; the environment's HDVG_SANDBOX wins",
+    )
+
+    def of_children(self) -> dict[str, Any]:
+        """The fields of `hdvg.sandbox.Limits`."""
+        return self.model_dump(exclude={"max_pixels"})
 
 
 class Run(Settings):

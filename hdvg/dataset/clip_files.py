@@ -173,5 +173,4 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
 
 def limits(recipe: Recipe) -> Limits:
     """The walls of a decode or cut child."""
-    most = recipe.limits
-    return Limits(wall_s=most.wall_s, memory_mb=most.memory_mb, file_mb=most.file_mb)
+    return Limits(**recipe.limits.of_children())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from hdvg.sandbox.paths import Reads, Writes
 from hdvg.sandbox.seam import seam
 
 
@@ -15,5 +16,5 @@ class Expected(TypedDict):
 
 
 @seam("hdvg.latents.frames:take")
-def take(path: str, out: str, *, bucket: list[int], fps: float, starts: list[str], expected: Expected) -> int:
+def take(path: Reads, out: Writes, *, bucket: list[int], fps: float, starts: list[str], expected: Expected) -> int:
     raise NotImplementedError

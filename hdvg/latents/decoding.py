@@ -61,7 +61,7 @@ def decode(
                 expected={"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
             ),
             scratch,
-            Limits(wall_s=most.wall_s, memory_mb=most.memory_mb, file_mb=most.file_mb),
+            Limits(**most.of_children()),
         )
         taken: Frames = np.load(out, allow_pickle=False)  # a hijacked child may have written anything
     except (OSError, ValueError, EOFError) as error:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from hdvg.config.child_settings import CutSettings, Scene, SplitSettings
 from hdvg.media.pieces import Done, FileAsked, Need, PlaylistAsked, Whole
+from hdvg.sandbox.paths import Reads, Writes
 from hdvg.sandbox.seam import closed, open_ended, seam
 
 
@@ -173,7 +174,7 @@ class SeenSegment(Seen):
 class StoredSegment(SeenSegment):
     """A segment with the folder of its files."""
 
-    folder: str
+    folder: Reads
 
 
 class CutSpan(TypedDict):
@@ -229,46 +230,48 @@ class FramesWanted(TypedDict):
 
 
 @seam("hdvg.media.probe:probe")
-def probe(path: str, max_pixels: int) -> Probed:
+def probe(path: Reads, max_pixels: int) -> Probed:
     raise NotImplementedError
 
 
 @seam("hdvg.media.scan:scan")
-def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned | Segments:
+def scan(path: Reads, out: Writes, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned | Segments:
     raise NotImplementedError
 
 
 @seam("hdvg.media.scan:scan_segment")
 def scan_segment(
-    path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int, segment: Segment
+    path: Reads, out: Writes, settings: SplitSettings, threads: int, max_pixels: int, segment: Segment
 ) -> SeenSegment:
     raise NotImplementedError
 
 
 @seam("hdvg.media.scan:assemble")
 def assemble(
-    path: str, out: str, settings: SplitSettings, max_pixels: int, seen: list[StoredSegment], n_frames: int
+    path: Reads, out: Writes, settings: SplitSettings, max_pixels: int, seen: list[StoredSegment], n_frames: int
 ) -> Scanned:
     raise NotImplementedError
 
 
 @seam("hdvg.media.cut:cut")
-def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pixels: int) -> list[CutClip | UncutClip]:
+def cut(
+    path: Reads, out: Writes, spans: list[CutSpan], settings: CutSettings, max_pixels: int
+) -> list[CutClip | UncutClip]:
     raise NotImplementedError
 
 
 @seam("hdvg.media.coverage:plan")
 def plan(
-    path: str, asked: FileAsked | PlaylistAsked, scenes: list[Scene], mode: str, max_pixels: int
+    path: Reads, asked: FileAsked | PlaylistAsked, scenes: list[Scene], mode: str, max_pixels: int
 ) -> Need | Whole | Done:
     raise NotImplementedError
 
 
 @seam("hdvg.media.clip_frames:write_frames")
-def write_frames(path: str, out: str, wanted: FramesWanted) -> list[int]:
+def write_frames(path: Reads, out: Writes, wanted: FramesWanted) -> list[int]:
     raise NotImplementedError
 
 
 @seam("hdvg.media.mux:mux")
-def mux(video: str, sound: str, target: str) -> str:
+def mux(video: Reads, sound: Reads, target: Writes) -> str:
     raise NotImplementedError

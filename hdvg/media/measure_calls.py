@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from hdvg.config.child_settings import SplitSettings
+from hdvg.sandbox.paths import Code, MayName, Reads, Writes
 from hdvg.sandbox.seam import seam
 
 
@@ -20,8 +21,8 @@ class Span(TypedDict):
 class Wanted(TypedDict):
     """A measure: its class, `file.py:Class` or `package.module:Class`, and what it is made with."""
 
-    made_by: str
-    options: dict[str, Any]
+    made_by: Code
+    options: MayName
 
 
 Values = dict[str, dict[str, Any]]
@@ -30,16 +31,16 @@ Values = dict[str, dict[str, Any]]
 
 @seam("hdvg.media.remeasure:remeasure")
 def remeasure(
-    path: str, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
+    path: Reads, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
 ) -> list[Values]:
     raise NotImplementedError
 
 
 @seam("hdvg.media.clip_inputs:listen")
-def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Wanted]) -> list[Values]:
+def listen(path: Reads, spans: list[Span], time_base: str, measures: dict[str, Wanted]) -> list[Values]:
     raise NotImplementedError
 
 
 @seam("hdvg.media.clip_inputs:preview")
-def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
+def preview(path: Reads, out: Writes, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
     raise NotImplementedError

@@ -6,9 +6,15 @@ import os
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hdvg.errors import ItemError, ResourceError, TransientError, resource_error, short_of_memory, shortage, unreadable
+
+Mode = Literal["auto", "require", "off"]
+"""auto: the walls that this system has; require: all of them, or nothing runs; off: limits only."""
+
+WALLESS = 97
+"""Exit code of a child around which the walls could not be put up that stood when its server tried."""
 
 QUESTION_MB, ANSWER_MB = 16, 64
 """Most that a child may ask, and be answered, at a time: a site's player with its solver is 4 MB."""
@@ -16,11 +22,14 @@ QUESTION_MB, ANSWER_MB = 16, 64
 
 @dataclass(frozen=True)
 class Limits:
-    """What one call may use: seconds on the clock, address space (None: no limit), size of any one file."""
+    """What one call may use: seconds on the clock, address space (None: no limit), size of any one file and of all that it
+    adds to its scratch folder; and its walls (None: those of the `Sandbox`)."""
 
     wall_s: float = 3600.0
     memory_mb: int | None = 4096
     file_mb: float = 8192.0
+    scratch_mb: float = 16384.0
+    sandbox: Mode | None = None
 
 
 def failure(error: Exception, *, limited: bool = True, files: Iterable[str] = ()) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Beside the child's code, in a module that imports nothing heavy:
 In the child's module `@calls.probe.serves` stands over the function itself; mypy compares the two. A caller writes
 `sandbox.call(calls.probe(path, max_pixels), scratch, limits)` and gets a `Probed`, whose shape is checked, for a child is not
 trusted. Arguments and results are what JSON holds: TypedDicts (of typing_extensions), lists, numbers, texts; no tuples.
+A text that is a path says so (`hdvg.sandbox.paths`): the child's walls leave open what these name, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 from hdvg.errors import ItemError
+from hdvg.sandbox.paths import Paths, paths_in
 
 FAULTS_MOST = 3
 """Faults of a result that are listed; it may have thousands."""
@@ -27,6 +29,10 @@ FAULTS_MOST = 3
 P = ParamSpec("P")
 Result = TypeVar("Result")
 Shape = TypeVar("Shape")
+
+Needs = Literal["files", "network", "program"]
+"""What a child needs of the system: the files that its arguments name; the network too; or to start a program, around which
+it puts up walls itself."""
 
 _served: dict[str, Callable[..., Any]] = {}
 """By target: what a child may run. Filled as the modules of children are imported."""
@@ -39,6 +45,8 @@ class Call(Generic[Result]):
     target: str
     arguments: dict[str, Any]
     result: Any
+    paths: Paths = field(default_factory=Paths)
+    needs: Needs = "files"
 
     def checked(self, given: object) -> Result:
         """What a child returned, if it is of the type that was declared. Raises ItemError `error` if not."""
@@ -64,14 +72,20 @@ def _adapter(result: Any) -> Any:
 class Seam(Generic[P, Result]):
     """A function of a child as both sides know it; calling it makes a `Call`, and runs nothing."""
 
-    def __init__(self, declared: Callable[P, Result], target: str) -> None:
+    def __init__(self, declared: Callable[P, Result], target: str, needs: Needs = "files") -> None:
         self.declared = declared
         self.target = target
+        self.needs = needs
         self._names = tuple(inspect.signature(declared).parameters)
         functools.update_wrapper(self, declared)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[Result]:
-        return Call(self.target, dict(zip(self._names, args, strict=False)) | kwargs, self.result)
+        arguments = dict(zip(self._names, args, strict=False)) | kwargs
+        return Call(self.target, arguments, self.result, paths_in(self._hints, arguments), self.needs)
+
+    @functools.cached_property
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self.declared, include_extras=True)
 
     @functools.cached_property
     def result(self) -> Any:
@@ -86,16 +100,25 @@ class Seam(Generic[P, Result]):
         return function
 
 
-def seam(target: str) -> Callable[[Callable[P, Result]], Seam[P, Result]]:
+def seam(target: str, *, needs: Needs = "files") -> Callable[[Callable[P, Result]], Seam[P, Result]]:
     """Declares the function `module:function` of a child by its signature; the body of what is decorated is never run."""
-    return lambda declared: Seam(declared, target)
+    return lambda declared: Seam(declared, target, needs)
 
 
 def in_child(function: Callable[P, Result]) -> Seam[P, Result]:
     """A seam that a light function serves where it is declared: it then runs in children only."""
-    made = Seam(function, place_of(function))
-    made.serves(function)
-    return made
+    return in_child_that("files")(function)
+
+
+def in_child_that(needs: Needs) -> Callable[[Callable[P, Result]], Seam[P, Result]]:
+    """As `in_child`, of a function with such needs."""
+
+    def declare(function: Callable[P, Result]) -> Seam[P, Result]:
+        made = Seam(function, place_of(function), needs)
+        made.serves(function)
+        return made
+
+    return declare
 
 
 def open_ended(shape: type[Shape]) -> type[Shape]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 
 from hdvg.sandbox import walls
-from hdvg.sandbox.seam import in_child
+from hdvg.sandbox.seam import in_child, in_child_that
 
 
 @in_child
@@ -14,7 +15,7 @@ def answers() -> str:
     return platform.system()
 
 
-@in_child
+@in_child_that("program")
 def stands() -> dict[str, str | None]:
-    """What `walls.probe` finds."""
-    return walls.probe()
+    """What `walls.probe_program` finds."""
+    return asdict(walls.probe_program())

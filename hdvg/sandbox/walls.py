@@ -1,59 +1,25 @@
 """Walls of the Linux kernel around the calling process and all that it starts: no network, no files but those named.
 
-They need no privilege and no package, and cannot be taken down. Two walls stand against the network, a network name
-space of its own (where the system lets users make one) and a filter of system calls; Landlock (Linux 5.13) stands
-before the files.
+They need no privilege and no package, and cannot be taken down: Landlock (Linux 5.13) stands before the files, name spaces
+of its own (where the system lets users make them) and a filter of system calls before the network and other processes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import platform
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-EPERM = 1
+from hdvg.sandbox import landlock, seccomp
 
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF, RULE_PATH_BENEATH = 444, 445, 446, 1
-EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
-RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""All rights to files that a version of Landlock knows; later versions know no more of them."""
-
-SCOPES_ABI, ABSTRACT_SOCKETS, SIGNALS = 6, 1, 2
-"""From which version on Landlock also holds off signals to processes outside, and their sockets without a file."""
-
-# linux/audit.h, and the numbers of the system calls that are refused: sockets but pairs (Landlock does not hold off
-# those that are files: a container engine's, a desktop's), ways around the filter (io_uring, other name spaces), and reaching into other processes.
-ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-REFUSED = {
-    "socket": (41, 198),
-    "connect": (42, 203),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "kill": (62, 129),
-    "tkill": (200, 130),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "io_uring_setup": (425, 425),
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "mount": (165, 40),
-}
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 24, 38, 47
+CLEAR_ALL = 4
+CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x04000000, 0x08000000, 0x10000000, 0x40000000
+CAPABILITIES_MOST = 64
+CAPABILITIES_V3 = 0x20080522
 
 
 @dataclass(frozen=True)
@@ -62,80 +28,87 @@ class Walls:
 
     network: str | None
     files: str | None
+    calls: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return None not in (self.network, self.files, self.calls)
+
+    def __str__(self) -> str:
+        names = {"files": self.files, "network": self.network, "system calls": self.calls}
+        return "; ".join(f"{name}: {by or 'no wall'}" for name, by in names.items())
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What walls leave open: paths that may be read, and read and written; whether the network is reached."""
+
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    network: bool = False
+
+
+def enclose(doors: Doors, *, before_filter: Callable[[], None] = lambda: None) -> Walls:
+    """Wall in the calling process, which must have one thread, for good: it starts no program and no process, has no
+    capability, and reaches no other process, whatever runs in it. `before_filter` is called when only the filter of system
+    calls is left to do."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    rights = dict.fromkeys(doors.readable, landlock.READ) | dict.fromkeys(doors.writable, landlock.OWN)
+    rights["/dev/null"] = landlock.READ | landlock.WRITE_FILE
+    files = landlock.only_files(libc, rights, tcp=doors.network)
+    spaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS
+    alone = libc.unshare(spaces if doors.network else spaces | CLONE_NEWNET) == 0
+    drop_capabilities(libc)
+    before_filter()
+    filtered = seccomp.allow_only(libc, network=doors.network)
+    held = [name for name, holds in (("name spaces", alone), ("seccomp", filtered)) if holds]
+    return Walls(" and ".join(held) or None, files, "seccomp, a list of what is allowed" if filtered else None)
+
+
+def drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Give up every capability, for good: no program that is run gets one back."""
+    libc.prctl(PR_CAP_AMBIENT, CLEAR_ALL, 0, 0, 0)
+    for capability in range(CAPABILITIES_MOST):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    libc.capset(struct.pack("Ii", CAPABILITIES_V3, 0), bytes(24))
 
 
 def put_up(readable: Iterable[str], *, listed: Iterable[str] = ()) -> Walls:
-    """Wall in the calling process, which should have one thread, for good: no network; of files it may only read and
-    run those at or below `readable`, and see the names in folders at or below `listed`. Paths that do not exist are left out.
+    """Wall in the calling process, which should have one thread, for good, before it becomes a program of somebody else: no
+    network; of files it may only read and run those at or below `readable`, and see the names in folders at or below
+    `listed`. Paths that do not exist are left out.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    files = _only_files(libc, dict.fromkeys(listed, READ_DIR) | dict.fromkeys(readable, READ_DIR | READ_FILE | EXECUTE))
+    rights = dict.fromkeys(listed, landlock.READ_DIR) | dict.fromkeys(readable, landlock.READ | landlock.EXECUTE)
+    files = landlock.only_files(libc, rights)
     alone = libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
-    filtered = _filter_calls(libc)
+    drop_capabilities(libc)
+    filtered = seccomp.refuse(libc)
     held = [name for name, holds in (("name space", alone), ("seccomp", filtered)) if holds]
     return Walls(" and ".join(held) or None, files)
 
 
-def probe() -> dict[str, str | None]:
-    """What walls this system has, tried in a process of their own: `Walls` as a dict."""
+def probe() -> Walls:
+    """What walls children get on this system, tried in a process of their own."""
+    return _tried(lambda: enclose(Doors()))
+
+
+def probe_program() -> Walls:
+    """What walls a program of somebody else gets on this system, tried in a process of their own."""
+    return _tried(lambda: put_up(()))
+
+
+def _tried(build: Callable[[], Walls]) -> Walls:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.write(writer, json.dumps(asdict(put_up(()))).encode())
+        os.write(writer, json.dumps(asdict(build())).encode())
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as answer:
-        found: dict[str, str | None] = json.loads(answer.read())
+        found = Walls(**json.loads(answer.read()))
     os.waitpid(pid, 0)
     return found
-
-
-def _filter_calls(libc: ctypes.CDLL) -> bool:
-    """Refuse `REFUSED`, by a filter in classic BPF."""
-    if platform.machine() not in ARCHITECTURES:
-        return False
-    code, column = ARCHITECTURES[platform.machine()]
-    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
-    refuse, allow = 0x00050000 | EPERM, 0x7FFF0000
-    refused = [numbers[column] for numbers in REFUSED.values()]
-    # struct seccomp_data: the number at 0, the architecture at 4
-    to_refuse = len(refused) + 5  # the last step: jumps count from the step after their own
-    body = [(load, 0, 0, 4), (equal, 0, to_refuse - 2, code), (load, 0, 0, 0)]
-    body.append((at_least, to_refuse - 4, 0, 0x40000000))  # the x32 calls have other numbers
-    body += [(equal, to_refuse - 5 - place, 0, number) for place, number in enumerate(refused)]
-    body += [(give, 0, 0, allow), (give, 0, 0, refuse)]
-    text = b"".join(struct.pack("HBBI", *step) for step in body)
-    steps = ctypes.create_string_buffer(text, len(text))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(body), ctypes.addressof(steps)))
-    return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)
-
-
-def _only_files(libc: ctypes.CDLL, rights: Mapping[str, int]) -> str | None:
-    """Put up Landlock with these rights to paths; None if this kernel has none."""
-    abi = libc.syscall(CREATE_RULESET, None, 0, 1)
-    if abi < 1:
-        return None
-    handled = RIGHTS_BY_ABI[min(abi, max(RIGHTS_BY_ABI))]
-    scoped = struct.pack("QQ", 0, SIGNALS | ABSTRACT_SOCKETS) if abi >= SCOPES_ABI else b""
-    wanted = struct.pack("Q", handled) + scoped
-    rules = libc.syscall(CREATE_RULESET, wanted, len(wanted), 0)
-    if rules < 0:
-        return None
-    try:
-        for path, allowed in rights.items():
-            with contextlib.suppress(OSError):
-                _allow(libc, rules, path, allowed)
-        return f"Landlock {abi}" if libc.syscall(RESTRICT_SELF, rules, 0) == 0 else None
-    finally:
-        os.close(rules)
-
-
-def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
-    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        rule = struct.pack("=Qi", rights if os.path.isdir(path) else rights & ~READ_DIR, handle)
-        if libc.syscall(ADD_RULE, rules, RULE_PATH_BENEATH, rule, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"Landlock refuses a rule for {path}")
-    finally:
-        os.close(handle)

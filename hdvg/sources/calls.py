@@ -7,6 +7,7 @@ from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from hdvg.sandbox.paths import Code, Writes
 from hdvg.sandbox.seam import seam
 
 
@@ -134,18 +135,18 @@ class Listed(TypedDict):
     end: Literal["whole", "most", "video"]
 
 
-@seam("hdvg.sources.ytdlp:download")
-def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
+@seam("hdvg.sources.ytdlp:download", needs="network")
+def download(source: str, out: Writes, settings: FetchSettings) -> Downloaded:
     raise NotImplementedError
 
 
-@seam("hdvg.sources.ytdlp:look")
-def look(source: str, out: str, settings: FetchSettings) -> Looked:
+@seam("hdvg.sources.ytdlp:look", needs="network")
+def look(source: str, out: Writes, settings: FetchSettings) -> Looked:
     raise NotImplementedError
 
 
-@seam("hdvg.sources.ytdlp:listing")
+@seam("hdvg.sources.ytdlp:listing", needs="network")
 def listing(
-    source: str, out: str, settings: FetchSettings, *, kind: str, query: str, most: int, conditions: list[str]
+    source: str, out: Writes, settings: FetchSettings, *, kind: Code, query: str, most: int, conditions: list[str]
 ) -> Listed:
     raise NotImplementedError

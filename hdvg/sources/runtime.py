@@ -20,7 +20,7 @@ from pathlib import Path
 
 from hdvg.errors import ItemError, TransientError
 from hdvg.sandbox import Limits, Sandbox
-from hdvg.sandbox.seam import in_child
+from hdvg.sandbox.seam import in_child_that
 from hdvg.sandbox.walls import put_up
 
 INSTALL = "pip install --upgrade yt-dlp yt-dlp-ejs deno"
@@ -121,7 +121,7 @@ def solve(script: str, choice: str, sandbox: Sandbox, *, wall_s: float = WALL_S)
             raise TransientError("solver", f"{runtime.name} {runtime.version}: {error}") from error
 
 
-@in_child
+@in_child_that("program")
 def run(script: str, *, name: str, path: str, version: str, command: list[str]) -> str:
     """Run the script behind walls, in a folder that is empty, by a `Runtime` of that name, path and version; raises as `solve`."""
     which = Runtime(name, path, version, fits=True)

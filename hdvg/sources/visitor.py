@@ -19,6 +19,8 @@ from hdvg.sources.hosts.host import Visit
 
 MEMORY_MB = 4096
 """Address space of a child, the preloaded modules included."""
+SCRATCHES = 3.0
+"""Files of the largest size that a fetch may hold at once: a video, its sound, and a part of either."""
 BACKOFF_S = 1.0
 STEP_S = 0.5
 
@@ -51,7 +53,9 @@ class Visitor:
     def limits(self) -> Limits:
         """The walls of a child."""
         settings = self.settings
-        return Limits(wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb)
+        return Limits(
+            wall_s=settings.wall_s, memory_mb=MEMORY_MB, file_mb=settings.max_mb, scratch_mb=SCRATCHES * settings.max_mb
+        )
 
     def wait(self, *, until: float = math.inf) -> bool:
         """Wait for a permit; False at once if there is none before `until`, by the monotonic clock."""

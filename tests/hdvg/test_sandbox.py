@@ -112,9 +112,21 @@ def babble() -> None:
 
 
 @in_child
-def give_zeros() -> None:
+def give_much() -> None:
     for job in range(100):
-        os.symlink("/dev/zero", f"sandbox-{job}.json")
+        Path(f"sandbox-{job}.json").write_bytes(bytes(2 << 20))
+    os._exit(0)
+
+
+@in_child
+def give_no_file(kind: str) -> None:
+    for job in range(100):
+        if kind == "link":
+            os.symlink("/dev/zero", f"sandbox-{job}.json")
+        elif kind == "pipe":
+            os.mkfifo(f"sandbox-{job}.json")
+        else:
+            os.mkdir(f"sandbox-{job}.json")
     os._exit(0)
 
 
@@ -136,6 +148,14 @@ def run_short(how: str) -> None:
 @pytest.fixture(scope="module")
 def sandbox():
     lock = Sandbox()
+    yield lock
+    lock.close()
+
+
+@pytest.fixture(scope="module")
+def open_sandbox():
+    """One without walls, for children that do what walls refuse."""
+    lock = Sandbox(mode="off")
     yield lock
     lock.close()
 
@@ -172,13 +192,19 @@ def test_whatever_breaks_the_walls_ends_with_its_reason(sandbox, tmp_path, funct
 def test_an_endless_result_is_not_read_to_its_end(sandbox, tmp_path, monkeypatch):
     monkeypatch.setattr("hdvg.sandbox.RESULT_MB", 1)
     with pytest.raises(ItemError, match="over 1 MB"):
-        sandbox.call(give_zeros(), tmp_path, Limits())
+        sandbox.call(give_much(), tmp_path, Limits())
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_result_that_is_no_file_is_not_opened(open_sandbox, tmp_path, kind):
+    with pytest.raises(ItemError, match="crash: exit 0"):
+        open_sandbox.call(give_no_file(kind), tmp_path, Limits())
 
 
 @pytest.mark.parametrize("how", ["file", "wrapped", "no result"])
-def test_a_full_disk_in_the_child_stops_the_run(sandbox, tmp_path, how):
+def test_a_full_disk_in_the_child_stops_the_run(open_sandbox, tmp_path, how):
     with pytest.raises(ResourceError):
-        sandbox.call(run_short(how), tmp_path, Limits())
+        open_sandbox.call(run_short(how), tmp_path, Limits())
 
 
 def test_a_child_killed_from_outside_is_tried_again_and_then_may_be_tried_later(sandbox, tmp_path):
@@ -205,9 +231,9 @@ def test_no_file_grows_over_its_limit(sandbox, tmp_path):
     assert (tmp_path / "big").stat().st_size <= 2 << 20
 
 
-def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(sandbox, tmp_path):
+def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(open_sandbox, tmp_path):
     start = time.monotonic()
-    assert sandbox.call(escape(), tmp_path, Limits(wall_s=20)) is None
+    assert open_sandbox.call(escape(), tmp_path, Limits(wall_s=20)) is None
     assert time.monotonic() - start < 5
     while _processes_in(tmp_path) and time.monotonic() - start < 10:
         time.sleep(0.02)
@@ -327,7 +353,7 @@ def test_answer_that_fails_is_an_error_of_what_it_says(sandbox, tmp_path, error,
     assert type(failed.value) is kind
 
 
-def test_child_holds_nothing_of_its_server_but_its_own_channel(sandbox, tmp_path):
-    held = sandbox.call(open_files(), tmp_path, Limits(), answer=lambda question: None)
+def test_child_holds_nothing_of_its_server_but_its_own_channel(open_sandbox, tmp_path):
+    held = open_sandbox.call(open_files(), tmp_path, Limits(), answer=lambda question: None)
     assert sum(name.startswith("socket:") for name in held) == 1, held
     assert not [name for name in held if name.startswith(("pipe:", "anon_inode:"))], held

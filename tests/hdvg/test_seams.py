@@ -90,7 +90,8 @@ def test_there_are_seams():
 
 @pytest.mark.parametrize("target", sorted(SEAMS))
 def test_each_seam_is_served_by_a_function_of_its_signature(target):
-    assert inspect.signature(served(target)) == inspect.signature(SEAMS[target].declared)
+    asked, there = (inspect.signature(one).parameters.values() for one in (SEAMS[target].declared, served(target)))
+    assert [(one.name, one.kind, one.default) for one in asked] == [(one.name, one.kind, one.default) for one in there]
     assert get_type_hints(served(target)) == get_type_hints(SEAMS[target].declared)
 
 

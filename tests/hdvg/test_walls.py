@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -13,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hdvg.sandbox import Limits, Sandbox
-from hdvg.sandbox.seam import in_child
-from hdvg.sandbox.walls import REFUSED, put_up
+from hdvg.sandbox.seam import in_child_that
+from hdvg.sandbox.syscalls import REFUSED, numbers
+from hdvg.sandbox.walls import put_up
 
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache")
 
@@ -30,7 +30,7 @@ def try_all(secret: str, inner: list[object], engine: str) -> dict[str, str]:
     """What each escape comes to: "refused", or what it got."""
     walls = put_up([*LIBRARIES, sys.executable, os.path.realpath(sys.executable), "."])
     libc = ctypes.CDLL(None, use_errno=True)
-    column = ("x86_64", "aarch64").index(platform.machine())
+    refused = numbers(REFUSED)
 
     def connect(family: int, address: object) -> object:
         with socket.socket(family, socket.SOCK_STREAM) as plug:
@@ -38,7 +38,7 @@ def try_all(secret: str, inner: list[object], engine: str) -> dict[str, str]:
 
     def call(name: str) -> object:
         ctypes.set_errno(0)
-        if libc.syscall(REFUSED[name][column], 0, 0, 0, 0, 0, 0) < 0 and ctypes.get_errno() == 1:
+        if libc.syscall(refused[name], 0, 0, 0, 0, 0, 0) < 0 and ctypes.get_errno() == 1:
             raise PermissionError(name)
         return "not refused"
 
@@ -58,7 +58,7 @@ def try_all(secret: str, inner: list[object], engine: str) -> dict[str, str]:
         "UDP": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
         "raw": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
         "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-        **{name: (lambda name=name: call(name)) for name in REFUSED},
+        **{name: (lambda name=name: call(name)) for name in refused},
     }
     found = {"walls": f"{walls.network}, {walls.files}"}
     for name, escape in escapes.items():
@@ -96,13 +96,13 @@ def test_every_escape_is_refused(sandbox, tmp_path):
     assert secret.read_text() == "canary"
 
 
-@in_child
+@in_child_that("program")
 def in_a_child_of_its_own(secret: str, inner: list[object], engine: str) -> dict[str, str]:
     """Walls hold for good, and the sandbox's result is a file: they are put up in a fork, which says what it found."""
     return fork_and_tell(lambda: try_all(secret, inner, engine))
 
 
-@in_child
+@in_child_that("program")
 def works_in_a_child() -> list[object]:
     with open("readable", "w") as file:
         file.write("mine")
