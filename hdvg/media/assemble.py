@@ -130,8 +130,11 @@ class Assembler:
             shows = bisect_right(self.pts, self.pts[min(self._start, settled)] + 2 * self._most)
             if shows > settled:
                 return
+            places = self._places(shows, closed=False)
+            if not places and shows == settled:
+                return  # a cut may still come here, behind a frame that stays this long
             self._samples.settle(shows)
-            self._part(self._places(shows, closed=False)[0])
+            self._part(places[0] if places else shows)
 
     def _places(self, end: int, *, closed: bool) -> list[int]:
         if self._most is None:

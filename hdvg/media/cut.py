@@ -23,7 +23,7 @@ from hdvg.media.decoder_config import h264_shape
 from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
-from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.reading import THREADS, Payload, Reading, stretches
 from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
 
@@ -45,6 +45,7 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
     results: dict[str, Result] = {}
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         index = index_packets(container, stream)
+        index.usable &= not any(span.get("retimed_frames") for span in spans)
         boxes = find_boxes(source, index, spans) if settings["crop_black"] and settings["mode"] != "copy" else {}
         looks = {span["clip_id"]: plan_look(source, settings, boxes.get(span["clip_id"])) for span in spans}
         plans: list[Plan] = []
@@ -100,7 +101,8 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     clips = [_clip(job, plan, looks) for plan in plans]
     waiting = _Waiting(clips)
     results: dict[str, Future[Result]] = {}
-    reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels)
+    threads = 1 if any(plan.span.get("decode_errors") for plan in plans) else THREADS
+    reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels, threads=threads)
     marked = 0
     with ThreadPoolExecutor(1) as ends:
 

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import Syntax, open_syntax
-from hdvg.media.excerpt import excerpt_of
+from hdvg.media.clock import may_be_shown_by
+from hdvg.media.excerpt import HoleError, excerpt_of
 from hdvg.media.parameter_sets import Sets
+from hdvg.media.protection import refuse_packet
+from hdvg.media.source_file import check_was_read
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
 """Codecs of which we know where decoding may start, and that mp4 can hold."""
@@ -51,6 +54,7 @@ class Index:
         self.shown = sorted(packet.pts for packet in self.packets if packet.shown)
         self._by_pts = {packet.pts: number for number, packet in enumerate(self.packets)}
         self.usable &= len(self._by_pts) == len(self.packets) > 0
+        self.usable &= may_be_shown_by(packet.pts for packet in self.packets)
         lowest = None
         for number in range(len(self.packets) - 1, -1, -1):  # a start from which later packets go back is none
             packet = self.packets[number]
@@ -116,9 +120,15 @@ def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Itera
     packets = container.demux(stream)
     while True:
         try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
+            packet = next(packets, None)
+        except HoleError:
+            raise
+        except (FFmpegError, OSError):
+            packet = None
+        if packet is None:
+            return check_was_read(container.file.file if container.file is not None else None)
+        if packet.size:
+            refuse_packet(packet)
         if packet.size and (absent or is_there(container, packet)):
             yield packet
 

@@ -14,7 +14,7 @@ from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.measures.measure import Clip, Measure
 from hdvg.media import measure_calls
-from hdvg.media.decode import geometry, open_video
+from hdvg.media.decode import alone_if_damaged, geometry, open_video
 from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty
@@ -31,6 +31,12 @@ def remeasure(
     `settings` are config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
+    return alone_if_damaged(lambda few: _remeasure(path, spans, measures, settings, few, max_pixels), threads)
+
+
+def _remeasure(
+    path: str, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
+) -> list[Values]:
     thrifty = is_thrifty(settings)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=thrifty) as opened:
         frames = Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=thrifty)
