@@ -119,7 +119,7 @@ GRAPH: tuple[Stage, ...] = (
         name=SPLIT,
         run=stages.split,
         needs=("source", "sha256", "given", "given_digest"),
-        adds=(*SPAN, *GEOMETRY, *MEASURES, "measure_versions", *SCANNED, *GIVEN),
+        adds=(*SPAN, *GEOMETRY, *MEASURES, "measure_versions", "measure_faults", *SCANNED, *GIVEN),
     ),
     *(_measure(name) for name in KEYFRAME_MEASURES),
     Stage(

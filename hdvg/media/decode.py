@@ -15,7 +15,7 @@ from hdvg.errors import ItemError
 from hdvg.media.calls import Shape
 from hdvg.media.clock import Clock
 from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
-from hdvg.media.protection import refuse_packet, refuse_protected
+from hdvg.media.protection import refuse_all_scrambled, refuse_packet, refuse_protected
 from hdvg.media.source_file import SourceFile, check_was_read
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
@@ -52,6 +52,7 @@ def open_container(path: str | Excerpt) -> Any:
         raise
     except (FFmpegError, ValueError, OSError) as error:
         check_was_read(file)
+        refuse_all_scrambled(file)
         raise ItemError("not_media", str(error)) from error
 
 

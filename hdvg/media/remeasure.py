@@ -12,6 +12,7 @@ import numpy as np
 
 from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
+from hdvg.measures.faults import SERIES, Faults, values_of
 from hdvg.measures.measure import Clip, Measure
 from hdvg.media import measure_calls
 from hdvg.media.decode import alone_if_damaged, geometry, open_video
@@ -46,6 +47,7 @@ def _remeasure(
             if show is None:
                 shape = geometry(opened[1], frame.picture)
                 watched.shape, show = shape, Watch(shape, settings, watched.watching)
+                watched.add_faults(show.faults)
             watched.settle(frame.pts)
             show(frame.picture, float((frame.pts - (frames.start_pts or 0)) * watched.base), len(watched.pts))
             watched.pts.append(frame.pts)
@@ -70,6 +72,10 @@ class _Watched:
         self._series = {name: series for one in self.watching for name, series in one.series.items()}
         self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
 
+    def add_faults(self, faults: Faults) -> None:
+        """What measures will fail at."""
+        self._series[SERIES] = faults.series
+
     def settle(self, pts: int, *, at_end: bool = False) -> None:
         """All frames before `pts` have been seen: take the values of the spans that are over."""
         done = False
@@ -89,6 +95,6 @@ class _Watched:
         times = [*self.pts[start:end], min(span["end_pts"], max(seen_to, self.pts[end - 1] + 1))]
         seconds = np.array([float((one - times[0]) * self.base) for one in times])
         return {
-            name: dict(measure.of_clip(Clip(start, end, seconds, self.shape, self._series)))
+            name: dict(values_of(measure, Clip(start, end, seconds, self.shape, self._series))[0])
             for name, measure in self._made.items()
         }
