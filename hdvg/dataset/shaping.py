@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 FORMAT_SETTINGS = ("codecs", "max_fps", "hdr", "sound")
 """Settings of `fetch` that shape what is fetched, beside `min_height_px` and `codec`, where they are not as they come."""
 
-SPLIT_SETTINGS = ("min_scene_s", "max_error_share", "min_whole_share")
+SPLIT_SETTINGS = ("min_scene_s",)
 """Settings of `split` that came later."""
+DAMAGE_LIMITS = ("max_error_share", "min_whole_share")
+"""Of `split`: they say which videos fail, not how the others are split."""
 
 
 def download(shaping: Shaping) -> Sequence[Any]:
@@ -36,7 +38,7 @@ def download(shaping: Shaping) -> Sequence[Any]:
 def split(shaping: Shaping) -> Sequence[Any]:
     """The section, but `given`: that counts where scenes are given, in what these videos are compared by (`given_digest`)."""
     section = shaping.recipe.split
-    looks = section.model_dump(exclude={"given", *SPLIT_SETTINGS})
+    looks = section.model_dump(exclude={"given", *DAMAGE_LIMITS, *SPLIT_SETTINGS})
     changed = _changed(section, SPLIT_SETTINGS)
     return shaping.fingerprints["download"], looks, *changed, *shots.code_of(shaping.located.split.detector, looks)
 

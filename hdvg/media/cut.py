@@ -96,7 +96,8 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     """Make all clips in one way through the source; results by clip_id."""
     if not plans:
         return {}
-    sound = Sound(job.source.path) if job.settings["audio"] == "keep" else None
+    is_kept = job.settings["audio"] == "keep" and job.index.in_order  # else its times are not the pictures'
+    sound = Sound(job.source.path) if is_kept else None
     job = Job(job.source, job.index, job.settings, job.out, job.template, sound)
     clips = [_clip(job, plan, looks) for plan in plans]
     waiting = _Waiting(clips)

@@ -44,6 +44,8 @@ class Index:
     packets: list[Coded] = field(default_factory=list)
     sets: list[Sets] = field(default_factory=list)
     usable: bool = True
+    in_order: bool = True
+    """Whether the packets' times are those of the whole file: they do not start anew."""
     shown: list[int] = field(default_factory=list)
     """The pts of all frames that are shown, sorted."""
     _safe: list[tuple[int, int]] = field(default_factory=list)
@@ -54,7 +56,8 @@ class Index:
         self.shown = sorted(packet.pts for packet in self.packets if packet.shown)
         self._by_pts = {packet.pts: number for number, packet in enumerate(self.packets)}
         self.usable &= len(self._by_pts) == len(self.packets) > 0
-        self.usable &= may_be_shown_by(packet.pts for packet in self.packets)
+        self.in_order = may_be_shown_by(packet.pts for packet in self.packets)
+        self.usable &= self.in_order
         lowest = None
         for number in range(len(self.packets) - 1, -1, -1):  # a start from which later packets go back is none
             packet = self.packets[number]
