@@ -35,8 +35,8 @@ REASONS: dict[str, str] = {
     "unsupported": "a codec or format that the decoder cannot read",
     "encrypted": "the media is encrypted",
     "too_large": "a picture larger than `limits.max_pixels`",
-    "truncated": "less than 90 % of the promised video decodes",
-    "corrupt": "too many frames do not decode",
+    "truncated": "less of the promised video decodes than `split.min_whole_share`, 90 %",
+    "corrupt": "more frames do not decode than `split.max_error_share`, 1 %",
     "segments": "the parts of a long video, decoded on their own, do not add up to it",
     # the scene that a published set gives
     "bad_span": "the video has no such frames: the scene is backwards, empty, or beyond the end",

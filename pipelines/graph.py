@@ -84,7 +84,7 @@ FETCHED = _columns(
 )
 SCANNED = _columns(
     "container codec pix_fmt coded_width coded_height rotation mirrored odd_turn sar start_pts n_frames vfr interlaced hdr "
-    "size_changes decoded_frames decode_errors time_base tools"
+    "size_changes decoded_frames decode_errors retimed_frames time_base tools"
 )
 
 
@@ -119,7 +119,7 @@ GRAPH: tuple[Stage, ...] = (
         name=SPLIT,
         run=stages.split,
         needs=("source", "sha256", "given", "given_digest"),
-        adds=(*SPAN, *GEOMETRY, *MEASURES, "measure_versions", *SCANNED, *GIVEN),
+        adds=(*SPAN, *GEOMETRY, *MEASURES, "measure_versions", "measure_faults", *SCANNED, *GIVEN),
     ),
     *(_measure(name) for name in KEYFRAME_MEASURES),
     Stage(
@@ -134,7 +134,9 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=CUT,
         run=stages.cut,
-        needs=_columns("clip_id start_pts end_pts n_frames first_look last_look decode_errors sha256 source"),
+        needs=_columns(
+            "clip_id start_pts end_pts n_frames first_look last_look decode_errors retimed_frames sha256 source"
+        ),
         adds=_columns(
             "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "
             "cut_n_frames copied_frames cut_decoded_frames"

@@ -38,6 +38,7 @@ class CutItem(SourceItem):
     first_look: str | None
     last_look: str | None
     decode_errors: int | None
+    retimed_frames: int | None
 
 
 class ClipItem(Item):

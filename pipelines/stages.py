@@ -35,7 +35,16 @@ from schemas.pass_measures import PASS
 EXTENSIONS = {"matroska,webm": "mkv", "mpegts": "ts", "mpeg": "mpg", "avi": "avi", "flv": "flv"}
 """Names of source files by container; anything else is mp4's family."""
 
-CUT_NEEDS = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look", "decode_errors")
+CUT_NEEDS = (
+    "clip_id",
+    "start_pts",
+    "end_pts",
+    "n_frames",
+    "first_look",
+    "last_look",
+    "decode_errors",
+    "retimed_frames",
+)
 CUT_SHAPE = ("width", "height", "codec")
 """Columns of a cut clip that are `clip_width` and so on in the dataset."""
 

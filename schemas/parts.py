@@ -7,14 +7,14 @@ from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO, SPAN
 from schemas.columns import INT, STR, column, table
 from schemas.measures import KEYFRAME_MEASURED, POOL_MEASURED
 from schemas.outcomes import OUTCOME
-from schemas.pass_measures import MEASURE_VERSIONS, MEASURED, REMEASURED
+from schemas.pass_measures import MEASURE_FAULTS, MEASURE_VERSIONS, MEASURED, REMEASURED
 from schemas.videos import FETCHED, SCANNED
 
 CLIP = column("clip_id", STR, "the clip")
 
 DOWNLOAD = table(OUTCOME, FETCHED)
 
-SPLIT = table(OUTCOME, SPAN, MEASURED, [MEASURE_VERSIONS], SCANNED, GIVEN_SPAN, GIVEN_VIDEO)
+SPLIT = table(OUTCOME, SPAN, MEASURED, [MEASURE_VERSIONS, MEASURE_FAULTS], SCANNED, GIVEN_SPAN, GIVEN_VIDEO)
 """One row a video (clip_id null), then one row for each of its clips: a unit's part is a single, atomic file."""
 
 KEYFRAME_MEASURES = {name: table(OUTCOME, [CLIP], fields) for name, fields in KEYFRAME_MEASURED.items()}

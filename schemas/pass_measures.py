@@ -184,6 +184,13 @@ MEASURE_VERSIONS = column(
     later=True,
 )
 
+MEASURE_FAULTS = column(
+    "measure_faults",
+    STR,
+    "measures of the pass that failed on the clip, whose columns are null, and why: `Detail: TypeError: ...`; null if none did",
+    later=True,
+)
+
 REMEASURED = [
     MEASURE_VERSIONS,
     *(field for measure in PASS.values() for field in measure.columns),

@@ -105,6 +105,12 @@ SCANNED = [
     column("hdr", STR, "`PQ` or `HLG` for pictures meant for an HDR display, else null"),
     column("size_changes", INT, "how often the picture's size changes in mid-stream"),
     column("decoded_frames", INT, "frames decoded to split it: over n_frames, the passes it took"),
-    column("decode_errors", INT, "packets that did not decode"),
+    column("decode_errors", INT, "packets that did not decode, and frames that the decoder marks as corrupt"),
+    column(
+        "retimed_frames",
+        INT,
+        "frames that have another time than the container states, which is no later than the one before (docs/shots.md)",
+        later=True,
+    ),
     column("tools", STR, "versions of the libraries that decoded and measured"),
 ]

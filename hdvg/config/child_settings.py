@@ -41,6 +41,7 @@ class SplitSettings(TypedDict):
     hash_threshold: float
     network_threshold: float
     min_scene_frames: int
+    min_scene_s: float
     guard_frames: int
     stitch_levels: float
     stitch_s: float
@@ -48,6 +49,8 @@ class SplitSettings(TypedDict):
     max_clip_s: float | None
     divide: str
     segment_s: float
+    max_error_share: float
+    min_whole_share: float
     analysis_width_px: int
     keyframe_px: int
     keyframe_quality: int

@@ -41,6 +41,12 @@ class Split(Settings):
     hash_threshold: Share = Field(0.35, description="hash: least share of the perceptual hash's bits that differ")
     network_threshold: Share = Field(0.5, description="transnetv2 and cascade: least probability of a transition")
     min_scene_frames: int = Field(15, ge=0, description="least frames between two cuts, for PySceneDetect's detectors")
+    min_scene_s: float = Field(
+        1.0,
+        ge=0,
+        description="the same in seconds, where these are fewer frames: under 15 frames a second; "
+        "not for pyscenedetect-0.6.1",
+    )
     guard_frames: int = Field(
         1, ge=0, le=5, description="frames left out on both sides of a fade or dissolve, beside its own"
     )
@@ -63,6 +69,12 @@ class Split(Settings):
     )
     segment_s: float = Field(
         300, gt=0, description="videos over twice this length are decoded in segments, side by side where there is room"
+    )
+    max_error_share: Share = Field(
+        0.01, description="a video is corrupt if more of its packets do not decode, or give frames marked as corrupt"
+    )
+    min_whole_share: Share = Field(
+        0.9, description="a video is truncated if less decodes of what its container's index promises"
     )
     analysis_width_px: int = Field(
         256, ge=64, le=1024, description="width of the frames that detectors and measures see"

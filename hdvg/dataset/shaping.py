@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 FORMAT_SETTINGS = ("codecs", "max_fps", "hdr", "sound")
 """Settings of `fetch` that shape what is fetched, beside `min_height_px` and `codec`, where they are not as they come."""
 
+SPLIT_SETTINGS = ("min_scene_s",)
+"""Settings of `split` that came later."""
+DAMAGE_LIMITS = ("max_error_share", "min_whole_share")
+"""Of `split`: they say which videos fail, not how the others are split."""
+
 
 def download(shaping: Shaping) -> Sequence[Any]:
     """What chooses among formats, parts and subtitles."""
@@ -32,8 +37,10 @@ def download(shaping: Shaping) -> Sequence[Any]:
 
 def split(shaping: Shaping) -> Sequence[Any]:
     """The section, but `given`: that counts where scenes are given, in what these videos are compared by (`given_digest`)."""
-    looks = shaping.recipe.split.model_dump(exclude={"given"})
-    return shaping.fingerprints["download"], looks, *shots.code_of(shaping.located.split.detector, looks)
+    section = shaping.recipe.split
+    looks = section.model_dump(exclude={"given", *DAMAGE_LIMITS, *SPLIT_SETTINGS})
+    changed = _changed(section, SPLIT_SETTINGS)
+    return shaping.fingerprints["download"], looks, *changed, *shots.code_of(shaping.located.split.detector, looks)
 
 
 def of_the_split(shaping: Shaping) -> Sequence[Any]:

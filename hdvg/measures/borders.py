@@ -29,7 +29,7 @@ Levels = npt.NDArray[np.float64]
 class Borders:
     """active_width, active_height: the picture without bars of a flat colour, display px; active_share: of the area, 0-1;
     active_aspect: its display width / height. A bar is there in nearly all frames, and ends in a straight edge in one at
-    least, so that dark scenes have none. None where every frame looked at is flat all over."""
+    least, so that dark scenes have none. None where every frame looked at is flat all over, or in both its halves."""
 
     columns: ClassVar[tuple[str, ...]] = ("active_width", "active_height", "active_share", "active_aspect")
     sees: ClassVar[Sight] = "stare"
@@ -54,6 +54,8 @@ class Borders:
             return dict.fromkeys(Borders.columns)
         top, right, bottom, left = (_agreed(bars[:, side]) for side in range(4))
         across, down = 1 - left - right, 1 - top - bottom
+        if min(across, down) <= 0:  # two flat halves: bars from both sides leave nothing
+            return dict.fromkeys(Borders.columns)
         coded = clip.shape["coded_width"] * float(Fraction(clip.shape["sar"])), clip.shape["coded_height"]
         width, height = coded[0] * across, coded[1] * down
         if clip.shape["rotation"] in (90, 270):

@@ -59,10 +59,12 @@ def _strongest(picture: Picture, least: float) -> npt.NDArray[np.int16]:
     rows = picture[np.linspace(0, len(picture) - 1, LINES + 2).astype(int)[1:-1]]
     half = WINDOW_PX // 2
     count = max((rows.shape[1] - 1) // half - 1, 0)
+    if not count:
+        return np.empty((0, WINDOW_PX), np.int16)
     middles = cv2.absdiff(rows[:, 1:], rows[:, :-1])[:, half // 2 : half // 2 + count * half]
     largest = np.asarray(middles).reshape(-1, half).max(axis=1, initial=0)
     order = np.argsort(largest, kind="stable")[-EDGES_MOST:]
-    row, at = np.divmod(order[largest[order] >= least], max(count, 1))
+    row, at = np.divmod(order[largest[order] >= least], count)
     levels = rows[row[:, None], at[:, None] * half + np.arange(WINDOW_PX + 1)].astype(np.int16)
     return np.asarray(np.diff(levels, axis=1), dtype=np.int16)
 

@@ -14,6 +14,8 @@ from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 STILL_LEVELS = 0.5
 SLIDE_S = 0.5
 """A slide stands at least so long; the change to the next takes at most a second."""
+ALONE_S = 10.0
+"""A clip of one frame that stays so long is a pause of the picture."""
 CHANGE_S = 1.0
 CHANGE_LEVELS = 8.0
 JUMP_S = 0.2
@@ -26,7 +28,8 @@ class Stillness:
     """Of the mean absolute difference to the frame before, levels (0-255) at the analysis width. static_share: frames
     under 0.5; freeze_share: those in the longest run of such frames; slideshow_share: those in runs of 0.5 s or more
     that stand next to another such run, with a change of 8 levels or more, in 1 s at most, between; all 0-1.
-    jump_levels: the largest difference over the largest other one within 0.2 s, 0-255. None for a clip of one frame."""
+    jump_levels: the largest difference over the largest other one within 0.2 s, 0-255. None for a clip of one frame,
+    but of one that stays for 10 s or more: all of that is still."""
 
     columns: ClassVar[tuple[str, ...]] = ("static_share", "freeze_share", "slideshow_share", "jump_levels")
     sees: ClassVar[Sight] = "frame"
@@ -44,7 +47,8 @@ class Stillness:
     def of_clip(clip: Clip) -> dict[str, float | None]:
         change: Levels = clip.values("change", skip=1)[1]
         if not len(change):
-            return dict.fromkeys(Stillness.columns)
+            stays = float(clip.seconds[-1] - clip.seconds[0]) >= ALONE_S
+            return dict.fromkeys(Stillness.columns) | ({"static_share": 1.0, "freeze_share": 1.0} if stays else {})
         step_s = float(clip.seconds[-1] - clip.seconds[0]) / (clip.end - clip.start)
         runs = still_runs(change)
         return {

@@ -13,6 +13,8 @@ import numpy as np
 
 from hdvg.config.child_settings import SplitSettings
 from hdvg.measures import pass_measures
+from hdvg.measures.faults import SERIES as FAULTS
+from hdvg.measures.faults import values_of_all
 from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
 from hdvg.media.calls import Clip as Columns
@@ -53,7 +55,8 @@ class Assembler:
         self._settings = settings
         self._out = out
         self._detector = _detector(settings, time_base)
-        self._series = {name: Series() for make in pass_measures().values() for name in make().series}
+        names = [name for make in pass_measures().values() for name in make().series]
+        self._series = {name: Series() for name in (*names, FAULTS)}
         self._looks: list[bytes] = []
         self._hashed: list[int] = []
         self._hashes: list[tuple[int, int]] = []
@@ -130,8 +133,11 @@ class Assembler:
             shows = bisect_right(self.pts, self.pts[min(self._start, settled)] + 2 * self._most)
             if shows > settled:
                 return
+            places = self._places(shows, closed=False)
+            if not places and shows == settled:
+                return  # a cut may still come here, behind a frame that stays this long
             self._samples.settle(shows)
-            self._part(self._places(shows, closed=False)[0])
+            self._part(places[0] if places else shows)
 
     def _places(self, end: int, *, closed: bool) -> list[int]:
         if self._most is None:
@@ -189,13 +195,13 @@ class Assembler:
             positions[number] += 1
         self._spare = []
 
-    def _measured(self, end: int) -> dict[str, float | None]:
-        """The measures of the open clip, whose numbers are then forgotten."""
+    def _measured(self, end: int) -> dict[str, float | str | None]:
+        """The measures of the open clip, whose numbers are then forgotten; and which of them failed, if any did."""
         seconds = np.array(
             [float((pts - self.pts[self._start]) * self._time_base) for pts in self.pts[self._start : end + 1]]
         )
         seen = Clip(self._start, end, seconds, self._shape, self._series)
-        found = {name: value for measure in pass_measures().values() for name, value in measure.of_clip(seen).items()}
+        found = values_of_all(pass_measures().values(), seen)
         self._forget(end)
         return found
 

@@ -61,6 +61,7 @@ class Video(Stream, Shape, Flags, Timing):
     size_changes: int
     decode_errors: int
     decoded_frames: int
+    retimed_frames: int
 
 
 class Span(TypedDict):
@@ -163,6 +164,7 @@ class Seen(TypedDict):
     errors: int
     packets: int
     hidden: int
+    retimed: int
 
 
 class SeenSegment(Seen):
@@ -187,6 +189,7 @@ class CutSpan(TypedDict):
     first_look: NotRequired[str | None]
     last_look: NotRequired[str | None]
     decode_errors: NotRequired[int | None]
+    retimed_frames: NotRequired[int | None]
 
 
 @final

@@ -14,7 +14,7 @@ from hdvg.config.own_measures import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
 from hdvg.media.calls import Shape
-from hdvg.media.decode import film_of, open_container, open_video
+from hdvg.media.decode import alone_if_damaged, film_of, open_container, open_video
 from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.spans import Frames
@@ -66,6 +66,10 @@ def preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: in
 
     T is about `PREVIEW_FPS` a second, at least 1; the shorter side is `PREVIEW_PX`. Raises ItemError bad_span.
     """
+    return alone_if_damaged(lambda few: _preview(path, out, spans, few, max_pixels), threads)
+
+
+def _preview(path: str, out: str, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
     kept: list[list[npt.NDArray[np.uint8]]] = [[] for _ in spans]
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=True) as opened:
         step = 1 / PREVIEW_FPS / Fraction(opened[1].time_base)

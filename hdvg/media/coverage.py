@@ -191,7 +191,7 @@ def _segments(
 def _first_frame(source: Excerpt, spans: Spans) -> None:
     """Open the file and decode its first frame, as every later stage does."""
     with open_video(source, max_pixels=spans.max_pixels) as (container, stream):
-        next(iter(Decoder(container, stream)), None)
+        Decoder(container, stream).first_picture()
 
 
 def _playlist(path: str, asked: PlaylistAsked, spans: Spans) -> Found:

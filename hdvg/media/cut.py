@@ -23,7 +23,7 @@ from hdvg.media.decoder_config import h264_shape
 from hdvg.media.encode import Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
-from hdvg.media.reading import Payload, Reading, stretches
+from hdvg.media.reading import THREADS, Payload, Reading, stretches
 from hdvg.media.second_reading import fault_of_stream
 from hdvg.media.smart_clip import CopiedClip
 from hdvg.media.source import SMART_CODECS, Source, look
@@ -48,6 +48,7 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
         index = index_packets(container, stream)
         if fault := fault_of_stream(container, stream, packets=len(index.packets)):
             return [_no(span, "cut_mismatch", fault) for span in spans]
+        index.usable &= not any(span.get("retimed_frames") for span in spans)
         boxes = find_boxes(source, index, spans) if settings["crop_black"] and settings["mode"] != "copy" else {}
         looks = {span["clip_id"]: plan_look(source, settings, boxes.get(span["clip_id"])) for span in spans}
         plans: list[Plan] = []
@@ -98,12 +99,14 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     """Make all clips in one way through the source; results by clip_id."""
     if not plans:
         return {}
-    sound = Sound(job.source.path) if job.settings["audio"] == "keep" else None
+    is_kept = job.settings["audio"] == "keep" and job.index.in_order  # else its times are not the pictures'
+    sound = Sound(job.source.path) if is_kept else None
     job = Job(job.source, job.index, job.settings, job.out, job.template, sound)
     clips = [_clip(job, plan, looks) for plan in plans]
     waiting = _Waiting(clips)
     results: dict[str, Future[Result]] = {}
-    reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels)
+    threads = 1 if any(plan.span.get("decode_errors") for plan in plans) else THREADS
+    reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels, threads=threads)
     marked = 0
     with ThreadPoolExecutor(1) as ends:
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 from av.error import FFmpegError, InvalidDataError
-from av.error import OSError as FFmpegOSError
 
 from hdvg.errors import ItemError
+from hdvg.media.clock import Clock
 from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
+from hdvg.media.protection import refuse_all_scrambled, refuse_packet, refuse_protected
+from hdvg.media.source_file import SourceFile, check_was_read
 from hdvg.media.streams import find_film
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
@@ -27,6 +29,8 @@ OPTIONS = {
 
 WHOLE_ENOUGH = 0.9
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -39,12 +43,15 @@ class Frame:
 
 def open_container(path: str | Excerpt) -> Any:
     """The container of a source: a file, an excerpt, or one that is being looked at. Raises ItemError not_media."""
+    file: SourceFile | Excerpt | None = None
     try:
-        source = path if isinstance(path, Excerpt) else open_excerpt(path) if is_excerpt(path) else path
-        return av.open(source, options=OPTIONS, metadata_errors="replace")
+        file = path if isinstance(path, Excerpt) else open_excerpt(path) if is_excerpt(path) else SourceFile(path)
+        return av.open(file, options=OPTIONS, metadata_errors="replace")
     except HoleError:
         raise
     except (FFmpegError, ValueError, OSError) as error:
+        check_was_read(file)
+        refuse_all_scrambled(file)
         raise ItemError("not_media", str(error)) from error
 
 
@@ -67,8 +74,7 @@ def open_video(
         context = stream.codec_context
         if context is None or not context.name:
             raise ItemError("unsupported", "no decoder for this codec")
-        if context.codec_tag == "encv":
-            raise ItemError("encrypted", "protected sample entry")
+        refuse_protected(stream)
         if context.width * context.height > max_pixels:
             raise ItemError("too_large", f"{context.width}x{context.height}")
         context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "noref" if thrifty else "default"}
@@ -77,59 +83,115 @@ def open_video(
         yield container, stream
 
 
-class Decoder:
-    """Iterates over a stream's frames once; `errors`, `packets`, `hidden` (by an edit list), `decoded` and `end_pts` say what happened."""
+class DamageError(Exception):
+    """A frame or packet is damaged: one thread must decode the file, for what several make of damage differs."""
 
-    def __init__(self, container: Any, stream: Any) -> None:
+
+def alone_if_damaged(make: Callable[[int], T], threads: int) -> T:
+    """What `make` returns of so many threads; of one, if it raises DamageError."""
+    try:
+        return make(threads)
+    except DamageError:
+        return make(1)
+
+
+class Decoder:
+    """Iterates over a stream's frames once, with the times of a `Clock`.
+
+    `errors`, `packets`, `hidden` (by an edit list), `decoded`, `retimed` and `end_pts` say what happened. A picture that
+    the decoder marks as corrupt is an error, and no frame. If `whole_only`, the first error raises DamageError.
+    """
+
+    def __init__(self, container: Any, stream: Any, *, whole_only: bool = False) -> None:
         self._container = container
         self._stream = stream
+        self._clock = Clock(stream)
+        self._whole_only = whole_only
+        self._refused: FFmpegError | None = None
         self.errors = 0
         self.packets = 0
-        self.end_pts = 0
         self.decoded = 0
         self.hidden = 0
-        self._last: int | None = None
-        self._step = 1
+
+    @property
+    def end_pts(self) -> int:
+        """Where the last frame ends."""
+        return self._clock.end_pts
+
+    @property
+    def retimed(self) -> int:
+        """Frames that have another time than the container's."""
+        return self._clock.retimed
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames with strictly increasing pts; a frame without one gets the last step's, one that goes back is an error."""
-        index = 0
-        for picture in self._pictures():
-            pts = picture.pts if picture.pts is not None else picture.dts
-            if pts is None:
-                pts = 0 if self._last is None else self._last + self._step
-            if self._last is not None:
-                if pts <= self._last:
-                    self.errors += 1
-                    continue
-                self._step = pts - self._last
-            self._last = pts
-            self.end_pts = pts + (picture.duration or self._step)
+        """Frames in display order, with strictly growing pts."""
+        for index, (pts, picture) in enumerate(self._timed()):
             yield Frame(index, pts, picture)
-            index += 1
+
+    def first_picture(self) -> av.VideoFrame | None:
+        """The first picture that decodes; ends what this decoder is for."""
+        return next(self._pictures(), None)
+
+    def _timed(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        for picture in self._pictures():
+            yield from self._clock.take(picture)
+        yield from self._clock.rest()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
+        for packet in self._coded():
             try:
-                packet = next(packets)
-                self.packets += packet.size > 0
-                self.hidden += packet.is_discard
-                pictures = packet.decode()
-            except StopIteration:
-                return
-            except (InvalidDataError, FFmpegOSError):
-                self.errors += 1
+                pictures = self._stream.codec_context.decode(packet)
+            except MemoryError:
+                raise
+            except FFmpegError as error:
+                self._refused = self._refused or error
+                self._damaged()
                 if self.errors > 1000 and self.errors > self.packets // 2:
                     return
                 continue
-            except FFmpegError as error:
-                raise ItemError("unsupported", str(error)) from error
             self.decoded += len(pictures)
-            yield from pictures
+            for picture in pictures:
+                if picture.is_corrupt:
+                    self._damaged()
+                else:
+                    yield picture
+        if not self.decoded and self._refused is not None and not isinstance(self._refused, InvalidDataError):
+            raise ItemError("unsupported", str(self._refused)) from self._refused
+
+    def _coded(self) -> Iterator[Any]:
+        """Packets with data, then None. One without repeats the picture before, which stays without it (Theora, AVI)."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except HoleError:
+                raise
+            except (FFmpegError, OSError):
+                check_was_read(self._file)
+                self._damaged()
+                continue
+            if packet is None:
+                break
+            self.hidden += packet.is_discard
+            if packet.size:
+                self.packets += 1
+                refuse_packet(packet)
+                self._clock.fed(packet)
+                yield packet
+        check_was_read(self._file)
+        yield None
+
+    @property
+    def _file(self) -> Any:
+        return self._container.file.file if self._container.file is not None else None
+
+    def _damaged(self) -> None:
+        if self._whole_only:
+            raise DamageError
+        self.errors += 1
 
 
-def check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> None:
+def check_whole(container: Any, stream: Any, *, frames: int, end_s: float, least: float = WHOLE_ENOUGH) -> None:
     """Headers are no truth, but a file whose own index promises much more than decodes or is hidden is not whole.
 
     An mp4's index lists its frames; a Matroska file with nothing but this stream states when it ends, to be compared with
@@ -140,5 +202,5 @@ def check_whole(container: Any, stream: Any, *, frames: int, end_s: float) -> No
         promised, got = float(stream.frames), float(frames)
     elif "matroska" in container.format.name and len(container.streams) == 1:
         promised, got, what = (container.duration or 0) / 1e6, end_s, "seconds"
-    if got < WHOLE_ENOUGH * promised:
+    if got < least * promised:
         raise ItemError("truncated", f"{got:g} of {promised:g} {what} decode")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hdvg.errors import ItemError
 from hdvg.media.decode import Frame, open_video
@@ -13,7 +14,7 @@ from hdvg.media.scenes import Place
 
 
 class ExcerptFrames:
-    """One way through an excerpt; `errors`, `packets`, `hidden`, `decoded` and `end_pts` say what happened, as a `Decoder`'s.
+    """One way through an excerpt; `errors`, `packets`, `hidden`, `decoded`, `retimed` (none) and `end_pts` say what happened, as a `Decoder`'s.
 
     Raises ItemError no_frames if its packets have no times.
     """
@@ -26,7 +27,7 @@ class ExcerptFrames:
         if not self._index.usable or not self._index.shown:
             raise ItemError("no_frames", "the packets of the part have no times of their own")
         self.start_pts = self._index.shown[0]
-        self.errors = self.packets = self.decoded = self.hidden = self.end_pts = 0
+        self.errors = self.packets = self.decoded = self.hidden = self.retimed = self.end_pts = 0
 
     def of(self, places: Sequence[Place], *, threads: int, thrifty: bool) -> Iterator[Frame]:
         """The video's first frame; and of each place all frames from where decoding may start, before the frame before it,
@@ -35,7 +36,8 @@ class ExcerptFrames:
         ranges = [(shown[0], shown[0] + 1), *(_around(self._index, place) for place in places)]
         plan = stretches(self._index, ranges)
         self.packets = sum(one.stop - one.first for one in plan)
-        reading = Reading(self._path, self._index, max_pixels=self._max_pixels, threads=threads, thrifty=thrifty)
+        opening: Any = {"max_pixels": self._max_pixels, "threads": threads, "thrifty": thrifty}
+        reading = Reading(self._path, self._index, **opening, whole_only=threads > 1)
         last, number = shown[0] - 1, 0
         for frame in reading.walk(plan, frozenset()):
             self.errors, self.decoded = len(reading.errors), reading.decoded

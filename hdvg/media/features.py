@@ -10,6 +10,7 @@ import numpy as np
 
 from hdvg.config.child_settings import SplitSettings
 from hdvg.measures import pass_measures
+from hdvg.measures.faults import SERIES as FAULTS
 from hdvg.measures.measure import Picture
 from hdvg.measures.phash import SIDE_PX, hash_pairs, phash, small
 from hdvg.media.blocked import Pictures
@@ -93,7 +94,8 @@ class Features:
                 ]
             ),
             {name: np.array(rows, np.float64) for name, rows in self._rows.items()},
-            {name: series.take() for measure in self._measures for name, series in measure.series.items()},
+            {name: series.take() for measure in self._measures for name, series in measure.series.items()}
+            | {FAULTS: self._watch.faults.series.take()},
             self._samples,
         )
         self._clear()

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import Syntax, open_syntax
-from hdvg.media.excerpt import excerpt_of
+from hdvg.media.clock import may_be_shown_by
+from hdvg.media.excerpt import HoleError, excerpt_of
 from hdvg.media.parameter_sets import Sets
+from hdvg.media.protection import refuse_packet
+from hdvg.media.source_file import check_was_read
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
 """Codecs of which we know where decoding may start, and that mp4 can hold."""
@@ -41,6 +44,8 @@ class Index:
     packets: list[Coded] = field(default_factory=list)
     sets: list[Sets] = field(default_factory=list)
     usable: bool = True
+    in_order: bool = True
+    """Whether the packets' times are those of the whole file: they do not start anew."""
     shown: list[int] = field(default_factory=list)
     """The pts of all frames that are shown, sorted."""
     _safe: list[tuple[int, int]] = field(default_factory=list)
@@ -51,6 +56,8 @@ class Index:
         self.shown = sorted(packet.pts for packet in self.packets if packet.shown)
         self._by_pts = {packet.pts: number for number, packet in enumerate(self.packets)}
         self.usable &= len(self._by_pts) == len(self.packets) > 0
+        self.in_order = may_be_shown_by(packet.pts for packet in self.packets)
+        self.usable &= self.in_order
         lowest = None
         for number in range(len(self.packets) - 1, -1, -1):  # a start from which later packets go back is none
             packet = self.packets[number]
@@ -116,9 +123,15 @@ def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Itera
     packets = container.demux(stream)
     while True:
         try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
+            packet = next(packets, None)
+        except HoleError:
+            raise
+        except (FFmpegError, OSError):
+            packet = None
+        if packet is None:
+            return check_was_read(container.file.file if container.file is not None else None)
+        if packet.size:
+            refuse_packet(packet)
         if packet.size and (absent or is_there(container, packet)):
             yield packet
 

@@ -9,6 +9,7 @@ from hdvg.media import calls
 from hdvg.media.calls import Probed, Stream
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.geometry import geometry
+from hdvg.media.protection import refuse_scrambled
 
 
 @calls.probe.serves
@@ -18,10 +19,11 @@ def probe(path: str, max_pixels: int) -> Probed:
     Raises ItemError not_media, no_video, no_frames, unsupported, encrypted or too_large.
     """
     with open_video(path, max_pixels=max_pixels) as (container, stream):
-        first = next(iter(Decoder(container, stream)), None)
-        if first is None:
+        refuse_scrambled(container, stream)
+        picture = Decoder(container, stream).first_picture()
+        if picture is None:
             raise ItemError("no_frames", "no frame decodes")
-        return {**describe(container, stream), **geometry(stream, first.picture)}
+        return {**describe(container, stream), **geometry(stream, picture)}
 
 
 def describe(container: Any, stream: Any) -> Stream:

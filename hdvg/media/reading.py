@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
-from av.error import FFmpegError, InvalidDataError
-from av.error import OSError as FFmpegOSError
+from av.error import FFmpegError
 
-from hdvg.errors import ItemError
 from hdvg.media.bitstream import framed
-from hdvg.media.decode import Decoder, Frame, open_video
+from hdvg.media.decode import DamageError, Decoder, Frame, open_video
 from hdvg.media.packets import Index, coded_packets
 from hdvg.media.parameter_sets import signature
 
 THREADS = 2
-"""Of the decoder; its output does not depend on it."""
+"""Of the decoder; its output does not depend on it, but for what is damaged."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def stretches(index: Index, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
 
 class Reading:
     """One way through a file, beside its index; `errors` lists the numbers of packets that did not decode. If `strict`,
-    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s."""
+    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s, `whole_only` is `Decoder`'s."""
 
     def __init__(
         self,
@@ -86,10 +84,12 @@ class Reading:
         strict: bool = False,
         threads: int = THREADS,
         thrifty: bool = False,
+        whole_only: bool = False,
     ) -> None:
         self._path = path
         self._index = index
         self._strict = strict
+        self._whole_only = whole_only
         self._opening: dict[str, Any] = {"threads": threads, "thrifty": thrifty, "max_pixels": max_pixels}
         self.decoded = 0
         self.errors: list[int] = []
@@ -145,12 +145,19 @@ class Reading:
     def _decode(self, context: Any, packet: av.Packet[Any] | None, number: int) -> Iterator[Frame]:
         try:
             pictures = context.decode(packet)
-        except (InvalidDataError, FFmpegOSError):
-            self.errors.append(number)
+        except MemoryError:
+            raise
+        except FFmpegError:
+            self._damaged(number)
             return
-        except FFmpegError as error:
-            raise ItemError("unsupported", str(error)) from error
         for picture in pictures:
             self.decoded += 1
-            if picture.pts is not None:
+            if picture.is_corrupt and not self._strict:
+                self._damaged(number)
+            elif picture.pts is not None:
                 yield Frame(number, picture.pts, picture)
+
+    def _damaged(self, number: int) -> None:
+        if self._whole_only:
+            raise DamageError
+        self.errors.append(number)

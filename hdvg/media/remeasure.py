@@ -12,9 +12,10 @@ import numpy as np
 
 from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
+from hdvg.measures.faults import SERIES, Faults, values_of
 from hdvg.measures.measure import Clip, Measure
 from hdvg.media import measure_calls
-from hdvg.media.decode import open_video
+from hdvg.media.decode import alone_if_damaged, open_video
 from hdvg.media.geometry import geometry
 from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.spans import Frames
@@ -32,6 +33,12 @@ def remeasure(
     `settings` are config.Split's. Raises ItemError bad_span for a span without a frame, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
+    return alone_if_damaged(lambda few: _remeasure(path, spans, measures, settings, few, max_pixels), threads)
+
+
+def _remeasure(
+    path: str, spans: list[Span], measures: dict[str, Wanted], settings: SplitSettings, threads: int, max_pixels: int
+) -> list[Values]:
     thrifty = is_thrifty(settings)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=thrifty) as opened:
         frames = Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=thrifty)
@@ -41,6 +48,7 @@ def remeasure(
             if show is None:
                 shape = geometry(opened[1], frame.picture)
                 watched.shape, show = shape, Watch(shape, settings, watched.watching)
+                watched.add_faults(show.faults)
             watched.settle(frame.pts)
             show(frame.picture, float((frame.pts - (frames.start_pts or 0)) * watched.base), len(watched.pts))
             watched.pts.append(frame.pts)
@@ -65,6 +73,10 @@ class _Watched:
         self._series = {name: series for one in self.watching for name, series in one.series.items()}
         self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
 
+    def add_faults(self, faults: Faults) -> None:
+        """What measures will fail at."""
+        self._series[SERIES] = faults.series
+
     def settle(self, pts: int, *, at_end: bool = False) -> None:
         """All frames before `pts` have been seen: take the values of the spans that are over."""
         done = False
@@ -84,6 +96,6 @@ class _Watched:
         times = [*self.pts[start:end], min(span["end_pts"], max(seen_to, self.pts[end - 1] + 1))]
         seconds = np.array([float((one - times[0]) * self.base) for one in times])
         return {
-            name: dict(measure.of_clip(Clip(start, end, seconds, self.shape, self._series)))
+            name: dict(values_of(measure, Clip(start, end, seconds, self.shape, self._series))[0])
             for name, measure in self._made.items()
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -26,12 +27,13 @@ from hdvg.media.calls import (
     Timing,
     Video,
 )
-from hdvg.media.decode import Decoder, Frame, check_whole, open_video
+from hdvg.media.decode import Decoder, Frame, alone_if_damaged, check_whole, open_video
 from hdvg.media.excerpt import excerpt_of, is_excerpt
 from hdvg.media.excerpt_frames import ExcerptFrames
 from hdvg.media.features import Features, load_chunk, save_chunk
 from hdvg.media.geometry import geometry
 from hdvg.media.probe import describe
+from hdvg.media.protection import refuse_scrambled
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
 from hdvg.media.source import HDR_TRANSFERS
@@ -39,7 +41,8 @@ from hdvg.media.watch import is_thrifty
 from hdvg.shots.chunk import Chunk
 
 CHUNK_FRAMES = 250
-ERRORS_MOST = 0.01
+NOT_BY_SECONDS = "pyscenedetect-0.6.1"
+"""The detector whose scenes are those of a published set."""
 
 
 @calls.scan.serves
@@ -49,12 +52,15 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
     With settings["scenes"], given ones, the clips are these. A clip is [start_pts, end_pts); a video without a cut is one
     clip. A video over twice settings["segment_s"] long that may be taken apart is left alone: its segments are returned,
     for `scan_segment` and `assemble`.
-    Raises ItemError no_frames, truncated (under 90 % of what the index promises decodes), corrupt (over 1 % of the
-    packets do not decode), blocked_content, and what `open_video` raises.
+    One thread decodes what is damaged. Raises ItemError no_frames, truncated (settings["min_whole_share"]), corrupt
+    (settings["max_error_share"]), blocked_content, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    if is_excerpt(path):
-        return _scan_excerpt(path, out, settings, threads, max_pixels)
+    one_pass = _scan_excerpt if is_excerpt(path) else _scan
+    return alone_if_damaged(lambda few: one_pass(path, out, settings, few, max_pixels), threads)
+
+
+def _scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned | Segments:
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=is_thrifty(settings)) as (container, stream):
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
@@ -62,7 +68,9 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
                 return {"segments": segments}
         seen = _Seen(stream, settings)
         assembler: Assembler | GivenClips | None = None
-        decoder = Decoder(container, stream)
+        refuse_scrambled(container, stream)
+        settings = _at_rate(settings, stream)
+        decoder = Decoder(container, stream, whole_only=threads > 1)
         for frame in decoder:
             chunk = seen.see(frame)
             if assembler is None:
@@ -74,7 +82,7 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
         rest = seen.rest()
         if rest is not None:
             assembler.feed(rest)
-        return _finish(container, stream, assembler, [seen.summary(decoder)])
+        return _finish(container, stream, assembler, [seen.summary(decoder)], settings=settings)
 
 
 def _scan_excerpt(path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int) -> Scanned:
@@ -94,7 +102,7 @@ def _scan_excerpt(path: str, out: str, settings: SplitSettings, threads: int, ma
         if clips is None or rest is None:
             raise ItemError("no_frames", "no frame decodes")
         clips.feed(rest)
-        return _finish(container, stream, clips, [seen.summary(frames)])
+        return _finish(container, stream, clips, [seen.summary(frames)], settings=settings)
 
 
 @calls.scan_segment.serves
@@ -103,9 +111,15 @@ def scan_segment(
 ) -> SeenSegment:
     """Decode one segment; its features are written to `out`. Returns what `assemble` needs to know of it."""
     cv2.setNumThreads(1)
+    return alone_if_damaged(lambda few: _scan_segment(path, out, settings, few, max_pixels, segment), threads)
+
+
+def _scan_segment(
+    path: str, out: str, settings: SplitSettings, threads: int, max_pixels: int, segment: Segment
+) -> SeenSegment:
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=is_thrifty(settings)) as (container, stream):
         seen = _Seen(stream, settings, start_pts=segment["video_start_pts"])
-        decoder = Decoder(container, stream)
+        decoder = Decoder(container, stream, whole_only=threads > 1)
         quality, count = settings["keyframe_quality"], 0
         is_first = segment["start_pts"] == segment["video_start_pts"]
         for number, frame in enumerate(segment_frames(container, stream, segment, decoder)):
@@ -132,14 +146,27 @@ def assemble(
     Raises ItemError `segments` if the segments do not hold the video's `n_frames` frames.
     """
     time_base = Fraction(seen[0]["time_base"])
-    assembler = _assembler(path, seen[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
-    for segment in seen:
-        for number in range(segment["chunks"]):
-            assembler.feed(load_chunk(Path(segment["folder"]) / f"{number}.npz"))
-    if len(assembler.pts) != n_frames and not any(segment["errors"] for segment in seen):
-        raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
+    if any(segment["retimed"] for segment in seen):
+        raise ItemError("segments", "times that are known only to who reads the video from its start")
     with open_video(path, max_pixels=max_pixels) as (container, stream):
-        return _finish(container, stream, assembler, seen)
+        settings = _at_rate(settings, stream)
+        assembler = _assembler(path, seen[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
+        for segment in seen:
+            for number in range(segment["chunks"]):
+                assembler.feed(load_chunk(Path(segment["folder"]) / f"{number}.npz"))
+        if len(assembler.pts) != n_frames and not any(segment["errors"] for segment in seen):
+            raise ItemError("segments", f"{len(assembler.pts)} frames in segments, {n_frames} in the index")
+        return _finish(container, stream, assembler, seen, settings=settings)
+
+
+def _at_rate(settings: SplitSettings, stream: Any) -> SplitSettings:
+    """With min_scene_s in frames, where these are fewer than min_scene_frames: at the rate of the file's first packets
+    or the stated one, whichever is higher."""
+    rate = max(stream.base_rate or 0, stream.average_rate or 0)
+    if not rate or settings["detector"] == NOT_BY_SECONDS:
+        return settings
+    frames = math.ceil(Fraction(settings["min_scene_s"]) * Fraction(rate))
+    return {**settings, "min_scene_frames": min(settings["min_scene_frames"], max(frames, 1))}
 
 
 def _assembler(
@@ -204,10 +231,13 @@ class _Seen:
             "errors": decoder.errors,
             "packets": decoder.packets,
             "hidden": decoder.hidden,
+            "retimed": decoder.retimed,
         }
 
 
-def _finish(container: Any, stream: Any, assembler: Assembler | GivenClips, seen: Sequence[Seen]) -> Scanned:
+def _finish(
+    container: Any, stream: Any, assembler: Assembler | GivenClips, seen: Sequence[Seen], *, settings: SplitSettings
+) -> Scanned:
     """Close the last clip and describe the video."""
     end_pts = seen[-1]["end_pts"]
     assembler.finish(end_pts)
@@ -216,9 +246,10 @@ def _finish(container: Any, stream: Any, assembler: Assembler | GivenClips, seen
     hidden = sum(segment["hidden"] for segment in seen)
     is_whole = excerpt_of(container) is None
     if is_whole:
-        check_whole(container, stream, frames=len(assembler.pts) + hidden, end_s=float(end_pts * time_base))
-    if errors > max(ERRORS_MOST * packets, 1):
-        raise ItemError("corrupt", f"{errors} of {packets} packets do not decode")
+        frames, end_s = len(assembler.pts) + hidden, float(end_pts * time_base)
+        check_whole(container, stream, frames=frames, end_s=end_s, least=settings["min_whole_share"])
+    if errors > max(settings["max_error_share"] * packets, 1):
+        raise ItemError("corrupt", f"{errors} of {packets} packets do not decode, or give damaged frames")
     video: Video = {
         **describe(container, stream),
         **seen[0]["shape"],
@@ -227,6 +258,7 @@ def _finish(container: Any, stream: Any, assembler: Assembler | GivenClips, seen
         "size_changes": sum(segment["size_changes"] for segment in seen),
         "decode_errors": errors,
         "decoded_frames": sum(segment["decoded"] for segment in seen),
+        "retimed_frames": sum(segment["retimed"] for segment in seen),
     }
     found: Scanned = {"video": video, "clips": assembler.clips}
     if isinstance(assembler, GivenClips):

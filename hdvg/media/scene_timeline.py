@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from av.error import FFmpegError
 from av.format import Flags
 
+from hdvg.media.clock import may_be_shown_by
 from hdvg.media.excerpt import excerpt_of
 from hdvg.media.packets import coded_packets
 
@@ -62,7 +63,7 @@ class Timeline:
         self.stamps = stamps
         self._numbers = {one.pts: number for number, one in enumerate(stamps)}
         self.shown = sorted(one.pts for one in stamps if not one.is_hidden)
-        if not self.shown or len(self._numbers) != len(stamps):
+        if not self.shown or len(self._numbers) != len(stamps) or not may_be_shown_by(one.pts for one in stamps):
             raise ValueError("its packets have no times of their own")
 
     @property

@@ -60,10 +60,10 @@ class Source:
 def look(path: str, max_pixels: int) -> Source:
     """Decode the first frame. Raises ItemError no_frames, and what `open_video` raises."""
     with open_video(path, max_pixels=max_pixels) as (container, stream):
-        first = next(iter(Decoder(container, stream)), None)
-        if first is None:
+        picture = Decoder(container, stream).first_picture()
+        if picture is None:
             raise ItemError("no_frames", "no frame decodes")
-        context, picture = stream.codec_context, first.picture
+        context = stream.codec_context
         name = context.name
         return Source(
             path=path,

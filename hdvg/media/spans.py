@@ -17,6 +17,7 @@ ALL = 2**62
 
 class Frames:
     """The frames of a file, or of a part of one, in order, until the last span is over; `thrifty` as in `open_video`.
+    Of several `threads`, damage raises DamageError.
 
     `start_pts` is the video's first frame's, which seconds count from; `end_pts` is where the last frame seen ends.
     """
@@ -33,7 +34,7 @@ class Frames:
             places = [Place(number, span["start_pts"], span["end_pts"]) for number, span in enumerate(spans)]
             self._frames = self._reader.of(places, threads=threads, thrifty=thrifty)
         else:
-            self._reader = Decoder(*opened)
+            self._reader = Decoder(*opened, whole_only=threads > 1)
             self._frames = iter(self._reader)
 
     @property

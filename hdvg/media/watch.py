@@ -11,6 +11,7 @@ import cv2
 from av.video.frame import PictureType
 
 from hdvg.config.child_settings import SplitSettings
+from hdvg.measures.faults import Faults
 from hdvg.measures.measure import Measure, Picture, Sight, View
 from hdvg.media.calls import Shape
 from hdvg.media.pixels import Analysis, Luminance, Scaler
@@ -43,6 +44,7 @@ class Watch:
 
     def __init__(self, shape: Shape, settings: SplitSettings, measures: Sequence[Measure]) -> None:
         self.scores = {name: SCORES[name]() for name in sorted(looks_of(settings["detector"]).scores)}
+        self.faults = Faults()
         self._measures = measures
         self._analysis = Analysis(shape, settings)
         self._scaler = Scaler()
@@ -61,7 +63,7 @@ class Watch:
         view = View(index, seconds, grey, bgr, luma.at_width, luma.full, luma.span, "look" in sights)
         for measure in self._measures:
             if measure.sees in sights:
-                measure.see(view)
+                self.faults.see(measure, view)
         return Seen(bgr, grey, scores, sights, is_fresh)
 
 

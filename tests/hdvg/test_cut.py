@@ -398,17 +398,28 @@ def test_plan_that_is_off_by_one_shows_the_wrong_first_frame(tmp_path):
 
 @pytest.mark.parametrize("packets", [range(44, 76), range(84, 118)], ids=["head", "run"])
 def test_damaged_gop_is_not_copied_in_silence(tmp_path, packets):
-    source = damage(draw(tmp_path, "h264"), tmp_path / "damaged.mp4", packets)
-    with open_video(str(source), max_pixels=PIXELS) as (container, stream):
+    whole = draw(tmp_path, "h264")
+    source = damage(whole, tmp_path / "damaged.mp4", packets)
+    with open_video(str(whole), max_pixels=PIXELS) as (container, stream):
         pts = [frame.pts for frame in Decoder(container, stream)]
-    assert len(pts) == N
+    with open_video(str(source), max_pixels=PIXELS) as (container, stream):
+        decoder = Decoder(container, stream)
+        good = [frame.pts for frame in decoder]
+    assert len(good) == N - decoder.errors < N  # what the decoder marks as corrupt is no frame
     spans = [
-        {"clip_id": str(a), "start_pts": pts[a], "end_pts": pts[b], "n_frames": b - a}
+        {
+            "clip_id": str(a),
+            "start_pts": pts[a],
+            "end_pts": pts[b],
+            "n_frames": sum(pts[a] <= one < pts[b] for one in good),
+            "decode_errors": decoder.errors,
+        }
         for a, b in ((50, 118), (118, 149))
     ]
     clips = cut(str(source), str(tmp_path), spans, settings(), PIXELS)
     assert clips[0]["cut_mode"] == "encode"
-    assert read_numbers(tmp_path / clips[1]["file"])[2:] == list(range(120, 149))
+    numbers = read_numbers(tmp_path / clips[1]["file"])
+    assert [number for number in numbers if number >= 120] == list(range(120, 149))
 
 
 def test_size_change_in_mid_stream_is_scaled_to_the_first_size(tmp_path):
