@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hdvg.dataset.store import FileOps
 
-
 Change = Callable[[], None]
 """Takes back one change of a name."""
 

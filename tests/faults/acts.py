@@ -196,8 +196,10 @@ def train_act(scratch: Path) -> Act:
 
 
 def _checkpoints(root: Path) -> dict[str, Any]:
-    """Tensors and metadata of the last checkpoints, without the minutes that a run took."""
-    return {path.name: path.read_bytes() for path in sorted((root / "checkpoints").glob("*")) if path.suffix != ".json"}
+    """Tensors of the last two that were committed; one more may stay until the next is written."""
+    from hdvg.training.checkpoints import FOLDER, committed
+
+    return {str(step): (root / FOLDER / f"{step:08d}.safetensors").read_bytes() for step in committed(root)[-2:]}
 
 
 def all_acts(scratch: Path) -> Iterator[Act]:
