@@ -2,6 +2,8 @@
 #   make demo                     curate the bundled real videos, ask about them         (ARGS='--out my-demo')
 #   make test                     the test suite                       (ARGS='tests/hdvg -k store', ARGS='-m slow')
 #   make nightly                  the slow tests: minutes each, with a wheel in a clean environment
+#   make faults                   break it in every way it should survive: half an hour    (ARGS='--slice' for five minutes)
+#   make fuzz                     our own parsers, ten minutes each, guided by coverage where atheris is installed
 #   make check                    format, lint, types
 #   make bench                    every benchmark, last line of each is JSON             (BENCH=bench_run for one)
 #   make clean                    take .venv, caches and builds away; datasets stay
@@ -14,7 +16,7 @@ BENCH ?= $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check format bench clean
+.PHONY: help demo test nightly faults fuzz check format bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -36,6 +38,12 @@ test: $(READY)
 
 nightly: $(READY)
 	@$(BIN)/python -m pytest -m "slow and not gpu and not network" $(ARGS)
+
+faults: $(READY)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(READY)
+	@$(BIN)/python -m tests.faults.fuzz_faults $(ARGS)
 
 check: $(READY)
 	@echo "format" && $(BIN)/ruff format --check .

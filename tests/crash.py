@@ -9,6 +9,9 @@ from pathlib import Path
 
 from hdvg.dataset.store import FileOps
 
+Change = Callable[[], None]
+"""Takes back one change of a name."""
+
 
 class Crash(BaseException):
     """The process is gone: nothing after this moment happens, clean-ups included."""
@@ -25,7 +28,7 @@ class DyingOps(FileOps):
         self.before = before
         self.count = 0
         self.unsynced_data: set[Path] = set()
-        self.unsynced_names: dict[Path, Callable[[], None]] = {}
+        self.unsynced_names: dict[Path, Change] = {}
 
     def _step(self) -> None:
         self.count += 1
@@ -40,7 +43,7 @@ class DyingOps(FileOps):
 
     def fsync(self, path: Path) -> None:
         self._step()
-        super().fsync(path)
+        path.stat()  # a real flush would cost most of the time, and no process can see whether it was done
         self.unsynced_data.discard(path)
         for name in [name for name in self.unsynced_names if name.parent == path]:
             del self.unsynced_names[name]
@@ -58,13 +61,16 @@ class DyingOps(FileOps):
         super().rename(path, final)
         if final.is_dir():
             return  # an earlier run's temporary folder: either name of it is rubbish
-        self.unsynced_names[final] = lambda: final.unlink() if before is None else final.write_bytes(before)
+        self.unsynced_names[final] = lambda: _put_back(final, before)
         if path in self.unsynced_data:
             self.unsynced_data.add(final)
 
     def unlink(self, path: Path) -> None:
         self._step()
+        gone = path.read_bytes() if path.exists() and "tmp" not in path.parts[-3:] else None
         super().unlink(path)
+        if gone is not None:  # the name may be there again
+            self.unsynced_names[path] = lambda: _put_back(path, gone)
 
     def mkdir(self, path: Path) -> None:
         self._step()
@@ -85,6 +91,21 @@ class DyingOps(FileOps):
         """Power loss that keeps data but drops names not flushed in their folder."""
         for undo in self.unsynced_names.values():
             undo()
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    """Make a name what it was, nothing if there was none; if its folder is gone too, it stays so."""
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif path.parent.exists():
+        path.write_bytes(content)
+
+
+class Unflushed(FileOps):
+    """Real operations of a second try, without the flushes."""
+
+    def fsync(self, path: Path) -> None:
+        path.stat()
 
 
 LOSSES: dict[str, Callable[[DyingOps], None]] = {
