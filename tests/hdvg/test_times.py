@@ -12,15 +12,20 @@ import av
 import numpy as np
 import pytest
 
+from hdvg.config.recipe import parse_recipe
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media import decode
+from hdvg.media.clip_inputs import preview
 from hdvg.media.clock import Clock, may_be_shown_by
 from hdvg.media.cut import cut
 from hdvg.media.decode import DamageError, Decoder, open_video
 from hdvg.media.probe import probe
+from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
 from hdvg.media.source_file import SourceFile
+from hdvg.planning import make_plan
+from schemas.pass_measures import PASS
 from tests.bench.machine import ffmpeg
 from tests.videos import draw_scenes, read_numbers
 
@@ -414,3 +419,49 @@ def test_handed_in_case_gives_its_right_value(tmp_path, name):
     assert clips in (len(found["clips"]), None)
     assert sum(clip["n_frames"] for clip in found["clips"]) == frames
     clips_of(CASES / name, found, tmp_path / "out", "smart")
+
+
+def test_all_readers_of_a_source_have_the_same_times(tmp_path):
+    path, _ = joined(tmp_path, 5, 6)
+    found = scanned(path, tmp_path / "out", max_clip_s=1)
+    clips = found["clips"]
+    assert len(clips) > 3
+    spans = [{"start_pts": clip["start_pts"], "end_pts": clip["end_pts"]} for clip in clips]
+    wanted = {"luma": {"made_by": PASS["luma"].made_by, "options": {}}}
+    values = remeasure(str(path), spans, wanted, Split().model_dump(), 2, PIXELS)
+    names = [field.name for field in PASS["luma"].columns]
+    assert [one["luma"] for one in values] == [{name: clip[name] for name in names} for clip in clips]
+    files = preview(str(path), str(tmp_path), spans, 2, PIXELS)
+    assert len(files) == len(clips)
+
+
+def test_measure_that_fails_is_null_with_a_reason_and_costs_nothing_else(tmp_path):
+    path = tmp_path / "line.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=1", "-vf", "scale=1:64", "-c:v", "png", f"{path}")
+    (clip,) = scanned(path, tmp_path / "out")["clips"]
+    assert clip["n_frames"] == 25
+    assert clip["luma_mean"] is not None
+    assert clip["measure_faults"].startswith("Noise: error: OpenCV")
+    assert [clip[field.name] for field in PASS["noise"].columns] == [None] * len(PASS["noise"].columns)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (96, 64)], ids=str)
+def test_two_flat_halves_and_a_single_pixel_are_clips(tmp_path, size):
+    path = tmp_path / "a.mkv"
+    drawn = f"color=black:size=96x64:rate=25:duration=1.2,drawbox=h=ih/2:color=white:t=fill,scale={size[0]}:{size[1]}:flags=neighbor"
+    ffmpeg("-f", "lavfi", "-i", drawn, "-c:v", "png", f"{path}")
+    found = scanned(path, tmp_path / "out")
+    (clip,) = found["clips"]
+    assert clip["n_frames"] == 30
+    assert clip["measure_faults"] is None
+    assert clip["active_share"] is None
+    clips_of(path, found, tmp_path / "out", "smart")
+
+
+def test_limits_of_damage_shape_no_part_and_the_shortest_scene_does():
+    of = [
+        make_plan(parse_recipe({"split": one})).fingerprints
+        for one in ({}, {"max_error_share": 0.5, "min_whole_share": 0.1}, {"min_scene_s": 1.0}, {"min_scene_s": 0.5})
+    ]
+    assert of[0] == of[1] == of[2]
+    assert of[0]["split"] != of[3]["split"]
