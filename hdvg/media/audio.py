@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from hdvg.errors import ItemError
 from hdvg.media.decode import film_of, open_container
 from hdvg.media.packets import is_there
+from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_sound
 
 KEPT_S = 10
@@ -69,7 +70,8 @@ class Sound:
         while True:
             try:
                 packet = next(self._packets)
-            except (StopIteration, FFmpegError):
+            except (StopIteration, FFmpegError, OSError):
+                check_was_read(file_of(self._container))
                 return None
             if packet.size and packet.pts is not None and is_there(self._container, packet):
                 return packet

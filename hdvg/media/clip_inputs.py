@@ -17,6 +17,7 @@ from hdvg.media.calls import Shape
 from hdvg.media.decode import alone_if_damaged, film_of, open_container, open_video
 from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.measure_calls import Span, Values, Wanted
+from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.spans import Frames
 from hdvg.media.streams import find_sound
 from hdvg.plugins import load_named
@@ -53,6 +54,7 @@ def samples(container: Any, sound: Any, start_s: float, end_s: float) -> npt.NDA
             continue
         first_s = frame.time if first_s is None else first_s
         pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
+    check_was_read(file_of(container))
     if first_s is None:
         return None
     pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]

@@ -14,7 +14,7 @@ from hdvg.errors import ItemError
 from hdvg.media.clock import Clock
 from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
 from hdvg.media.protection import refuse_all_scrambled, refuse_packet, refuse_protected
-from hdvg.media.source_file import SourceFile, check_was_read
+from hdvg.media.source_file import SourceFile, check_was_read, file_of
 from hdvg.media.streams import find_film
 
 FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
@@ -167,7 +167,7 @@ class Decoder:
             except HoleError:
                 raise
             except (FFmpegError, OSError):
-                check_was_read(self._file)
+                check_was_read(file_of(self._container))
                 self._damaged()
                 continue
             if packet is None:
@@ -178,12 +178,8 @@ class Decoder:
                 refuse_packet(packet)
                 self._clock.fed(packet)
                 yield packet
-        check_was_read(self._file)
+        check_was_read(file_of(self._container))
         yield None
-
-    @property
-    def _file(self) -> Any:
-        return self._container.file.file if self._container.file is not None else None
 
     def _damaged(self) -> None:
         if self._whole_only:

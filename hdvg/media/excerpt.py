@@ -80,7 +80,8 @@ class HoleError(OSError):
 class Excerpt(io.RawIOBase):
     """The whole source as a file to read, of which only pieces are there.
 
-    If `strict`, the file seems to end at a hole, and `missed` says where; else holes hold what `filler` says.
+    If `strict`, the file seems to end at a hole, and `missed` says where; else holes hold what `filler` says. `failed` holds
+    the machine's error, if a read failed.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Excerpt(io.RawIOBase):
         self.filler: Filler = filler
         self.strict = strict
         self.missed: list[int] = []
+        self.failed: OSError | None = None
         self.reach = 0
         """The end of what was read in one go from the start."""
         self.name = "source"
@@ -121,11 +123,7 @@ class Excerpt(io.RawIOBase):
             return b""
         number = bisect_right(self._starts, self._at) - 1
         start, end, at = self._pieces[number] if number >= 0 else (0, 0, 0)
-        if self._at < end:
-            self._file.seek(at + self._at - start)
-            data = self._file.read(min(left, end - self._at))
-        else:
-            data = self._hole(left)
+        data = self._there(at + self._at - start, min(left, end - self._at)) if self._at < end else self._hole(left)
         if self._at <= self.reach:
             self.reach = max(self.reach, self._at + len(data))
         self._at += len(data)
@@ -139,6 +137,14 @@ class Excerpt(io.RawIOBase):
         """Whether all these bytes are there."""
         number = bisect_right(self._held_starts, start) - 1
         return number >= 0 and end <= self._held[number][1]
+
+    def _there(self, at: int, size: int) -> bytes:
+        try:
+            self._file.seek(at)
+            return self._file.read(size)
+        except OSError as error:
+            self.failed = error
+            raise
 
     def _hole(self, left: int) -> bytes:
         if self.strict:

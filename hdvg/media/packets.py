@@ -16,7 +16,7 @@ from hdvg.media.clock import may_be_shown_by
 from hdvg.media.excerpt import HoleError, excerpt_of
 from hdvg.media.parameter_sets import Sets
 from hdvg.media.protection import refuse_packet
-from hdvg.media.source_file import check_was_read
+from hdvg.media.source_file import check_was_read, file_of
 
 SAFE_KNOWN = frozenset({"h264", "hevc", "vp9", "av1", "mpeg2video", "mpeg4"})
 """Codecs of which we know where decoding may start, and that mp4 can hold."""
@@ -129,7 +129,7 @@ def coded_packets(container: Any, stream: Any, *, absent: bool = False) -> Itera
         except (FFmpegError, OSError):
             packet = None
         if packet is None:
-            return check_was_read(container.file.file if container.file is not None else None)
+            return check_was_read(file_of(container))
         if packet.size:
             refuse_packet(packet)
         if packet.size and (absent or is_there(container, packet)):

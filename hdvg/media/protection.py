@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hdvg.errors import ItemError
-from hdvg.media.source_file import SourceFile
+from hdvg.media.source_file import SourceFile, file_of
 
 PACKET = 188
 """Bytes of an MPEG-TS packet; M2TS has 4 before each, broadcast 16 parity bytes behind."""
@@ -29,7 +29,7 @@ def refuse_protected(stream: Any) -> None:
 
 def refuse_scrambled(container: Any, stream: Any) -> None:
     """Raise ItemError encrypted if a whole file is MPEG-TS with scrambled packets of the stream: FFmpeg says nothing of it."""
-    file = container.file.file if container.file is not None else None
+    file = file_of(container)
     if container.format.name == "mpegts" and isinstance(file, SourceFile) and is_scrambled(file, stream.id):
         raise ItemError("encrypted", "scrambled packets")
 

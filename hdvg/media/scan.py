@@ -246,7 +246,7 @@ def _finish(
     hidden = sum(segment["hidden"] for segment in seen)
     is_whole = excerpt_of(container) is None
     if is_whole:
-        frames, end_s = len(assembler.pts) + hidden, float(end_pts * time_base)
+        frames, end_s = len(assembler.pts) + hidden + errors, float(end_pts * time_base)
         check_whole(container, stream, frames=frames, end_s=end_s, least=settings["min_whole_share"])
     if errors > max(settings["max_error_share"] * packets, 1):
         raise ItemError("corrupt", f"{errors} of {packets} packets do not decode, or give damaged frames")

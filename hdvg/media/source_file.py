@@ -21,6 +21,11 @@ class SourceFile(io.FileIO):
             raise
 
 
+def file_of(container: Any) -> Any:
+    """The Python file that an opened container reads, None if it has none."""
+    return container.file.file if container.file is not None else None
+
+
 def check_was_read(file: Any) -> None:
     """Raise ResourceError if the machine could not read what FFmpeg asked of this file, if it is a SourceFile."""
     failed = getattr(file, "failed", None)

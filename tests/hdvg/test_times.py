@@ -12,15 +12,21 @@ import av
 import numpy as np
 import pytest
 
+from hdvg.config.recipe import parse_recipe
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media import decode
+from hdvg.media.clip_inputs import preview
 from hdvg.media.clock import Clock, may_be_shown_by
 from hdvg.media.cut import cut
 from hdvg.media.decode import DamageError, Decoder, open_video
+from hdvg.media.excerpt import Excerpt, Layout, write_excerpt
 from hdvg.media.probe import probe
+from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
 from hdvg.media.source_file import SourceFile
+from hdvg.planning import make_plan
+from schemas.pass_measures import PASS
 from tests.bench.machine import ffmpeg
 from tests.videos import draw_scenes, read_numbers
 
@@ -66,9 +72,9 @@ def clips_of(path: Path, found, out: Path, mode: str):
     return [out / one["file"] for one in made]
 
 
-def joined(folder: Path, *offsets_s: float) -> tuple[Path, int]:
+def concatenated(folder: Path, *offsets_s: float) -> tuple[Path, int]:
     """MPEG-TS of parts that begin at these times, and how many frames it has; numbers count through all of it."""
-    whole = folder / "joined.ts"
+    whole = folder / "whole.ts"
     source = numbered(folder / "source.mp4", scenes=(50 * len(offsets_s),))
     with whole.open("wb") as file:
         for part, offset_s in enumerate(offsets_s):
@@ -122,7 +128,7 @@ def packed(source: Path, path: Path) -> None:
 
 @pytest.mark.parametrize("offsets_s", [(20, 0), (5, 6), (0, 900, 2)], ids=["anew", "back", "break"])
 def test_times_that_start_anew_go_on_where_the_picture_before_ended(tmp_path, offsets_s):
-    path, count = joined(tmp_path, *offsets_s)
+    path, count = concatenated(tmp_path, *offsets_s)
     pts, decoder = times(path)
     assert len(pts) == count
     assert decoder.errors == 0
@@ -137,7 +143,7 @@ def test_times_that_start_anew_go_on_where_the_picture_before_ended(tmp_path, of
 
 
 def test_gap_of_minutes_is_a_pause(tmp_path):
-    path, count = joined(tmp_path, 0, 62)
+    path, count = concatenated(tmp_path, 0, 62)
     pts, decoder = times(path)
     assert len(pts) == count
     assert decoder.errors == decoder.retimed == 0
@@ -184,7 +190,7 @@ def test_frames_that_share_a_tick_get_one_each(tmp_path):
     clips_of(tmp_path / "b.mkv", found, tmp_path / "out", "smart")
 
 
-class Told:
+class Stamped:
     """A picture as far as a clock looks at it."""
 
     def __init__(self, pts: int | None, duration: int = 40) -> None:
@@ -194,7 +200,7 @@ class Told:
 def clocked(stamps, *, reorders: bool = False):
     context = SimpleNamespace(width=64, height=64, has_b_frames=reorders)
     clock = Clock(SimpleNamespace(time_base=Fraction(1, 1000), average_rate=25, guessed_rate=25, codec_context=context))
-    found = [pts for stamp in stamps for pts, _ in clock.take(Told(stamp))]
+    found = [pts for stamp in stamps for pts, _ in clock.take(Stamped(stamp))]
     return found + [pts for pts, _ in clock.rest()], clock
 
 
@@ -341,7 +347,7 @@ def with_encodings(data: bytes, more: bytes) -> bytes:
 
 @pytest.mark.parametrize("first", [0, 300])
 def test_scrambled_transport_stream_is_encrypted(tmp_path, first):
-    path, _ = joined(tmp_path, 0)
+    path, _ = concatenated(tmp_path, 0)
     packets = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 188).copy()
     with av.open(str(path)) as container:
         pid = container.streams.video[0].id
@@ -414,3 +420,68 @@ def test_handed_in_case_gives_its_right_value(tmp_path, name):
     assert clips in (len(found["clips"]), None)
     assert sum(clip["n_frames"] for clip in found["clips"]) == frames
     clips_of(CASES / name, found, tmp_path / "out", "smart")
+
+
+def test_all_readers_of_a_source_have_the_same_times(tmp_path):
+    path, _ = concatenated(tmp_path, 5, 6)
+    found = scanned(path, tmp_path / "out", max_clip_s=1)
+    clips = found["clips"]
+    assert len(clips) > 3
+    spans = [{"start_pts": clip["start_pts"], "end_pts": clip["end_pts"]} for clip in clips]
+    wanted = {"luma": {"made_by": PASS["luma"].made_by, "options": {}}}
+    values = remeasure(str(path), spans, wanted, Split().model_dump(), 2, PIXELS)
+    names = [field.name for field in PASS["luma"].columns]
+    assert [one["luma"] for one in values] == [{name: clip[name] for name in names} for clip in clips]
+    files = preview(str(path), str(tmp_path), spans, 2, PIXELS)
+    assert len(files) == len(clips)
+
+
+def test_measure_that_fails_is_null_with_a_reason_and_costs_nothing_else(tmp_path):
+    path = tmp_path / "line.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=1", "-vf", "scale=1:64", "-c:v", "png", f"{path}")
+    (clip,) = scanned(path, tmp_path / "out")["clips"]
+    assert clip["n_frames"] == 25
+    assert clip["luma_mean"] is not None
+    assert clip["measure_faults"].startswith("Noise: error: OpenCV")
+    assert [clip[field.name] for field in PASS["noise"].columns] == [None] * len(PASS["noise"].columns)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (96, 64)], ids=str)
+def test_two_flat_halves_and_a_single_pixel_are_clips(tmp_path, size):
+    path = tmp_path / "a.mkv"
+    drawn = f"color=black:size=96x64:rate=25:duration=1.2,drawbox=h=ih/2:color=white:t=fill,scale={size[0]}:{size[1]}:flags=neighbor"
+    ffmpeg("-f", "lavfi", "-i", drawn, "-c:v", "png", f"{path}")
+    found = scanned(path, tmp_path / "out")
+    (clip,) = found["clips"]
+    assert clip["n_frames"] == 30
+    assert clip["measure_faults"] is None
+    assert clip["active_share"] is None
+    clips_of(path, found, tmp_path / "out", "smart")
+
+
+def test_limits_of_damage_shape_no_part_and_the_shortest_scene_does():
+    of = [
+        make_plan(parse_recipe({"split": one})).fingerprints
+        for one in ({}, {"max_error_share": 0.5, "min_whole_share": 0.1}, {"min_scene_s": 1.0}, {"min_scene_s": 0.5})
+    ]
+    assert of[0] == of[1] == of[2]
+    assert of[0]["split"] != of[3]["split"]
+
+
+def test_read_error_of_the_machine_in_a_part_of_a_source_is_no_damage(tmp_path, monkeypatch):
+    path, part = tmp_path / "a.ts", tmp_path / "a.excerpt"
+    ffmpeg("-i", f"{numbered(tmp_path / 'source.mp4')}", *X264, f"{path}")
+    size = path.stat().st_size
+    write_excerpt(part, path, [(0, size, 0)], Layout(size, "none", ((0, size),)))
+    pts, decoder = times(part)
+    assert len(pts) == 80
+    assert decoder.errors == 0
+
+    def fails(file: Excerpt, at: int, length: int) -> bytes:
+        file.failed = OSError(5, "Input/output error")
+        raise file.failed
+
+    with open_video(str(part), max_pixels=PIXELS) as (container, stream):
+        monkeypatch.setattr(Excerpt, "_there", fails)
+        with pytest.raises(ResourceError, match="cannot read: Input/output error"):
+            list(Decoder(container, stream))
