@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VIDEO_NAMES = """
-    mp4 m4v mov mkv webm avi mpg mpeg m2v ts mts m2ts flv f4v wmv asf ogv ogm 3gp 3g2 y4m
+    mp4 m4v mov mkv webm avi mpg mpeg m2v vob ts mts m2ts flv f4v wmv asf ogv ogm 3gp 3g2 y4m mxf ivf gif apng rm rmvb nut dv
+    264 h264 265 hevc
 """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 MOST_REASONS = 6
