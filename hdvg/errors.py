@@ -34,6 +34,7 @@ REASONS: dict[str, str] = {
     "unsupported": "a codec or format that the decoder cannot read",
     "encrypted": "the media is encrypted",
     "too_large": "a picture larger than `limits.max_pixels`",
+    "too_many_frames": "more frames than `limits.max_frames`, or more than `limits.max_decoded_gb` of them",
     "truncated": "less than 90 % of the promised video decodes",
     "corrupt": "too many frames do not decode",
     "segments": "the parts of a long video, decoded on their own, do not add up to it",

@@ -232,6 +232,8 @@ class Limits(Settings):
     memory_mb: int = Field(4096, ge=512, description="largest address space of one child process")
     file_mb: float = Field(8192, gt=0, description="largest file that one child process may write")
     max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
+    max_frames: int = Field(4_000_000, gt=0, description="most frames of one video: 18 hours at 60 a second")
+    max_decoded_gb: float = Field(200_000, gt=0, description="most bytes of one video's pictures, decoded")
 
 
 class Run(Settings):

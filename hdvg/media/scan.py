@@ -14,6 +14,7 @@ from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.assemble import Assembler
+from hdvg.media.budget import Budget
 from hdvg.media.calls import (
     Flags,
     Scanned,
@@ -59,6 +60,7 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
             if segments:
+                Budget(settings).refuse(segments[0]["n_frames"])
                 return {"segments": segments}
         seen = _Seen(stream, settings)
         assembler: Assembler | GivenClips | None = None
@@ -66,7 +68,8 @@ def scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels:
         for frame in decoder:
             chunk = seen.see(frame)
             if assembler is None:
-                assembler = _assembler(path, seen.shape, seen.time_base, settings, out=out, max_pixels=max_pixels)
+                known: SplitSettings = {**settings, "interlaced": seen.interlaced}
+                assembler = _assembler(path, seen.shape, seen.time_base, known, out=out, max_pixels=max_pixels)
             if chunk is not None:
                 assembler.feed(chunk)
         if assembler is None:
@@ -132,6 +135,7 @@ def assemble(
     Raises ItemError `segments` if the segments do not hold the video's `n_frames` frames.
     """
     time_base = Fraction(seen[0]["time_base"])
+    settings = {**settings, "interlaced": seen[0]["flags"]["interlaced"]}
     assembler = _assembler(path, seen[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
     for segment in seen:
         for number in range(segment["chunks"]):
@@ -169,10 +173,12 @@ class _Seen:
         self._settings = settings
         self._features: Features | None = None
         self._sizes: list[tuple[int, int]] = []
+        self._budget = Budget(settings)
 
     def see(self, frame: Frame) -> Chunk | None:
         """One frame; a full chunk now and then."""
         picture = frame.picture
+        self._budget.spend(picture)
         if self._features is None:
             self.shape = geometry(self._stream, picture)
             self._features = Features(self.shape, self._settings)
@@ -187,6 +193,11 @@ class _Seen:
             self._start_pts = frame.pts
         self._features.see(frame, float((frame.pts - self._start_pts) * self.time_base))
         return self._features.take() if len(self._features) == CHUNK_FRAMES else None
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether the first frame is made of two fields."""
+        return self._flags["interlaced"]
 
     def rest(self) -> Chunk | None:
         """What has come since the last chunk."""
