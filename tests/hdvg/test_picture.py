@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import subprocess
 import sys
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,6 +19,7 @@ from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError
 from hdvg.media.clip_frames import write_frames
 from hdvg.media.cut import cut
+from hdvg.media.decode import Decoder, open_video
 from hdvg.media.geometry import Orientation, orientation, upright
 from hdvg.media.probe import probe
 from hdvg.media.scan import scan
@@ -385,3 +388,119 @@ def test_a_picture_just_below_the_limit_decodes(tmp_path):
     assert probe(str(tmp_path / "a.mkv"), 1_000_000)["height"] == 998
     with pytest.raises(ItemError, match="too_large"):
         probe(str(tmp_path / "a.mkv"), 999 * 998 - 1)
+
+
+def interlaced(path: Path, *, fields: tuple[int, int]) -> Path:
+    """Two shots of so many fields, woven two to a frame, top field first."""
+    first, second = (count / 50 for count in fields)
+    graph = (
+        f"testsrc2=s=320x180:r=50:d={first},format=yuv420p[a];mandelbrot=s=320x180:r=50,trim=duration={second},format=yuv420p[b];"
+        "[a][b]concat,tinterlace=interleave_top,fieldorder=tff"
+    )
+    ffmpeg(
+        "-v", "error", "-filter_complex", graph, "-c:v", "libx264", "-preset", "veryfast", "-flags", "+ilme+ildct",
+        "-x264-params", "tff=1", str(path),
+    )  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize(("fields", "bounds"), [((75, 75), [(0, 37), (38, 75)]), ((74, 76), [(0, 37), (37, 75)])])
+def test_a_frame_woven_of_two_shots_belongs_to_neither(tmp_path, fields, bounds):
+    found, clips = cut_all(interlaced(tmp_path / "a.ts", fields=fields), tmp_path / "out")
+    assert found["video"]["interlaced"]
+    assert [(clip["start_frame"], clip["end_frame"]) for clip in found["clips"]] == bounds
+    assert [clip.get("detail") for clip in clips] == [None, None]
+
+
+def test_colours_beyond_red_green_and_blue_are_no_fault_of_a_clip(tmp_path):
+    """Levels that no RGB picture has: grey made of clipped RGB is far from the luminance plane."""
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = (
+            320,
+            180,
+            "yuv420p",
+            {"preset": "veryfast", "g": "10"},
+        )
+        for number in range(40):
+            planes = np.full((270, 320), 60, np.uint8)
+            planes[180:225], planes[225:] = 250, 235
+            planes[20:60, number * 4 : number * 4 + 60] = 30
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for mode in ("smart", "encode"):
+        found, (clip,) = cut_all(tmp_path / "a.mp4", tmp_path / "out", mode=mode)
+        assert "reason" not in clip, clip
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        luma = next(container.decode(video=0)).to_ndarray(format="gray")
+    seen = np.frombuffer(bytes.fromhex(found["clips"][0]["first_look"]), np.uint8)
+    assert abs(float(luma.mean()) - float(seen.mean())) > 10, "else this tests nothing"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_clips_of_a_variable_rate_are_right_wherever_they_end(tmp_path, name, codec):
+    draw = np.random.default_rng(len(name) + len(codec))
+    times = [0, *np.cumsum(draw.choice([1, 1, 1, 2, 3, 9], 79)).tolist()]
+    keys = "keyint=20:bframes=3:log-level=none" + (":pools=none" if codec == "libx265" else "")
+    how = {"preset": "ultrafast", f"{codec[3:]}-params": keys}
+    draw_scenes(
+        tmp_path / name,
+        scene_frames=(80,),
+        times=times,
+        time_base=Fraction(1, 90),
+        size=(128, 96),
+        codec=codec,
+        options=how,
+    )
+    with open_video(str(tmp_path / name), max_pixels=PIXELS) as (container, stream):
+        decoder = Decoder(container, stream)
+        pts = [frame.pts for frame in decoder]
+        pts.append(decoder.end_pts)
+    assert len(pts) == 81
+    bounds = [sorted(draw.choice(81, 2, replace=False).tolist()) for _ in range(12)]
+    for mode in ("smart", "encode", "copy"):
+        spans = [
+            {"clip_id": f"c{number}", "start_pts": pts[one], "end_pts": pts[two], "n_frames": two - one}
+            for number, (one, two) in enumerate(bounds)
+        ]
+        clips = cut(str(tmp_path / name), str(tmp_path), spans, settings(mode=mode), PIXELS)
+        assert {clip.get("reason") for clip in clips} <= {None, "no_keyframe"}, clips
+        for clip in clips:
+            if "reason" not in clip:
+                numbers = read_numbers(tmp_path / clip["file"])
+                assert numbers == list(range(pts.index(clip["cut_start_pts"]), pts.index(clip["cut_end_pts"])))
+
+
+def test_too_many_frames_are_not_decoded(upright_mp4, tmp_path):
+    split = Split().model_dump()
+    for limits in ({"max_frames": 29}, {"max_decoded_gb": 29 * 192 * 108 * 1.5 / 1e9}):
+        with pytest.raises(ItemError, match="too_many_frames"):
+            scan(str(upright_mp4), str(tmp_path), {**split, **limits}, 1, PIXELS)
+    for limits in ({"max_frames": 30}, {"max_decoded_gb": 30 * 192 * 108 * 1.5 / 1e9}):
+        assert scan(str(upright_mp4), str(tmp_path), {**split, **limits}, 1, PIXELS)["video"]["n_frames"] == 30
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "clips"),
+    [("hflip_matrix.mp4", 150, 2), ("cover_plain_first.mkv", 150, 2), ("interlaced264.ts", 75, 2), ("illegal_chroma.mp4", 75, 1)],
+)  # fmt: skip
+def test_the_cases_give_their_right_values(tmp_path, name, frames, clips):
+    if not CASES.exists():
+        pytest.skip("needs ../shared/cases")
+    found, made = cut_all(CASES / name, tmp_path / "out")
+    assert (found["video"]["n_frames"], len(made)) == (frames, clips)
+    assert [clip.get("detail") for clip in made] == [None] * clips
+    wanted = shown_by_ffmpeg(
+        shutil.copy(CASES / name, tmp_path / name), "-map", "0:v:1" if "cover" in name else "0:v:0"
+    )
+    for clip, made_clip in zip(found["clips"], made, strict=True):
+        with av.open(str(tmp_path / "out" / made_clip["file"])) as container:
+            pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        for number, picture in enumerate(pictures):
+            assert difference(picture, wanted[clip["start_frame"] + number]) < 12, number
