@@ -35,6 +35,7 @@ REASONS: dict[str, str] = {
     "unsupported": "a codec or format that the decoder cannot read",
     "encrypted": "the media is encrypted",
     "too_large": "a picture larger than `limits.max_pixels`",
+    "too_many_frames": "more frames than `limits.max_frames`, or more than `limits.max_decoded_gb` of them",
     "truncated": "less of the promised video decodes than `split.min_whole_share`, 90 %",
     "corrupt": "more frames do not decode than `split.max_error_share`, 1 %",
     "segments": "the parts of a long video, decoded on their own, do not add up to it",

@@ -195,6 +195,7 @@ def _split_settings(work: Work[SplitItem], item: SplitItem) -> SplitSettings:
     """The recipe's, with given scenes, for which nothing is looked at that only detectors need, and blocked pictures."""
     recipe = work.dataset.recipe
     settings = recipe.split.model_dump() | block_list(recipe.fetch).pictures.as_settings()
+    settings |= recipe.limits.model_dump(include={"max_frames", "max_decoded_gb"})
     if item["given"]:
         costly = recipe.split.detector in NETWORKS or DETECTOR.is_plugin(recipe.split.detector)
         settings |= {"stitch_levels": 0.0} | ({"detector": "adaptive"} if costly else {})

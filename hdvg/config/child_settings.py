@@ -29,7 +29,8 @@ class Blocked(TypedDict):
 class SplitSettings(TypedDict):
     """The fields of `config.Split`; and if there are any, given scenes and blocked pictures.
 
-    `spans` and `layer` are added by the child itself, for the assembly of given scenes.
+    `max_frames` and `max_decoded_gb` are those of `config.Limits`. The child itself adds `spans` and `layer`, for the
+    assembly of given scenes, and `interlaced`, of the first frame.
     """
 
     detector: str
@@ -58,6 +59,9 @@ class SplitSettings(TypedDict):
     blocked: NotRequired[Blocked]
     spans: NotRequired[list[tuple[int, int]]]
     layer: NotRequired[int]
+    interlaced: NotRequired[bool]
+    max_frames: NotRequired[int]
+    max_decoded_gb: NotRequired[float]
 
 
 class CutSettings(TypedDict):

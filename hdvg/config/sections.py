@@ -245,6 +245,8 @@ class Limits(Settings):
     file_mb: float = Field(8192, gt=0, description="largest file that one child process may write")
     scratch_mb: float = Field(16384, gt=0, description="most that one child process may add to its scratch folder")
     max_pixels: int = Field(36_000_000, gt=0, description="largest coded picture")
+    max_frames: int = Field(4_000_000, gt=0, description="most frames of one video: 18 hours at 60 a second")
+    max_decoded_gb: float = Field(200_000, gt=0, description="most bytes of one video's pictures, decoded")
     sandbox: Literal["auto", "require", "off"] = Field(
         "auto",
         description="the kernel's walls around children that open strangers' files: auto puts up those that the machine has, "

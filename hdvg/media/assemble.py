@@ -20,6 +20,7 @@ from hdvg.measures.phash import moments
 from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
 from hdvg.media.features import jpeg, sample
+from hdvg.media.woven import leave_out_woven
 from hdvg.shots.chunk import Chunk, Sample
 from hdvg.shots.detectors import Detector, make_detector
 from hdvg.shots.divide import divide
@@ -103,6 +104,8 @@ class Assembler:
         if transition.kind == "stitched":
             self._stitches.append(transition.start)
             return
+        if self._settings.get("interlaced"):
+            transition = leave_out_woven(transition, self._looks)
         end = min(transition.end, len(self.pts) - 1)
         start = max(transition.start, self._start)  # a cut within the guard of a gradual transition does not undo it
         if end > self._start:

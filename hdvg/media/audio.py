@@ -11,7 +11,8 @@ import av.filter
 from av.error import FFmpegError
 
 from hdvg.errors import ItemError
-from hdvg.media.decode import film_of, open_container
+from hdvg.media.containers import open_container
+from hdvg.media.decode import film_of
 from hdvg.media.packets import is_there
 from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_sound

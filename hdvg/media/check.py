@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import av
 import numpy as np
 
 from hdvg.errors import ItemError
+from hdvg.media.clip_length import shown_length
 from hdvg.media.decode import open_video
 from hdvg.media.packets import Index, index_packets
 from hdvg.media.reading import Payload, Reading, stretches
 from hdvg.media.second_reading import LOOK_PX, Grey, difference, is_moved, look_of, small_grey
 
+LENGTH_OFF_S = Fraction(2, 1000)
+"""Edit lists count in milliseconds. A track's own length is of decode times: at a variable rate it is another."""
 LOOK_MOST = 10.0
 """Grey levels, mean over the small picture. Encoding at crf 35 and conversions of range or size stay below 4; the pictures
 on both sides of a cut differ by 15 and more, which is what an error of one frame would show."""
@@ -64,17 +68,17 @@ def find_fault(target: Path, expected: Expected) -> str | None:
         with open_video(str(target), max_pixels=2**31 - 1) as (container, stream):
             index = index_packets(container, stream)
             scale = stream.time_base / expected.time_base
-            duration = stream.duration * scale if stream.duration else None
+            length_s = shown_length(str(target))
         return (
-            _fault_of_times(index, expected, scale=scale, duration=duration)
+            _fault_of_times(index, expected, scale=scale, length_s=length_s)
             or _fault_of_copies(index, expected)
             or _fault_of_pictures(target, index, expected)
         )
-    except ItemError as error:
+    except (ItemError, ValueError) as error:
         return f"the clip cannot be opened: {error}"
 
 
-def _fault_of_times(index: Index, expected: Expected, *, scale: Any, duration: Any) -> str | None:
+def _fault_of_times(index: Index, expected: Expected, *, scale: Any, length_s: Any) -> str | None:
     times = [pts * scale for pts in index.shown]
     if len(times) != len(expected.times) or len(index.packets) != len(times):
         return f"{len(times)} frames in {len(index.packets)} packets written, {len(expected.times)} expected"
@@ -83,8 +87,9 @@ def _fault_of_times(index: Index, expected: Expected, *, scale: Any, duration: A
     for written, wanted in zip(times, expected.times, strict=True):
         if written != wanted:
             return f"a frame at {written}, expected at {wanted} ticks"
-    if duration is not None and abs(duration - expected.end) > max(expected.end - expected.times[-1], 1):
-        return f"{float(duration):g} ticks long, expected {expected.end}"
+    wanted_s = expected.end * expected.time_base
+    if length_s is not None and abs(length_s - wanted_s) > LENGTH_OFF_S:
+        return f"{float(length_s):g} seconds long, expected {float(wanted_s):g}"
     return None
 
 

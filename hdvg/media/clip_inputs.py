@@ -14,7 +14,8 @@ from hdvg.config.own_measures import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
 from hdvg.media.calls import Shape
-from hdvg.media.decode import alone_if_damaged, film_of, open_container, open_video
+from hdvg.media.containers import open_container
+from hdvg.media.decode import alone_if_damaged, film_of, open_video
 from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.measure_calls import Span, Values, Wanted
 from hdvg.media.source_file import check_was_read, file_of

@@ -12,20 +12,11 @@ from av.error import FFmpegError, InvalidDataError
 
 from hdvg.errors import ItemError
 from hdvg.media.clock import Clock
-from hdvg.media.excerpt import Excerpt, HoleError, is_excerpt, open_excerpt
-from hdvg.media.protection import refuse_all_scrambled, refuse_packet, refuse_protected
-from hdvg.media.source_file import SourceFile, check_was_read, file_of
+from hdvg.media.containers import check_size, most_pixels, open_container, refused_size
+from hdvg.media.excerpt import Excerpt, HoleError
+from hdvg.media.protection import refuse_packet, refuse_protected
+from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_film
-
-FORMATS = "mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg"
-"""Containers that are opened; playlists, concatenations, image sequences and network descriptions are not."""
-
-OPTIONS = {
-    "format_whitelist": FORMATS,
-    "protocol_whitelist": "file",
-    "probesize": "5000000",
-    "analyzeduration": "10000000",
-}
 
 WHOLE_ENOUGH = 0.9
 
@@ -39,20 +30,6 @@ class Frame:
     index: int
     pts: int
     picture: av.VideoFrame
-
-
-def open_container(path: str | Excerpt) -> Any:
-    """The container of a source: a file, an excerpt, or one that is being looked at. Raises ItemError not_media."""
-    file: SourceFile | Excerpt | None = None
-    try:
-        file = path if isinstance(path, Excerpt) else open_excerpt(path) if is_excerpt(path) else SourceFile(path)
-        return av.open(file, options=OPTIONS, metadata_errors="replace")
-    except HoleError:
-        raise
-    except (FFmpegError, ValueError, OSError) as error:
-        check_was_read(file)
-        refuse_all_scrambled(file)
-        raise ItemError("not_media", str(error)) from error
 
 
 def film_of(container: Any, path: str | Excerpt) -> Any:
@@ -69,15 +46,18 @@ def open_video(
     If `thrifty`, H.264 and HEVC pictures that no other is made from are not deblocked: for eyes that see them small.
     Raises ItemError not_media, no_video, unsupported, encrypted or too_large.
     """
-    with open_container(path) as container:
+    with open_container(path, max_pixels=max_pixels) as container:
         stream = film_of(container, path)
         context = stream.codec_context
         if context is None or not context.name:
             raise ItemError("unsupported", "no decoder for this codec")
         refuse_protected(stream)
-        if context.width * context.height > max_pixels:
-            raise ItemError("too_large", f"{context.width}x{context.height}")
-        context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "noref" if thrifty else "default"}
+        size = context.width, context.height
+        check_size(size if all(size) else refused_size(path, max_pixels) or size, max_pixels)
+        context.options = {
+            "max_pixels": str(most_pixels(max_pixels, size)),
+            "skip_loop_filter": "noref" if thrifty else "default",
+        }
         context.thread_type = "AUTO"
         context.thread_count = threads
         yield container, stream

@@ -18,7 +18,8 @@ from av.error import FFmpegError
 
 from hdvg.errors import ItemError, shortage
 from hdvg.media import calls
-from hdvg.media.decode import FORMATS, OPTIONS, check_whole, open_video
+from hdvg.media.containers import FORMATS, OPTIONS
+from hdvg.media.decode import check_whole, open_video
 from hdvg.media.id3 import CLOCK_TURN_S, stream_time_s
 from hdvg.media.mp4 import reorder_delay
 from hdvg.media.packets import coded_packets

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import av
@@ -48,8 +49,7 @@ class Stretch:
         return at == 0 or self.wanted[at - 1][1] <= number
 
     def add(self, first: int, stop: int) -> None:
-        """Want packets [first, stop) too; `first` must not lie before any earlier one."""
-        stop = max(stop, self.wanted[-1][1] if self.wanted else 0)
+        """Want packets [first, stop) too."""
         self.wanted.append((first, stop))
         self.stop = max(self.stop, stop)
 
@@ -66,8 +66,12 @@ def stretches(index: Index, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
         if not found or first > found[-1].stop:
             found.append(Stretch(first, stop, []))
         found[-1].add(max(min(index.number(times[0]), stop - RUN_UP), first), stop)
-    for stretch in found:
+    for (
+        stretch
+    ) in found:  # a range that begins later may need an earlier packet: none may end before one that stands before it
         stretch.wanted.sort()
+        ends = accumulate((stop for _, stop in stretch.wanted), max)
+        stretch.wanted = [(one[0], stop) for one, stop in zip(stretch.wanted, ends, strict=True)]
     return found
 
 

@@ -15,6 +15,7 @@ from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.media import calls
 from hdvg.media.assemble import Assembler
+from hdvg.media.budget import Budget
 from hdvg.media.calls import (
     Flags,
     Scanned,
@@ -65,6 +66,7 @@ def _scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels
         if _is_long(container, settings["segment_s"]):
             segments = plan_segments(path, settings["segment_s"], max_pixels)
             if segments:
+                Budget(settings).refuse(segments[0]["n_frames"])
                 return {"segments": segments}
         seen = _Seen(stream, settings)
         assembler: Assembler | GivenClips | None = None
@@ -74,7 +76,8 @@ def _scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels
         for frame in decoder:
             chunk = seen.see(frame)
             if assembler is None:
-                assembler = _assembler(path, seen.shape, seen.time_base, settings, out=out, max_pixels=max_pixels)
+                known: SplitSettings = {**settings, "interlaced": seen.interlaced}
+                assembler = _assembler(path, seen.shape, seen.time_base, known, out=out, max_pixels=max_pixels)
             if chunk is not None:
                 assembler.feed(chunk)
         if assembler is None:
@@ -148,6 +151,7 @@ def assemble(
     time_base = Fraction(seen[0]["time_base"])
     if any(segment["retimed"] for segment in seen):
         raise ItemError("segments", "times that are known only to who reads the video from its start")
+    settings = {**settings, "interlaced": seen[0]["flags"]["interlaced"]}
     with open_video(path, max_pixels=max_pixels) as (container, stream):
         settings = _at_rate(settings, stream)
         assembler = _assembler(path, seen[0]["shape"], time_base, settings, out=out, max_pixels=max_pixels)
@@ -196,10 +200,12 @@ class _Seen:
         self._settings = settings
         self._features: Features | None = None
         self._sizes: list[tuple[int, int]] = []
+        self._budget = Budget(settings)
 
     def see(self, frame: Frame) -> Chunk | None:
         """One frame; a full chunk now and then."""
         picture = frame.picture
+        self._budget.spend(picture)
         if self._features is None:
             self.shape = geometry(self._stream, picture)
             self._features = Features(self.shape, self._settings)
@@ -214,6 +220,11 @@ class _Seen:
             self._start_pts = frame.pts
         self._features.see(frame, float((frame.pts - self._start_pts) * self.time_base))
         return self._features.take() if len(self._features) == CHUNK_FRAMES else None
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether the first frame is made of two fields."""
+        return self._flags["interlaced"]
 
     def rest(self) -> Chunk | None:
         """What has come since the last chunk."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 VIDEO_NAMES = """
     mp4 m4v mov qt mkv webm avi divx mpg mpeg mpe m1v m2v m2p vob ts mts m2ts tod flv f4v wmv asf rm rmvb ogv ogm 3gp 3g2 y4m
-    mxf ivf nut dv h264 264 hevc h265 265 obu mjpg mjpeg
+    mxf ivf gif apng nut dv h264 264 hevc h265 265
 """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 MOST_REASONS = 6
