@@ -90,10 +90,13 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
     before = {path.stem for path in files(dataset.root, "media")}
     if tables:
         ledger.forget(dataset.store)  # what is removed now is pending work, here and for any later run
+    jobs = list(_jobs(dataset, tables))
     for one in tables:
         dataset.store.remove(one.key)
+        if (stage_of_part(Path(one.key)), unit_of(Path(one.key))) not in jobs:
+            done.mended.append(f"{one.key}: removed; what today's settings need of it is written anew")
     dataset.publish_seeds()
-    for stage, unit in _jobs(dataset, tables):
+    for stage, unit in jobs:
         perform(Job(dataset.root, dataset.store.run, stage, unit), make_gate(dataset.plan.recipe), dataset)
         done.mended.append(f"parts/{stage}/: unit {unit} done again")
     if any(stage_of_part(Path(one.key)) == POOL for one in tables) and dataset.plan.pool_wanted:
@@ -102,6 +105,7 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
     drifted = {path.stem for path in files(dataset.root, "media")} - before
     done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
     _mend_files(dataset, verify(dataset), done)
+    done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
     if (dataset.root / "shards").is_dir():
         fill_shards(dataset, console)
     dataset.write_views()

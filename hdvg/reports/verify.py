@@ -71,10 +71,6 @@ def verify(dataset: Dataset) -> list[Problem]:
     """All problems, none if the dataset is whole. Reads every file of it; none that is damaged ends it."""
     strange = foreign(dataset.root)
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
-    problems += [
-        Problem("foreign", _name(dataset, path), "set aside by a run: it was not written here")
-        for path in sorted(dataset.root.glob("foreign/*"))
-    ]
     problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
     problems += _settings(dataset)
     harmed = {dataset.root / one.key for one in problems if one.check == "corrupt"}
@@ -93,7 +89,18 @@ def _by_rows(dataset: Dataset, harmed: set[Path], *, is_whole: bool) -> list[Pro
             manifest.hold("videos")
             problems = _of_items(dataset, manifest) if is_whole else []
             problems += _files(dataset, list(media_of(dataset, manifest)))
-            shards = _files(dataset, list(shards_of(manifest)))
+            named = list(shards_of(manifest))
+            rowless = [
+                path
+                for path in files(dataset.root, "shards")
+                if _name(dataset, path) not in {one.name for one in named}
+            ]
+            shards = _files(dataset, named) + [
+                Problem(
+                    "rowless", _name(dataset, path), f"no parts/shard/{path.stem}-*.parquet names it: run `hdvg shard`"
+                )
+                for path in rowless
+            ]
             return problems + (shards or (_clips_in_shards(dataset, manifest) if is_whole else []))
     except (duckdb.Error, DamagedError) as error:
         return [Problem("unreadable", str(dataset.root), str(error))]
