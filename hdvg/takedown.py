@@ -130,17 +130,6 @@ def purge(dataset: Dataset, found: Found) -> None:
         _rewrite_list(store, path, found.videos)
 
 
-def models_that_saw(dataset: Dataset, clips: Iterable[str]) -> dict[str, int]:
-    """The folders of training runs beside the dataset that name any of the clips, and how many."""
-    wanted = pa.array(sorted(clips), pa.string())
-    seen: defaultdict[str, int] = defaultdict(int)
-    for path in sorted(dataset.root.parent.glob(f"{no_glob(dataset.root.name)}-*/clips-*.parquet")):
-        if "clip_id" in pq.read_schema(path).names:
-            held = pc.sum(pc.is_in(pq.read_table(path, columns=["clip_id"])["clip_id"], value_set=wanted)).as_py()
-            seen[str(path.parent)] += held or 0
-    return {name: count for name, count in seen.items() if count}
-
-
 def media_bytes(dataset: Dataset, found: Found) -> int:
     """Bytes of the files of media/ that go."""
     paths = (dataset.store.find_media(name) for name in found.media)

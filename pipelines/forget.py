@@ -17,7 +17,8 @@ from hdvg.dataset.layout import files
 from hdvg.dataset.shards import Cutter, Row
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
-from hdvg.takedown import Found, find, hide, media_bytes, models_that_saw, purge
+from hdvg.reports.beside import beside, models_that_saw
+from hdvg.takedown import Found, find, hide, media_bytes, purge
 from pipelines.run import fill_shards
 from pipelines.virtual_clips import VirtualClips
 from pipelines.writing import new_run, writing
@@ -114,5 +115,6 @@ def _report(dataset: Dataset, found: Found) -> dict[str, Any]:
         },
         "hidden": 0,
         "models_that_saw_clips": models_that_saw(dataset, found.clips),
+        "beside": beside(dataset),
         "index_of_duplicates": None if index is None else str(Path(index).expanduser()),
     }

@@ -134,4 +134,6 @@ def _say(report: Mapping[str, Any]) -> None:
         typer.echo(f"out of reach: {report['index_of_duplicates']} holds hashes of its clips' pictures")
     for name, clips in report["models_that_saw_clips"].items():
         typer.echo(f"out of reach: the model in {name} saw {clips} of its clips; hdvg train --which-steps tells when")
+    for name, what in report["beside"].items():
+        typer.echo(f"out of reach: {name} holds {what}; make it anew, or remove it")
     typer.echo("out of reach: exports and copies made before; make them anew")

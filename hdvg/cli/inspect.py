@@ -98,24 +98,6 @@ def status(
 
 
 @commands.command()
-def verify(dataset: Folder, as_json: Json = False) -> None:
-    """Check that nothing is lost, nothing stands twice, and every file has its hash; exit 0, or 1 with the list."""
-    from dataclasses import asdict
-
-    from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.verify import verify as find
-
-    problems = find(Dataset.open(dataset))
-    if as_json:
-        print_json([asdict(problem) for problem in problems])
-    elif problems:
-        print_table(["check", "key", "detail"], (asdict(problem).values() for problem in problems))
-    else:
-        typer.echo("whole: nothing lost, nothing twice, every file as it was written")
-    raise typer.Exit(1 if problems else 0)
-
-
-@commands.command()
 def explain(
     dataset: Folder,
     clip_id: Annotated[str, typer.Argument(help="the clip's id, or how it starts")],

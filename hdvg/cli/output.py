@@ -53,6 +53,8 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
     if as_json:
         return print_json(report)
     typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
+    for name in report["damaged"]:
+        typer.echo(f"lost or damaged, and left out here: {name}; hdvg verify {os.path.relpath(dataset.root)} --repair")
     print_table(["stage", "items", "hours"], (row.values() for row in report["funnel"]))
     for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
         if report[key]:

@@ -87,10 +87,13 @@ def foreign(root: Path) -> dict[Path, str]:
     if not fresh:
         return {}
     units: dict[str | None, set[str]] = {}
-    for path in lists:
-        if path not in fresh or not _strange_list(path):
-            for row in pq.read_table(path, columns=["unit", "video_id"]).to_pylist():
-                units.setdefault(row["unit"], set()).add(row["video_id"])
+    try:
+        for path in lists:
+            if path not in fresh or not _strange_list(path):
+                for row in pq.read_table(path, columns=["unit", "video_id"]).to_pylist():
+                    units.setdefault(row["unit"], set()).add(row["video_id"])
+    except (OSError, pa.ArrowException):
+        return {}  # a damaged list: which units there are is not known
     looked = {path: _strange_list(path) if path in lists else _strange_part(path, units) for path in fresh}
     return {path: why for path, why in looked.items() if why}
 

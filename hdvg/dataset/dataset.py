@@ -61,6 +61,8 @@ class Dataset:
         text, path = self.plan.to_toml(), self.root / "dataset.toml"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             self.read_back()
+            if ledger.is_there(self.root):
+                ledger.note(self.store, coming=text)
             self.store.replace("dataset.toml", text)
         self.write_views()
 

@@ -20,6 +20,9 @@ NAME = "ledger.parquet"
 SETTINGS = b"hdvg_settings"
 """Stands in its metadata before the text of dataset.toml."""
 
+NEXT = b"hdvg_next_settings"
+"""Stands before the text that takes its place next: a run that ends in between has written the one or the other."""
+
 LEDGER = pa.schema([("name", pa.string())])
 """Paths from the dataset's folder."""
 
@@ -51,12 +54,12 @@ def read(root: Path) -> frozenset[str]:
     return frozenset(pq.read_table(root / NAME)["name"].to_pylist()) if is_there(root) else frozenset()
 
 
-def settings(root: Path) -> str | None:
-    """The text of dataset.toml as hdvg last wrote it, if it is known."""
+def settings(root: Path) -> tuple[str, ...]:
+    """The texts of dataset.toml that hdvg wrote last, and is about to write; none if they are not known."""
     if not is_there(root):
-        return None
-    text = (pq.read_schema(root / NAME).metadata or {}).get(SETTINGS)
-    return None if text is None else text.decode()
+        return ()
+    metadata = pq.read_schema(root / NAME).metadata or {}
+    return tuple(metadata[key].decode() for key in (SETTINGS, NEXT) if key in metadata)
 
 
 def lost(root: Path) -> list[str]:
@@ -64,19 +67,16 @@ def lost(root: Path) -> list[str]:
     return sorted(name for name in read(root) if not (root / name).exists())
 
 
-def note(store: Store) -> None:
-    """Make the ledger hold what is there now; under the run lock."""
+def note(store: Store, *, coming: str | None = None) -> None:
+    """Make the ledger hold what is there now, and the settings that are `coming`; under the run lock."""
     toml = store.root / "dataset.toml"
     if not toml.exists():
         return
-    table = pa.table({"name": sorted(names(store.root))}, schema=LEDGER)
-    marked = table.replace_schema_metadata({SETTINGS: toml.read_bytes()})
-    if (
-        not is_there(store.root)
-        or not pq.read_table(store.root / NAME).equals(marked, check_metadata=False)
-        or settings(store.root) != toml.read_text(encoding="utf-8")
-    ):
-        store.rewrite_table(NAME, marked)
+    text = toml.read_text(encoding="utf-8")
+    texts = {SETTINGS: text} | ({NEXT: coming} if coming is not None else {})
+    held = sorted(names(store.root))
+    if read(store.root) != frozenset(held) or settings(store.root) != tuple(texts.values()):
+        store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
 
 
 def forget(store: Store) -> None:

@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from hdvg.dataset.asking import connect
 from hdvg.dataset.manifest import literal, no_glob
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from hdvg.latents.units import Halves
 
     Shape = tuple[int, int, int, int]
+
+FITTED = "patches-*.npz"
+"""Codecs that were fitted on a dataset's own clips, in its latents/, or in that of a training run."""
 
 MAPPED = 16384
 """Files that are mapped at once; Linux lets a process map 65530 stretches."""
@@ -198,10 +202,20 @@ def data_digest(rows: pa.Table, keys: Keys) -> str:
 def forget(dataset: Dataset, clip_ids: Collection[str]) -> int:
     """Remove every unit that holds latents or texts of any of these clips, and what of a unit was not committed.
 
-    Returns how many other clips must be encoded again. Under the run lock. What a process has mapped it keeps until it ends.
+    A codec that was fitted on the dataset's clips may hold something of them: it goes too, with all that it encoded, and the
+    next `hdvg encode` fits it anew. Returns how many other clips must be encoded again. Under the run lock. What a process has
+    mapped it keeps until it ends.
     """
     root = dataset.root / "latents"
     again: set[str] = set()
+    if clip_ids and (fitted := sorted(root.glob(FITTED))):
+        for folder in [path.parent for path in sorted(root.glob("*/about.json")) if _is_fitted(path)]:
+            for path in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("*.npy")), folder / "about.json"]:
+                if path.suffix == ".parquet":
+                    again |= set(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist()) - set(clip_ids)
+                dataset.store.remove(str(path.relative_to(dataset.root)))
+        for path in fitted:  # last: a purge that is stopped finds it again
+            dataset.store.remove(str(path.relative_to(dataset.root)))
     if any(root.glob("*/*.parquet")):
         files = f"read_parquet({literal(no_glob(str(root)) + '/*/*.parquet')}, filename = true, union_by_name = true)"
         with connect(dataset.root) as connection:
@@ -212,13 +226,18 @@ def forget(dataset: Dataset, clip_ids: Collection[str]) -> int:
             others = connection.sql(
                 "select clip_id from held semi join hit using (filename) anti join gone using (clip_id)"
             )
-            again = {clip_id for (clip_id,) in others.fetchall()}
+            again |= {clip_id for (clip_id,) in others.fetchall()}
         for (name,) in hit:
             dataset.store.remove(str(Path(name).relative_to(dataset.root)))
     for numbers in sorted(root.glob("*/*.npy")):
         if numbers.stem != EMPTY and not numbers.with_suffix(".parquet").exists():
             dataset.store.remove(str(numbers.relative_to(dataset.root)))
     return len(again)
+
+
+def _is_fitted(about: Path) -> bool:
+    """Whether codec `patches`, fitted on the dataset, made what a folder of windows holds."""
+    return str(json.loads(about.read_text(encoding="utf-8")).get("codec", "")).startswith("patches@")
 
 
 def _shape(folder: Path, bucket: tuple[int, int, int]) -> Shape:

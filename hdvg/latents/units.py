@@ -25,8 +25,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hdvg.dataset.asking import connect
+from hdvg.dataset.inventory import NUMBERS
 from hdvg.dataset.manifest import literal, no_glob
-from hdvg.ids import digest
+from hdvg.ids import digest, file_sha256
 from hdvg.latents.encoders import codec_name, has_posterior, text_name
 from hdvg.latents.settings import Encoding
 
@@ -95,9 +96,11 @@ def _say(store: Store, key: str, said: dict[str, object]) -> None:
 
 
 def publish(store: Store, key: str, unit: str, *, numbers: Halves, index: pa.Table) -> None:
-    """Publish a unit: the numbers, then the index that commits them."""
+    """Publish a unit: the numbers, then the index that commits them and says their hash."""
     publish_numbers(store, key, unit, numbers)
-    store.publish_table(f"latents/{key}/{unit}.parquet", index)
+    sha256 = file_sha256(store.root / f"latents/{key}/{unit}.npy")
+    marked = index.replace_schema_metadata({**(index.schema.metadata or {}), NUMBERS: sha256.encode()})
+    store.publish_table(f"latents/{key}/{unit}.parquet", marked)
 
 
 def publish_numbers(store: Store, key: str, name: str, numbers: Halves) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hdvg.dataset import ledger
 from hdvg.dataset.alone_views import clips_without
+from hdvg.dataset.damage import NEEDED, broken
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.stages import SPLIT
+from hdvg.errors import DamagedError
 from hdvg.reports.captions import caption_stats
 from hdvg.reports.published import durations, keep_rates
 from schemas.pass_measures import PASS
@@ -124,11 +128,25 @@ class Status:
     """Whether a run works on the dataset now."""
     videos_per_min: float | None
     eta_s: float | None
+    damaged: tuple[str, ...] = ()
+    """Files that are lost or cannot be read: the figures are those of all others."""
 
 
 def status(dataset: Dataset) -> Status:
-    """The figures of `hdvg status`."""
-    with dataset.manifest() as manifest:
+    """The figures of `hdvg status`. Raises DamagedError if a file is damaged without which nothing may be shown."""
+    lost = tuple(ledger.lost(dataset.root))
+    try:
+        return replace(_status(dataset), damaged=lost)
+    except DamagedError:
+        harmed = broken(dataset.root)
+        if any(path.parent.name in NEEDED for path in harmed):
+            raise
+        names = (str(path.relative_to(dataset.root)) for path in harmed)
+        return replace(_status(dataset, harmed), damaged=(*names, *lost))
+
+
+def _status(dataset: Dataset, without: Sequence[Path] = ()) -> Status:
+    with dataset.manifest(without=without) as manifest:
         manifest.hold("videos", "checked", "verdicts")
         return Status(
             dataset=str(dataset.root),

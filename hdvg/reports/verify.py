@@ -6,19 +6,22 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 
+from hdvg.dataset import ledger
+from hdvg.dataset.damage import NEEDED, broken, foreign
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import SEED, files, tables, unit_of
+from hdvg.dataset.inventory import Thing, latents_of, media_of, shards_of, tables_of
+from hdvg.dataset.layout import SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
 from hdvg.dataset.shards import READY
-from hdvg.dataset.stages import with_media
-from hdvg.dataset.store import is_sealed
 from hdvg.dataset.tombstones import PURGED
-from hdvg.ids import digest, file_sha256
+from hdvg.errors import DamagedError, UsageError
+from hdvg.ids import digest
 
 MUST_BE_EMPTY = {
     "unfinished": "select key, 'not done at stage ' || stage as detail from wanted where old_status is null",
@@ -56,56 +59,126 @@ class Problem:
     check: str
     key: str
     detail: str
+    thing: Thing | None = None
+    """The file, if it is one that should exist."""
+
+    def row(self) -> dict[str, str]:
+        """What is shown of it."""
+        return {"check": self.check, "key": self.key, "detail": self.detail}
 
 
 def verify(dataset: Dataset) -> list[Problem]:
-    """All problems, none if the dataset is whole. Reads every file of it."""
-    broken = [*_broken_tables(dataset), *_lost_inputs(dataset)]
-    if broken:
-        return broken  # the views would fail on them
-    try:
-        with dataset.manifest() as manifest:
-            manifest.hold("videos")
-            problems = [
-                Problem(check, row["key"], row["detail"])
-                for check, sql in MUST_BE_EMPTY.items()
-                for row in manifest.rows(sql)
-            ]
-            if has_given(dataset.root) and dataset.plan.recipe.split.given != "ignore":
-                problems += [Problem("given", row["key"], row["detail"]) for row in manifest.rows(GIVEN)]
-            problems += _media(dataset, manifest)
-            problems += _shards(dataset, manifest)
-    except duckdb.Error as error:
-        return [Problem("unreadable", str(dataset.root), str(error))]
+    """All problems, none if the dataset is whole. Reads every file of it; none that is damaged ends it."""
+    strange = foreign(dataset.root)
+    problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
+    problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
+    problems += _settings(dataset)
+    harmed = {dataset.root / one.key for one in problems if one.check == "corrupt"}
+    problems += _lost_inputs(dataset, harmed)
+    problems += _files(dataset, list(latents_of(dataset.root)))
+    is_whole = not any(one.check in ("corrupt", "lost") for one in problems)
+    if is_whole or not any(path.parent.name in NEEDED for path in harmed):
+        problems += _by_rows(dataset, harmed, is_whole=is_whole)
     return sorted(problems, key=lambda problem: (problem.check, problem.key, problem.detail))
 
 
-def _broken_tables(dataset: Dataset) -> Iterator[Problem]:
-    for path in tables(dataset.root):
-        if not is_sealed(path):
-            yield Problem("corrupt", str(path.relative_to(dataset.root)), "other bytes than were written")
+def _by_rows(dataset: Dataset, harmed: set[Path], *, is_whole: bool) -> list[Problem]:
+    """What rows say: of files alone where a table is missing among them, for then items seem undone."""
+    try:
+        with dataset.manifest(without=harmed) as manifest:
+            manifest.hold("videos")
+            problems = _of_items(dataset, manifest) if is_whole else []
+            problems += _files(dataset, list(media_of(dataset, manifest)))
+            named = list(shards_of(manifest))
+            rowless = [
+                path
+                for path in files(dataset.root, "shards")
+                if _name(dataset, path) not in {one.name for one in named}
+            ]
+            shards = _files(dataset, named) + [
+                Problem(
+                    "rowless", _name(dataset, path), f"no parts/shard/{path.stem}-*.parquet names it: run `hdvg shard`"
+                )
+                for path in rowless
+            ]
+            return problems + (shards or (_clips_in_shards(dataset, manifest) if is_whole else []))
+    except (duckdb.Error, DamagedError) as error:
+        return [Problem("unreadable", str(dataset.root), str(error))]
 
 
-def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
+def _of_items(dataset: Dataset, manifest: Manifest) -> list[Problem]:
+    problems = [
+        Problem(check, row["key"], row["detail"]) for check, sql in MUST_BE_EMPTY.items() for row in manifest.rows(sql)
+    ]
+    if has_given(dataset.root) and dataset.plan.recipe.split.given != "ignore":
+        problems += [Problem("given", row["key"], row["detail"]) for row in manifest.rows(GIVEN)]
+    return problems
+
+
+def _name(dataset: Dataset, path: Path) -> str:
+    return str(path.relative_to(dataset.root))
+
+
+def _tables(dataset: Dataset) -> list[Problem]:
+    problems = []
+    for one in _files(dataset, list(tables_of(dataset.root))):
+        check = "lost" if one.check == "missing" else one.check
+        problems.append(Problem(check, one.key, one.detail, one.thing))
+    return problems
+
+
+def _settings(dataset: Dataset) -> Iterator[Problem]:
+    """dataset.toml as hdvg wrote it: it has no seal, so that people can read it."""
+    known = ledger.settings(dataset.root)
+    if known and (dataset.root / "dataset.toml").read_text(encoding="utf-8") not in known:
+        yield Problem(
+            "corrupt", "dataset.toml", "other text than hdvg wrote; `hdvg run` with these settings accepts it"
+        )
+
+
+def _files(dataset: Dataset, things: list[Thing]) -> list[Problem]:
+    """Those that are not as they must be."""
+    with ThreadPoolExecutor() as pool:
+        states = pool.map(lambda thing: thing.state(dataset.store), things)
+        return [_problem(dataset, *one) for one in zip(things, states, strict=True) if one[1] != "whole"]
+
+
+def _problem(dataset: Dataset, thing: Thing, state: str) -> Problem:
+    if thing.sort == "media":
+        path = thing.path(dataset.store)
+        if path is not None:
+            return Problem(state, thing.what, f"{_name(dataset, path)} has other bytes than its name says", thing)
+        again = "; `hdvg retry --reason lost_clip` cuts it again" if thing.what.startswith("clip ") else ""
+        return Problem(state, thing.what, f"no file {thing.name}.*{again}", thing)
+    said = {"missing": "it was there", "corrupt": "other bytes than were written"}
+    if thing.sort == "shard":
+        said = {"missing": "a part names it", "corrupt": "other bytes than its part says"}
+    return Problem(state, thing.name, said[state], thing)
+
+
+def _lost_inputs(dataset: Dataset, harmed: set[Path]) -> Iterator[Problem]:
     """Accepted lists are numbered without gaps, named by what they held first, and name the unit of every part."""
-    names = [path.name for path in files(dataset.root, "inputs")]
+    lists = files(dataset.root, "inputs")
+    numbers = [number_of_list(path) for path in lists]
+    for place in range(max(numbers, default=0)):
+        if place not in numbers:
+            yield Problem("lost", f"inputs/{place:05d}-*.parquet", "no such list of links")
     units: set[str] = set()
-    for place, name in enumerate(names):
-        number, _, content = name.removesuffix(".parquet").partition("-")
-        if int(number) != place:
-            yield Problem("lost", f"inputs/{place:05d}-*.parquet", f"no such list of links; the next is {name}")
-            break
-        table = pq.read_table(dataset.root / "inputs" / name, columns=["link_id", "unit"])
+    for path in lists:
+        if path in harmed:
+            return  # its units are not known
+        table = pq.read_table(path, columns=["link_id", "unit"])
         units |= set(table.column("unit").to_pylist())
+        content = path.stem.partition("-")[2]
         if (
-            place
+            content != SEED
             and PURGED not in (table.schema.metadata or {})
             and digest(table.column("link_id").to_pylist()) != content
         ):
-            yield Problem("corrupt", f"inputs/{name}", "holds other links than its name says")
+            yield Problem("corrupt", f"inputs/{path.name}", "holds other links than its name says")
     for path in (path for stage in dataset.plan.stages for path in files(dataset.root, "parts", stage=stage)):
         if unit_of(path) not in {*units, SEED}:
-            yield Problem("orphan", str(path.relative_to(dataset.root)), "no list of links names its unit")
+            yield Problem("orphan", _name(dataset, path), "no list of links names its unit")
     for path in files(dataset.root, "given"):
         if unit_of(path) not in units:
             yield Problem(
@@ -113,47 +186,15 @@ def _lost_inputs(dataset: Dataset) -> Iterator[Problem]:
             )
 
 
-def _media(dataset: Dataset, manifest: Manifest) -> list[Problem]:
-    keep = "true" if dataset.plan.recipe.storage.keep_sources else "false"
-    named = " union ".join(sql.replace("{keep_sources}", keep) for _, _, sql in with_media())
-
-    def look(row: dict[str, str]) -> Problem | None:
-        path = dataset.store.find_media(row["sha256"])
-        if path is None:
-            detail = f"no file media/{row['sha256'][:2]}/{row['sha256']}.*"
-            if row["what"].startswith("clip "):
-                detail += "; `hdvg retry --reason lost_clip` cuts it again"
-            return Problem("missing", row["what"], detail)
-        if file_sha256(path) != row["sha256"]:
-            return Problem(
-                "corrupt", row["what"], f"{path.relative_to(dataset.root)} has other bytes than its name says"
-            )
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        return [
-            problem for problem in pool.map(look, manifest.rows(f"from ({named}) where sha256 is not null")) if problem
-        ]
-
-
-def _shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
-    """Every shard's bytes, and that shards hold each finished clip once; fine if none was written yet."""
-    shards = manifest.rows("select shard, sha256 from shards")
-    problems: list[Problem] = []
-    held: list[str] = []
-    for row in shards:
-        path = dataset.root / row["shard"]
-        if not path.exists():
-            problems.append(Problem("missing", row["shard"], "a part names it"))
-        elif file_sha256(path) != row["sha256"]:
-            problems.append(Problem("corrupt", row["shard"], "other bytes than its part says"))
-        else:
-            held += pq.read_table(path, columns=["clip_id"]).column(0).to_pylist()
-    if not shards or problems:
-        return problems
+def _clips_in_shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
+    """That shards hold each finished clip once; fine if none was written yet."""
+    shards = [row["shard"] for row in manifest.rows("select shard from shards")]
+    if not shards:
+        return []
+    held = [clip for name in shards for clip in pq.read_table(dataset.root / name, columns=["clip_id"])[0].to_pylist()]
     ready = READY.format(captions=dataset.plan.captions_wanted)
     wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready}")}
-    problems += [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
+    problems = [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
     problems += [
         Problem("lost", clip, "kept, but in no shard: run `hdvg shard`") for clip in sorted(wanted - set(held))
     ]
@@ -161,3 +202,16 @@ def _shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
         Problem("stale", clip, "in a shard, but not kept: run `hdvg shard`") for clip in sorted(set(held) - wanted)
     ]
     return problems
+
+
+def verify_folder(root: Path) -> list[Problem]:
+    """As `verify`, of a folder whose settings may be damaged too. Raises UsageError if it is no dataset at all."""
+    try:
+        return verify(Dataset.open(root))
+    except UsageError as error:
+        if not any(root.glob("inputs/*.parquet")):
+            raise
+        found = [Problem("corrupt", "dataset.toml", str(error))]
+        return found + [
+            Problem("corrupt", str(path.relative_to(root)), "other bytes than were written") for path in broken(root)
+        ]

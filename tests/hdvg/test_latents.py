@@ -468,15 +468,28 @@ def test_forgotten_clips_leave_no_number_and_others_of_their_units_come_back(enc
     gone = before.clips[0].clip_id
     stray = next(path for path in encoded.root.glob("latents/*/*.npy") if path.stem != "empty").with_name("stray.npy")
     stray.write_bytes(b"left by a kill")
-    assert forget(encoded, [gone, "no such clip"]) == 0  # four clips are four units
+    assert forget(encoded, [gone, "no such clip"]) == 3  # the codec was fitted on it, and goes with all that it encoded
+    assert not list(encoded.root.glob("latents/patches-*"))
     named = [pq.read_table(path)["clip_id"].to_pylist() for path in encoded.root.glob("latents/*/*.parquet")]
     assert all(gone not in names for names in named)
-    assert len(named) == 6
-    assert len([path for path in encoded.root.glob("latents/*/*.npy") if path.stem != "empty"]) == 6
-    with pytest.raises(UsageError, match="1 of 5 clips"):
+    assert len(named) == 3
+    assert len([path for path in encoded.root.glob("latents/*/*.npy") if path.stem != "empty"]) == 3
+    with pytest.raises(UsageError, match="fits codec `patches`"):
         Latents.open(encoded, SMALL)
     encode(encoded, SMALL, workers=1)
     assert Latents.open(encoded, SMALL).digest == before.digest
+
+
+def test_latents_that_are_damaged_or_lost_are_named(encoded):
+    from hdvg.reports.verify import verify
+
+    assert verify(encoded) == []
+    flipped, lost = [path for path in sorted(encoded.root.glob("latents/*/*.npy")) if path.stem != "empty"][:2]
+    content = flipped.read_bytes()
+    flipped.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    lost.unlink()
+    found = {problem.key: problem.check for problem in verify(encoded)}
+    assert found == {str(flipped.relative_to(encoded.root)): "corrupt", str(lost.relative_to(encoded.root)): "missing"}
 
 
 def test_forgetting_counts_the_others_of_a_unit(encoded, monkeypatch):

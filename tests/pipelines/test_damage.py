@@ -12,7 +12,8 @@ from rich.console import Console
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import DamagedError
-from hdvg.reports.verify import verify
+from hdvg.reports.verify import verify, verify_folder
+from pipelines.repair import repair
 from pipelines.run import Task, Where, run
 from tests.digest import contents
 from tests.videos import draw_scenes
@@ -61,7 +62,7 @@ HARMS = ("delete", "flip", "cut short")
 ALL = (
     *("inputs/00001-*.parquet", "inputs/00002-*.parquet", "parts/download/*-0.parquet", "parts/split/*-0.parquet"),
     *("parts/cut/*-0.parquet", "parts/caption/*-0.parquet", "parts/shard/*.parquet", "shards/*.parquet", "media/*/*.mp4"),
-    *("media/*/*.parquet", "ledger.parquet", "dataset.toml", "manifest.sql"),
+    *("media/*/*.parquet", "ledger.parquet", "dataset.toml"),
 )  # fmt: skip
 
 
@@ -123,3 +124,38 @@ def test_a_foreign_part_is_ignored_and_named(dataset):
     assert go(dataset)
     assert contents(dataset) == before
     assert len(list(dataset.glob("parts/split/*"))) == 3
+
+
+SOME = ("parts/split/*-0.parquet", "shards/*.parquet", "media/*/*.mp4")
+
+
+@pytest.mark.parametrize(
+    ("how", "patterns"),
+    [("flip", SOME), *(pytest.param(how, ALL, marks=pytest.mark.slow) for how in HARMS)],
+)
+def test_verify_names_every_harmed_file_and_repair_brings_it_back(dataset, how, patterns):
+    """Each kind of file on its own; the same shards and rows afterwards."""
+    before = contents(dataset)
+    shards = files_of(dataset)
+    for pattern in patterns:
+        harmed = first(dataset, pattern)
+        whole = harmed.read_bytes()
+        harm(harmed, how)
+        if pattern == "dataset.toml" and how == "delete":
+            harmed.write_bytes(whole)
+            continue  # then it is no dataset
+        problems = verify_folder(dataset)
+        named = " ".join(f"{one.key} {one.detail}" for one in problems)
+        assert (harmed.stem.rpartition("-")[0] or harmed.stem) in named, (pattern, problems)
+        if pattern.startswith("inputs/"):
+            assert repair(dataset, QUIET).left, pattern
+            harmed.write_bytes(whole)
+        else:
+            done = repair(dataset, QUIET)
+            assert done.mended, pattern
+            assert not done.left, (pattern, done)
+        assert verify_folder(dataset) == [], pattern
+        assert contents(dataset) == before, pattern
+        assert files_of(dataset) == shards, pattern
+    assert go(dataset)
+    assert contents(dataset) == before

@@ -131,6 +131,7 @@ def test_a_cut_that_runs_out_of_space_is_no_clips_failure(disk, videos):
     assert 0 < refused < 15
 
 
+@pytest.mark.slow
 def test_shards_and_exports_on_a_full_disk_stop_whole(disk, videos, whole):
     root = disk / "d"
     for stage in ("download", "split", "cut", "caption"):
@@ -157,10 +158,11 @@ def test_a_disk_that_is_read_only_stops_what_writes_and_nothing_that_reads(disk,
     assert told.stderr.count("\n") == 1
     assert "Read-only file system" in told.stderr
     assert "make the disk writable" in told.stderr
-    for reading in (("verify", root), ("status", root), ("query", root, "select count(*) from clips")):
+    for reading in (("verify", root), ("query", root, "select count(*) from clips")):
         assert command(*reading).returncode == 0
 
 
+@pytest.mark.slow
 def test_too_few_handles_are_named_with_the_next_step(finished):
     for most in (24, 40):
         told = command(

@@ -1,0 +1,109 @@
+"""What should exist: every file that a dataset needs, from the ledger, the table of stages and the shards' rows.
+
+`hdvg verify` looks for it, `hdvg verify --repair` brings it back, `hdvg gc` keeps its hands off it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdvg.dataset import ledger
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files, pattern, tables
+from hdvg.dataset.manifest import Manifest, literal, no_glob
+from hdvg.dataset.parts import read_parts
+from hdvg.dataset.stages import with_media
+from hdvg.dataset.store import Store, is_sealed
+from hdvg.ids import file_sha256
+
+NUMBERS = b"hdvg_numbers_sha256"
+"""Stands in the metadata of an index of latents before the hash of its numbers' file."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A file that must be there, whole. `name`: from the dataset's folder; of media/ without its ending, which may differ."""
+
+    sort: Literal["table", "media", "shard", "latents"]
+    name: str
+    what: str
+    """What it is to a person."""
+    sha256: str | None = None
+    """Of its bytes; None where a seal holds them."""
+
+    def path(self, store: Store) -> Path | None:
+        """Where it lies; None if it is gone."""
+        if self.sort == "media":
+            return store.find_media(self.name.rpartition("/")[2])
+        path = store.root / self.name
+        return path if path.exists() else None
+
+    def state(self, store: Store) -> Literal["whole", "missing", "corrupt"]:
+        """Looks at every byte of it."""
+        path = self.path(store)
+        try:
+            if path is None:
+                return "missing"
+            is_whole = is_sealed(path) if self.sha256 is None else file_sha256(path) == self.sha256
+        except FileNotFoundError:
+            return "missing"
+        return "whole" if is_whole else "corrupt"
+
+
+def tables_of(root: Path) -> Iterator[Thing]:
+    """Sealed tables: what the ledger names, and what is there."""
+    there = {str(path.relative_to(root)) for path in tables(root)}
+    if (root / ledger.NAME).exists():
+        there.add(ledger.NAME)
+    yield from (Thing("table", name, "table") for name in sorted(there | ledger.read(root)))
+
+
+def media_of(dataset: Dataset, manifest: Manifest) -> Iterator[Thing]:
+    """Files of media/ that the newest rows name; one that two name comes for each of them."""
+    keep = "true" if dataset.plan.recipe.storage.keep_sources else "false"
+    named = " union ".join(sql.replace("{keep_sources}", keep) for _, _, sql in with_media())
+    for row in manifest.rows(f"from ({named}) where sha256 is not null order by all"):
+        name = row["sha256"]
+        yield Thing("media", f"media/{name[:2]}/{name}", row["what"], name)
+
+
+def shards_of(manifest: Manifest) -> Iterator[Thing]:
+    """Shards that their rows name."""
+    for row in manifest.rows("select shard, sha256 from shards order by shard"):
+        yield Thing("shard", row["shard"], row["shard"], row["sha256"])
+
+
+def latents_of(root: Path) -> Iterator[Thing]:
+    """Units of latents: their indexes, and the numbers that these commit."""
+    for path in sorted(root.glob("latents/*/*.parquet")):
+        name = str(path.relative_to(root))
+        yield Thing("latents", name, "index of latents")
+        try:
+            sha256 = (pq.read_schema(path).metadata or {}).get(NUMBERS)
+        except (OSError, pa.ArrowException):
+            continue
+        if sha256 or not path.with_suffix(".npy").exists():
+            yield Thing("latents", name.removesuffix("parquet") + "npy", "latents", (sha256 or b"").decode())
+
+
+def named_media(dataset: Dataset) -> frozenset[str]:
+    """Hashes of all files of media/ that any row of any part names, by whatever settings: what nothing may take away."""
+    named: set[str] = set()
+    with duckdb.connect() as connection:
+        for entry, column, _ in with_media():
+            for stage in {
+                entry.name,
+                *(path.parent.name for path in files(dataset.root, "parts", stage=f"{entry.name}-*")),
+            }:
+                if files(dataset.root, "parts", stage=stage):
+                    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}"))
+                    found = connection.execute(f"select distinct {column} from {rows} where {column} is not null")
+                    named |= {row[0] for row in found.fetchall()}
+    return frozenset(named)

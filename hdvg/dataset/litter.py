@@ -1,0 +1,91 @@
+"""Files of a dataset that nothing needs any more: what killed runs, other settings and older states left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdvg.dataset import ledger
+from hdvg.dataset.damage import broken, refuse_damaged, say
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.inventory import named_media
+from hdvg.dataset.layout import SEED, files, stage_of_part
+from hdvg.dataset.snapshot import FOLDER, snapshot_name
+from hdvg.errors import DamagedError
+
+YOUNG_S = 3600.0
+"""Temporary files, and media that no row names, are left alone until they are older."""
+
+
+@dataclass(frozen=True)
+class Litter:
+    """A file or folder that may go, from the dataset's folder, and why."""
+
+    kind: str
+    name: str
+    bytes: int
+
+
+KINDS = {
+    "temp": "left in tmp/ by a run that was killed",
+    "media": "no row of any part names it",
+    "settings": "a part by other settings than today's; going back to these would do its work again",
+    "cache": "a snapshot of an earlier state",
+    "foreign": "not written by hdvg; a run set it aside",
+}
+
+
+def find(dataset: Dataset) -> list[Litter]:
+    """All of it, sorted by kind and name. Raises DamagedError if a table is lost or damaged: then what is needed is not known."""
+    refuse_damaged(dataset.root)
+    if harmed := broken(dataset.root):
+        raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in harmed], "damaged"))
+    found = [Litter(kind, str(path.relative_to(dataset.root)), _bytes(path)) for kind, path in _litter(dataset)]
+    return sorted(found, key=lambda one: (one.kind, one.name))
+
+
+def remove(dataset: Dataset, found: list[Litter]) -> None:
+    """Take them away, durably; under the run lock. Stopped anywhere, the same again ends the same."""
+    with dataset.store.aside() as store:
+        if any(one.kind == "settings" for one in found):
+            ledger.forget(store)
+        for one in found:
+            if one.kind == "temp":
+                store.ops.remove_tree(store.root / one.name)
+            else:
+                store.remove(one.name)
+        ledger.note(store)
+
+
+def _litter(dataset: Dataset) -> Iterator[tuple[str, Path]]:
+    root, now = dataset.root, time.time()
+    for path in root.glob("tmp/*"):
+        if path.name != dataset.store.run and now - _touched(path) > YOUNG_S:
+            yield "temp", path
+    named = named_media(dataset)
+    for path in files(root, "media"):
+        if path.stem not in named and now - _touched(path) > YOUNG_S:
+            yield "media", path
+    for path in files(root, "parts"):
+        stage = stage_of_part(path)
+        wanted = dataset.plan.fingerprints.get(stage)
+        is_seed = SEED in path.stem.split("-")
+        if stage != "shard" and not is_seed and path.stem.split("-")[-2:-1] != [wanted]:
+            yield "settings", path
+    current = snapshot_name(dataset)
+    for path in root.glob(f"{FOLDER}/measures-*.parquet"):
+        if str(path.relative_to(root)) != current:
+            yield "cache", path
+    for path in root.glob("foreign/*"):
+        yield "foreign", path
+
+
+def _touched(path: Path) -> float:
+    """When anything in it was last written."""
+    return max((one.stat().st_mtime for one in (path, *path.rglob("*"))), default=0.0)
+
+
+def _bytes(path: Path) -> int:
+    return sum(one.stat().st_size for one in (path, *path.rglob("*")) if one.is_file())

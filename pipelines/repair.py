@@ -1,0 +1,213 @@
+"""Bring back what of a dataset is damaged or lost: exactly that, from what is still there or from its sources."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+
+from hdvg.dataset import ledger
+from hdvg.dataset.damage import set_aside
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.inventory import Thing
+from hdvg.dataset.layout import SEED, files, stage_of_part, unit_of
+from hdvg.dataset.manifest import stage_views
+from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
+from hdvg.dataset.store import Store
+from hdvg.filtering.pool import settle
+from hdvg.reports.verify import Problem, verify, verify_folder
+from pipelines.graph import find_stage
+from pipelines.perform import Job, commit, make_gate, perform, sandbox, side_by_side
+from pipelines.run import fill_shards
+from pipelines.stages import _fetch, _split, cut_files
+from pipelines.work import Row, Work
+from pipelines.writing import new_run
+
+TABLES_OF_PEOPLE = ("inputs", "tombstones", "given", "rejected", "tables")
+"""Folders of what nothing in the dataset can make again."""
+
+
+@dataclass
+class Repaired:
+    """What was done, one line each: `mended`, `drift` (a source that has other bytes now), and what is `left`."""
+
+    mended: list[str] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    left: list[Problem] = field(default_factory=list)
+
+
+def repair(root: Path, console: Console) -> Repaired:
+    """Mend the dataset under its run lock. Stopped anywhere, the same again goes on. Raises UsageError if it is no dataset."""
+    done = Repaired()
+    verify_folder(root)
+    store = Store(root.resolve(), run=new_run())
+    with store.lock():
+        store.begin()
+        try:
+            _mend_settings(store, done)
+            dataset = Dataset(store.root, Dataset.open(store.root).plan, store)
+            problems = verify(dataset)
+            if not any(_is_of_people(one) for one in problems):
+                _mend(dataset, problems, done, console)
+                ledger.note(store)
+            done.left = [one for one in verify(Dataset.open(store.root)) if one.check != "unfinished"]
+        finally:
+            store.end()
+    return done
+
+
+def _is_of_people(problem: Problem) -> bool:
+    """Whether it is lost or damaged for good, and all that follows from it stays as it is."""
+    return problem.check in ("lost", "corrupt") and problem.key.startswith(TABLES_OF_PEOPLE)
+
+
+def _mend_settings(store: Store, done: Repaired) -> None:
+    """dataset.toml out of the ledger; what stood there is kept beside. A damaged ledger goes: a new one is noted."""
+    path = store.root / ledger.NAME
+    if path.exists() and not ledger.is_there(store.root):
+        ledger.forget(store)
+        done.mended.append(f"{ledger.NAME}: written anew")
+    known, toml = ledger.settings(store.root), store.root / "dataset.toml"
+    if known and (not toml.exists() or toml.read_bytes() not in [text.encode() for text in known]):
+        if toml.exists():
+            store.move("dataset.toml", "foreign/dataset.toml")
+        store.publish("dataset.toml", lambda temp: temp.write_text(known[0], encoding="utf-8"))
+        done.mended.append("dataset.toml: as hdvg last wrote it; what stood there is foreign/dataset.toml")
+
+
+def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Console) -> None:
+    if any(one.check == "foreign" for one in problems):
+        set_aside(dataset.store)
+        done.mended += [
+            f"{one.key}: set aside in foreign/" for one in problems if "/" in one.key and one.check == "foreign"
+        ]
+    tables = [one for one in problems if one.thing and one.thing.sort == "table" and one.key.startswith("parts/")]
+    before = {path.stem for path in files(dataset.root, "media")}
+    if tables:
+        ledger.forget(dataset.store)  # what is removed now is pending work, here and for any later run
+    jobs = list(_jobs(dataset, tables))
+    for one in tables:
+        dataset.store.remove(one.key)
+        if (stage_of_part(Path(one.key)), unit_of(Path(one.key))) not in jobs:
+            done.mended.append(f"{one.key}: removed; what today's settings need of it is written anew")
+    dataset.publish_seeds()
+    for stage, unit in jobs:
+        perform(Job(dataset.root, dataset.store.run, stage, unit), make_gate(dataset.plan.recipe), dataset)
+        done.mended.append(f"parts/{stage}/: unit {unit} done again")
+    if any(stage_of_part(Path(one.key)) == POOL for one in tables) and dataset.plan.pool_wanted:
+        settle(dataset)
+        done.mended.append(f"parts/{POOL}/: settled again")
+    drifted = {path.stem for path in files(dataset.root, "media")} - before
+    done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
+    _mend_files(dataset, verify(dataset), done)
+    done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
+    if (dataset.root / "shards").is_dir():
+        fill_shards(dataset, console)
+    dataset.write_views()
+
+
+def _jobs(dataset: Dataset, tables: list[Problem]) -> Iterator[tuple[str, str]]:
+    """The stages and units of parts that today's settings name, in the stages' order."""
+    hit = {
+        (stage_of_part(path), unit_of(path))
+        for path in (Path(one.key) for one in tables)
+        if path.stem.split("-")[-2:-1] == [dataset.plan.fingerprints.get(stage_of_part(path))] and unit_of(path) != SEED
+    }
+    for stage in dataset.plan.stages:
+        yield from sorted(one for one in hit if one[0] == stage)
+
+
+def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> None:
+    """Media, shards and latents; of media the sources first, for the others are made of these."""
+    rank = {"source": 0, "keyframes": 1, "clip": 2}
+    things = [one.thing for one in problems if one.thing and one.thing.sort != "table"]
+    for thing in sorted(things, key=lambda thing: rank.get(thing.what.partition(" ")[0], 3)):
+        if thing.state(dataset.store) == "whole":
+            continue  # two things have the same bytes
+        if thing.sort == "media":
+            _mend_media(dataset, thing, done)
+        else:
+            pair = [thing.name] if thing.sort == "shard" else _unit_of_latents(thing)
+            for row in files(dataset.root, "shard_rows", of=Path(thing.name).stem) if thing.sort == "shard" else []:
+                dataset.store.remove(str(row.relative_to(dataset.root)))
+            for name in pair:
+                dataset.store.remove(name)
+            done.mended.append(
+                f"{thing.name}: " + ("written anew" if thing.sort == "shard" else "removed; `hdvg encode` makes it")
+            )
+
+
+def _unit_of_latents(thing: Thing) -> list[str]:
+    stem = thing.name.rpartition(".")[0]
+    return [f"{stem}.parquet", f"{stem}.npy"]
+
+
+def _mend_media(dataset: Dataset, thing: Thing, done: Repaired) -> None:
+    """Make a file of media/ again, and say whether it has the bytes that it had."""
+    kind, _, name = thing.what.partition(" ")[0], "", thing.what.rpartition(" ")[2]
+    makers = {"source": (DOWNLOAD, _source), "keyframes": (SPLIT, _keyframes), "clip": (CUT, _clip)}
+    if kind not in makers:
+        return  # left, and named
+    stage, make = makers[kind]
+    damaged = thing.path(dataset.store)
+    aside = None if damaged is None else f"tmp/{dataset.store.run}/{damaged.name}"
+    if damaged is not None and aside is not None:
+        dataset.store.move(str(damaged.relative_to(dataset.root)), aside)
+    with _work(dataset, stage, name) as work:
+        rows = [row for item in work.items for row in work.guarded(functools.partial(make, work), item)]
+    failed = next((row for row in rows if row.get("status", "ok") != "ok"), None)
+    if thing.path(dataset.store) is not None:
+        done.mended.append(f"{thing.name}: {thing.what}, made again with the same bytes")
+    elif failed is not None:
+        if damaged is not None and aside is not None:  # better than nothing
+            dataset.store.move(aside, str(damaged.relative_to(dataset.root)))
+        done.drift.append(f"{thing.what}: {failed['reason']}: {failed['detail']}"[:300])
+    elif stage == CUT:  # the newest word on the clip: other bytes, the same frames
+        unit = _unit(dataset, rows[0]["video_id"])
+        commit(dataset, Job(dataset.root, dataset.store.run, CUT, unit), cast("list[Row]", work.items), rows)
+        done.mended.append(f"{thing.what}: cut again, with other bytes")
+    else:
+        done.drift.append(f"{thing.what}: other bytes than it had; `hdvg explain` names its clips")
+
+
+@contextmanager
+def _work(dataset: Dataset, stage: str, key: str) -> Iterator[Work[Any]]:
+    """One item of a stage, whether it is pending or not."""
+    column = entry_of(stage).key
+    needs = ", ".join(f"i.{name}" for name in find_stage(stage).needs)
+    with dataset.manifest() as manifest:
+        items = manifest.rows(
+            f"select i.{column} as key, i.video_id, 0 as attempt, {needs} from ({stage_views(stage).items(stage)}) i "
+            f"where i.{column} = ?",
+            [key],
+        )
+    detector = dataset.recipe.split.detector
+    spread = functools.partial(side_by_side, detector)
+    gate = make_gate(dataset.plan.recipe)
+    yield Work(dataset, items, gate, sandbox(detector), part_schema(stage), spread, stage=stage)
+
+
+def _source(work: Work[Any], item: Any) -> list[Row]:
+    return [_fetch(work, item, again=True)]
+
+
+def _keyframes(work: Work[Any], item: Any) -> list[Row]:
+    return _split(work, item)
+
+
+def _clip(work: Work[Any], item: Any) -> list[Row]:
+    store = work.dataset.store
+    with store.scratch() as scratch:
+        made = list(cut_files(work, [item], scratch))
+        return [row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")} for row, path in made]
+
+
+def _unit(dataset: Dataset, video: str) -> str:
+    with dataset.manifest() as manifest:
+        unit: str = manifest.one("select unit from inputs where status = 'new' and video_id = ?", [video])
+    return unit
