@@ -417,7 +417,7 @@ def hide(*names: str) -> None:
     libc.prctl(38, 1, 0, 0, 0)
     table = {"unshare": numbers(REFUSED)["unshare"], **_beside()}
     steps = [step for name in names for step in ((seccomp.EQUAL, 0, 1, table[name]), seccomp.REFUSE)]
-    assert seccomp._put_up(libc, [*seccomp._opening(), *steps, seccomp.PASS])
+    assert seccomp._put_up(libc, seccomp._packed([*seccomp._opening(), *steps, seccomp.PASS]))
 
 
 def in_a_fork(act: Callable[[], Any]) -> Any:
