@@ -92,7 +92,7 @@ class Work(Generic[ItemT]):
 
     def guarded_batch(self, do: Callable[[list[ItemT]], list[Row]], items: list[ItemT]) -> list[Row]:
         """As `guarded` for items done together: if one of them may be guilty they are done again one by one."""
-        start = time.monotonic()
+        start, calls = time.monotonic(), self._calls
         try:
             rows = do(items)
             self._check(rows, items)
@@ -113,6 +113,8 @@ class Work(Generic[ItemT]):
                 row["detail"] = name_source(row["detail"], self.dataset.root, sources.get(row["video_id"]))
             row |= {name: None for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
             row.setdefault("status", "ok")
+            if self._calls > calls:
+                row.setdefault("sandbox", self.sandbox.stood)
             row.setdefault("seconds", seconds)
         return rows
 
@@ -124,6 +126,11 @@ class Work(Generic[ItemT]):
                 refuse_other_bytes(self.dataset.root, path)
             except OSError as error:
                 raise resource_error(error, where=path) or error from error
+
+    @property
+    def _calls(self) -> int:
+        """How often children were called; a stand-in for the sandbox has none."""
+        return getattr(self.sandbox, "calls", 0)
 
     def _failed(self, item: ItemT, error: Exception) -> Row:
         """A failed split stands for the scenes that were given: with others the video is split again; measures that

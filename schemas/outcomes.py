@@ -10,4 +10,11 @@ OUTCOME = [
     column("generation", INT, "0 for the first part of a unit; the newest generation of an item counts", volatile=True),
     column("attempt", INT, "how many times the item was tried", volatile=True),
     column("seconds", REAL, "time the item took", volatile=True),
+    column(
+        "sandbox",
+        STR,
+        "what stood around the child processes that opened the item's files; `off` if nothing did, null if there was no child",
+        volatile=True,
+        later=True,
+    ),
 ]

@@ -19,7 +19,7 @@ from typing import TypeVar
 from hdvg.captioners import lavis_env
 from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
-from hdvg.sandbox import Call, Limits, Sandbox, trial
+from hdvg.sandbox import Call, Limits, Sandbox, host, trial
 from hdvg.sources import runtime
 
 Result = TypeVar("Result")
@@ -130,16 +130,20 @@ def _in_sandbox(call: Call[Result]) -> Result | HdvgError:
 
 
 def _walls() -> Iterator[Finding]:
-    """The child process with limits is tried, not assumed."""
+    """The child process with limits and its walls are tried, not assumed."""
     found = _in_sandbox(trial.answers())
     if isinstance(found, HdvgError):
         yield Finding("limited child process", "bad", str(found))
-    else:
-        yield Finding("limited child process", "ok", "starts, and answers")
-    bubblewrap = shutil.which("bwrap")
-    yield Finding(
-        "bubblewrap", "note", bubblewrap or "not installed; children run with limits, in no name space of their own"
-    )
+        return
+    yield Finding("limited child process", "ok", "starts, and answers")
+    mode = os.environ.get(host.VARIABLE)
+    if mode:
+        yield Finding("sandbox", "note" if mode == "off" else "ok", f"{host.VARIABLE} = {mode}, whatever a recipe says")
+    walls = _in_sandbox(trial.encloses())
+    if not isinstance(walls, HdvgError):
+        for what, by in walls.items():
+            missing = f"no wall on this system ({host.LACKS[what]}); children run behind the others"
+            yield Finding(f"a decoder's {what}", "ok" if by else "note", f"held off by {by}" if by else missing)
 
 
 def _web() -> Iterator[Finding]:

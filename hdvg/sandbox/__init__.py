@@ -51,6 +51,9 @@ class Sandbox:
         self._server: subprocess.Popen[bytes] | None = None
         self._jobs: socket.socket | None = None
         self._walls = Walls(None, None)
+        self.calls = 0
+        self.stood: str | None = None
+        """What stood around the child of the last call."""
         self._waiting: dict[int, Future[str]] = {}
         self._ids = itertools.count()
         self.closed = threading.Event()
@@ -79,7 +82,7 @@ class Sandbox:
                 raise ResourceError("the run is being stopped")
             jobs = self._start()
             enclosed = settle(limits.sandbox or self._mode, self._walls) != "off"
-            job = next(self._ids)
+            job, self.calls, self.stood = next(self._ids), self.calls + 1, str(self._walls) if enclosed else "off"
             self._waiting[job] = ended
             handles = [text, theirs.fileno()] if theirs else [text]
             said = {"id": job, "scratch": str(scratch), "limits": asdict(limits)}

@@ -30,9 +30,16 @@ SERVERS_OWN = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0",  # a third of the network's memory, for a tenth of its time
 }
 ADVICE = (
-    "take Linux 5.13 or newer with Landlock in its list of security modules, in a container that allows it (Docker 23 "
-    "and later do); or lower limits.sandbox to auto, which runs with the walls that there are; `hdvg doctor` lists them"
+    "take Linux 5.13 or newer with Landlock in its list of security modules, in a container that allows it; or "
+    "limits.sandbox = auto, which runs with the walls that there are; `hdvg doctor` lists them"
 )
+
+LACKS = {
+    "network": "seccomp, or user name spaces",
+    "files": "Landlock: Linux 5.13 or newer, among the security modules that are switched on, and allowed by the container",
+    "calls": "seccomp on x86_64 or aarch64",
+}
+"""By wall, what puts it up."""
 
 
 def server_environment(given: Mapping[str, str]) -> dict[str, str]:

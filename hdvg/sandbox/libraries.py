@@ -41,8 +41,9 @@ def places_of(reference: str) -> list[str]:
     return [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
 
 
+@functools.cache
 def readable(*, network: bool) -> tuple[str, ...]:
-    """Paths, as things stand: more may be loaded later."""
+    """Paths, as things stand at the first call, which the server makes before it forks: what is loaded later is not among them."""
     found = (*_roots(), *MACHINE, *_loaded())
     return (*found, *_for_network()) if network else found
 

@@ -46,7 +46,7 @@ def refuse(libc: ctypes.CDLL) -> bool:
         return False
     for number in numbers(REFUSED).values():
         steps += [(EQUAL, 0, 1, number), REFUSE]
-    return _put_up(libc, [*_opening(), *steps, PASS])
+    return _put_up(libc, _packed([*_opening(), *steps, PASS]))
 
 
 def _opening() -> list[Step]:
@@ -57,14 +57,15 @@ def _opening() -> list[Step]:
 
 
 @functools.cache
-def _open_to_all(network: bool) -> list[Step]:
-    steps: list[Step] = []
+def _open_to_all(network: bool) -> bytes:
+    """The beginning of a child's filter: made once in the server, for all its children."""
+    steps = _opening()
     for number in numbers(f"{ALLOWED}, {NETWORK}" if network else ALLOWED).values():
         steps += [(EQUAL, 0, 1, number), PASS]
-    return steps
+    return _packed(steps)
 
 
-def _children(own: int, network: bool) -> list[Step]:
+def _children(own: int, network: bool) -> bytes:
     bodies = {
         "clone": [_low(0), (HAS_BITS, 0, 1, CLONE_THREAD), PASS, REFUSE],
         "clone3": [UNKNOWN],  # its flags lie in memory, where no filter looks: libraries then take clone
@@ -77,10 +78,10 @@ def _children(own: int, network: bool) -> list[Step]:
         "kill": _one_of(0, (own,)),
         "tgkill": _one_of(0, (own,)),
     }
-    steps = [*_opening(), *_open_to_all(network)]
+    steps: list[Step] = []
     for name, number in numbers(CHECKED).items():
         steps += [(EQUAL, 0, len(bodies[name]), number), *bodies[name]]
-    return [*steps, (AT_LEAST, 0, 1, NEW_CALLS), UNKNOWN, REFUSE]
+    return _open_to_all(network) + _packed([*steps, (AT_LEAST, 0, 1, NEW_CALLS), UNKNOWN, REFUSE])
 
 
 def _one_of(argument: int, values: tuple[int, ...]) -> list[Step]:
@@ -96,8 +97,11 @@ def _high(argument: int) -> Step:
     return (LOAD, 0, 0, 20 + 8 * argument)
 
 
-def _put_up(libc: ctypes.CDLL, steps: list[Step]) -> bool:
-    text = b"".join(struct.pack("HBBI", *step) for step in steps)
+def _packed(steps: list[Step]) -> bytes:
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
+
+
+def _put_up(libc: ctypes.CDLL, text: bytes) -> bool:
     held = ctypes.create_string_buffer(text, len(text))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(held)))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(text) // 8, ctypes.addressof(held)))
     return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) == 0)

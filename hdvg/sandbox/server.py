@@ -22,6 +22,7 @@ from typing import Any
 
 from hdvg.plugins import load_file
 from hdvg.sandbox.child import run
+from hdvg.sandbox.libraries import readable
 from hdvg.sandbox.walls import PR_SET_DUMPABLE, probe
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -135,6 +136,8 @@ def serve(preload: Sequence[str]) -> None:
         loaded = load_file(Path(name)) if name.endswith(".py") else importlib.import_module(module)
         if function and not name.endswith(".py"):
             getattr(loaded, function)()
+    for network in (False, True):
+        readable(network=network)
     gc.freeze()
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -56,6 +57,7 @@ request_key 249 218, unshare 272 97, setns 308 268, mount 165 40
 (Landlock does not hold off those that are files), ways around the filter, and reaching into other processes."""
 
 
+@functools.cache
 def numbers(table: str, machine: str | None = None) -> dict[str, int]:
     """The calls of a table with their numbers on a machine (None: this one) that is in `MACHINES`; what it lacks is left out."""
     column = MACHINES[machine or platform.machine()][1]

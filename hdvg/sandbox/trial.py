@@ -16,6 +16,12 @@ def answers() -> str:
 
 
 @in_child_that("program")
+def encloses() -> dict[str, str | None]:
+    """What `walls.probe` finds."""
+    return asdict(walls.probe())
+
+
+@in_child_that("program")
 def stands() -> dict[str, str | None]:
     """What `walls.probe_program` finds."""
     return asdict(walls.probe_program())

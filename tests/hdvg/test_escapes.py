@@ -11,24 +11,26 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, UnsafeHostError, UsageError
 from hdvg.media import calls
-from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox import Limits, Sandbox, seccomp
 from hdvg.sandbox.boundary import failure
 from hdvg.sandbox.host import server_environment, settle
 from hdvg.sandbox.paths import Reads
 from hdvg.sandbox.seam import in_child, in_child_that
 from hdvg.sandbox.syscalls import ALLOWED, CHECKED, MACHINES, NETWORK, REFUSED, numbers
-from hdvg.sandbox.walls import Walls
+from hdvg.sandbox.walls import Doors, Walls, enclose
 from tests.footage import find
 
 CANARY = "canary-7f3a"
@@ -404,6 +406,118 @@ def test_behind_the_walls_the_network_finds_shots(tmp_path):
     found = lock.call(calls.scan(path, str(tmp_path), settings, 4, MAX_PIXELS), tmp_path, Limits())
     lock.close()
     assert found["clips"]
+
+
+# Systems that have less
+
+
+def hide(*names: str) -> None:
+    """Take calls away from this process and all that it starts, as a container or an older kernel does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    table = {"unshare": numbers(REFUSED)["unshare"], **_beside()}
+    steps = [step for name in names for step in ((seccomp.EQUAL, 0, 1, table[name]), seccomp.REFUSE)]
+    assert seccomp._put_up(libc, seccomp._packed([*seccomp._opening(), *steps, seccomp.PASS]))
+
+
+def in_a_fork(act: Callable[[], Any]) -> Any:
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.write(writer, json.dumps(act()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        return json.loads(answer.read())
+
+
+def _walled(folder: Path, *hidden: str, user: int | None = None) -> dict[str, Any]:
+    def act() -> dict[str, Any]:
+        if user is not None:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        if hidden:
+            hide(*hidden)
+        stand = enclose(Doors(readable=(str(folder),)))
+        tries = {
+            "mine": lambda: (folder / "mine").read_text(),
+            "passwd": lambda: Path("/etc/passwd").read_text()[:4],
+            "socket": lambda: str(socket.socket()),
+            "fork": os.fork,
+            "write": lambda: (folder / "new").write_text("x"),
+        }
+        found: dict[str, Any] = {"walls": str(stand), "whole": stand.whole}
+        for name, act in tries.items():
+            try:
+                found[name] = act()
+            except OSError as error:
+                found[name] = errno.errorcode[error.errno or 0]
+        return found
+
+    (folder / "mine").write_text("mine")
+    found: dict[str, Any] = in_a_fork(act)
+    return found
+
+
+HELD = {"mine": "mine", "passwd": "EACCES", "socket": "EPERM", "fork": "EPERM", "write": "EACCES", "whole": True}
+
+
+def test_walls_need_no_rights_of_the_user(sandbox, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("the other tests show it: this is no root")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    found = _walled(tmp_path, user=65534)
+    assert found.items() >= HELD.items(), found
+    assert "name spaces and seccomp" in found["walls"]
+
+
+def test_without_name_spaces_the_filter_holds_off_the_network(sandbox, tmp_path):
+    found = _walled(tmp_path, "unshare")
+    assert found.items() >= HELD.items(), found
+    assert "network: seccomp;" in found["walls"]
+
+
+def test_without_landlock_files_are_open_and_it_is_said(sandbox, tmp_path):
+    found = _walled(tmp_path, "landlock_create_ruleset")
+    assert (found["passwd"], found["socket"], found["fork"], found["whole"]) == ("root", "EPERM", "EPERM", False)
+    assert "files: no wall" in found["walls"]
+
+
+def _run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """`hdvg run` of one video on a system without Landlock."""
+    command = ["-m", "hdvg.cli", "run", "demo", "--links", str(find("birds_720p.mp4")), "--out", str(folder)]
+    serial = ["--set", "run.runner=serial"]
+    return subprocess.run(
+        [sys.executable, *command, *serial, *more],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: hide("landlock_create_ruleset"),
+        env={**os.environ, "HDVG_SANDBOX": ""},
+    )
+
+
+def _told(folder: Path) -> list[str]:
+    """What the rows of downloads and splits say of their walls."""
+    parts = [path for stage in ("download", "split") for path in (folder / "parts" / stage).glob("*.parquet")]
+    return [row["sandbox"] for path in parts for row in pq.read_table(path, columns=["sandbox"]).to_pylist()]
+
+
+def test_required_walls_that_are_missing_stop_the_run_with_78_and_nothing_is_written(sandbox, tmp_path):
+    run = _run(tmp_path / "set", "--set", "limits.sandbox=require")
+    assert (run.returncode, "files: no wall" in run.stderr) == (78, True), run.stderr
+    assert _told(tmp_path / "set") == []
+
+
+@pytest.mark.slow
+def test_missing_wall_is_warned_of_once_and_told_of_each_row(sandbox, tmp_path):
+    run = _run(tmp_path / "set")
+    assert (run.returncode, run.stderr.count("fewer walls")) == (0, 1), run.stderr
+    told = _told(tmp_path / "set")
+    assert len(told) >= 3
+    assert all(one.startswith("files: no wall; network: name spaces") for one in told)
 
 
 # What is said
