@@ -109,15 +109,15 @@ def _required() -> Iterator[tuple[str, str, Any]]:
 
 def licence(package: str) -> str:
     """What an installed package says of its licence, as short as it says it; "" if it says nothing."""
-    about = metadata(package)
+    about: Any = metadata(package)  # a message with `get`, which its protocol leaves out
     if expression := about.get("License-Expression"):
-        return expression
+        return str(expression)
     classes = [
         text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or () if text.startswith("License ::")
     ]
     if named := [text for text in classes if text != "OSI Approved"]:
         return "; ".join(sorted(named))
-    first = (about.get("License") or "").strip().partition("\n")[0]
+    first = str(about.get("License") or "").strip().partition("\n")[0]
     return first if first.upper() != "UNKNOWN" else ""
 
 
