@@ -5,6 +5,8 @@
 #   make faults                   break it in every way it should survive: half an hour    (ARGS='--slice' for five minutes)
 #   make fuzz                     our own parsers, ten minutes each, guided by coverage where atheris is installed
 #   make check                    format, lint, types
+#   make sbom                     list of all that is installed, as CycloneDX, with licences  (sbom.cdx.json)
+#   make lock                     requirements.lock: the pinned set with the hash of each wheel
 #   make bench                    every benchmark, last line of each is JSON             (BENCH=bench_run for one)
 #   make clean                    take .venv, caches and builds away; datasets stay
 
@@ -16,7 +18,7 @@ BENCH ?= $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly faults fuzz check format bench clean
+.PHONY: help demo test nightly faults fuzz check format bench sbom lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -56,6 +58,16 @@ format: $(READY)
 bench: $(READY)
 	@set -e; for name in $(BENCH); do echo "bench $$name"; $(BIN)/python -m tests.bench.$$name $(ARGS); done
 
+sbom: $(READY)
+	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && build/sbom/bin/pip install -qq --disable-pip-version-check cyclonedx-bom; }
+	@build/sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.cdx.json $(BIN)/python
+	@echo "sbom.cdx.json"
+
+lock: $(READY)
+	@mkdir -p build && grep -v '^torch==' constraints.txt > build/pins.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --dry-run --no-deps --ignore-installed --report build/report.json -r build/pins.txt
+	@$(BIN)/python -m tests.supply lock build/report.json && echo "requirements.lock"
+
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist sbom.cdx.json *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

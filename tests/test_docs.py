@@ -49,7 +49,11 @@ def test_every_flag_that_is_named_belongs_to_some_command():
     known = set().union(
         *(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"}
     )
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known | {"--no-deps", "--head"}  # pip's and ray's
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known | {
+        "--no-deps",
+        "--require-hashes",
+        "--head",
+    }  # pip's and ray's
 
 
 def test_every_command_stands_in_the_readme_and_has_help():

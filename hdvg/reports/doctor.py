@@ -7,10 +7,8 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import TypeVar
 from hdvg.captioners import lavis_env
 from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
+from hdvg.reports.supply import Finding, ffmpegs, outdated
 from hdvg.sandbox import Call, Limits, Sandbox, host, trial
 from hdvg.sources import runtime
 
@@ -48,20 +47,12 @@ OLD_DAYS = 60
 """Sites change, and yt-dlp follows them about once a month."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; state is ok, note (works without) or bad."""
-
-    check: str
-    state: str
-    found: str
-
-
 def examine(folder: Path) -> list[Finding]:
     """All findings, in the order a reader wants them."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _versions,
-        _ffmpegs,
+        outdated,
+        ffmpegs,
         _walls,
         _web,
         lambda: _disk(folder),
@@ -92,29 +83,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _ffmpegs() -> Iterator[Finding]:
-    import av
-    import cv2
-    import imageio_ffmpeg
-
-    libraries = ", ".join(
-        f"{name} {'.'.join(map(str, number))}"
-        for name, number in av.library_versions.items()
-        if name in ("libavcodec", "libavformat")
-    )
-    yield Finding("FFmpeg in PyAV", "ok", f"{libraries} (decodes, measures, cuts)")
-    yield Finding("FFmpeg in imageio-ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} (joins the demo's reel)")
-    line = next((line.strip() for line in cv2.getBuildInformation().splitlines() if "avcodec:" in line), "none")
-    yield Finding("FFmpeg in OpenCV", "note", f"{line} (not used)")
-    system = shutil.which("ffmpeg")
-    found = "none (none is needed)"
-    if system:
-        found = subprocess.run([system, "-version"], capture_output=True, text=True, timeout=10).stdout.partition("\n")[
-            0
-        ]
-    yield Finding("FFmpeg of the system", "note", f"{found} (not used)")
 
 
 def _in_sandbox(call: Call[Result]) -> Result | HdvgError:

@@ -35,6 +35,8 @@ from hdvg.training.sources import Member
 from hdvg.training.steps import Stepper
 
 Stop = Callable[[], int | None]
+LOOKED_AT = 100_000
+"""Most clips of a dataset that are asked for texts: the first ones."""
 PROMPTS = 4
 """Most captions that are sampled on the way."""
 
@@ -107,14 +109,18 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
 
 def _untexted(task: Task, feed: DataFeed) -> list[str]:
     """What is to be said of clips without any text. Raises UsageError if there are no others, unless that is wanted."""
-    clips = [clip for member in feed.members for clip in member.latents.clips]
-    without = sum(not clip.texts for clip in clips)
-    if without == len(clips) and not task.without_texts:
+    texts = [
+        len(member.latents.clips[at].texts) > 0
+        for member in feed.members
+        for at in range(min(len(member.latents.clips), LOOKED_AT))
+    ]
+    if not any(texts) and not task.without_texts:
         raise UsageError(
-            f"none of the {without} clips has a text: the network would learn to make videos of nothing that is asked for; "
+            f"none of the {len(texts)} clips has a text: the network would learn to make videos of nothing that is asked for; "
             f"write captions first: hdvg caption {task.datasets[0][0]} --captioner tags; or train so: --without-texts"
         )
-    return [f"{without} of {len(clips)} clips have no text: they are learnt without a prompt"] if without else []
+    without = texts.count(False)
+    return [f"{without} of {len(texts)} clips have no text: they are learnt without a prompt"] if without else []
 
 
 def _refuse_foreign(folder: Path) -> None:

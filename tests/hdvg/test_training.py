@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from safetensors.torch import load, save_file
 from hdvg.errors import DivergedError, UsageError
 from hdvg.model.config import ARMS, arm
 from hdvg.registry import require
-from hdvg.training import checkpoints
+from hdvg.training import checkpoints, runs
 from hdvg.training.network import build, configured
 from hdvg.training.optimizer import share
 from hdvg.training.parallel import Team
@@ -377,3 +378,22 @@ def test_what_is_not_installed_is_named_with_its_extra() -> None:
             extra="train",
             find=lambda name: None,
         )
+
+
+def feed_of(*texts: list[tuple[int, float]]) -> Any:
+    """As much of a trainer's feed as counts texts."""
+    clips = [SimpleNamespace(texts=found) for found in texts]
+    return SimpleNamespace(members=[SimpleNamespace(latents=SimpleNamespace(clips=clips))])
+
+
+def test_training_without_any_text_is_refused_unless_it_is_meant():
+    task = runs.Task(micro(), ((Path("d"), 1.0),), Path("run"))
+    with pytest.raises(UsageError, match=r"none of the 2 clips has a text: .* --without-texts"):
+        runs._untexted(task, feed_of([], []))
+    assert runs._untexted(replace(task, without_texts=True), feed_of([], [])) == [
+        "2 of 2 clips have no text: they are learnt without a prompt"
+    ]
+    assert runs._untexted(task, feed_of([(0, 1.0)], [])) == [
+        "1 of 2 clips have no text: they are learnt without a prompt"
+    ]
+    assert runs._untexted(task, feed_of([(0, 1.0)])) == []

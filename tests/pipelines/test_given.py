@@ -194,7 +194,7 @@ def test_given_captions_stand_beside_ours_with_their_set(videos, tmp_path):
     told = ask(root, "select given_id, kind, text, model from captions join clips using (clip_id) order by given_id")
     fingerprint = told[0][3].split()[1]
     assert told == [
-        ("a", "short", "a man in a suit", f"set {fingerprint}"),
+        ("a", "short", "A man in a suit.", f"set {fingerprint}"),  # in its own letters
         ("c", "detailed", long, f"set {fingerprint}"),
     ]
     assert ask(root, "select count(*) from failures where stage = 'caption-given'") == [(0,)]
