@@ -72,7 +72,12 @@ def _csv(source: Source) -> Rows:
             yield line
 
     found = csv.reader(fed(), delimiter=delimiter, strict=True)
-    header = [plain(cell.removeprefix("\ufeff")) for cell in next(found, [])]
+    try:
+        header = [plain(cell.removeprefix("\ufeff")) for cell in next(found, [])]
+    except csv.Error as error:
+        raise UsageError(
+            f"{source.path}: its first row, with the names of the columns, cannot be read: {error}"
+        ) from error
     at = 1 + len(held)
     while True:
         held.clear()

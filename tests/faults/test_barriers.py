@@ -19,10 +19,12 @@ from hdvg.dataset.intake import accept, cut_units
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import FileOps, Store
 from hdvg.dataset.tombstones import publish_tombstones
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, UsageError
 from hdvg.exporting import Wanted, export
 from hdvg.ids import video_id
 from hdvg.media.decode import Decoder, open_container, open_video
+from hdvg.published.entries import Source
+from hdvg.published.sets import SETS
 from pipelines.perform import Job, commit, make_gate, sandbox
 from pipelines.stages import download
 from pipelines.work import Work
@@ -185,3 +187,11 @@ def test_a_picture_that_grows_in_mid_stream_over_the_limit_is_not_decoded(tmp_pa
         for frame in Decoder(container, stream):
             sizes.add(frame.picture.width)
     assert sizes == {64}
+
+
+def test_a_table_whose_first_row_is_broken_is_refused_by_name(tmp_path):
+    """Found by fuzzing."""
+    path = tmp_path / "set.csv"
+    path.write_bytes(b'videoID,"[ption"x,url\n')
+    with pytest.raises(UsageError, match="first row, with the names of the columns"):
+        list(SETS["panda-70m"].read(Source(path)))
