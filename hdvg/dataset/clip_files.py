@@ -154,8 +154,9 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
             f"clip {clip['clip_id']}: it has no file, is in no shard, and its source is not in the dataset (any more); it is "
             f"{clip['start_s']:.3f} to {clip['end_s']:.3f} s of {clip['source']}; `hdvg run {dataset.root}` cuts what is kept"
         )
-    asked = "select decode_errors, retimed_frames from videos where video_id = ?"
-    (of_video,) = manifest.rows(asked, [clip["video_id"]])
+    (of_video,) = manifest.rows(
+        "select decode_errors, retimed_frames from videos where video_id = ?", [clip["video_id"]]
+    )
     recipe: Recipe = dataset.plan.recipe
     span = {name: clip[name] for name in PLACED if not name.endswith("sha256")} | of_video
     asked = cut(

@@ -68,7 +68,8 @@ def is_moved(picture: av.VideoFrame) -> bool:
 
 
 def _matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    held = [bytes(data) for data in picture.side_data if data.type == Type.DISPLAYMATRIX]
+    entries: Any = picture.side_data
+    held = [bytes(data) for data in entries if data.type == Type.DISPLAYMATRIX]
     return struct.unpack("<9i", held[0]) if held and len(held[0]) == 36 else None
 
 

@@ -77,4 +77,4 @@ def _for_network() -> tuple[str, ...]:
     known = ssl.get_default_verify_paths()
     places = (known.cafile, known.capath, known.openssl_cafile, known.openssl_capath)
     files = (*(f"/etc/{name}" for name in RESOLVER), *mimetypes.knownfiles, *CERTIFICATES)
-    return (*files, *(place for place in places if place))
+    return (*map(str, files), *(place for place in places if place))
