@@ -37,7 +37,8 @@ class Orientation(NamedTuple):
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     """The nine numbers of a picture's display matrix (ISO/IEC 14496-12, 8.4.2), row by row, or None."""
-    for data in picture.side_data:
+    sides: Any = picture.side_data  # PyAV's types say that it is a mapping of names
+    for data in sides:
         if data.type == Type.DISPLAYMATRIX and len(held := bytes(data)) == MATRIX.size:
             return MATRIX.unpack(held)
     return None
