@@ -37,8 +37,8 @@ class Orientation(NamedTuple):
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     """The nine numbers of a picture's display matrix (ISO/IEC 14496-12, 8.4.2), row by row, or None."""
-    entries: Any = picture.side_data  # PyAV's types call it a mapping by name; it iterates over its values
-    for data in entries:
+    sides: Any = picture.side_data  # PyAV's types say that it is a mapping of names
+    for data in sides:
         if data.type == Type.DISPLAYMATRIX and len(held := bytes(data)) == MATRIX.size:
             return MATRIX.unpack(held)
     return None

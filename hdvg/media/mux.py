@@ -23,8 +23,9 @@ from hdvg.media.decode import check_whole, open_video
 from hdvg.media.id3 import CLOCK_TURN_S, stream_time_s
 from hdvg.media.mp4 import reorder_delay
 from hdvg.media.packets import coded_packets
+from hdvg.media.streams import find_sound
 
-SOUND_OPTIONS = OPTIONS | {"format_whitelist": f"{FORMATS},aac,mp3,ac3,eac3,flac,wav"}
+SOUND_OPTIONS = OPTIONS | {"format_whitelist": f"{FORMATS},aac,mp3,ac3,eac3,flac,wav", "max_pixels": "1000000"}
 MP4_VIDEO = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video"})
 MP4_SOUND = frozenset({"aac", "mp3", "opus", "ac3", "eac3", "flac"})
 MOST_PIXELS = 2**31 - 1  # nothing is decoded here; `probe` looks at the size
@@ -54,7 +55,7 @@ def mux(video: str, sound: str, target: str) -> str:
     with open_video(video, max_pixels=MOST_PIXELS) as (container, stream):
         times = _times(container, stream)
     with open_video(video, max_pixels=MOST_PIXELS) as (container, stream), _open_sound(sound) as heard:
-        voice = heard.streams.audio[0]
+        voice = find_sound(heard, None)
         in_mp4 = _codec(stream) in MP4_VIDEO and _codec(voice) in MP4_SOUND
         shift_s = _shift_s(times, stream.time_base)
         late_s = _sound_shift_s(sound, voice, about_s=times.first_shown * stream.time_base)
@@ -81,7 +82,7 @@ def _open_sound(path: str) -> Iterator[Any]:
     with container:
         if not container.streams.audio:
             raise ItemError("not_media", f"{container.format.name} without the sound that was offered")
-        context = container.streams.audio[0].codec_context
+        context = find_sound(container, None).codec_context
         if context is None or not context.name:
             raise ItemError("unsupported", "no decoder for the sound's codec")
         if context.codec_tag == "enca":

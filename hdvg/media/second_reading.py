@@ -68,8 +68,8 @@ def is_moved(picture: av.VideoFrame) -> bool:
 
 
 def _matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    entries: Any = picture.side_data
-    held = [bytes(data) for data in entries if data.type == Type.DISPLAYMATRIX]
+    sides: Any = picture.side_data  # PyAV's types say that it is a mapping of names
+    held = [bytes(data) for data in sides if data.type == Type.DISPLAYMATRIX]
     return struct.unpack("<9i", held[0]) if held and len(held[0]) == 36 else None
 
 

@@ -10,6 +10,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from hdvg.errors import ItemError
+from hdvg.media.excerpt import excerpt_of
 
 PICTURES = Disposition.still_image | Disposition.timed_thumbnails
 FOR_FEW = Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.descriptions
@@ -31,7 +32,7 @@ def find_film(container: Any, again: Callable[[], Any]) -> Any:
         raise ItemError("no_video", f"{container.format.name} without a video stream")
     if len(streams) == 1:
         return streams[0]
-    seen = _peek(again) if container.file is None and not all(one.frames for one in streams) else None
+    seen = _peek(again) if excerpt_of(container) is None and not all(one.frames for one in streams) else None
 
     def rank(stream: Any) -> tuple[bool, bool, bool, int, int]:
         context = stream.codec_context

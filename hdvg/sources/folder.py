@@ -13,6 +13,9 @@ VIDEO_NAMES = """
     mxf ivf gif apng nut dv h264 264 hevc h265 265
 """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
+"""Of the containers that are opened (media.containers)."""
+LISTED_SUFFIXES = VIDEO_SUFFIXES - {".gif", ".apng"}
+"""In listings, where most files that end so are single pictures, these are not taken for videos."""
 MOST_REASONS = 6
 
 

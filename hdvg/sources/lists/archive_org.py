@@ -17,7 +17,7 @@ from typing import Any
 from yt_dlp.utils import parse_duration
 
 from hdvg.errors import ItemError
-from hdvg.sources.folder import VIDEO_SUFFIXES
+from hdvg.sources.folder import LISTED_SUFFIXES
 from hdvg.sources.info import seconds
 from hdvg.sources.lists.client import ListClient
 from hdvg.sources.lists.entries import entry_row, timestamp
@@ -99,7 +99,7 @@ def _files(name: str, files: list[Json]) -> Iterator[tuple[str, Json]]:
     originals: dict[str, list[Json]] = {}
     for file in files:
         original = file.get("name") if file.get("source") == "original" else file.get("original")
-        if isinstance(original, str) and _suffix(file) in VIDEO_SUFFIXES and str(file.get("private")) != "true":
+        if isinstance(original, str) and _suffix(file) in LISTED_SUFFIXES and str(file.get("private")) != "true":
             originals.setdefault(original, []).append(file)
     for original, of_it in originals.items():
         largest = max(of_it, key=lambda file: (file["name"] == original, _number(file.get("height"))))

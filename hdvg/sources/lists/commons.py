@@ -18,7 +18,7 @@ from typing import Any
 from yt_dlp.utils import clean_html
 
 from hdvg.errors import ItemError, TransientError
-from hdvg.sources.folder import VIDEO_SUFFIXES
+from hdvg.sources.folder import LISTED_SUFFIXES
 from hdvg.sources.lists.client import ListClient
 from hdvg.sources.lists.entries import timestamp
 from hdvg.sources.lists.entry_file import Entries
@@ -101,7 +101,7 @@ def _take(answer: Json, entries: Entries) -> None:
 
 def _take_file(file: Json, entries: Entries) -> None:
     name, suffix = os.path.splitext(file["title"])
-    if file.get("mediatype") != "VIDEO" and suffix.lower() not in VIDEO_SUFFIXES:
+    if file.get("mediatype") != "VIDEO" and suffix.lower() not in LISTED_SUFFIXES:
         return  # a category holds pictures and sounds as well
     page = urllib.parse.quote(file["title"].replace(" ", "_"), safe=":")
     about = file["extmetadata"] if isinstance(file.get("extmetadata"), dict) else {}
