@@ -140,7 +140,7 @@ def test_a_measure_whose_keyframes_are_lost_stops_and_writes_nothing_against_its
     root = Path(shutil.copytree(finished, tmp_path / "d"))
     for (name,) in ask(root, "select distinct keyframes from clips"):
         next((root / "media" / name[:2]).glob(f"{name}.*")).unlink()
-    with pytest.raises(DamagedError, match="media/.* lost.*--repair"):
+    with pytest.raises(DamagedError, match=r"media/.* lost.*--repair"):
         go(root, recipe(keep=KEEP | {"watermark": "watermark < 0.5 or watermark is null"}))
     assert ask(root, "select count(*) from failures where stage = 'watermark'") == [(0,)]
     assert table(root)["clean"][:2] == (False, ["unmeasured:watermark"])
