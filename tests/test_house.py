@@ -37,6 +37,10 @@ CATCHES_ALL = {
         "hdvg/sandbox/child.py",
         "BaseException",
     ): "the child's very end: it must leave by _exit, never return into the parent's code",
+    (
+        "hdvg/cli/__init__.py",
+        "Exception",
+    ): "looked at for what the machine lacks, which ends with 75; all else is raised again",
     ("hdvg/sources/solver.py", "Exception"): "noted and raised again: yt-dlp goes on behind a solver that failed",
 }
 """Where anything may be caught, and why."""

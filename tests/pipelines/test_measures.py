@@ -11,6 +11,7 @@ import pytest
 from hdvg import planning
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.errors import DamagedError
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
 from hdvg.reports.explain import explain
 from hdvg.reports.verify import verify
@@ -135,13 +136,13 @@ def test_every_measure_has_a_stage_columns_and_a_typical_cost():
     assert set(KEYFRAME_MEASURES) <= {stage.name for stage in GRAPH}
 
 
-def test_a_measure_that_fails_is_a_failure_row_and_passes_nothing(finished, tmp_path):
+def test_a_measure_whose_keyframes_are_lost_stops_and_writes_nothing_against_its_clips(finished, tmp_path):
     root = Path(shutil.copytree(finished, tmp_path / "d"))
     for (name,) in ask(root, "select distinct keyframes from clips"):
         next((root / "media" / name[:2]).glob(f"{name}.*")).unlink()
-    go(root, recipe(keep=KEEP | {"watermark": "watermark < 0.5 or watermark is null"}), retry=("lost_source",))
-    found = ask(root, "select stage, reason, count(*) from failures group by all order by stage")
-    assert ("watermark", "lost_source", 1) in found  # the other clip is known to be dropped for its text
+    with pytest.raises(DamagedError, match=r"media/.* lost.*--repair"):
+        go(root, recipe(keep=KEEP | {"watermark": "watermark < 0.5 or watermark is null"}))
+    assert ask(root, "select count(*) from failures where stage = 'watermark'") == [(0,)]
     assert table(root)["clean"][:2] == (False, ["unmeasured:watermark"])
 
 
