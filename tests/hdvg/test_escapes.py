@@ -309,6 +309,7 @@ def fill(removed: bool) -> None:
         held.append(open(f"{number}", "wb"))  # noqa: SIM115  # held open
         held[-1].write(bytes(1 << 20))
         held[-1].flush()
+        time.sleep(0.01)  # the folder is looked at every 0.25 s
         if removed:
             os.unlink(f"{number}")
     time.sleep(5)
