@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,34 +44,39 @@ def decode(
     """The windows that begin at `starts_s`, (windows, T, H, W, 3), RGB; `where`: the dataset's recipe, for its limits,
     and a folder for passing files. Raises ItemError if the clip cannot be decoded whole, ResourceError if the folder takes
     no file."""
-    recipe, scratch = where
+    recipe, folder = where
     most = recipe.limits
-    path, out = scratch / f"{clip.clip_id}.mp4", scratch / f"{clip.clip_id}.npy"
     try:
-        path.write_bytes(video)
+        with tempfile.TemporaryDirectory(dir=folder) as own:  # a child that is hijacked sees no other clip
+            scratch = Path(own)
+            path, out = scratch / "clip.mp4", scratch / "frames.npy"
+            path.write_bytes(video)
+            sandbox().call(
+                take(
+                    str(path),
+                    str(out),
+                    bucket=list(bucket),
+                    fps=fps,
+                    starts=[str(start) for start in starts_s],
+                    expected={"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
+                ),
+                scratch,
+                Limits(**most.of_children()),
+            )
+            taken = _load(out)
     except OSError as error:
-        raise ResourceError(f"{scratch}: cannot write: {error.strerror}; free space, then run again") from error
-    try:
-        sandbox().call(
-            take(
-                str(path),
-                str(out),
-                bucket=list(bucket),
-                fps=fps,
-                starts=[str(start) for start in starts_s],
-                expected={"n_frames": clip.n_frames, "max_pixels": most.max_pixels},
-            ),
-            scratch,
-            Limits(**most.of_children()),
-        )
-        taken: Frames = np.load(out, allow_pickle=False)  # a hijacked child may have written anything
-    except (OSError, ValueError, EOFError) as error:
-        raise ItemError("crash", f"the child wrote no frames ({error})") from error
-    finally:
-        path.unlink(missing_ok=True)
-        out.unlink(missing_ok=True)
+        raise ResourceError(f"{folder}: cannot write: {error.strerror}; free space, then run again") from error
     if taken.dtype != np.uint8 or taken.shape != (len(starts_s), *bucket, 3):
         raise ItemError("crash", f"the child wrote {taken.dtype} {taken.shape}")
+    return taken
+
+
+def _load(out: Path) -> Frames:
+    """What a child wrote; one that is hijacked may have written anything. Raises ItemError."""
+    try:
+        taken: Frames = np.load(out, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ItemError("crash", f"the child wrote no frames ({error})") from error
     return taken
 
 

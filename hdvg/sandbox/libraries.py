@@ -76,5 +76,5 @@ def _for_network() -> tuple[str, ...]:
 
     known = ssl.get_default_verify_paths()
     places = (known.cafile, known.capath, known.openssl_cafile, known.openssl_capath)
-    files = (*(f"/etc/{name}" for name in RESOLVER), *mimetypes.knownfiles, *CERTIFICATES)
-    return (*map(str, files), *(place for place in places if place))
+    files = (*(f"/etc/{name}" for name in RESOLVER), *map(str, mimetypes.knownfiles), *CERTIFICATES)
+    return (*files, *(place for place in places if place))

@@ -104,6 +104,7 @@ class Place:
             "abstract": f"hdvg-{os.getpid()}",
             "server": self.server,
             "caller": os.getpid(),
+            "home": str(Path.home()),
         }
 
     def untouched(self) -> bool:
@@ -181,8 +182,8 @@ def _escapes(known: dict[str, Any], given: str) -> dict[str, Callable[[], object
         "the server's memory": lambda: open(f"/proc/{server}/mem", "rb"),
         "the caller's environment": lambda: Path(f"/proc/{known['caller']}/environ").read_bytes(),
         "its own environment": lambda: Path("/proc/self/environ").read_bytes(),
-        "Ray's token": lambda: Path("/root/.ray/auth_token").read_text(),
-        "a home": lambda: os.listdir("/root"),
+        "Ray's token": lambda: Path(known["home"], ".ray/auth_token").read_text(),
+        "a home": lambda: os.listdir(known["home"]),
         "write dataset.toml": lambda: Path(dataset).write_text("mine"),
         "cut dataset.toml": lambda: os.truncate(dataset, 0),
         "write its input": lambda: Path(given).write_text("mine"),
@@ -308,6 +309,7 @@ def fill(removed: bool) -> None:
         held.append(open(f"{number}", "wb"))  # noqa: SIM115  # held open
         held[-1].write(bytes(1 << 20))
         held[-1].flush()
+        time.sleep(0.01)  # the folder is looked at every 0.25 s
         if removed:
             os.unlink(f"{number}")
     time.sleep(5)

@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NotRequired, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
@@ -22,6 +22,7 @@ from hdvg.config.fetch import Fetch
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError
 from hdvg.sandbox import Limits, Sandbox
+from hdvg.sandbox.paths import Paths
 from hdvg.sandbox.seam import Seam, closed, in_child, open_ended, seam, served
 from hdvg.sources.calls import FetchSettings
 
@@ -124,6 +125,27 @@ def not_json(kind: Any, where: str) -> list[str]:
 def test_seams_are_of_what_json_holds(target):
     kinds = get_type_hints(SEAMS[target].declared)
     assert [bad for name, kind in kinds.items() for bad in not_json(kind, name) if bad not in ALLOWED] == []
+
+
+PATHS = {"path", "out", "video", "sound", "target", "folder", "made_by", "file"}
+"""Names of arguments that are paths."""
+
+
+@pytest.mark.parametrize("target", sorted(SEAMS))
+def test_each_path_of_a_seam_is_marked_for_its_walls(target):
+    hints = get_type_hints(SEAMS[target].declared, include_extras=True)
+    assert [name for name, hint in hints.items() if name in PATHS and get_origin(hint) is not Annotated] == []
+
+
+def test_paths_are_found_wherever_they_stand():
+    seen = [{"folder": "/a/1"}, {"folder": "/a/2"}]
+    call = SEAMS["hdvg.media.scan:assemble"]("/in", "/out", {}, 1, seen, n_frames=2)
+    assert call.paths == Paths(reads=("/in", "/a/1", "/a/2"), writes=("/out",))
+    wanted = {"mine": {"made_by": "/m.py:Mine", "options": {"weights": "/w.npz", "size": 3, "kind": "fast"}}}
+    call = SEAMS["hdvg.media.clip_inputs:listen"]("/in", [], "1/25", wanted)
+    assert call.paths == Paths(reads=("/in", "/w.npz"), code=("/m.py:Mine",))
+    assert call.needs == "files"
+    assert SEAMS["hdvg.sources.ytdlp:download"]("http://a", "/out", {}).needs == "network"
 
 
 ALLOWED = {
