@@ -12,7 +12,7 @@ from hdvg.errors import UsageError
 from hdvg.ids import digest
 from hdvg.keyframes import Shot
 
-VERSION = 2
+VERSION = 1
 """Raise it when code changes the texts."""
 
 BATCH = 256
