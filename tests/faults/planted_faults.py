@@ -130,6 +130,7 @@ def run(asked: Asked, tally: Tally) -> None:
                 tally.fail(f"{bug.name}: not caught by {bug.test}")
             else:
                 tally.add("planted_caught")
+            print(f"  {bug.name}: {'caught' if noticed else 'NOT CAUGHT'} by {bug.test}", file=sys.stderr, flush=True)
 
 
 def _is_caught(bug: Bug, place: Path) -> bool:
