@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TREES = ("hdvg", "pipelines", "schemas", "tests")
 SLICE_EVERY = 6
 TEST_S = 300
+FILE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def copied(target: Path) -> Path:
 def run_tests(root: Path, tests: Sequence[str]) -> tuple[bool, str]:
     """Whether the tests pass in the tree at `root`, and pytest's last words. Nothing of this tree is imported."""
     words = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "-p", "no:cacheprovider", "-m", "", *tests]
+    words = ["prlimit", f"--fsize={FILE_BYTES}", *words]  # a planted bug may be one that fills the disk
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
