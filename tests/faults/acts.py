@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -202,18 +202,24 @@ def _checkpoints(root: Path) -> dict[str, Any]:
     return {str(step): (root / FOLDER / f"{step:08d}.safetensors").read_bytes() for step in committed(root)[-2:]}
 
 
-def all_acts(scratch: Path) -> Iterator[Act]:
-    """Every act, each made when it is its turn."""
+def all_acts(scratch: Path, touches: Callable[[str], bool] = lambda name: True) -> Iterator[Act]:
+    """Every act of whose name `touches` holds, each made when it is its turn."""
+    makers: dict[str, Callable[[Path], Act]] = {"import": import_act, "forget": forget_act, "train": train_act}
+    for name, make_act in makers.items():
+        if touches(name):
+            yield make_act(scratch / name)
+    if any(touches(f"export {form}") for form in EXPORTS):
+        yield from (act for act in export_acts(scratch / "export") if touches(act.name))
+    steps = (FIRST, *make_plan(RECIPE).stages, LAST)
+    if not any(map(touches, (*steps, "encode"))):
+        return
     last = None
     for last in stage_acts(scratch / "stages"):
-        yield last
-    yield import_act(scratch / "import")
-    yield from export_acts(scratch / "export")
-    yield forget_act(scratch / "forget")
-    yield train_act(scratch / "train")
-    assert last is not None
-    finished = scratch / "finished"
-    last.begin(finished)
-    last.do(finished, Unflushed())
-    shutil.rmtree(finished / "tmp")
-    yield encode_act(finished)
+        if touches(last.name):
+            yield last
+    if last is not None and touches("encode"):
+        finished = scratch / "finished"
+        last.begin(finished)
+        last.do(finished, Unflushed())
+        shutil.rmtree(finished / "tmp")
+        yield encode_act(finished)

@@ -13,9 +13,7 @@ SLICE_EVERY = 6
 def run(asked: Asked, tally: Tally) -> None:
     """Count points, and what was lost or stood twice after one."""
     every = SLICE_EVERY if asked.slice else 1
-    for number, act in enumerate(all_acts(asked.scratch / "acts")):
-        if not asked.touches(act.name):
-            continue
+    for number, act in enumerate(all_acts(asked.scratch / "acts", asked.touches)):
         place = asked.scratch / str(number)
         place.mkdir()
         for name, troubles in crashes(act, place, every=every, seed=str(asked.seed), takes=asked.takes):

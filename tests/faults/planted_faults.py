@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.tally import Asked, Tally
 
@@ -18,43 +19,69 @@ ROOT = Path(__file__).resolve().parents[2]
 TREES = ("hdvg", "pipelines", "schemas", "tests")
 SLICE_EVERY = 6
 TEST_S = 300
+FILE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Place:
+    """A snippet that stands once in a file, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+    def count(self, root: Path) -> int:
+        """How often it stands there."""
+        path = root / self.file
+        return path.read_text(encoding="utf-8").count(self.old) if path.exists() else 0
 
 
 @dataclass(frozen=True)
 class Bug:
-    """A snippet that stands once in a file, what takes its place, and the test that must notice.
+    """What is done wrong, at the one of its places that this tree has, and the test that must notice.
 
     `waits`: the part of the house that brings the snippet, where that is still to come.
     """
 
     name: str
-    file: str
-    old: str
-    new: str
     test: str
+    places: tuple[Place, ...]
     waits: str = ""
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> Bug:
+        """As the files tell it: `or` lists further places."""
+        first = {name: entry[name] for name in ("file", "old", "new")}
+        places = tuple(Place(**one) for one in (first, *entry.get("or", ())))
+        return cls(entry["name"], entry["test"], places, entry.get("waits", ""))
+
+    def place(self, root: Path) -> Place | None:
+        """Where it can be planted in that tree; None if that is nowhere, or not plain."""
+        found = [place for place in self.places if place.count(root) > 0]
+        return found[0] if len(found) == 1 and found[0].count(root) == 1 else None
 
     def fault(self, root: Path) -> str | None:
         """Why it cannot be planted in that tree, or None."""
-        path = root / self.file
-        count = path.read_text(encoding="utf-8").count(self.old) if path.exists() else 0
-        if count != 1:
-            return f"its snippet stands {count} times in {self.file}, not once: write it anew, it is no longer planted"
+        if self.place(root) is None:
+            files = ", ".join(f"{place.count(root)} times in {place.file}" for place in self.places)
+            return f"its snippet stands {files}, not once: write it anew, it is no longer planted"
         test = root / self.test.partition("::")[0]
         name = self.test.partition("::")[2].partition("[")[0]
-        if not test.exists() or f"def {name}" not in test.read_text(encoding="utf-8"):
+        if not test.exists() or f"def {name}(" not in test.read_text(encoding="utf-8"):
             return f"its test {self.test} is not there"
         return None
 
     def plant(self, root: Path) -> None:
-        path = root / self.file
-        path.write_text(path.read_text(encoding="utf-8").replace(self.old, self.new), encoding="utf-8")
+        place = self.place(root)
+        assert place is not None
+        path = root / place.file
+        path.write_text(path.read_text(encoding="utf-8").replace(place.old, place.new), encoding="utf-8")
 
 
 def bugs() -> list[Bug]:
     """All that are described beside this file."""
     return [
-        Bug(**entry)
+        Bug.of(entry)
         for path in sorted((ROOT / "tests/faults/planted").glob("*.toml"))
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["bug"]
     ]
@@ -71,6 +98,7 @@ def copied(target: Path) -> Path:
 def run_tests(root: Path, tests: Sequence[str]) -> tuple[bool, str]:
     """Whether the tests pass in the tree at `root`, and pytest's last words. Nothing of this tree is imported."""
     words = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "-p", "no:cacheprovider", "-m", "", *tests]
+    words = ["prlimit", f"--fsize={FILE_BYTES}", *words]  # a planted bug may be one that fills the disk
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -104,6 +132,7 @@ def run(asked: Asked, tally: Tally) -> None:
                 tally.fail(f"{bug.name}: not caught by {bug.test}")
             else:
                 tally.add("planted_caught")
+            print(f"  {bug.name}: {'caught' if noticed else 'NOT CAUGHT'} by {bug.test}", file=sys.stderr, flush=True)
 
 
 def _is_caught(bug: Bug, place: Path) -> bool:
@@ -112,8 +141,3 @@ def _is_caught(bug: Bug, place: Path) -> bool:
     passed, _ = run_tests(root, [bug.test])
     shutil.rmtree(place)
     return not passed
-
-
-def waiting() -> Iterator[Bug]:
-    """Those whose snippet another part is still to bring."""
-    return (bug for bug in bugs() if bug.waits)

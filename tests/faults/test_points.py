@@ -81,7 +81,7 @@ def test_a_name_that_is_lost_alone_is_what_shows_an_unflushed_folder(folder):
 
 
 def test_any_file_operation_may_be_refused(folder, monkeypatch):
-    monkeypatch.setattr("tests.faults.refuse_faults.all_acts", lambda scratch: [small_act(scratch)])
+    monkeypatch.setattr("tests.faults.refuse_faults.all_acts", lambda scratch, touches: [small_act(scratch)])
     tally = Tally()
     refuse(Asked(folder, seed=0), tally)
     assert tally.failures == []

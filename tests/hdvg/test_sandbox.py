@@ -88,7 +88,7 @@ def eat() -> None:
 @in_child
 def spill() -> None:
     with open("big", "wb") as file:
-        while True:
+        for _ in range(100):  # without the limit it would fill the disk of whoever tests
             file.write(bytes(1 << 20))
 
 
