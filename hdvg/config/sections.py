@@ -255,7 +255,7 @@ class Limits(Settings):
 
     def of_children(self) -> dict[str, Any]:
         """The fields of `hdvg.sandbox.Limits`."""
-        return self.model_dump(exclude={"max_pixels"})
+        return self.model_dump(exclude={"max_pixels", "max_frames", "max_decoded_gb"})
 
 
 class Run(Settings):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Child:
 
     def call(self, call: Call[Result]) -> tuple[Result, float, float]:
         """What the child returns, seconds from call to checked result, and the child's largest memory, MiB."""
-        asked = measured(call.target, call.arguments)
+        asked = replace(measured(call.target, call.arguments), paths=call.paths)
         start = time.perf_counter()
         found = self._sandbox.call(asked, Path(self._scratch.name), Limits())
         result = call.checked(found["result"])
