@@ -40,8 +40,9 @@ def small_grey(picture: av.VideoFrame, *, box: Box | None = None) -> Grey:
 
 def look_of(picture: av.VideoFrame) -> Grey:
     """(8, 8) grey levels as the pass over the source notes them: of red, green and blue, which hold no colour beyond them."""
-    height = max(round(picture.height * LOOK_WIDTH_PX / picture.width), 1)
-    bgr = Scaler()(picture, (LOOK_WIDTH_PX, height), "bgr24", "AREA")
+    width = min(LOOK_WIDTH_PX, picture.width)
+    height = max(round(picture.height * width / picture.width), 1)
+    bgr = Scaler()(picture, (width, height), "bgr24", "AREA")
     grey: Any = placed(picture, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
     return np.asarray(cv2.resize(grey, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
