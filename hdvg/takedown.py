@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hdvg.config.writers import step_and_writer
 from hdvg.dataset import ledger
-from hdvg.dataset.asking import connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list

@@ -41,7 +41,7 @@ def query(
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
     import hdvg
-    from hdvg.dataset.asking import OverError, bound_memory
+    from hdvg.dataset.connection import OverError, bound_memory
 
     opened = hdvg.open(dataset)
     bound_memory()

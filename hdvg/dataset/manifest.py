@@ -15,8 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.dataset.alone_views import alone_sql
-from hdvg.dataset.asking import SHARE, OverError, answer, connect, refuse_other
 from hdvg.dataset.caption_views import caption_sql
+from hdvg.dataset.connection import SHARE, OverError, answer, connect, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
 from hdvg.dataset.measure_views import measured_columns

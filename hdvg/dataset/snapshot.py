@@ -15,8 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.config.writers import step_and_writer
-from hdvg.dataset.asking import connect
 from hdvg.dataset.caption_views import caption_sql
+from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import literal, no_glob

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.dataset.asking import connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.ids import digest

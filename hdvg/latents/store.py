@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.asking import connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.errors import UsageError
 from hdvg.latents.buckets import NONE

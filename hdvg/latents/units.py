@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hdvg.dataset.asking import connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.inventory import NUMBERS
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.ids import digest, file_sha256

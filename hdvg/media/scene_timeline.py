@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from statistics import median
 from typing import Any, NamedTuple
 
 from av.error import FFmpegError
@@ -66,11 +69,11 @@ class Timeline:
         if not self.shown or len(self._numbers) != len(stamps) or not may_be_shown_by(one.pts for one in stamps):
             raise ValueError("its packets have no times of their own")
 
-    @property
+    @cached_property
     def frame_ms(self) -> float:
-        """How long a frame stays in the mean; 0 of a single one."""
-        n_steps = max(len(self.shown) - 1, 1)
-        return float((self.shown[-1] - self.shown[0]) * self.tick * 1000 / n_steps)
+        """How long a frame stays: the median, for a part of a video has gaps; 0 of a single one."""
+        steps = [later - earlier for earlier, later in pairwise(self.shown)]
+        return float(median(steps) * self.tick * 1000) if steps else 0.0
 
     @property
     def end_ms(self) -> float:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.asking import connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, pattern, unit_of
 from hdvg.dataset.manifest import literal, no_glob, read_parquet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Status:
     """Whether a run works on the dataset now."""
     videos_per_min: float | None
     eta_s: float | None
-    damaged: tuple[str, ...] = ()
+    damaged: list[str] = field(default_factory=list)
     """Files that are lost or cannot be read: the figures are those of all others."""
 
 
@@ -136,13 +136,13 @@ def status(dataset: Dataset) -> Status:
     """The figures of `hdvg status`. Raises DamagedError if a file is damaged without which nothing may be shown."""
     lost = tuple(ledger.lost(dataset.root))
     try:
-        return replace(_status(dataset), damaged=lost)
+        return replace(_status(dataset), damaged=list(lost))
     except DamagedError:
         harmed = broken(dataset.root)
         if any(path.parent.name in NEEDED for path in harmed):
             raise
         names = (str(path.relative_to(dataset.root)) for path in harmed)
-        return replace(_status(dataset, harmed), damaged=(*names, *lost))
+        return replace(_status(dataset, harmed), damaged=[*names, *lost])
 
 
 def _status(dataset: Dataset, without: Sequence[Path] = ()) -> Status:

@@ -209,7 +209,7 @@ def verify_folder(root: Path) -> list[Problem]:
     try:
         return verify(Dataset.open(root))
     except UsageError as error:
-        if not any(root.glob("inputs/*.parquet")):
+        if not files(root, "inputs"):
             raise
         found = [Problem("corrupt", "dataset.toml", str(error))]
         return found + [

@@ -14,7 +14,7 @@ from hdvg.cli.tables import inert
 from hdvg.config.conditions import check_expression
 from hdvg.config.recipe import parse_recipe
 from hdvg.config.rules import parse_rule
-from hdvg.dataset.asking import OverError, connect
+from hdvg.dataset.connection import OverError, connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest
 from hdvg.errors import UsageError
@@ -140,7 +140,7 @@ def test_query_that_listens_ends_at_its_limit(guarded: tuple[Manifest, Path]) ->
 LOST = """
 import sys, time, os
 from pathlib import Path
-from hdvg.dataset.asking import OverError, answer, bound_memory, connect
+from hdvg.dataset.connection import OverError, answer, bound_memory, connect
 bound = sys.argv[1] == "bound"
 connection = connect(Path(sys.argv[2]))
 if bound:
