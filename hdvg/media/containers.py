@@ -134,7 +134,7 @@ def _refused(path: str | Excerpt, error: Exception) -> Exception:
     """Why a file was not opened; without its place on this machine, which is nobody's business."""
     name = "" if isinstance(path, Excerpt) or not isinstance(error, av.ArgumentError) else _format_of(path)
     if shortage(error) or not name:
-        return ItemError("not_media", getattr(error, "strerror", None) or str(error))
+        return ItemError("not_media", str(error))
     if name in TEXTS.split():
         return ItemError("not_media", f"a text or a list of other files ({name})")
     if name in SOUNDS.split():

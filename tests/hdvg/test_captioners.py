@@ -75,7 +75,7 @@ def test_unreadable_keyframe_gives_no_text_and_leaves_the_others_alone(
 
 @pytest.mark.parametrize("name", CAPTIONERS)
 def test_model_names_the_content_and_texts_are_clean(name: str, settings_of: Callable[..., Writer]) -> None:
-    check_names(settings_of(name))
+    check_names(settings_of(name, **({"lower_case": False} if name == "given" else {})))  # people's letters stay
     captioner = load(settings_of(name))
     assert captioner.name == name
     assert fingerprint(settings_of(name))[:8] in captioner.model

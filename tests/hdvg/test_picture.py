@@ -287,10 +287,15 @@ def test_containers_from_ordinary_tools_give_the_frames_that_ffmpeg_gives(uprigh
 
 def test_every_suffix_that_is_taken_is_of_a_container_that_is_opened(upright_mp4, tmp_path):
     how = {".webm": CONTAINERS["a.ivf"], ".ogv": ("-c:v", "libtheora"), ".ogm": ("-c:v", "libtheora", "-f", "ogg")}
-    how |= {f".{name}": ("-c:v", "mpeg2video", "-f", "vob") for name in ("mpg", "mpeg")}
+    how |= {f".{name}": ("-c:v", "mpeg2video", "-f", "vob") for name in ("mpg", "mpeg", "mpe", "m2p")}
+    how |= {f".{name}": ("-c:v", "mpeg1video", "-f", "mpeg1video") for name in ("m1v",)} | {".qt": ("-f", "mov")}
     how |= {f".{name}": ("-c:v", "wmv2") for name in ("wmv", "asf")} | {".3gp": ("-c:v", "h263", "-s", "352x288")}
-    how |= {f".{name}": ("-f", "mpegts") for name in ("mts", "m2ts")} | {".f4v": ("-f", "flv"), ".3g2": how[".3gp"]}
+    how |= {f".{name}": ("-f", "mpegts") for name in ("mts", "m2ts", "tod")} | {
+        ".f4v": ("-f", "flv"),
+        ".3g2": how[".3gp"],
+    }
     how |= {Path(name).suffix: options for name, options in CONTAINERS.items()}
+    how |= {".divx": ("-c:v", "mpeg4", "-f", "avi"), ".h265": how[".265"]}
     how |= {".rmvb": (*how[".rm"], "-f", "rm"), ".hevc": how[".265"], ".h264": how[".264"]}
     for suffix in sorted(VIDEO_SUFFIXES):
         path = coded(tmp_path / f"a{suffix}", upright_mp4, *how.get(suffix, ()))

@@ -179,7 +179,7 @@ def test_naming_a_childs_function_brings_nothing_heavy():
 @pytest.mark.parametrize(
     ("fields", "settings", "added"),
     [
-        (Split, SplitSettings, {"scenes", "blocked", "spans", "layer"}),
+        (Split, SplitSettings, {"scenes", "blocked", "spans", "layer", "interlaced", "max_frames", "max_decoded_gb"}),
         (Cut, CutSettings, set()),
         (Fetch, FetchSettings, {"ca_pem", "as_excerpt"}),
     ],
