@@ -15,7 +15,7 @@ from tests.faults.acts import all_acts
 from tests.faults.moments import Act, differences
 from tests.faults.tally import Asked, Tally
 
-SLICE_EVERY = 8
+SLICE_EVERY = 20
 
 
 def _errno(code: int) -> Callable[[], BaseException]:
