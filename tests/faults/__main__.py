@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import multiprocessing
 import sys
-import traceback
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 
-from tests.faults.tally import COUNTS, WORST, Asked, Tally, scratch_folder
+from tests.faults.families import FAMILIES, run_family
+from tests.faults.tally import COUNTS, WORST, Tally
 
-FAMILIES = {
-    "crash": "a process that dies, or power that goes, before every file operation",
-    "kill": "SIGKILL of driver, fork server and children at random moments, and a restart at once",
-    "refuse": "a disk, handles or memory that run short at every file operation",
-    "bad": "broken media, lists, tables and texts, with limits of time and memory",
-    "planted": "bugs put into a copy of the tree: each must be caught by its test",
-    "escape": "ways out of the decoder's child",
-    "fuzz": "our own parsers, guided by coverage where atheris is installed",
-}
 TARGETS = {"crash_points": 500, "kills": 100, "bad_inputs": 600, "planted": 25, "escapes_tried": 20}
 """Least in a whole run; a slice tries fewer."""
 MOST = {"worst_mb": 600.0, "worst_over_limit_s": 2.0}
@@ -29,11 +22,17 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 if nothing failed and a whole run tried enough."""
     asked = _arguments().parse_args(words)
     tallies: dict[str, Tally] = {}
-    for family in asked.family or FAMILIES:
-        print(f"{family}: {FAMILIES[family]} ...", file=sys.stderr, flush=True)
-        tallies[family] = _run(family, asked)
-        for trouble in tallies[family].failures:
-            print(f"  {trouble}\n    again: {_again(family, asked, trouble)}", file=sys.stderr, flush=True)
+    families = asked.family or list(FAMILIES)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        one_by_one = len(families) == 1  # then in this process, where it can be looked into
+        running = (
+            map(run_family, families, repeat(asked)) if one_by_one else pool.map(run_family, families, repeat(asked))
+        )
+        for family, tally in zip(families, running, strict=True):
+            tallies[family] = tally
+            print(f"{family}: {FAMILIES[family]}: {tally.seconds:.0f} s", file=sys.stderr, flush=True)
+            for trouble in tally.failures:
+                print(f"  {trouble}\n    again: {_again(family, asked, trouble)}", file=sys.stderr, flush=True)
     whole = not (asked.slice or asked.family or asked.only)
     short = _short(tallies) if whole else []
     _print(tallies, short)
@@ -47,20 +46,6 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     return parser
-
-
-def _run(family: str, asked: argparse.Namespace) -> Tally:
-    """A family's tally; a family that breaks is a failure of its own."""
-    tally = Tally()
-    with scratch_folder(family) as scratch:
-        try:
-            module = importlib.import_module(f"tests.faults.{family}_faults")
-            module.run(Asked(scratch, asked.seed, asked.slice, asked.only), tally)
-        except Exception as error:
-            traceback.print_exc()
-            tally.fail(f"the family itself broke: {type(error).__name__}: {error}")
-    tally.seconds = tally.spent()
-    return tally
 
 
 def _again(family: str, asked: argparse.Namespace, trouble: str) -> str:

@@ -6,7 +6,7 @@ from tests.faults.acts import all_acts
 from tests.faults.moments import crashes
 from tests.faults.tally import Asked, Tally
 
-SLICE_EVERY = 6
+SLICE_EVERY = 15
 """Which operations a slice looks at."""
 
 

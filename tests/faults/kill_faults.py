@@ -23,9 +23,11 @@ from tests.faults.tally import Asked, Tally
 from tests.videos import draw_scenes
 
 VIDEOS, KILLS, SLICE_KILLS, RAY_KILLS = 6, 110, 8, 5
-KINDS = ("driver", "driver", "driver", "server", "child")
+KINDS = ("driver", "driver", "driver", "driver", "server", "child")
 CHILD_KILLS = 4
 """Most of one dataset: an item whose child dies in five runs is given up, rightly."""
+STRIKES = 16
+"""Most of one round."""
 END_S = 240.0
 RAY_KINDS = ("worker", "driver", "raylet", "actor", "worker")
 RAY_NAMES = {"worker": "ray::perform", "raylet": "raylet/raylet", "actor": "ray::"}
@@ -55,23 +57,28 @@ def run(asked: Asked, tally: Tally) -> None:
 
 def _round(asked: Asked, name: str, links: Path, expected: Any, long_s: float, tally: Tally) -> None:
     root, log, chosen = asked.scratch / name.replace(" ", "-"), asked.scratch / f"{name}.log", asked.chosen(name)
-    children = 0
-    for _ in range(12):
+    children, driver = 0, None
+    for _ in range(STRIKES):
+        if driver is None or not driver.is_alive():
+            if driver is not None and not _ended(driver, name, tally):
+                break
+            if driver is not None and driver.exitcode == 0:
+                break
+            driver = start(root, links, log)
         kind = chosen.choice(KINDS if children < CHILD_KILLS else KINDS[:-1])
-        driver = start(root, links, log)
         killed = _strike(driver, kind, chosen, long_s)
         tally.add("kills", killed)
         children += killed if kind == "child" else 0
-        if kind != "driver" and not _ended(driver, name, tally):
-            break
-        if not killed:
-            break
+        if killed and kind == "driver":
+            driver = None  # restarted at once, without waiting for it to be gone
+    if driver is not None:
+        _ended(driver, name, tally)
     _judge(root, links, log, (name, expected), tally)
 
 
 def _strike(driver: BaseProcess, kind: str, chosen: random.Random, long_s: float) -> int:
     """Kill one process of the kind at a random moment of the run; 1, or 0 if the run was over before."""
-    until = time.monotonic() + chosen.uniform(0.05, long_s * (0.7 if kind == "driver" else 0.4))
+    until = time.monotonic() + chosen.uniform(0.05, long_s * (0.5 if kind == "driver" else 0.2))
     while time.monotonic() < until and driver.is_alive():
         time.sleep(0.002)
     assert driver.pid is not None
@@ -109,12 +116,15 @@ def _finish(root: Path, links: Path, log: Path) -> int | None:
 
 def _judge(root: Path, links: Path, log: Path, case: tuple[str, Any], tally: Tally) -> None:
     name, expected = case
-    codes = [_finish(root, links, log) for _ in range(2)]  # the second does what a killed child left as `retry`
-    if codes[-1] != 0:
-        tally.fail(f"{name}: the last run ends with {codes[-1]}: {log.read_text()[-600:]}")
-        return
-    found = contents(root)
-    told = differences(expected, found)
+    told: list[str] = []
+    for _ in range(2):  # the second does what a killed child left as `retry`
+        code = _finish(root, links, log)
+        if code != 0:
+            tally.fail(f"{name}: the last run ends with {code}: {log.read_text()[-600:]}")
+            return
+        told = differences(expected, contents(root))
+        if not told:
+            break
     for trouble in told:
         tally.add("twice" if trouble.endswith("too much") else "lost")
         tally.fail(f"{name}: {trouble}")

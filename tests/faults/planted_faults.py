@@ -112,7 +112,7 @@ def run_tests(root: Path, tests: Sequence[str]) -> tuple[bool, str]:
 
 
 def run(asked: Asked, tally: Tally) -> None:
-    """Plant them, two at a time; a test that fails without its bug proves nothing and is a failure too."""
+    """Plant them; a test that fails without its bug proves nothing and is a failure too."""
     chosen = [bug for bug in bugs() if asked.takes(bug.name)][:: SLICE_EVERY if asked.slice else 1]
     tally.add("planted", len(chosen))
     ready = []
@@ -122,7 +122,7 @@ def run(asked: Asked, tally: Tally) -> None:
         else:
             ready.append(bug)
     clean = copied(asked.scratch / "clean")
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(1) as pool:
         sound = dict(pool.map(lambda test: (test, run_tests(clean, [test])), sorted({bug.test for bug in ready})))
         caught = pool.map(lambda pair: _is_caught(pair[1], asked.scratch / str(pair[0])), enumerate(ready))
         for bug, noticed in zip(ready, caught, strict=True):

@@ -15,7 +15,7 @@ from tests.faults.acts import all_acts
 from tests.faults.moments import Act, differences
 from tests.faults.tally import Asked, Tally
 
-SLICE_EVERY = 8
+SLICE_EVERY = 20
 
 
 def _errno(code: int) -> Callable[[], BaseException]:
@@ -63,11 +63,13 @@ def run(asked: Asked, tally: Tally) -> None:
         act.begin(root)
         act.do(root, counted)
         for at in range(1, counted.count + 1, SLICE_EVERY if asked.slice else 1):
-            kind = list(REFUSALS)[(at + asked.seed) % len(REFUSALS)]
-            for lasting in (False, True)[: 1 if asked.slice else 2]:
-                name = f"{act.name} {at} {kind}{' lasting' if lasting else ''}"
-                if asked.takes(name):
-                    _refuse(act, root, name, expected, RefusingOps(at, REFUSALS[kind], lasting=lasting), tally)
+            kind, lasting = (
+                list(REFUSALS)[(at + asked.seed) % len(REFUSALS)],
+                (at // len(REFUSALS) + asked.seed) % 2 == 1,
+            )
+            name = f"{act.name} {at} {kind}{' lasting' if lasting else ''}"
+            if asked.takes(name):
+                _refuse(act, root, name, expected, RefusingOps(at, REFUSALS[kind], lasting=lasting), tally)
         shutil.rmtree(root)
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.faults.__main__ import FAMILIES, main
+from tests.faults.__main__ import main
+from tests.faults.families import FAMILIES
 
 
 @pytest.mark.slow
