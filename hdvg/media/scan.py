@@ -42,6 +42,8 @@ from hdvg.media.watch import is_thrifty
 from hdvg.shots.chunk import Chunk
 
 CHUNK_FRAMES = 250
+USUAL_FRAMES = 15
+"""Of the shortest scene, by default."""
 NOT_BY_SECONDS = "pyscenedetect-0.6.1"
 """The detector whose scenes are those of a published set."""
 
@@ -164,13 +166,15 @@ def assemble(
 
 
 def _at_rate(settings: SplitSettings, stream: Any) -> SplitSettings:
-    """With min_scene_s in frames, where these are fewer than min_scene_frames: at the rate of the file's first packets
-    or the stated one, whichever is higher."""
+    """With min_scene_s in frames where these are fewer than min_scene_frames, at the higher of the file's two stated rates.
+    More min_scene_frames than by default stretch the seconds alike."""
     rate = max(stream.base_rate or 0, stream.average_rate or 0)
     if not rate or settings["detector"] == NOT_BY_SECONDS:
         return settings
-    frames = math.ceil(Fraction(settings["min_scene_s"]) * Fraction(rate))
-    return {**settings, "min_scene_frames": min(settings["min_scene_frames"], max(frames, 1))}
+    most = settings["min_scene_frames"]
+    seconds = Fraction(settings["min_scene_s"]) * max(Fraction(most, USUAL_FRAMES), 1)
+    frames = math.ceil(seconds * Fraction(rate))
+    return {**settings, "min_scene_frames": min(most, max(frames, 1))}
 
 
 def _assembler(
