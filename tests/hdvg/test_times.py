@@ -15,7 +15,7 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, ResourceError
-from hdvg.media import decode
+from hdvg.media import containers
 from hdvg.media.clip_inputs import preview
 from hdvg.media.clock import Clock, may_be_shown_by
 from hdvg.media.cut import cut
@@ -389,7 +389,7 @@ def test_read_error_of_the_machine_is_never_the_end_of_a_video(tmp_path, monkeyp
     )
     found = scanned(path, tmp_path / "out")
     monkeypatch.setattr(Failing, "limit", int(share * path.stat().st_size))
-    monkeypatch.setattr(decode, "SourceFile", Failing)
+    monkeypatch.setattr(containers, "SourceFile", Failing)
     spans = [{"clip_id": "a"} | {name: found["clips"][0][name] for name in ("start_pts", "end_pts", "n_frames")}]
     for look in (
         lambda: scanned(path, tmp_path / "out"),
