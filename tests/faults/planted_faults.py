@@ -38,22 +38,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Bug:
-    """What is done wrong, at the one of its places that this tree has, and the test that must notice.
-
-    `waits`: the part of the house that brings the snippet, where that is still to come.
-    """
+    """What is done wrong, at the one of its places that this tree has, and the test that must notice."""
 
     name: str
     test: str
     places: tuple[Place, ...]
-    waits: str = ""
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Bug:
         """As the files tell it: `or` lists further places."""
         first = {name: entry[name] for name in ("file", "old", "new")}
         places = tuple(Place(**one) for one in (first, *entry.get("or", ())))
-        return cls(entry["name"], entry["test"], places, entry.get("waits", ""))
+        return cls(entry["name"], entry["test"], places)
 
     def place(self, root: Path) -> Place | None:
         """Where it can be planted in that tree; None if that is nowhere, or not plain."""
@@ -118,7 +114,7 @@ def run(asked: Asked, tally: Tally) -> None:
     ready = []
     for bug in chosen:
         if told := bug.fault(ROOT):
-            tally.fail(f"{bug.name}: {f'waits for {bug.waits}: ' if bug.waits else ''}{told}")
+            tally.fail(f"{bug.name}: {told}")
         else:
             ready.append(bug)
     clean = copied(asked.scratch / "clean")
