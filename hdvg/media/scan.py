@@ -172,7 +172,7 @@ def _at_rate(settings: SplitSettings, stream: Any) -> SplitSettings:
     if not rate or settings["detector"] == NOT_BY_SECONDS:
         return settings
     most = settings["min_scene_frames"]
-    seconds = Fraction(settings["min_scene_s"]) * max(Fraction(most, USUAL_FRAMES), 1)
+    seconds = Fraction(settings["min_scene_s"]) * Fraction(max(most, USUAL_FRAMES), USUAL_FRAMES)
     frames = math.ceil(seconds * Fraction(rate))
     return {**settings, "min_scene_frames": min(most, max(frames, 1))}
 
