@@ -141,17 +141,21 @@ def test_an_item_of_it_that_is_missing_is_seen(dataset):
     for path in files(dataset, "parts", stage="vignette"):
         if not path.name.startswith("seed"):
             path.unlink()
-    assert {(problem.check, problem.detail) for problem in verify(Dataset.open(dataset))} == {
-        ("unfinished", "not done at stage vignette")
-    }
+    assert found(dataset) == {("lost", "it was there")}
+    (dataset / "ledger.parquet").unlink()
+    assert found(dataset) == {("unfinished", "not done at stage vignette")}
     assert status(Dataset.open(dataset)).pending == [{"stage": "vignette", "items": 4}]
+
+
+def found(dataset: Path) -> set[tuple[str, str]]:
+    return {(problem.check, problem.detail) for problem in verify(Dataset.open(dataset))}
 
 
 def test_a_broken_part_of_it_and_one_of_no_unit_are_seen(dataset):
     (part, *_) = [path for path in files(dataset, "parts", stage="vignette") if not path.name.startswith("seed")]
     stray = part.with_name(part.name.replace(part.name.split("-")[0], "0" * 16))
     shutil.copy(part, stray)
-    assert [problem.check for problem in verify(Dataset.open(dataset))] == ["orphan"]
+    assert [problem.check for problem in verify(Dataset.open(dataset))] == ["foreign", "orphan"]
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)
