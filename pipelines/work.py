@@ -121,7 +121,8 @@ class Work(Generic[ItemT]):
     def _refuse_damaged(self, items: list[ItemT]) -> None:
         """Raise DamagedError if a file of the items has other bytes than were written: then their failure says nothing."""
         files = {item[name] for item in items for name in MADE_OF if item.get(name)}
-        for path in map(self.dataset.store.find_media, sorted(files)):
+        for name in sorted(files):
+            path = self.dataset.store.find_media(name)
             try:
                 refuse_other_bytes(self.dataset.root, path)
             except OSError as error:
