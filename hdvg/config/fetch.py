@@ -13,7 +13,6 @@ from hdvg.config.sections import Settings
 
 LANGUAGE = r"^(\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
 
-
 PRIVATE = "HDVG_PRIVATE_LINKS"
 """A variable of the environment: `allow` where all lists are of one's own making, as in the tests of hdvg."""
 

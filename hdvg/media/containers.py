@@ -131,7 +131,7 @@ def _decodable(container: Any) -> list[Any]:
 
 
 def _refused(path: str | Excerpt, error: Exception) -> Exception:
-    """Why a file was not opened; without its place on this machine, which is nobody's business."""
+    """Why a file was not opened."""
     name = "" if isinstance(path, Excerpt) or not isinstance(error, av.ArgumentError) else _format_of(path)
     if shortage(error) or not name:
         return ItemError("not_media", str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from hdvg.planning import make_plan
 from pipelines.perform import Job, make_gate, perform
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.digest import files
+from tests.faults.moments import state_of
 from tests.videos import draw_scenes
 
 STEPS = ("prepare", "download", "split", "cut", "caption", "shard")
@@ -99,20 +99,9 @@ def begin(base: Path, step: str, root: Path) -> None:
     shutil.copytree(base / ("start", *STEPS)[STEPS.index(step)], root)
 
 
-def state(root: Path) -> Counter[tuple[str, str]]:
-    """Files and folders with their contents; those in `tmp/` have random names, and count by what they hold."""
-    found: Counter[tuple[str, str]] = Counter()
-    for path in root.rglob("*"):
-        name = str(path.relative_to(root))
-        if name != "run.lock":
-            held = file_sha256(path) if path.is_file() else "folder"
-            found["tmp" if name.startswith("tmp/") else name, held] += 1
-    return found
-
-
 def names_in(root: Path) -> list[str]:
-    """What `state` counts, without contents."""
-    return sorted(name for name, _ in state(root).elements())
+    """What `state_of` counts, without contents."""
+    return sorted(name for name, _ in state_of(root).elements())
 
 
 def crashes(
@@ -127,7 +116,7 @@ def crashes(
         found = []
         for loss in moment.losses() if at % every == 0 else ():
             moment.restore(root, loss)
-            if (left := state(root)) not in seen:
+            if (left := state_of(root)) not in seen:
                 seen.append(left)
                 found += [f"{step} {at} {loss}: {trouble}" for trouble in resume(base, step, root)]
         yield found
@@ -193,7 +182,6 @@ class MarkerFirst(Store):
         self.later: list[tuple[Path, str]] = []
 
     def put_media(self, path: Path, extension: str) -> str:
-        from hdvg.ids import file_sha256
 
         kept = self.root / "tmp" / self.run / f"later-{len(self.later)}"
         shutil.copyfile(path, kept)
