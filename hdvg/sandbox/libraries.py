@@ -26,6 +26,7 @@ CERTIFICATES = (
     *("/usr/share/ca-certificates", "/usr/local/share/ca-certificates"),
 )
 OURS = ("hdvg", "schemas")
+PACKAGES = ("site-packages", "dist-packages")
 
 
 def places_of(reference: str) -> list[str]:
@@ -44,7 +45,7 @@ def places_of(reference: str) -> list[str]:
 @functools.cache
 def readable(*, network: bool) -> tuple[str, ...]:
     """Paths, as things stand at the first call, which the server makes before it forks: what is loaded later is not among them."""
-    found = (*_roots(), *MACHINE, *_loaded())
+    found = (*_roots(), *_linked(), *MACHINE, *_loaded())
     return (*found, *_for_network()) if network else found
 
 
@@ -53,9 +54,23 @@ def _roots() -> tuple[str, ...]:
     """Folders of libraries; not those of `sys.path` that are a project's or the current one, which hold anything."""
     named = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     packages = [*site.getsitepackages(), site.getusersitepackages(), *sys.path]
-    named += [path for path in packages if PurePath(path).name in ("site-packages", "dist-packages")]
+    named += [path for path in packages if PurePath(path).name in PACKAGES]
     named += [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path.startswith("/")]
     return tuple(dict.fromkeys((*SYSTEM, os.path.join(sys.base_prefix, "lib"), *named)))
+
+
+def _linked() -> set[str]:
+    """Where packages lie that their folder of libraries only links to, whole or file by file (`uv pip install --link-mode symlink`)."""
+    found: set[str] = set()
+    for root in _roots():
+        if PurePath(root).name in PACKAGES and os.path.isdir(root):
+            for entry in os.scandir(root):
+                if entry.is_symlink():
+                    found.add(os.path.realpath(entry.path))
+                elif entry.is_dir():
+                    first = next((one.path for one in os.scandir(entry.path) if one.is_symlink()), None)
+                    found |= {os.path.dirname(os.path.realpath(first))} if first else set()
+    return found
 
 
 def _loaded() -> set[str]:
