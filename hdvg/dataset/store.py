@@ -203,12 +203,13 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run lock. Raises UsageError naming the holder if another run has it."""
+        """Hold the run lock. Raises UsageError naming the holder if another run has it, ResourceError where nothing can be locked."""
         with _refusals(self.root / "run.lock"):
             opened = (self.root / "run.lock").open("a+")
         with opened as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with _no_locks(self.root):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise UsageError(
@@ -228,8 +229,8 @@ class Store:
         with (self.root / "run.lock").open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+            except OSError as error:
+                return isinstance(error, BlockingIOError)  # a run works only where it can lock
         return False
 
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
@@ -281,3 +282,17 @@ def _refusals(path: Path) -> Iterator[None]:
         remedy = REMEDIES.get(error.errno or 0, "free space")
         said = f"{path}: cannot write: {error.strerror or error}; {remedy}, then run again"
         raise ResourceError(said) from error
+
+
+@contextmanager
+def _no_locks(root: Path) -> Iterator[None]:
+    """What a file system says that cannot lock files: ENOSYS, ENOLCK, EOPNOTSUPP and what else is not "locked by another"."""
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise ResourceError(
+            f"{root}: its file system cannot lock run.lock ({error.strerror or error}), and without the lock two runs could "
+            "work on one dataset; mount it with locks (Lustre: `-o flock`; NFS: start its lock service), or use another --out"
+        ) from error
