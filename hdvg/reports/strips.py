@@ -1,17 +1,24 @@
-"""Strips: a few small frames of a clip side by side in one WebP, from what its video's pack holds; no video is decoded."""
+"""Strips: a few small frames of a clip side by side in one WebP, from what its video's pack holds; no video is decoded.
+
+The pictures are those of the clip's preview, where there is one (`measure.preview`), else its keyframes.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from hdvg.config.own_measures import PREVIEW, PREVIEW_VERSION
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.packs import KEYFRAMES, read_section
+from hdvg.dataset.packs import KEYFRAMES, read_section, sections
 from hdvg.dataset.store import Store
+from schemas.previews import PREVIEWS
 
 Kind = TypeVar("Kind")
 
@@ -75,10 +82,26 @@ def _stored(store: Store, pack: str, clips: Sequence[str]) -> dict[str, list[byt
     if path is None:
         return {}
     try:
-        rows = read_section(path, KEYFRAMES, columns=["clip_id", "pts", "jpeg"], clips=clips)
-    except (OSError, KeyError, pa.ArrowException):
+        found = _previews(path, clips)
+        others = [clip for clip in clips if clip not in found]
+        return found | (_keyframes(path, others) if others else {})
+    except (OSError, zipfile.BadZipFile, KeyError, pa.ArrowException):
         return {}
+
+
+def _previews(path: Path, clips: Sequence[str]) -> dict[str, list[bytes]]:
+    """Of the clips that have frames in the section of previews."""
+    if sections(path).get(PREVIEW) != PREVIEW_VERSION:
+        return {}
+    rows = read_section(path, PREVIEW, columns=PREVIEWS.names, clips=clips)
+    if rows.column_names != PREVIEWS.names:
+        return {}  # a series of that name, of a measure of the user's own
+    return {row["clip_id"]: row["frames"] for row in rows.to_pylist() if row["frames"]}
+
+
+def _keyframes(path: Path, clips: Sequence[str]) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
+    rows = read_section(path, KEYFRAMES, columns=["clip_id", "pts", "jpeg"], clips=clips)
     for row in rows.sort_by("pts").to_pylist():
         found.setdefault(row["clip_id"], []).append(row["jpeg"])
     return found
