@@ -6,7 +6,7 @@ The pictures are those of the clip's preview, where there is one (`measure.previ
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -35,13 +35,14 @@ def strips(
     """By clip, one WebP: at most `frames` frames of `size` (height, width) side by side in order of time, letterboxed.
 
     A clip with fewer pictures has fewer frames, none twice: the count is the picture's width through that of `size`.
-    Clips without pictures, or of which nothing is known here, are left out.
+    Clips without pictures, or of which nothing is known here, are left out; the others come in the order asked.
     """
     with folder.manifest() as manifest:
         rows = manifest.rows(
             "select clip_id, keyframes from measured where clip_id in (select unnest(?::varchar[]))", [list(clip_ids)]
         )
-    packs = {row["clip_id"]: row["keyframes"] for row in rows}
+    found = {row["clip_id"]: row["keyframes"] for row in rows}
+    packs = {clip: found[clip] for clip in clip_ids if clip in found}
     return strips_of(folder.store, packs, frames=frames, size=size)
 
 
@@ -49,13 +50,19 @@ def strips_of(
     store: Store, packs: Mapping[str, str], *, frames: int = FRAMES, size: tuple[int, int] = SIZE
 ) -> dict[str, bytes]:
     """The same for who knows each clip's pack already, the column `keyframes` of `clips`."""
-    made: dict[str, bytes] = {}
+    return {clip: _strip(images, size) for clip, images in frames_of(store, packs, frames=frames, size=size).items()}
+
+
+def frames_of(
+    store: Store, packs: Mapping[str, str], *, frames: int = FRAMES, size: tuple[int, int] = SIZE
+) -> dict[str, list[Image.Image]]:
+    """The frames of such strips, one by one, RGB: at least one of each clip."""
+    found: dict[str, list[Image.Image]] = {}
     for pack in dict.fromkeys(packs.values()):
         clips = [clip for clip, its in packs.items() if its == pack]
         for clip, pictures in _stored(store, pack, clips).items():
-            if strip := _strip(spread(pictures, frames), size):
-                made[clip] = strip
-    return {clip: made[clip] for clip in packs if clip in made}
+            found[clip] = [image for one in spread(pictures, frames) if (image := decoded(one, size)) is not None]
+    return {clip: found[clip] for clip in packs if found.get(clip)}
 
 
 def spread(all_of: Sequence[Kind], count: int) -> list[Kind]:
@@ -107,12 +114,8 @@ def _keyframes(path: Path, clips: Sequence[str]) -> dict[str, list[bytes]]:
     return found
 
 
-def _strip(pictures: Iterable[bytes], size: tuple[int, int]) -> bytes | None:
-    """The pictures that decode, side by side; None if none does."""
+def _strip(images: Sequence[Image.Image], size: tuple[int, int]) -> bytes:
     height, width = size
-    images = [image for image in (decoded(picture, size) for picture in pictures) if image is not None]
-    if not images:
-        return None
     strip = Image.new("RGB", (width * len(images), height))
     for number, image in enumerate(images):
         strip.paste(image, (number * width, 0))
