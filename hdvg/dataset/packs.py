@@ -8,16 +8,24 @@ others over as they are.
 from __future__ import annotations
 
 import shutil
+import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 KEYFRAMES, FIRST = "keyframes", "1"
 """The section that the pass writes, and its version."""
+
+LOCAL_HEADER = 30
+"""Bytes that stand in a zip before a member's name; the last four are the lengths of the name and of what follows it."""
+
+ROWS = 64
+"""Of a row group of a section."""
 
 
 def sections(path: Path) -> dict[str, str]:
@@ -28,14 +36,42 @@ def sections(path: Path) -> dict[str, str]:
         return dict(name.removesuffix(".parquet").split("@", 1) for name in pack.namelist())
 
 
-def read_section(path: Path, section: str, *, columns: list[str] | None = None) -> pa.Table:
-    """The rows of a section. Raises KeyError if the pack has none of that name."""
+def read_section(
+    path: Path, section: str, *, columns: list[str] | None = None, clips: Collection[str] | None = None
+) -> pa.Table:
+    """The rows of a section; with `clips` those of these clips, and no row group without any is read.
+
+    Raises KeyError if the pack has no section of that name.
+    """
+    with pa.memory_map(str(path)) as held, pq.ParquetFile(_place(held, path, section)) as file:
+        return file.read(columns=columns) if clips is None else _of_clips(file, columns, clips)
+
+
+def _place(held: pa.MemoryMappedFile, path: Path, section: str) -> pa.NativeFile:
+    """The bytes of a section, where they lie: of a pack of a long video few are read for few clips."""
     if not zipfile.is_zipfile(path):
         if section != KEYFRAMES:
             raise KeyError(section)
-        return pq.read_table(path, columns=columns)
-    with zipfile.ZipFile(path) as pack, pack.open(_member(section, sections(path)[section])) as file:
-        return pq.read_table(pa.BufferReader(file.read()), columns=columns)
+        return held
+    with zipfile.ZipFile(path) as pack:
+        member = pack.getinfo(_member(section, sections(path)[section]))
+    held.seek(member.header_offset)
+    name, extra = struct.unpack("<26x2H", held.read(LOCAL_HEADER))
+    held.seek(member.header_offset + LOCAL_HEADER + name + extra)
+    return pa.BufferReader(held.read_buffer(member.file_size))
+
+
+def _of_clips(file: pq.ParquetFile, columns: list[str] | None, clips: Collection[str]) -> pa.Table:
+    wanted = pa.array(clips, pa.string())
+    held = [
+        number
+        for number in range(file.num_row_groups)
+        if pc.any(pc.is_in(file.read_row_group(number, ["clip_id"])["clip_id"], wanted)).as_py()
+    ]
+    names = columns if columns is None or "clip_id" in columns else ["clip_id", *columns]
+    rows = file.read_row_groups(held, columns=names)
+    found = rows.filter(pc.is_in(rows["clip_id"], wanted))
+    return found if columns is None else found.select(columns)
 
 
 def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path) -> None:
@@ -47,7 +83,7 @@ def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path
                     shutil.copyfileobj(source, target)
         for name, (version, rows) in added.items():
             sink = pa.BufferOutputStream()
-            pq.write_table(rows, sink)
+            pq.write_table(rows, sink, row_group_size=ROWS)
             with pack.open(_entry(name, version), "w") as target:
                 target.write(sink.getvalue())
 
