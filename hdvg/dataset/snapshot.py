@@ -43,7 +43,7 @@ COLUMNS = (
 )
 
 SOURCE = "clip_measures"
-"""The table of `measures`: `_columns`, and `place`, the row's number in the order of (video_id, clip_id)."""
+"""The table of `measures`: `columns_of`, and `place`, the row's number in the order of (video_id, clip_id)."""
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
             yield connection
         return
     with dataset.manifest() as manifest:
-        manifest.connection.execute(f"create table held as {_select((*_columns(dataset), *others))}")
+        manifest.connection.execute(f"create table held as {_select((*columns_of(dataset), *others))}")
         manifest.connection.execute(f"create view {SOURCE} as select *, rowid as place from held")
         yield manifest.connection
 
@@ -82,7 +82,7 @@ def snapshot_name(dataset: Dataset) -> str:
     writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
     settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
-    state = digest("snapshot", VERSION, SCHEMA_VERSION, _columns(dataset), settings, parts)
+    state = digest("snapshot", VERSION, SCHEMA_VERSION, columns_of(dataset), settings, parts)
     return f"{FOLDER}/measures-{state[:16]}.parquet"
 
 
@@ -97,7 +97,7 @@ def build_snapshot(dataset: Dataset, name: str) -> None:
 
 def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | None, list[str]]:
     """The snapshot's path, or None with the needed columns that it would not have."""
-    others = sorted(set(needed) - set(_columns(dataset)))
+    others = sorted(set(needed) - set(columns_of(dataset)))
     if others:
         say(f"{', '.join(others)} is in no snapshot: reading the views, which takes longer")
         return None, others
@@ -117,11 +117,11 @@ def _write(dataset: Dataset, path: Path) -> None:
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
         manifest.connection.execute(
-            f"copy ({_select(_columns(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
+            f"copy ({_select(columns_of(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )
 
 
-def _columns(dataset: Dataset) -> tuple[str, ...]:
+def columns_of(dataset: Dataset) -> tuple[str, ...]:
     """What a snapshot has of the dataset: of its own measures all but the lists too."""
     taken = dataset.plan.recipe.measure.taken
     own = [field.name for one in taken if one.is_own for field in one.fields() if not pa.types.is_list(field.type)]
