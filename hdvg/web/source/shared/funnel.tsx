@@ -20,6 +20,7 @@ export function Funnel({ steps, caption }: { steps: readonly Step[]; caption: st
   const most = Math.max(...steps.map((step) => step.leftClips + step.clips), 1);
   const part = (clips: number): string => `${((100 * clips) / most).toFixed(2)}%`;
   return (
+    <div class="funnel-frame">
     <table class="funnel">
       <caption class="visually-hidden">{caption}</caption>
       <thead>
@@ -48,5 +49,6 @@ export function Funnel({ steps, caption }: { steps: readonly Step[]; caption: st
         ))}
       </tbody>
     </table>
+    </div>
   );
 }

@@ -112,7 +112,8 @@ function Handle({ axis, range, side, scale, plot, title, onNear, onMove, onRelea
     const to = keyed(event.key, { place, least, most, page: Math.max(1, Math.round(many / 20)) });
     if (to === null) return;
     event.preventDefault();
-    onRelease?.(move(to), side);
+    const moved = move(to);
+    onRelease?.(moved, side);
   };
   return (
     <div
