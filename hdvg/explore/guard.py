@@ -66,6 +66,10 @@ class Keys:
         """The header that opens the session."""
         return f"{self.name}={self.cookie}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if self.tls else ''}"
 
+    def may_scrape(self, header: str) -> bool:
+        """Whether an Authorization header has the token of /metrics."""
+        return secrets.compare_digest(header.encode(), f"Bearer {self.metrics}".encode())
+
     def holds(self, header: str) -> bool:
         """Whether a Cookie header has the session's cookie."""
         pairs = (part.strip().partition("=") for part in header.split(";"))

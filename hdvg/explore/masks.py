@@ -70,17 +70,25 @@ Other = Callable[[Condition, Asking], Mask]
 class Masks:
     """The masks of one sidecar; for many threads."""
 
-    def __init__(self, sidecar: Sidecar, connection: duckdb.DuckDBPyConnection, others: Mapping[str, Other]) -> None:
+    def __init__(
+        self,
+        sidecar: Sidecar,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        others: Mapping[str, Other],
+        said: Callable[[], tuple[str, ...]],
+    ) -> None:
         self._sidecar = sidecar
         self._connection = connection
         self._others = others
+        self._said = said
         self._held: OrderedDict[tuple[Any, ...], Mask] = OrderedDict()
         self._lock = threading.Lock()
         self._most = max(8, MOST_BYTES // max(len(sidecar.lengths_s), 1))
 
     def of(self, condition: Condition, quantiles: Quantiles, asking: Asking) -> Mask:
         """[rows]. Raises UsageError where a condition cannot be worked out."""
-        key = (*condition.key, *(bound.value(quantiles) for rule in condition.rules for bound in rule.quantiles))
+        key = self.key(condition, quantiles)
         with self._lock:
             held = self._held.get(key)
             if held is not None:
@@ -93,11 +101,11 @@ class Masks:
                 self._held.popitem(last=False)
         return made
 
-    def drop(self, sort: str) -> None:
-        """Forget the masks of a sort of condition: what they look at has changed."""
-        with self._lock:
-            for key in [key for key in self._held if key[0] == sort]:
-                del self._held[key]
+    def key(self, condition: Condition, quantiles: Quantiles) -> tuple[Any, ...]:
+        """What the condition's rows depend on; equal keys are equal rows. What people say counts where it is looked at."""
+        bounds = (bound.value(quantiles) for rule in condition.rules for bound in rule.quantiles)
+        looks = condition.sort in ("marks", "text") or any("marked_" in str(part) for part in condition.key)
+        return (*condition.key, *bounds, *(self._said() if looks else ()))
 
     def rule(self, rule: Rule, quantiles: Quantiles, asking: Asking) -> Mask:
         """[rows]: which pass a rule."""

@@ -22,6 +22,7 @@ from hdvg.errors import HdvgError, ResourceError
 from hdvg.explore.likeness import Likeness
 from hdvg.explore.marks import Marks
 from hdvg.explore.masks import Asking, Masks
+from hdvg.explore.playable import Files
 from hdvg.explore.sidecar import Sidecar, make, opened
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.ids import digest
@@ -41,6 +42,7 @@ class State:
     masks: Masks
     marks: Marks
     likeness: Likeness
+    files: Files
     stamp: tuple[Any, ...]
     orders: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     """Rows in an order that was asked for, by selection and sort: see `grid`."""
@@ -70,9 +72,11 @@ class Building:
 class Explorer:
     """Makes states of the dataset at `root` in a thread of its own, from `start` until `close`."""
 
-    def __init__(self, root: Path, *, author: str) -> None:
+    def __init__(self, root: Path, *, author: str, folder: Path) -> None:
         self.root = root
         self.author = author
+        self.folder = folder
+        """Where recipes are saved."""
         self.state: State | None = None
         self.building = Building()
         self._wanted, self._closed = threading.Event(), threading.Event()
@@ -99,6 +103,15 @@ class Explorer:
         self.building = Building()
         self._wanted.set()
 
+    def shown(self) -> State | None:
+        """The state, unless something was taken down since it was made: then there is none until the next is made."""
+        state = self.state
+        if state is not None and tombs(self.root) != tombs_of(state.stamp):
+            self.state = None
+            self.refresh()
+            return None
+        return state
+
     def is_stale(self, state: State) -> bool:
         """Whether the folder has changed since the state was made."""
         return stamp(self.root) != state.stamp
@@ -124,9 +137,7 @@ class Explorer:
             self._wanted.wait(WATCH_S)
             if self._closed.is_set():
                 return
-            if self.state is not None and tombs(self.root) != tombs_of(self.state.stamp):
-                self.state = None  # nothing of what was taken down is shown once more
-                self._wanted.set()
+            self.shown()
             if self._wanted.is_set():
                 self._wanted.clear()
                 self._make()
@@ -152,9 +163,10 @@ class Explorer:
             sidecar = make(dataset, Store(Path(self._spare.name)), say)
         connection = opened(sidecar.rows)
         marks, likeness = Marks(dataset, connection), Likeness(dataset, sidecar, connection)
-        masks = Masks(sidecar, connection, {"text": marks.texts, "marks": marks.mask, "like": likeness.near, "polygon": likeness.inside})  # fmt: skip
+        others = {"text": marks.texts, "marks": marks.mask, "like": likeness.near, "polygon": likeness.inside}
+        masks = Masks(sidecar, connection, others=others, said=lambda: marks.state)
         name = digest(sidecar.rows.name, dataset.plan.to_toml())[:16]
-        return State(name, dataset, sidecar, connection, masks, marks, likeness, before)
+        return State(name, dataset, sidecar, connection, masks, marks, likeness, Files(dataset), before)
 
 
 def stamp(root: Path) -> tuple[Any, ...]:
