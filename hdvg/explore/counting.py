@@ -108,7 +108,7 @@ def _counted(codes: NDArray[np.uint8], mask: Mask, asking: Asking) -> NDArray[np
         asking.check()
         piece = slice(first, first + PIECE)
         shown = mask[piece].view(np.uint8)[None]
-        found += cv2.calcHist([np.ascontiguousarray(codes[piece])[None]], [0], shown, [CODES], [0, CODES])[:, 0].astype(np.int64)  # fmt: skip
+        found += cv2.calcHist([np.ascontiguousarray(codes[piece])[None]], [0], shown, [CODES], [0, CODES]).reshape(-1).astype(np.int64)  # fmt: skip
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from hdvg.config.recipe import load_recipe, parse_recipe
+from hdvg.config.recipe import load_recipe, parse_recipe, read_toml
 from hdvg.config.rules import Rule
 from hdvg.errors import UsageError
 from hdvg.explore.counting import choose, total
@@ -91,8 +91,8 @@ def save(state: State, folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipes(folder: Path) -> list[dict[str, str]]:
-    """Those that come with hdvg, and those of the folder, by name."""
-    return [{"name": path.stem, "from": "folder"} for path in sorted(folder.glob("*.toml")) if NAME.fullmatch(path.stem)]
+    """Those of the folder, by name."""
+    return [{"name": path.stem} for path in sorted(folder.glob("*.toml")) if NAME.fullmatch(path.stem) and _is_recipe(path)]
 
 
 def rules_of(folder: Path, name: str) -> dict[str, Any]:
@@ -100,6 +100,13 @@ def rules_of(folder: Path, name: str) -> dict[str, Any]:
     if not NAME.fullmatch(name) or not (folder / f"{name}.toml").is_file():
         raise UnknownError(f"no recipe {name[:80]!r} in {folder}")
     return {"name": name, "rules": load_recipe(folder / f"{name}.toml").keep}
+
+
+def _is_recipe(path: Path) -> bool:
+    try:
+        return isinstance(read_toml(path).get("keep"), dict)
+    except UsageError:
+        return False
 
 
 def _funnel(state: State, rules: tuple[Rule, ...], asking: Asking) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def _reasons(state: State, table: pa.Table, rules: tuple[Rule, ...]) -> list[lis
     with state.connection.cursor() as cursor:
         cursor.register("page", state.marks.joined(table))
         try:
-            found = cursor.execute(f"select {verdicts.reasons()} as reasons from page").to_arrow_table()
+            found = cursor.sql(f"select {verdicts.reasons()} as reasons from page").to_arrow_table()
         except duckdb.Error as error:
             raise UsageError(str(error).splitlines()[0]) from None
         finally:

@@ -100,7 +100,7 @@ class Likeness:
         model = self._sidecar.columns["semantics_model"].values[0]
         with self._connection.cursor() as cursor:
             sql = f"select clip_id, place from {SOURCE} where semantics_model = ? order by place limit {MOST}"
-            wanted = cursor.execute(sql, [model]).to_arrow_table()
+            wanted = cursor.sql(sql, params=[model]).to_arrow_table()
         parts: list[tuple[Any, Any]] = []
         with self._dataset.manifest() as manifest:
             manifest.connection.register("wanted", wanted)

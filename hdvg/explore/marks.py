@@ -109,6 +109,8 @@ class Marks:
 
 def _newest(paths: Sequence[Any]) -> dict[str, list[Row]]:
     """Of every clip the newest row of each author, newest first."""
+    if not paths:
+        return {}
     schema = TABLES[TABLE].stored
     last: dict[tuple[str, str], Row] = {}
     for path in paths:

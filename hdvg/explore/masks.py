@@ -55,7 +55,7 @@ class Asking:
         with self._lock:
             self._running.add(connection)
         try:
-            return connection.execute(sql, list(values)).to_arrow_table()
+            return connection.sql(sql, params=list(values)).to_arrow_table()
         except duckdb.InterruptException:
             raise SupersededError("a newer question took the place of this one") from None
         finally:

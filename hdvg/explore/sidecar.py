@@ -98,7 +98,7 @@ def rows_name(dataset: Dataset) -> str:
     parts = [
         f"{path.parent.name}/{path.name}" for sort in ("inputs", "parts", "tombstones") for path in files(dataset.root, sort)  # type: ignore[arg-type]  # a loop over literals
     ]  # fmt: skip
-    state = digest("explore", VERSION, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts)
+    state = digest("explore", VERSION, SHOWN, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts)
     return f"{FOLDER}/explore-rows-{state[:16]}.parquet"
 
 
