@@ -136,5 +136,3 @@ def _checked(asked: Any) -> Row:
             raise UsageError(f"annotations: {name} is a text of at most {CHARACTERS} characters")
         row[name] = " ".join(text.split()) or None if text else None
     return {"clip_id": asked["clip_id"], **row}
-
-

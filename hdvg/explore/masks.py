@@ -163,7 +163,13 @@ class Masks:
             values = ", ".join(repr(float(value)) for value in condition.values if value is not None)
             nothing = f" or {column.name} is null" if None in condition.values else ""
             return self._asked(f"{column.name}::double in ({values or 'null'}){nothing}", asking)
-        table[[1 + column.edges.index(float(value)) for value in condition.values if value is not None and float(value) in column.edges]] = True
+        table[
+            [
+                1 + column.edges.index(float(value))
+                for value in condition.values
+                if value is not None and float(value) in column.edges
+            ]
+        ] = True
         table[0] = None in condition.values
         return np.asarray(table[codes])
 
