@@ -12,9 +12,9 @@ from hdvg.config.rules import Bound, Columns, Rule, parse_rules
 from hdvg.dataset.plan import Plan
 from hdvg.errors import UsageError
 from hdvg.explore.sidecar import Column
+from schemas.annotations import MARKS
 
 KEYS = frozenset({"rules", "verdict", "broken", "bounds", "only", "sql", "text", "marks", "polygon", "like"})
-MARKS = ("keep", "drop", "flag")
 NO_MARK = "none"
 MOST = 200
 """Rules, bounds or values of one selection."""

@@ -20,6 +20,7 @@ from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import Sort, files
 from hdvg.dataset.manifest import literal, no_glob
+from hdvg.dataset.marks import NOBODY
 from hdvg.dataset.snapshot import SOURCE, columns_of
 from hdvg.dataset.store import Store
 from hdvg.filtering.edges import EXPLORER_BINS, Axis, axes, bounds_in_force, value_sql
@@ -145,11 +146,12 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
 
 
 def opened(rows: Path) -> duckdb.DuckDBPyConnection:
-    """A connection with the rows as the table `SOURCE`, and `place`: a row's number."""
+    """A connection with the rows as the table `SOURCE`, and `place`: a row's number; nobody has marked any, as it says."""
     connection = connect(rows.parent.parent)
     connection.execute(f"set memory_limit = '{MEMORY}'; set allocator_background_threads = false")
     parquet = f"read_parquet({literal(no_glob(str(rows)))}, file_row_number = true)"
-    connection.execute(f"create view {SOURCE} as select *, file_row_number as place from {parquet}")
+    connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
+    connection.execute(f"create view {SOURCE} as select *, {NOBODY} from held")
     return connection
 
 

@@ -60,7 +60,7 @@ def meta(state: State, explorer: Explorer, request: Request) -> Any:
         "has": {
             "embeddings": state.likeness.known,
             "previews": True,
-            "annotations": state.marks.known,
+            "annotations": True,
         },
         "limits": {"rows": MOST_ROWS, "strips": STRIPS, "sql_s": LIMIT_S, "sql_rows": ROWS},
     }

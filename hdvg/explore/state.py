@@ -159,7 +159,10 @@ class Explorer:
     def _made(self, dataset: Dataset, before: tuple[Any, ...], say: Callable[[str, float], None]) -> State:
         sidecar = self._sidecar(dataset, say)
         connection = opened(sidecar.rows)
-        marks, likeness = Marks(dataset, connection), Likeness(dataset, sidecar, connection)
+        marks, likeness = (
+            Marks(dataset, connection, rows=len(sidecar.lengths_s)),
+            Likeness(dataset, sidecar, connection),
+        )
         others = {"text": marks.texts, "marks": marks.mask, "like": likeness.near, "polygon": likeness.inside}
         masks = Masks(sidecar, connection, others=others, said=lambda: marks.state)
         name = digest(sidecar.rows.name, dataset.plan.to_toml())[:16]
