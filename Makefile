@@ -7,6 +7,7 @@
 #   make check                    format, lint, types
 #   make sbom                     list of all that is installed, as CycloneDX, with licences  (sbom.cdx.json)
 #   make lock                     requirements.lock: the pinned set with the hash of each wheel
+#   make web                      the pages of report, explorer and audit, from hdvg/web/source   (needs node 20)
 #   make bench                    every benchmark, last line of each is JSON             (BENCH=bench_run for one)
 #   make clean                    take .venv, caches and builds away; datasets stay
 
@@ -18,7 +19,7 @@ BENCH ?= $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly faults fuzz check format bench sbom lock clean
+.PHONY: help demo test nightly faults fuzz check format bench sbom lock web clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -68,6 +69,9 @@ lock: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --dry-run --no-deps --ignore-installed --report build/report.json -r build/pins.txt
 	@$(BIN)/python -m tests.supply lock build/report.json && echo "requirements.lock"
 
+web:
+	@cd hdvg/web/source && npm ci --no-audit --no-fund --silent && npm run --silent build
+
 clean:
-	@rm -rf $(VENV) build dist sbom.cdx.json *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist sbom.cdx.json hdvg/web/source/node_modules *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

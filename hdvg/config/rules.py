@@ -119,9 +119,9 @@ class Rule:
             sides.append(f"{self.column} {'>=' if self.low.closed else '>'} {self.low.sql(quantiles)}")
         if self.high:
             sides.append(f"{self.column} {'<=' if self.high.closed else '<'} {self.high.sql(quantiles)}")
-        taken = " and ".join(_taken(home) for home in sorted(self.homes - {SPLIT}))
+        all_taken = " and ".join(taken(home) for home in sorted(self.homes - {SPLIT}))
         passes = f"({' and '.join(sides) or self.text})"
-        return f"(case when {taken} then {passes} end)" if taken else passes
+        return f"(case when {all_taken} then {passes} end)" if all_taken else passes
 
     def margin(self, value: float | None, quantiles: Quantiles) -> float | None:
         """How far a value lies inside (positive) or outside the nearest bound, in the measure's unit."""
@@ -131,7 +131,7 @@ class Rule:
         return min(sign * (value - end) for end, sign in ends if end is not None)
 
 
-def _taken(home: str) -> str:
+def taken(home: str) -> str:
     """SQL: whether a stage has a result for a clip. A caption that failed counts as one: `caption_words is null` finds it."""
     return f"{home}_status is not null" if home == CAPTION else f"{home}_status = 'ok'"
 

@@ -246,10 +246,10 @@ class Manifest:
             self._is_lost = error.is_lost
             raise
 
-    def guard(self) -> None:
+    def guard(self, memory: str = f"{SHARE:.0%}") -> None:
         """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
         self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
-        self.connection.execute(f"set memory_limit = '{SHARE:.0%}'")
+        self.connection.execute(f"set memory_limit = '{memory}'")
         self.connection.execute("set enable_external_access = false; set lock_configuration = true")
 
     def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:
