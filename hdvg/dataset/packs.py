@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 KEYFRAMES, FIRST = "keyframes", "1"
@@ -28,14 +29,35 @@ def sections(path: Path) -> dict[str, str]:
         return dict(name.removesuffix(".parquet").split("@", 1) for name in pack.namelist())
 
 
-def read_section(path: Path, section: str, *, columns: list[str] | None = None) -> pa.Table:
-    """The rows of a section. Raises KeyError if the pack has none of that name."""
-    if not zipfile.is_zipfile(path):
-        if section != KEYFRAMES:
-            raise KeyError(section)
-        return pq.read_table(path, columns=columns)
-    with zipfile.ZipFile(path) as pack, pack.open(_member(section, sections(path)[section])) as file:
-        return pq.read_table(pa.BufferReader(file.read()), columns=columns)
+def read_section(
+    path: Path, section: str, *, columns: list[str] | None = None, clips: Collection[str] | None = None
+) -> pa.Table:
+    """The rows of a section; with `clips` those of these clips, and no row group without any is read.
+
+    Raises KeyError if the pack has no section of that name.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as pack, pack.open(_member(section, sections(path)[section])) as member:
+            file = pq.ParquetFile(pa.BufferReader(member.read()))
+    elif section == KEYFRAMES:
+        file = pq.ParquetFile(path)
+    else:
+        raise KeyError(section)
+    with file:
+        return file.read(columns=columns) if clips is None else _of_clips(file, columns, clips)
+
+
+def _of_clips(file: pq.ParquetFile, columns: list[str] | None, clips: Collection[str]) -> pa.Table:
+    wanted = pa.array(clips, pa.string())
+    held = [
+        number
+        for number in range(file.num_row_groups)
+        if pc.any(pc.is_in(file.read_row_group(number, ["clip_id"])["clip_id"], wanted)).as_py()
+    ]
+    names = columns if columns is None or "clip_id" in columns else ["clip_id", *columns]
+    rows = file.read_row_groups(held, columns=names)
+    found = rows.filter(pc.is_in(rows["clip_id"], wanted))
+    return found if columns is None else found.select(columns)
 
 
 def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path) -> None:

@@ -45,3 +45,14 @@ def test_equal_packs_are_equal_bytes(first, tmp_path):
     for name in ("one", "two"):
         add_sections(first, {"luma": ("1", LUMA)}, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_the_rows_of_some_clips_are_read_without_the_row_groups_of_others(tmp_path):
+    many = pa.table({"clip_id": [f"c{number // 3}" for number in range(300)], "jpeg": [b"x"] * 300})
+    pq.write_table(many, tmp_path / "bare.parquet", row_group_size=10)
+    add_sections(tmp_path / "bare.parquet", {"luma": ("1", LUMA)}, tmp_path / "zip")
+    for path in (tmp_path / "bare.parquet", tmp_path / "zip"):
+        found = read_section(path, "keyframes", clips=["c3", "c50", "nothing"])
+        assert found["clip_id"].to_pylist() == ["c3"] * 3 + ["c50"] * 3
+        assert read_section(path, "keyframes", columns=["jpeg"], clips=["c7"]).column_names == ["jpeg"]
+        assert read_section(path, "keyframes", clips=[]).num_rows == 0
