@@ -13,6 +13,8 @@ export interface HistogramProps {
   /** Counts by code of the rows that every other rule keeps. */
   others: ArrayLike<number>;
   range: Range;
+  /** The bounds that the handles stand for, where they are not those of the edges: a rule's own number between two values. */
+  bounds?: Partial<Record<Side, Bound>>;
   /** At the right of the title, as `1,234 kept`. */
   summary?: VNode | string;
   /** Which ends can be moved; none: a plain histogram. */
@@ -93,12 +95,12 @@ function Ticks({ scale }: { scale: Scale }): VNode {
 
 type HandleProps = HistogramProps & { title: string; side: Side; scale: Scale; plot: { current: HTMLDivElement | null } };
 
-function Handle({ axis, range, side, scale, plot, title, onNear, onMove, onRelease }: HandleProps): VNode {
+function Handle({ axis, range, side, scale, plot, title, bounds, onNear, onMove, onRelease }: HandleProps): VNode {
   const last = useRef(range);
   const many = axis.edges.length;
   const place = range[side];
   const [least, most] = side === "low" ? [0, range.high] : [range.low, many];
-  const bound = boundAt(axis, side, place);
+  const bound = bounds?.[side] ?? boundAt(axis, side, place);
   const move = (to: number): Range => {
     last.current = { ...range, [side]: Math.min(Math.max(to, least), most) };
     onMove?.(last.current, side);
@@ -160,7 +162,7 @@ function nearest(places: Float64Array, part: number): number {
   return best;
 }
 
-function Fields({ axis, range, sides = BOTH, title, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
+function Fields({ axis, range, sides = BOTH, title, bounds, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
   const [said, setSaid] = useState("");
   const commit = (side: Side, text: string): void => {
     setSaid("");
@@ -176,7 +178,7 @@ function Fields({ axis, range, sides = BOTH, title, onMove, onRelease, onTyped }
   return (
     <div class="bounds">
       {sides.map((side) => {
-        const bound = boundAt(axis, side, range[side]);
+        const bound = bounds?.[side] ?? boundAt(axis, side, range[side]);
         const sign = bound ? boundText(bound).split(" ")[0] : side === "low" ? "≥" : "≤";
         return (
           <label key={side}>
