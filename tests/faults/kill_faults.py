@@ -101,7 +101,9 @@ def _ended(driver: BaseProcess, name: str, log: Path, tally: Tally) -> bool:
         tally.fail(f"{name}: a run whose child or server was killed has no end in {END_S:g} s")
         return False
     if driver.exitcode not in (0, 75):
-        tally.fail(f"{name}: a run whose child or server was killed ends with {driver.exitcode}: {log.read_text()[-300:]}")
+        tally.fail(
+            f"{name}: a run whose child or server was killed ends with {driver.exitcode}: {log.read_text()[-300:]}"
+        )
         return False
     return True
 

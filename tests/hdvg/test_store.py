@@ -1,9 +1,11 @@
 """Published once, whole, and never changed."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,6 +83,15 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
         Store(tmp_path, Full()).publish("part.parquet", lambda path: path.write_text("x"))
     assert not (tmp_path / "part.parquet").exists()
     assert list((tmp_path / "tmp/none").iterdir()) == []
+
+
+def test_a_lock_that_is_let_go_within_the_second_is_waited_for(tmp_path):
+    store = Store(tmp_path)
+    held = store.root.joinpath("run.lock").open("a+")
+    fcntl.flock(held, fcntl.LOCK_SH)  # as who asks whether a run works
+    threading.Timer(0.2, held.close).start()
+    with store.lock():
+        assert store.is_locked()
 
 
 def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
