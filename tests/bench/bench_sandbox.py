@@ -1,6 +1,6 @@
-"""What the walls cost: calls of limited children with them and without, in turns; an empty call, and the pass over a video.
+"""What the walls cost, with them and without, in turns: an empty call, a probe, the pass over a video, and whole runs.
 
-python -m tests.bench.bench_sandbox [--rounds 60]
+python -m tests.bench.bench_sandbox [--rounds 60] [--videos 40]
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from hdvg.config.child_settings import SplitSettings
@@ -21,6 +25,7 @@ from hdvg.sandbox import Call, Limits, Mode, Sandbox
 from hdvg.sandbox.trial import answers
 from tests.bench.machine import MAX_PIXELS, clocked, describe, spread
 from tests.footage import find
+from tests.videos import draw_scenes
 
 PRELOAD = ("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
 MODES: tuple[Mode, ...] = ("off", "require")
@@ -49,10 +54,34 @@ def cpu_ms(sandbox: Sandbox) -> float:
     return 1000 * sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+def whole_runs(videos: int, *, rounds: int) -> dict[Mode, list[float]]:
+    """CPU milliseconds a video, all processes together, of runs over small local videos that are fetched, split and cut."""
+    spent: dict[Mode, list[float]] = {mode: [] for mode in MODES}
+    with tempfile.TemporaryDirectory() as scratch:
+        links = Path(scratch, "videos")
+        links.mkdir()
+        for number in range(videos):
+            draw_scenes(links / f"{number}.mp4", scene_frames=(12, 12), seed=number)
+        recipe = Path(scratch, "recipe.toml")
+        recipe.write_text('name = "bench"\ncaption.captioner = "none"\n', encoding="utf-8")
+        run = (sys.executable, "-m", "hdvg.cli", "run", str(recipe), "--links", str(links), "--runner", "serial")
+        for number in range(rounds):
+            for mode in MODES if number % 2 else MODES[::-1]:
+                out = ("--out", f"{scratch}/{mode}-{number}", "--set", f"limits.sandbox={mode}")
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run([*run, *out], check=True, capture_output=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                spent[mode].append(1000 * cpu_s / videos)
+    return spent
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--videos", type=int, default=40)
+    asked_for = parser.parse_args()
+    rounds = asked_for.rounds
     print(describe())
     path, settings = str(find(VIDEO)), cast("SplitSettings", Split().model_dump())
     asked: dict[str, Callable[[str], Call[Any]]] = {
@@ -69,6 +98,14 @@ def main() -> None:
             off, on = (cpu[mode] for mode in MODES)
             table[name] = {"off_cpu_ms": off, "more_cpu_ms": on - off, "share": on / off - 1}
             print(f"{name:12} {times}: {on - off:+.1f} CPU ms")
+    spent = whole_runs(asked_for.videos, rounds=5)
+    off, on = (median(spent[mode]) for mode in MODES)
+    table["run"] = {"off_cpu_ms": off, "more_cpu_ms": on - off, "share": on / off - 1}
+    print(
+        f"{'run':12} "
+        + ", ".join(f"{mode} {spread(spent[mode])} CPU ms a video" for mode in MODES)
+        + f": {on / off - 1:+.1%}"
+    )
     print(json.dumps(table))
 
 
