@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,10 +14,12 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset import litter
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
 from hdvg.dataset.shards import write_shards
 from hdvg.dataset.store import FileOps, Store
+from hdvg.dataset.tables import write_rows
 from hdvg.dataset.tombstones import publish_tombstones
 from hdvg.exporting import Wanted, export
 from hdvg.filtering.pool import settle
@@ -44,9 +47,9 @@ EXPORTS = ("webdataset", "datasets", "hd-vg", "lance")
 
 
 def stage_acts(scratch: Path) -> Iterator[Act]:
-    """The steps of a run over one unit of one video with two shots, in order: each finds what those before it leave."""
+    """The steps of a run over one unit of one video with three shots, in order: each finds what those before it leave."""
     (scratch / "videos").mkdir(parents=True)
-    draw_scenes(scratch / "videos" / "two.mp4", scene_frames=(20, 32))
+    draw_scenes(scratch / "videos" / "three.mp4", scene_frames=(20, 32, 26))
     steps = (FIRST, *make_plan(RECIPE).stages, LAST)
     before = scratch / "start"
     before.mkdir()
@@ -176,14 +179,49 @@ def encode_act(finished: Path) -> Act:
     )
 
 
+def annotate_act(finished: Path) -> Act:
+    """People mark the clips of a finished dataset."""
+    with Dataset.open(finished).manifest() as manifest:
+        clips = [clip for (clip,) in manifest.connection.execute("select clip_id from clips order by 1").fetchall()]
+
+    def act(root: Path, ops: FileOps) -> None:
+        for clip in clips[len(_marked(root)) :]:
+            write_rows(Store(root, ops), "annotations", [{"clip_id": clip, "author": "ann", "mark": "flag"}])
+
+    return Act("annotate", finished, act, _marked)
+
+
+def _marked(root: Path) -> dict[str, Any]:
+    with Dataset.open(root).manifest() as manifest:
+        return dict(manifest.connection.execute("select clip_id, mark from annotations order by 1").fetchall())
+
+
+def gc_act(finished: Path, scratch: Path) -> Act:
+    """What killed runs and earlier settings left in a finished dataset goes."""
+    shutil.copytree(finished, scratch)
+    part = next((scratch / "parts" / "cut").glob("[!s]*.parquet"))
+    shutil.copyfile(part, part.with_name(part.name.replace(part.name.split("-")[1], "0" * 12)))
+    for name in ("media/00/" + "0" * 64 + ".mp4", "tmp/killed/one", "foreign/cut-x.parquet"):
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / name).write_bytes(b"left")
+    for path in (*(scratch / "media/00").glob("0*"), scratch / "tmp/killed/one", scratch / "tmp/killed"):
+        os.utime(path, (0, 0))
+
+    def act(root: Path, ops: FileOps) -> None:
+        dataset = Dataset(root, Dataset.open(root).plan, Store(root, ops))
+        litter.remove(dataset, litter.find(dataset))
+
+    return Act("gc", scratch, act, _published)
+
+
 def train_act(scratch: Path) -> Act:
-    """Six steps of a tiny network, a checkpoint every second step, of which two are kept."""
+    """Ten steps of a tiny network, a checkpoint every second step, of which two are kept."""
     import torch
 
     from tests import training
 
     torch.set_num_threads(1)
-    recipe = training.micro(checkpoints={"every_steps": 2, "keep": 2})
+    recipe = training.micro(run={"steps": 10}, checkpoints={"every_steps": 2, "keep": 2})
     (scratch / "before").mkdir(parents=True)
 
     def act(root: Path, ops: FileOps) -> None:
@@ -211,15 +249,22 @@ def all_acts(scratch: Path, touches: Callable[[str], bool] = lambda name: True) 
     if any(touches(f"export {form}") for form in EXPORTS):
         yield from (act for act in export_acts(scratch / "export") if touches(act.name))
     steps = (FIRST, *make_plan(RECIPE).stages, LAST)
-    if not any(map(touches, (*steps, "encode"))):
+    of_finished = ("encode", "annotate", "gc")
+    if not any(map(touches, (*steps, *of_finished))):
         return
     last = None
     for last in stage_acts(scratch / "stages"):
         if touches(last.name):
             yield last
-    if last is not None and touches("encode"):
+    if last is not None and any(map(touches, of_finished)):
         finished = scratch / "finished"
         last.begin(finished)
         last.do(finished, Unflushed())
         shutil.rmtree(finished / "tmp")
-        yield encode_act(finished)
+        yield from (act for act in _acts_of_finished(finished, scratch) if touches(act.name))
+
+
+def _acts_of_finished(finished: Path, scratch: Path) -> Iterator[Act]:
+    yield encode_act(finished)
+    yield annotate_act(finished)
+    yield gc_act(finished, scratch / "gc")

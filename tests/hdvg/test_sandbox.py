@@ -8,6 +8,7 @@ import sys
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from hdvg.sandbox.seam import in_child
 
 @in_child
 def echo(**kwargs: object) -> dict[str, object]:
-    return {"kwargs": kwargs, "home": os.environ["HOME"], "secret": os.environ.get("SECRET")}
+    return {"kwargs": kwargs, "home": os.environ["HOME"], "environment": sorted(os.environ)}
 
 
 @in_child
@@ -160,10 +161,21 @@ def open_sandbox():
     lock.close()
 
 
-def test_result_and_clean_environment_come_back(sandbox, tmp_path, monkeypatch):
+def test_result_and_clean_environment_come_back(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "token")
-    said = sandbox.call(echo(a=[1, "x"]), tmp_path, Limits())
-    assert said == {"kwargs": {"a": [1, "x"]}, "home": str(tmp_path), "secret": None}
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/passed/on/to/the/server")
+    with closing(Sandbox()) as sandbox:
+        said = sandbox.call(echo(a=[1, "x"]), tmp_path, Limits())
+    assert said["kwargs"] == {"a": [1, "x"]}
+    assert said["home"] == str(tmp_path)
+    assert set(said["environment"]) <= {
+        "HOME",
+        "LANG",
+        "LC_CTYPE",
+        "PATH",
+        "TMPDIR",
+        "HDVG_PRIVATE_LINKS",
+    }  # the last by these tests
     assert list(tmp_path.iterdir()) == []
 
 
