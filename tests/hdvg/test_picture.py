@@ -488,6 +488,32 @@ def test_too_many_frames_are_not_decoded(upright_mp4, tmp_path):
         assert scan(str(upright_mp4), str(tmp_path), {**split, **limits}, 1, PIXELS)["video"]["n_frames"] == 30
 
 
+def test_a_bomb_of_frames_ends_at_its_cap_and_a_long_film_does_not(tmp_path, monkeypatch):
+    """300,000 small frames in a second to a thousand are refused after 100,000; as many of an ordinary rate are a film."""
+    monkeypatch.setattr("hdvg.media.budget.FAST_FRAMES", 400)
+    split = Split().model_dump() | {"max_frames": 4_000_000}
+    for rate, is_bomb in ((1000, True), (60, False)):
+        path = tmp_path / f"{rate}.mp4"
+        ffmpeg(
+            "-f",
+            "lavfi",
+            "-i",
+            f"testsrc=s=32x32:r={rate}",
+            "-frames:v",
+            "900",
+            "-g",
+            "999",
+            "-preset",
+            "ultrafast",
+            str(path),
+        )
+        if is_bomb:
+            with pytest.raises(ItemError, match="too_many_frames: over 400 frames, and more than 300 of them a second"):
+                scan(str(path), str(tmp_path), split, 1, PIXELS)
+        else:
+            assert scan(str(path), str(tmp_path), split, 1, PIXELS)["video"]["n_frames"] == 900
+
+
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 
 
