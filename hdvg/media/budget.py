@@ -23,11 +23,11 @@ class Budget:
         self._each = 0.0
         self._first_s: float | None = None
 
-    def spend(self, picture: av.VideoFrame) -> None:
-        """One more frame. Raises ItemError too_many_frames."""
+    def spend(self, picture: av.VideoFrame, *, at_s: float) -> None:
+        """One more frame, which is shown at that time. Raises ItemError too_many_frames."""
         self._count += 1
         self.refuse(self._count)
-        self._refuse_bomb(picture)
+        self._refuse_bomb(at_s)
         like = picture.width, picture.height, picture.format.name
         if like != self._like:
             self._like, self._each = like, picture.width * picture.height * picture.format.bits_per_pixel / 8
@@ -42,12 +42,9 @@ class Budget:
         if self._frames is not None and frames > self._frames:
             raise ItemError("too_many_frames", f"over {self._frames} frames")
 
-    def _refuse_bomb(self, picture: av.VideoFrame) -> None:
-        if self._first_s is None:
-            self._first_s = picture.time
-        if self._count <= FAST_FRAMES or picture.time is None or self._first_s is None:
-            return
-        if self._count > FAST_RATE * (picture.time - self._first_s):
+    def _refuse_bomb(self, at_s: float) -> None:
+        self._first_s = at_s if self._first_s is None else self._first_s
+        if self._count > FAST_FRAMES and self._count > FAST_RATE * (at_s - self._first_s):
             raise ItemError(
                 "too_many_frames", f"over {FAST_FRAMES} frames, and more than {FAST_RATE:g} of them a second"
             )
