@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -415,6 +416,19 @@ def test_a_frame_woven_of_two_shots_belongs_to_neither(tmp_path, fields, bounds)
     assert found["video"]["interlaced"]
     assert [(clip["start_frame"], clip["end_frame"]) for clip in found["clips"]] == bounds
     assert [clip.get("detail") for clip in clips] == [None, None]
+
+
+@pytest.mark.parametrize("bounds", [(0, 38, 75), (0, 37, 75)], ids=["last frame", "first frame"])
+def test_a_given_scene_that_ends_or_begins_with_a_woven_frame_is_cut(tmp_path, bounds):
+    """Its frames are as its set says; of the woven one a progressive clip shows one field, so it is not compared."""
+    path, out = interlaced(tmp_path / "a.ts", fields=(75, 75)), tmp_path / "out"
+    out.mkdir()
+    nothing = dict.fromkeys(("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame"))
+    scenes = [nothing | {"start_ms": one * 40, "end_ms": two * 40} for one, two in pairwise(bounds)]
+    found = scan(str(path), str(out), Split(given="exact").model_dump() | {"scenes": scenes}, 1, PIXELS)
+    assert [(clip["start_frame"], clip["end_frame"]) for clip in found["clips"]] == list(pairwise(bounds))
+    spans = [clip | {"clip_id": f"c{number}"} for number, clip in enumerate(found["clips"])]
+    assert [clip.get("detail") for clip in cut(str(path), str(out), spans, settings(), PIXELS)] == [None, None]
 
 
 def test_colours_beyond_red_green_and_blue_are_no_fault_of_a_clip(tmp_path):
