@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 
 from hdvg.dataset import ledger
@@ -16,6 +18,8 @@ from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import SEED, files, stage_of_part, unit_of
+from hdvg.dataset.shards import READY
+from hdvg.dataset.snapshot import FOLDER
 from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.views import stage_views
@@ -28,16 +32,23 @@ from pipelines.stages import _fetch, _split, cut_files
 from pipelines.work import Row, Work
 from pipelines.writing import new_run
 
+SHARDED = pa.schema([("clip_id", pa.string()), ("video_id", pa.string()), ("video_sha256", pa.string())])
+"""What a shard says of where its clips come from."""
+
 TABLES_OF_PEOPLE = ("inputs", "tombstones", "given", "rejected", "tables")
 """Folders of what nothing in the dataset can make again."""
 
 
 @dataclass
 class Repaired:
-    """What was done, one line each: `mended`, `drift` (a source that has other bytes now), and what is `left`."""
+    """What was done, one line each: `mended`, `drift` (a source that has other bytes now), and what is `left`.
+
+    `lost`: tables that cannot be made again without taking clips out of shards; the ledger goes on naming them.
+    """
 
     mended: list[str] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     left: list[Problem] = field(default_factory=list)
 
 
@@ -54,7 +65,7 @@ def repair(root: Path, console: Console) -> Repaired:
             problems = verify(dataset)
             if not any(_is_of_people(one) for one in problems):
                 _mend(dataset, problems, done, console)
-                ledger.note(store)
+                ledger.note(store, still_lost=done.lost)
             done.left = [one for one in verify(Dataset.open(store.root)) if one.check != "unfinished"]
         finally:
             store.end()
@@ -86,19 +97,26 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
         done.mended += [
             f"{one.key}: set aside in foreign/" for one in problems if "/" in one.key and one.check == "foreign"
         ]
+    for one in problems:
+        if one.key.startswith(f"{FOLDER}/"):
+            dataset.store.remove(one.key)
+            done.mended.append(f"{one.key}: removed; it is made again when it is needed")
+        if one.key == "manifest.sql":
+            done.mended.append("manifest.sql: written anew")
     tables = [one for one in problems if one.thing and one.thing.sort == "table" and one.key.startswith("parts/")]
     before = {path.stem for path in files(dataset.root, "media")}
-    if tables:
-        ledger.forget(dataset.store)  # what is removed now is pending work, here and for any later run
+    parts = set(files(dataset.root, "parts")) - {dataset.root / one.key for one in tables}
     jobs = list(_jobs(dataset, tables))
     for one in tables:
         dataset.store.remove(one.key)
-        if (stage_of_part(Path(one.key)), unit_of(Path(one.key))) not in jobs:
+        if _job_of(one) not in jobs:
             done.mended.append(f"{one.key}: removed; what today's settings need of it is written anew")
     dataset.publish_seeds()
     for stage, unit in jobs:
         perform(Job(dataset.root, dataset.store.run, stage, unit), make_gate(dataset.plan.recipe), dataset)
-        done.mended.append(f"parts/{stage}/: unit {unit} done again")
+    undone = _undo(dataset, {unit for _, unit in jobs}, parts, done) if jobs else set()
+    done.lost += [one.key for one in tables if unit_of(Path(one.key)) in undone]
+    done.mended += [f"parts/{stage}/: unit {unit} done again" for stage, unit in jobs if unit not in undone]
     if any(stage_of_part(Path(one.key)) == POOL for one in tables) and dataset.plan.pool_wanted:
         settle(dataset)
         done.mended.append(f"parts/{POOL}/: settled again")
@@ -106,20 +124,61 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
     done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
     _mend_files(dataset, verify(dataset), done)
     done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
-    if (dataset.root / "shards").is_dir():
+    if (dataset.root / "shards").is_dir() and not undone:
         fill_shards(dataset, console)
     dataset.write_views()
+
+
+def _job_of(one: Problem) -> tuple[str, str]:
+    """The stage and unit of a part."""
+    return stage_of_part(Path(one.key)), unit_of(Path(one.key))
 
 
 def _jobs(dataset: Dataset, tables: list[Problem]) -> Iterator[tuple[str, str]]:
     """The stages and units of parts that today's settings name, in the stages' order."""
     hit = {
-        (stage_of_part(path), unit_of(path))
-        for path in (Path(one.key) for one in tables)
-        if path.stem.split("-")[-2:-1] == [dataset.plan.fingerprints.get(stage_of_part(path))] and unit_of(path) != SEED
+        (stage, unit)
+        for one in tables
+        for stage, unit in [_job_of(one)]
+        if Path(one.key).stem.split("-")[-2:-1] == [dataset.plan.fingerprints.get(stage)] and unit != SEED
     }
     for stage in dataset.plan.stages:
         yield from sorted(one for one in hit if one[0] == stage)
+
+
+def _undo(dataset: Dataset, units: set[str], parts: set[Path], done: Repaired) -> set[str]:
+    """The units that could not be done again as they were: clips that are in shards would go, or be of other bytes.
+
+    What was written of them goes, all but `parts`: damage alone takes nothing out of a shard.
+    """
+    clips = pa.concat_tables([SHARDED.empty_table(), *_sharded(dataset.root)])
+    with dataset.manifest() as manifest:
+        manifest.connection.register("sharded", clips)
+        ready = READY.format(captions=dataset.plan.captions_wanted)
+        rows = manifest.rows(
+            "select v.unit, s.video_id, count(*) as clips, any_value(coalesce(v.reason, 'other bytes')) as why "
+            f"from sharded s join videos v using (video_id) left join (select * from dataset where {ready} or not keep) d "
+            "using (clip_id) where (d.clip_id is null or s.video_sha256 is distinct from v.sha256) and list_contains(?, v.unit) "
+            "group by all order by all",
+            [sorted(units)],
+        )
+    for row in rows:
+        done.drift.append(
+            f"video {row['video_id']}: its source does not give the {row['clips']} clips that are in shards any more "
+            f"({row['why']}); they stay. Bring the source back and repair again, or `hdvg forget --video {row['video_id']}`"
+        )
+    undone = {row["unit"] for row in rows}
+    for path in files(dataset.root, "parts"):
+        if unit_of(path) in undone and path not in parts:
+            dataset.store.remove(str(path.relative_to(dataset.root)))
+    return undone
+
+
+def _sharded(root: Path) -> Iterator[pa.Table]:
+    """Which clips shards hold, and of which bytes they were cut; nothing of a damaged one."""
+    for path in files(root, "shards"):
+        with suppress(OSError, pa.ArrowException):
+            yield pq.read_table(path, columns=SHARDED.names).cast(SHARDED)
 
 
 def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> None:

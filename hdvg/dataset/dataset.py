@@ -36,6 +36,8 @@ class Dataset:
         root = Path(root).resolve()
         path = root / "dataset.toml"
         if not path.is_file():
+            if ledger.is_there(root):
+                raise DamagedError(f"{path} is gone; `hdvg verify --repair {root}` writes it anew")
             raise UsageError(
                 f"{root} is no dataset (no dataset.toml); make one: hdvg run demo --links links.txt --out {root.name}"
             )

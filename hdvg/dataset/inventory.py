@@ -58,8 +58,8 @@ class Thing:
 
 
 def tables_of(root: Path) -> Iterator[Thing]:
-    """Sealed tables: what the ledger names, and what is there."""
-    there = {str(path.relative_to(root)) for path in tables(root)}
+    """Sealed tables: what the ledger names, and what is there, pieces of units too."""
+    there = {str(path.relative_to(root)) for path in (*tables(root), *files(root, "pieces"))}
     if (root / ledger.NAME).exists():
         there.add(ledger.NAME)
     yield from (Thing("table", name, "table") for name in sorted(there | ledger.read(root)))

@@ -5,7 +5,7 @@ What it names and is not there any more was lost. A dataset of an earlier versio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,14 +67,14 @@ def lost(root: Path) -> list[str]:
     return sorted(name for name in read(root) if not (root / name).exists())
 
 
-def note(store: Store, *, coming: str | None = None) -> None:
-    """Make the ledger hold what is there now, and the settings that are `coming`; under the run lock."""
+def note(store: Store, *, coming: str | None = None, still_lost: Collection[str] = ()) -> None:
+    """Make the ledger hold what is there now, what is `still_lost`, and the settings that are `coming`; under the run lock."""
     toml = store.root / "dataset.toml"
     if not toml.exists():
         return
     text = toml.read_text(encoding="utf-8")
     texts = {SETTINGS: text} | ({NEXT: coming} if coming is not None else {})
-    held = sorted(names(store.root))
+    held = sorted({*names(store.root), *still_lost})
     if read(store.root) != frozenset(held) or settings(store.root) != tuple(texts.values()):
         store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 
 from hdvg.dataset.layout import files, pattern, table_name
 from hdvg.dataset.parts import no_rows, read_as
@@ -66,6 +68,10 @@ TABLES: dict[str, Table] = {
 """By name."""
 
 
+_NEWEST: dict[tuple[Path, str], str] = {}
+"""By dataset and table: when its newest row was written, as far as this process knows."""
+
+
 def write_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> str:
     """Publish rows of a table, durably, in one file; returns its name in the dataset. No run lock is needed.
 
@@ -81,12 +87,26 @@ def write_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> st
                 f"table {name}: {', '.join(odd)}: unknown or missing; its columns: {', '.join(table.stored.names)}, "
                 f"of which a row needs {', '.join(table.key)}"
             )
-    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    at = _behind(store.root, table)
     held = pa.Table.from_pylist([row | {WRITTEN_AT.name: at} for row in given], schema=table.stored)
     place = table_name(name, digest("table", name, held.to_pylist()))
     with store.aside() as beside:
         beside.publish_table(place, held)
     return place
+
+
+def _behind(root: Path, table: Table) -> str:
+    """The time now, or where a clock that was set back says otherwise, one behind the newest row of the table."""
+    place = root, table.name
+    if place not in _NEWEST:
+        paths = [str(path) for path in files(root, "tables", of=table.name)]
+        rows = pads.dataset(paths, schema=pa.schema([WRITTEN_AT]), format="parquet").to_table()
+        _NEWEST[place] = pc.max(rows[WRITTEN_AT.name]).as_py() or ""
+    now = datetime.now(UTC)
+    if now.isoformat(timespec="microseconds") <= _NEWEST[place]:
+        now = datetime.fromisoformat(_NEWEST[place]) + timedelta(microseconds=1)
+    _NEWEST[place] = now.isoformat(timespec="microseconds")
+    return _NEWEST[place]
 
 
 def tables_sql(root: Path, prefix: str, *, forgotten: bool, names: Collection[str]) -> str:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hdvg.config.conditions import check_expression
 from hdvg.dataset.clip_files import places_sql, shard_rows
-from hdvg.errors import UsageError
+from hdvg.dataset.damage import say
+from hdvg.errors import DamagedError, UsageError
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
 
@@ -70,8 +72,18 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
         try:
             rows = manifest.table(sql)
         except duckdb.Error as error:
+            if harmed := [name for name in there if not _is_readable(dataset.root / name)]:
+                raise DamagedError(say(dataset.root, harmed, "damaged")) from error
             raise UsageError(f"draw.where = {where!r}: {error}; it takes a condition on `dataset`") from error
     return rows.append_column("bucket", pa.array(assign(sizes(rows), encoding)))
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def sizes(rows: pa.Table) -> Sizes:

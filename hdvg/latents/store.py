@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset.connection import connect
 from hdvg.dataset.manifest import literal, no_glob
-from hdvg.errors import UsageError
+from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.latents.buckets import NONE
 from hdvg.latents.clips import wanted
 from hdvg.latents.encoders import FACTOR
@@ -99,7 +99,14 @@ class Mapped:
         return Mapped, (self._paths,)
 
     def _map(self, number: int) -> Halves:
-        return np.asarray(np.load(self._paths[number], mmap_mode="r"))  # slices of a plain array cost a tenth
+        path = self._paths[number]
+        try:
+            return np.asarray(np.load(path, mmap_mode="r"))  # slices of a plain array cost a tenth
+        except (EOFError, FileNotFoundError, ValueError) as error:
+            lost = "is gone" if isinstance(error, FileNotFoundError) else f"is damaged ({first_line(error)})"
+            raise DamagedError(
+                f"{path} {lost}; `hdvg verify --repair {path.parents[2]}` makes it again, then the same command goes on"
+            ) from error
 
 
 class Latents:

@@ -20,7 +20,7 @@ from hdvg.measures.phash import moments
 from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
 from hdvg.media.features import jpeg, sample
-from hdvg.media.woven import leave_out_woven
+from hdvg.media.woven import leave_out_woven, look_to_find
 from hdvg.shots.chunk import Chunk, Sample
 from hdvg.shots.detectors import Detector, make_detector
 from hdvg.shots.divide import divide
@@ -170,8 +170,8 @@ class Assembler:
             "opens_frames": self._opens[1],
             "closes_with": closes[0],
             "closes_frames": closes[1],
-            "first_look": self._looks[self._start].hex(),
-            "last_look": self._looks[end - 1].hex(),
+            "first_look": look_to_find(self._start, self._looks, interlaced=self._settings.get("interlaced", False)),
+            "last_look": look_to_find(end - 1, self._looks, interlaced=self._settings.get("interlaced", False)),
             "phash": picks["middle"].phash,
             "phashes": phashes,
             "phashes_inner": phashes_inner,

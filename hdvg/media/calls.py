@@ -102,8 +102,8 @@ class Shot(Span):
     opens_frames: int
     closes_with: str
     closes_frames: int
-    first_look: str
-    last_look: str
+    first_look: str | None
+    last_look: str | None
     phash: str
     phashes: list[int]
     phashes_inner: list[int]

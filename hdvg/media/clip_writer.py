@@ -52,8 +52,13 @@ def expected_of(job: Job, plan: Plan, times: list[int]) -> Expected:
 
 
 def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Expected:
-    """With pictures of the source's first and last frame, and with or without the looks that the span brought along."""
-    return replace(expected, pictures=(ends[0], ends[1]), looks=expected.looks if looks else (None, None))
+    """With pictures of the source's first and last frame, and with or without the looks that the span brought along.
+
+    Where the span has a look of one end alone, the other is a woven frame, whose picture no clip shows.
+    """
+    one_alone = any(expected.looks) and not all(expected.looks)
+    first, last = (None if one_alone and look is None else end for end, look in zip(ends, expected.looks, strict=True))
+    return replace(expected, pictures=(first, last), looks=expected.looks if looks else (None, None))
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class _Seen:
     def see(self, frame: Frame) -> Chunk | None:
         """One frame; a full chunk now and then."""
         picture = frame.picture
-        self._budget.spend(picture)
+        self._budget.spend(picture, at_s=float(frame.pts * self.time_base))
         if self._features is None:
             self.shape = geometry(self._stream, picture)
             self._features = Features(self.shape, self._settings)

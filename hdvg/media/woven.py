@@ -35,3 +35,8 @@ def _is_woven(number: int, looks: Sequence[bytes]) -> bool:
     before, look, after = (np.frombuffer(looks[at], np.uint8).astype(float) for at in (number - 1, number, number + 1))
     apart = np.abs(before - after).mean()
     return bool(apart > APART and np.abs(look - (before + after) / 2).mean() < NEAR_MIDDLE * apart)
+
+
+def look_to_find(number: int, looks: Sequence[bytes], *, interlaced: bool) -> str | None:
+    """What a cut is checked against, hexadecimal; None for a woven frame, of which a progressive clip shows one field alone."""
+    return None if interlaced and _is_woven(number, looks) else looks[number].hex()

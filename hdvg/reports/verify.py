@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
@@ -19,8 +20,9 @@ from hdvg.dataset.layout import SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
 from hdvg.dataset.shards import READY
+from hdvg.dataset.snapshot import FOLDER
 from hdvg.dataset.tombstones import PURGED
-from hdvg.errors import DamagedError, UsageError
+from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.ids import digest
 
 MUST_BE_EMPTY = {
@@ -73,6 +75,7 @@ def verify(dataset: Dataset) -> list[Problem]:
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
     problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
     problems += _settings(dataset)
+    problems += _derived(dataset)
     harmed = {dataset.root / one.key for one in problems if one.check == "corrupt"}
     problems += _lost_inputs(dataset, harmed)
     problems += _files(dataset, list(latents_of(dataset.root)))
@@ -134,6 +137,19 @@ def _settings(dataset: Dataset) -> Iterator[Problem]:
         yield Problem(
             "corrupt", "dataset.toml", "other text than hdvg wrote; `hdvg run` with these settings accepts it"
         )
+
+
+def _derived(dataset: Dataset) -> Iterator[Problem]:
+    """Files that are made of others alone, and so are never lost: that they can be read."""
+    if not (dataset.root / "manifest.sql").exists():
+        yield Problem("missing", "manifest.sql", "the views for people; `--repair`, or the next run, writes them")
+    for path in sorted(dataset.root.glob(f"{FOLDER}/*.parquet")):
+        try:
+            pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            yield Problem(
+                "corrupt", _name(dataset, path), f"cannot be read ({first_line(error)}); it is made of others"
+            )
 
 
 def _files(dataset: Dataset, things: list[Thing]) -> list[Problem]:

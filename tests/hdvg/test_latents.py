@@ -30,7 +30,7 @@ from hdvg.cli import app
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import Store
-from hdvg.errors import ItemError, UsageError
+from hdvg.errors import DamagedError, ItemError, UsageError
 from hdvg.latents import buckets, units
 from hdvg.latents.buckets import Sizes, assign, refuse_empty
 from hdvg.latents.encode import clip_jobs, encode
@@ -490,6 +490,18 @@ def test_latents_that_are_damaged_or_lost_are_named(encoded):
     lost.unlink()
     found = {problem.key: problem.check for problem in verify(encoded)}
     assert found == {str(flipped.relative_to(encoded.root)): "corrupt", str(lost.relative_to(encoded.root)): "missing"}
+
+
+def test_latents_that_vanish_while_they_are_read_are_named_and_those_that_are_open_stay_as_they_were(encoded):
+    latents = Latents.open(encoded, SMALL)
+    out, before = np.empty((2, *latents.clips[0].shape), np.float16)
+    latents.read(0, 0, before)
+    for path in encoded.root.glob("latents/*/*.npy"):
+        path.unlink()
+    latents.read(0, 0, out)
+    np.testing.assert_array_equal(out, before)
+    with pytest.raises(DamagedError, match=r"\.npy is gone; `hdvg verify --repair .*` makes it again"):
+        latents.read_text(0, np.empty(latents.text_shape, np.float16))
 
 
 def test_forgetting_counts_the_others_of_a_unit(encoded, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -417,6 +418,19 @@ def test_a_frame_woven_of_two_shots_belongs_to_neither(tmp_path, fields, bounds)
     assert [clip.get("detail") for clip in clips] == [None, None]
 
 
+@pytest.mark.parametrize("bounds", [(0, 38, 75), (0, 37, 75)], ids=["last frame", "first frame"])
+def test_a_given_scene_that_ends_or_begins_with_a_woven_frame_is_cut(tmp_path, bounds):
+    """Its frames are as its set says; of the woven one a progressive clip shows one field, so it is not compared."""
+    path, out = interlaced(tmp_path / "a.ts", fields=(75, 75)), tmp_path / "out"
+    out.mkdir()
+    nothing = dict.fromkeys(("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame"))
+    scenes = [nothing | {"start_ms": one * 40, "end_ms": two * 40} for one, two in pairwise(bounds)]
+    found = scan(str(path), str(out), Split(given="exact").model_dump() | {"scenes": scenes}, 1, PIXELS)
+    assert [(clip["start_frame"], clip["end_frame"]) for clip in found["clips"]] == list(pairwise(bounds))
+    spans = [clip | {"clip_id": f"c{number}"} for number, clip in enumerate(found["clips"])]
+    assert [clip.get("detail") for clip in cut(str(path), str(out), spans, settings(), PIXELS)] == [None, None]
+
+
 def test_colours_beyond_red_green_and_blue_are_no_fault_of_a_clip(tmp_path):
     """Levels that no RGB picture has: grey made of clipped RGB is far from the luminance plane."""
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
@@ -486,6 +500,32 @@ def test_too_many_frames_are_not_decoded(upright_mp4, tmp_path):
             scan(str(upright_mp4), str(tmp_path), {**split, **limits}, 1, PIXELS)
     for limits in ({"max_frames": 30}, {"max_decoded_gb": 30 * 192 * 108 * 1.5 / 1e9}):
         assert scan(str(upright_mp4), str(tmp_path), {**split, **limits}, 1, PIXELS)["video"]["n_frames"] == 30
+
+
+def test_a_bomb_of_frames_ends_at_its_cap_and_a_long_film_does_not(tmp_path, monkeypatch):
+    """300,000 small frames in a second to a thousand are refused after 100,000; as many of an ordinary rate are a film."""
+    monkeypatch.setattr("hdvg.media.budget.FAST_FRAMES", 400)
+    split = Split().model_dump() | {"max_frames": 4_000_000}
+    for rate, is_bomb in ((1000, True), (60, False)):
+        path = tmp_path / f"{rate}.mp4"
+        ffmpeg(
+            "-f",
+            "lavfi",
+            "-i",
+            f"testsrc=s=32x32:r={rate}",
+            "-frames:v",
+            "900",
+            "-g",
+            "999",
+            "-preset",
+            "ultrafast",
+            str(path),
+        )
+        if is_bomb:
+            with pytest.raises(ItemError, match="too_many_frames: over 400 frames, and more than 300 of them a second"):
+                scan(str(path), str(tmp_path), split, 1, PIXELS)
+        else:
+            assert scan(str(path), str(tmp_path), split, 1, PIXELS)["video"]["n_frames"] == 900
 
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"

@@ -307,7 +307,8 @@ def test_frames_that_are_marked_corrupt_are_errors_and_one_thread_decodes_them(t
     clips_of(path, scans[0], tmp_path / "out", "smart")
 
 
-def test_protected_mp4_is_encrypted(tmp_path):
+@pytest.mark.parametrize("scheme", ["cenc", "cbc1", "cens", "cbcs"])
+def test_protected_mp4_is_encrypted(tmp_path, scheme):
     path = tmp_path / "protected.mp4"
     ffmpeg(
         "-i",
@@ -319,6 +320,9 @@ def test_protected_mp4_is_encrypted(tmp_path):
         *KEY,
         f"{path}",
     )
+    content = path.read_bytes()
+    assert content.count(b"schm\0\0\0\0cenc") == 1
+    path.write_bytes(content.replace(b"schm\0\0\0\0cenc", b"schm\0\0\0\0" + scheme.encode()))
     for look in (lambda: scanned(path, tmp_path / "out"), lambda: probe(str(path), PIXELS)):
         with pytest.raises(ItemError, match="encrypted: "):
             look()

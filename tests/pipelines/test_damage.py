@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.snapshot import measures
 from hdvg.errors import DamagedError
 from hdvg.reports.verify import verify, verify_folder
 from pipelines.repair import repair
@@ -126,7 +131,7 @@ def test_a_foreign_part_is_ignored_and_named(dataset):
     assert len(list(dataset.glob("parts/split/*"))) == 3
 
 
-SOME = ("parts/split/*-0.parquet", "shards/*.parquet", "media/*/*.mp4")
+SOME = ("parts/split/*-0.parquet", "shards/*.parquet", "media/*/*.mp4", "dataset.toml")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +146,6 @@ def test_verify_names_every_harmed_file_and_repair_brings_it_back(dataset, how, 
         harmed = first(dataset, pattern)
         whole = harmed.read_bytes()
         harm(harmed, how)
-        if pattern == "dataset.toml" and how == "delete":
-            harmed.write_bytes(whole)
-            continue  # then it is no dataset
         problems = verify_folder(dataset)
         named = " ".join(f"{one.key} {one.detail}" for one in problems)
         assert (harmed.stem.rpartition("-")[0] or harmed.stem) in named, (pattern, problems)
@@ -159,3 +161,101 @@ def test_verify_names_every_harmed_file_and_repair_brings_it_back(dataset, how, 
         assert files_of(dataset) == shards, pattern
     assert go(dataset)
     assert contents(dataset) == before
+
+
+@pytest.mark.parametrize(
+    "lost", ["parts/split/*-0.parquet", "parts/download/*-0.parquet", "parts/cut/*-0.parquet", "media/*/*.mp4"]
+)
+def test_a_source_with_other_bytes_is_told_and_nothing_of_it_is_published(finished, tmp_path, lost):
+    """A repair that cannot make a table as it was takes no clip out of a shard and puts none of another video in."""
+    folder = Path(shutil.copytree(finished.parent, tmp_path / "all"))
+    other = folder / "d"
+    before = contents(other)
+    source = next((finished.parent / "0").glob("*.mp4"))
+    true = source.read_bytes()
+    for path in {*other.glob(lost), *other.glob("media/*/*.mp4")}:
+        if "seed" not in path.name:
+            path.unlink()
+    try:
+        draw_scenes(source, scene_frames=(40, 22), seed=9)
+        done = repair(other, QUIET)
+        assert any("bytes" in line or "changed" in line for line in done.drift), done
+        assert done.left
+        assert shards_of(other) == shards_of(finished)
+        if lost.startswith("parts"):
+            with pytest.raises(DamagedError, match=r"verify --repair"):
+                go(other)
+            assert shards_of(other) == shards_of(finished)
+    finally:
+        source.write_bytes(true)
+    done = repair(other, QUIET)
+    assert not done.left, done
+    assert contents(other) == before
+    assert shards_of(other) == shards_of(finished)
+
+
+def shards_of(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.glob("shards/*")}
+
+
+KILLED = """
+import io, os, signal, sys
+from pathlib import Path
+from rich.console import Console
+from hdvg.dataset.store import FileOps
+from pipelines.repair import repair
+left = int(sys.argv[2])
+def counted(name):
+    true = getattr(FileOps, name)
+    def one(self, *given):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return true(self, *given)
+    return one
+for name in ("write", "fsync", "link", "rename", "unlink", "mkdir"):
+    setattr(FileOps, name, counted(name))
+assert not repair(Path(sys.argv[1]), Console(file=io.StringIO())).left
+"""
+"""A repair that is killed before a file operation."""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_repair_killed_at_drawn_moments_ends_as_an_undisturbed_one(dataset, kills):
+    before, shards = contents(dataset), files_of(dataset)
+    for pattern in (
+        "parts/split/*-0.parquet",
+        "parts/cut/*-0.parquet",
+        "shards/*.parquet",
+        "media/*/*.parquet",
+        "media/*/*.mp4",
+    ):
+        harm(first(dataset, pattern), "delete")
+    drawn, died = random.Random(kills), 0
+    for _ in range(kills):
+        script = [sys.executable, "-c", KILLED, str(dataset), str(drawn.randrange(40))]
+        died += subprocess.run(script, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert died, "no moment was drawn before the end"
+    done = repair(dataset, QUIET)
+    assert not done.left, done
+    assert contents(dataset) == before
+    assert files_of(dataset) == shards
+    assert verify_folder(dataset) == []
+
+
+def test_what_is_made_of_others_alone_is_looked_at_and_made_again(dataset):
+    with measures(Dataset.open(dataset), (), lambda _: None):
+        pass
+    (snapshot,) = dataset.glob("cache/*.parquet")
+    harm(snapshot, "cut short")
+    (dataset / "manifest.sql").unlink()
+    piece = dataset / "parts/caption/pieces/0123456789abcdef-0123456789ab-run-000001.parquet"
+    piece.parent.mkdir(exist_ok=True)
+    piece.write_bytes(first(dataset, "parts/caption/*-0.parquet").read_bytes()[:-9])
+    assert {one.key for one in verify_folder(dataset)} == {
+        str(path.relative_to(dataset)) for path in (snapshot, dataset / "manifest.sql", piece)
+    }
+    assert len(repair(dataset, QUIET).mended) == 3
+    assert verify_folder(dataset) == []
+    assert (dataset / "manifest.sql").exists()

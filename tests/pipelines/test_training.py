@@ -146,6 +146,38 @@ def test_the_same_command_goes_on_and_other_settings_or_clips_are_refused(encode
     assert "holds other files" in str(train(encoded, tmp_path / "mine").exception)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("online", "lost"), [("false", "latents/*/*.npy"), ("true", "shards/*.parquet")])
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_what_vanishes_while_it_trains_stops_the_run_and_a_repair_lets_it_go_on_to_the_same_weights(
+    encoded, tmp_path, online, lost, how
+):
+    """No sample is left out or taken in place of another: a step's samples are the step's alone, before and after."""
+    root, out = tmp_path / "d", tmp_path / "run"
+    shutil.copytree(encoded, root)
+    undisturbed = train(root, tmp_path / "other", draw__online=online)
+    assert undisturbed.exit_code == 0, undisturbed.output
+    assert train(root, out, draw__online=online, run__steps="2").exit_code == 0
+    files = [path for path in root.glob(lost) if path.stem != "empty"]
+    assert files
+    for path in files:
+        if how == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:100])
+    stopped = train(root, out, draw__online=online)
+    assert isinstance(stopped.exception, UsageError), stopped.output
+    said = str(stopped.exception)
+    assert "hdvg verify" in said or "hdvg shard" in said, said
+    assert steps(out) == [1, 2]
+    CliRunner().invoke(app, ["verify", "--repair", str(root)])
+    again = train(root, out, draw__online=online)
+    assert again.exit_code == 0, again.output
+    assert steps(out) == [1, 2, 3, 4, 5]
+    mine, theirs = weights(out, 5), weights(tmp_path / "other", 5)
+    assert all(torch.equal(mine[name], tensor) for name, tensor in theirs.items())
+
+
 def test_which_steps_saw_a_clip_is_told_by_the_runs_folder_alone(encoded, tmp_path):
     out = encoded.parent / "first"
     record = json.loads((out / "data.json").read_text())
