@@ -52,9 +52,9 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
     report = asdict(find(dataset))
     if histograms:
         from hdvg.cli.charts import BARS
-        from hdvg.filtering.histograms import spread
+        from hdvg.filtering.histograms import BINS, spread
 
-        found = spread(dataset, say=note, **({} if as_json else {"bins": BARS}))
+        found = spread(dataset, bins=BINS if as_json else BARS, say=note)
         report["histograms"] = [asdict(one) for one in found.histograms]
     if as_json:
         return print_json(report)

@@ -130,10 +130,15 @@ def _thresholds(judge: Judge, axis: Axis) -> Iterator[Threshold]:
         for bound in rule.bounds if rule.column == axis.measure else []:
             value, above = bound.value(judge.quantiles), bound is rule.low
             if value is not None:
-                passes_below = above != bound.closed  # `> 5` and `<= 5` leave 5 below the line
-                step = 0.5 if axis.whole else float(np.spacing(value))
-                at = value + step if passes_below else value - 0.5 * axis.whole
+                at = _line(value, is_below=above != bound.closed, whole=axis.whole)
                 yield Threshold(rule.name, rule.text, value, above, at)
+
+
+def _line(value: float, *, is_below: bool, whole: bool) -> float:
+    """Where a threshold's line lies: `> 5` and `<= 5` leave 5 itself below it."""
+    if whole:
+        return math.floor(value) + 0.5 if is_below else math.ceil(value) - 0.5
+    return float(np.nextafter(value, np.inf)) if is_below else value
 
 
 def _histogram(connection: duckdb.DuckDBPyConnection, axis: Axis, judge: Judge, before: Judge | None) -> Histogram:
@@ -165,15 +170,25 @@ def _edges(connection: duckdb.DuckDBPyConnection, axis: Axis, lines: Sequence[fl
         f"select quantile_cont(x, [{TAIL}, {1 - TAIL}]) from (select {axis.measure}::double as x from {SOURCE}) where isfinite(x)"
     ).fetchone()
     lines = list(filter(math.isfinite, lines))
-    ends = [*(found[0] if found and found[0] else []), *lines]
-    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    if axis.whole and high - low < axis.bins:
-        return [edge - 0.5 for edge in range(math.floor(low + 0.5), math.ceil(high) + 2)], False
+    values = found[0] if found and found[0] else []
+    if axis.whole and max([*values, *lines], default=0) - min([*values, *lines], default=0) < axis.bins:
+        sides = [*values, *(line + side for line in lines for side in (-0.5, 0.5))] or [0.0]
+        return [edge - 0.5 for edge in range(math.floor(min(sides) + 0.5), math.ceil(max(sides)) + 2)], False
+    return _even_edges([*values, *lines] or [0.0, 1.0], lines, axis.bins)
+
+
+def _even_edges(ends: Sequence[float], lines: Sequence[float], bins: int) -> tuple[list[float], bool]:
+    """Edges from the least to the most of the ends, the first line among them, with a bin on both sides of it."""
+    low, high = min(ends), max(ends)
     is_log = low > 0 and high / low > LOG_FROM
-    if is_log:
-        low, high, lines = math.log(low), math.log(high), [math.log(line) for line in lines if line > 0]
-    step = (high - low) / axis.bins or 1.0
     first = lines[0] if lines else low
-    below, above = math.ceil((first - low) / step), math.floor((high - first) / step) + 1
-    edges = [first + number * step for number in range(-below, above + 1)]
-    return [*map(math.exp, edges)] if is_log else edges, is_log
+    start = math.log(first) if is_log else first
+    low, high = (math.log(low), math.log(high)) if is_log else (low, high)
+    step = (high - low) / bins or 1.0
+    below, above = max(math.ceil((start - low) / step), 1), max(math.floor((high - start) / step) + 1, 1)
+    before, after = (
+        [start + number * step for number in numbers] for numbers in (range(-below, 0), range(1, above + 1))
+    )
+    if is_log:
+        before, after = list(map(math.exp, before)), list(map(math.exp, after))
+    return [*before, first, *after], is_log

@@ -21,7 +21,7 @@ KEPT, REST, BOUND, BEFORE = "#0072b2", "#cfcfcf", "#d55e00", "#555555"
 
 COLUMNS, WIDTH_IN, ROW_IN, DPI = 3, 12.0, 2.6, 120
 
-SETTINGS = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "hdvg", "font.size": 9}
+SETTINGS: dict[Any, Any] = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "hdvg", "font.size": 9}
 """Texts stay what they are, and equal plots are equal bytes."""
 
 CURVES = {"loss": REST, "validation": KEPT}
