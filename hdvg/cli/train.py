@@ -144,8 +144,7 @@ def train(
                 typer.echo(line, err=as_json)
             with signals.caught():
                 end = runs.work(task, stop=signals, console=output.console(), device=runs.device())
-    if plot is not None:
-        _plotted([str(task.folder)], plot)
+    _plot_end(task.folder, plot)
     if as_json:
         print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
     else:
@@ -168,6 +167,15 @@ def _plotted(words: list[str], path: Path) -> bool:
     plot_training(journal.read(run), path, title=run.resolve().name)
     typer.echo(path, err=True)
     return True
+
+
+def _plot_end(run: Path, path: Path | None) -> None:
+    """Draw the losses of a run that has ended; if that cannot be, say why: the run is none the worse."""
+    try:
+        if path is not None:
+            _plotted([str(run)], path)
+    except UsageError as error:
+        output.note(str(error))
 
 
 def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:
