@@ -66,8 +66,10 @@ class MatchItem(Item):
 class RemeasureItem(SplitItem):
     """A clip of a fetched video that lacks measures; `versions` are their marks, `split_pack` is the split's own pack.
 
-    `clip_sha256` is its cut file's, if it has been cut.
+    `clip_sha256` is its cut file's, if it has been cut; `pack_number` says how many packs took the split's place, if any did.
     """
+
+    pack_number: int | None
 
     clip_sha256: str | None
     clip_id: str
@@ -86,5 +88,6 @@ class AssessItem(Item):
     clip_sha256: str | None
     keyframes: str
     split_pack: str
+    pack_number: int | None
     texts: list[Text] | None
     versions: str

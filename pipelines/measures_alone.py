@@ -41,6 +41,8 @@ class Own:
 
     def __init__(self, recipe: Recipe) -> None:
         self.taken = {one.name: one for one in recipe.measure.taken}
+        self.newest: dict[str, tuple[str, int]] = {}
+        """Of the video in hand: by the pack that its items name, the one made of it by now, for clips done one by one; and its number."""
         self._made: dict[str, Any] = {}
 
     def made(self, one: Taken) -> Any:
@@ -62,6 +64,7 @@ def assess(work: Work[AssessItem]) -> Iterator[Row]:
 
 def _each_video(work: Work[Any]) -> Iterator[Row]:
     for items in by_video(work.items):
+        work.model.newest.clear()
         yield from work.guarded_batch(lambda some: _take(work, some), items)
 
 
@@ -179,22 +182,24 @@ def _names(items: list[Any]) -> pa.Array:
     return pa.array([item["clip_id"] for item in items], pa.string())
 
 
-def _publish(work: Work[Any], items: list[Any], added: Added, scratch: Path) -> dict[str, str | None]:
+def _publish(work: Work[Any], items: list[Any], added: Added, scratch: Path) -> Row:
     """Publish the video's pack with these sections, which keep their rows of other clips; which it is, and whose place it takes."""
     if not added:
-        return {"pack": None, "replaces": None}
-    old = work.dataset.store.find_media(items[0]["keyframes"])
+        return {"pack": None, "replaces": None, "pack_number": None}
+    name, number = work.model.newest.get(items[0]["keyframes"], (items[0]["keyframes"], items[0]["pack_number"] or 0))
+    old = work.dataset.store.find_media(name)
     if old is None:
-        name = items[0]["keyframes"]
         raise DamagedError(say(work.dataset.root, [f"media/{name[:2]}/{name}.*"], "lost"))
     held = sections(old)
-    for name, (version, rows) in added.items():
-        if held.get(name) == version:
-            before = read_section(old, name)
+    for section, (version, rows) in added.items():
+        if held.get(section) == version:
+            before = read_section(old, section)
             others = before.filter(pc.invert(pc.is_in(before["clip_id"], _names(items))))
-            added[name] = version, pa.concat_tables([others, rows])
+            added[section] = version, pa.concat_tables([others, rows])
     add_sections(old, added, scratch / "pack")
-    return {"pack": work.dataset.store.put_media(scratch / "pack", "zip"), "replaces": items[0]["split_pack"]}
+    pack = work.dataset.store.put_media(scratch / "pack", "zip")
+    work.model.newest[items[0]["keyframes"]] = pack, number + 1
+    return {"pack": pack, "replaces": items[0]["split_pack"], "pack_number": number + 1}
 
 
 def drop_old_packs(dataset: Dataset, items: list[Row], rows: list[Row]) -> None:

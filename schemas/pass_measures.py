@@ -199,8 +199,16 @@ REMEASURED = [
     column("labels", pa.map_(STR, STR), "labels of the user's own measures, by column"),
     column("lists", pa.map_(STR, pa.list_(STR)), "lists of the user's own measures, by column"),
     column(
-        "pack", STR, "hash of the pack in media/ that has the series of the user's own measures beside the keyframes"
+        "pack",
+        STR,
+        "hash of the pack in media/ that has previews and series of the user's own measures beside the keyframes",
     ),
     column("replaces", STR, "hash of the pack that the split made of the video; null if `pack` is"),
+    column(
+        "pack_number",
+        INT,
+        "1 for the first pack that replaces the split's, 2 for the one made of that, ...",
+        later=True,
+    ),
 ]
 """Stored of measures that are taken alone; which a row holds is said in `measure_versions`."""

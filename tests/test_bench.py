@@ -18,6 +18,7 @@ BENCHES = (
     "bench_split",
     "bench_cut",
     "bench_measures",
+    "bench_preview",
     "bench_whatif",
     "bench_caption",
     "bench_train",

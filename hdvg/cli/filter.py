@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +41,9 @@ def filter_(
         str | None,
         typer.Option("--tune", metavar="MEASURES", help="whose bounds --target-keep moves: 'sharpness>=,motion_px_s>='"),
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png|svg", help="with --what-if or --target-keep: draw funnel and histograms, now and then")
+    ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Decide which clips are kept, by other rules if given. A query: no media is touched.
@@ -55,7 +60,11 @@ def filter_(
     if sets or recipe:
         wanted = _other_rules(wanted, recipe, checked_names(sets or (), wanted.keep, new_rule=new_rule))
     if what_if or tune is not None or target_keep is not None:
-        return _suppose(current, wanted, what_if or [], (target_keep, tune), as_json=as_json)
+        return _suppose(current, wanted, Supposed(tuple(what_if or ()), (target_keep, tune), plot), as_json=as_json)
+    if plot is not None:
+        raise UsageError(
+            f"--plot goes with --what-if or --target-keep; as things are: hdvg status DATASET --plot {plot}"
+        )
     if as_json:
         return output.status(decide(dataset, wanted) if sets or recipe else current, as_json=True)
     with changes_of(dataset, "filter"):
@@ -77,15 +86,36 @@ def _other_rules(current: Recipe, recipe: str | None, sets: list[str]) -> Recipe
     return wanted
 
 
-def _suppose(
-    dataset: Dataset, recipe: Recipe, rules: list[str], goal: tuple[float | None, str | None], *, as_json: bool
-) -> None:
-    """Report what verdicts would be by the recipe's rules, what is supposed of them, and thresholds for a keep rate."""
-    from dataclasses import asdict
+@dataclass(frozen=True)
+class Supposed:
+    """What is asked: rules, a share to keep with the measures to tune, and where a plot goes."""
 
+    rules: tuple[str, ...]
+    goal: tuple[float | None, str | None]
+    plot: Path | None
+
+
+def _suppose(dataset: Dataset, recipe: Recipe, asked: Supposed, *, as_json: bool) -> None:
+    """Report what verdicts would be by the recipe's rules, what is supposed of them, and thresholds for a keep rate."""
     from hdvg.filtering.supposition import supposed
 
-    found = supposed(dataset, recipe.keep, rules, goal=goal, say=output.note)
+    if asked.plot is not None:
+        from hdvg.reports.plots import check_place
+
+        check_place(asked.plot)
+    found = supposed(dataset, recipe.keep, asked.rules, goal=asked.goal, say=output.note)
+    if asked.plot is not None:
+        _plot(dataset, {effect.rule: effect.asks for effect in found.rules}, asked.plot)
     report = {name: value for name, value in asdict(found).items() if value is not None}
     report["new_rule"] = bool(dubious_names(found.sets, dataset.plan.recipe.keep))
     output.what_if({"dataset": str(dataset.root), **report}, as_json=as_json)
+
+
+def _plot(dataset: Dataset, keep: dict[str, str], path: Path) -> None:
+    """Draw what is now and what would be by the rules `keep`."""
+    from hdvg.filtering.histograms import spread
+    from hdvg.reports.plots import plot_spread
+
+    found = spread(dataset, supposed=keep, say=output.note)
+    plot_spread(found, path, title=f"{dataset.root.name} (recipe {dataset.plan.recipe.name}), what if")
+    typer.echo(path, err=True)

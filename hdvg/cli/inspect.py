@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.tables import choose_columns, inert, print_fitting, print_json, print_records, print_table
 from hdvg.errors import UsageError
+
+if TYPE_CHECKING:
+    from hdvg.dataset.dataset import Dataset
 
 commands = typer.Typer()
 
@@ -74,6 +77,10 @@ def status(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="with --links: write it as CSV; - is standard output")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png|svg", help="draw the funnel by clips and hours, and a histogram per measure with its threshold")
+    ] = None,
+    histograms: Annotated[bool, typer.Option("--histograms", help="a histogram per measure here, with the kept clips and the thresholds")] = False,
 ) -> None:  # fmt: skip
     """Show the funnel: items and hours per stage, why clips were dropped and items failed, hosts, speed and ETA of a run.
 
@@ -83,11 +90,26 @@ def status(
 
     if csv_file is not None and not links:
         raise UsageError("--csv goes with --links: hdvg status DATASET --links --csv FILE")
+    if plot is not None:
+        from hdvg.reports.plots import check_place
+
+        check_place(plot)
     opened = Dataset.open(dataset)
     if links:
-        output.links(opened, as_json=as_json, csv_file=csv_file)
-    else:
-        output.status(opened, as_json=as_json)
+        return output.links(opened, as_json=as_json, csv_file=csv_file)
+    output.status(opened, as_json=as_json, histograms=histograms)
+    if plot is not None:
+        _plot(opened, plot)
+
+
+def _plot(opened: Dataset, path: Path) -> None:
+    """Draw the funnel and the histograms into a file."""
+    from hdvg.filtering.histograms import spread
+    from hdvg.reports.plots import plot_spread
+
+    found = spread(opened, say=output.note)
+    plot_spread(found, path, title=f"{opened.root.name} (recipe {opened.plan.recipe.name})")
+    typer.echo(path, err=True)
 
 
 @commands.command()

@@ -43,13 +43,19 @@ def note(text: str) -> None:
     typer.echo(f"note: {text}", err=True)
 
 
-def status(dataset: Dataset, *, as_json: bool) -> None:
-    """The funnel, the reasons, what is pending, and how fast a run goes."""
+def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None:
+    """The funnel, the reasons, what is pending, and how fast a run goes; with `histograms` those of the rules' measures."""
     from dataclasses import asdict
 
     from hdvg.reports.status import status as find
 
     report = asdict(find(dataset))
+    if histograms:
+        from hdvg.cli.charts import BARS
+        from hdvg.filtering.histograms import BINS, spread
+
+        found = spread(dataset, bins=BINS if as_json else BARS, say=note)
+        report["histograms"] = [asdict(one) for one in found.histograms]
     if as_json:
         return print_json(report)
     typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
@@ -89,6 +95,10 @@ def status(dataset: Dataset, *, as_json: bool) -> None:
         )
     elif report["pending"]:
         typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+    if histograms:
+        from hdvg.cli.charts import print_histograms
+
+        print_histograms(found)
 
 
 def links(dataset: Dataset, *, as_json: bool, csv_file: Path | None) -> None:

@@ -109,12 +109,17 @@ def train(
         str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the datasets' and the run's folders")
     ] = None,
     without_texts: Annotated[bool, typer.Option("--without-texts", help="train though no clip has a text: without prompts")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png|svg", help="draw the losses at the end; with a RUN for DATASET only draw its own")
+    ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a text-to-video network on the kept clips. Interrupt it at will; the same command goes on, bit by bit on a CPU.
 
     Example: hdvg train my-dataset --recipe tiny --set run.minutes=5 --out my-run
     """
+    if plot is not None and _plotted(datasets, plot):
+        return
     require(NEEDS, called="hdvg train", extra="train")
     from hdvg.training import runs
     from pipelines.recipes import find_train_recipe
@@ -139,6 +144,7 @@ def train(
                 typer.echo(line, err=as_json)
             with signals.caught():
                 end = runs.work(task, stop=signals, console=output.console(), device=runs.device())
+    _plot_end(task.folder, plot)
     if as_json:
         print_json({"run": str(task.folder), "steps": end.step, "why": end.why})
     else:
@@ -147,6 +153,29 @@ def train(
         )
     if end.code:
         raise typer.Exit(end.code)
+
+
+def _plotted(words: list[str], path: Path) -> bool:
+    """Draw the losses of a run, if the only word is a run's folder."""
+    from hdvg.reports.plots import check_place, plot_training
+    from hdvg.training import journal
+
+    check_place(path)
+    run = Path(words[0])
+    if len(words) > 1 or not (run / journal.LOG).is_file():
+        return False
+    plot_training(journal.read(run), path, title=run.resolve().name)
+    typer.echo(path, err=True)
+    return True
+
+
+def _plot_end(run: Path, path: Path | None) -> None:
+    """Draw the losses of a run that has ended; if that cannot be, say why: the run is none the worse."""
+    try:
+        if path is not None:
+            _plotted([str(run)], path)
+    except UsageError as error:
+        output.note(str(error))
 
 
 def _say_steps(run: Path, clip_id: str, *, as_json: bool) -> None:

@@ -32,9 +32,9 @@ class Alone(StageViews):
         if self.entry.name == REMEASURE:
             return rows
         both = "(from remeasure_rows union all by name from assess_rows)"
-        packs = (
-            "select video_id, replaces, arg_max(pack, generation) as pack "
-            f"from {both} where pack is not null group by video_id, replaces"
+        packs = (  # of two stages, each with generations of its own
+            f"select video_id, replaces, pack, pack_number from {both} where pack is not null qualify row_number() over "
+            "(partition by video_id, replaces order by coalesce(pack_number, 0) desc, generation desc, pack) = 1"
         )
         values = ", ".join(_held(one) for one in scope.recipe.measure.taken)
         alone = f"select video_id, clip_id, {values} from {both} group by video_id, clip_id"
@@ -88,7 +88,7 @@ def alone_sql(scope: Scope) -> dict[str, str]:
             "own_columns": "",
         }
     replaced = [KEYFRAMES]
-    columns = ["c.keyframes as split_pack"]
+    columns = ["c.keyframes as split_pack", "packs.pack_number"]
     for one in taken:
         if not one.is_own:
             for field in one.fields():

@@ -86,7 +86,7 @@ class Entry:
 
 
 ALONE = (
-    "select d.*, v.sha256, m.{stage}_lacks as versions, m.split_pack from dataset d join videos v using (video_id) "
+    "select d.*, v.sha256, m.{stage}_lacks as versions, m.split_pack, m.pack_number from dataset d join videos v using (video_id) "
     "join measured m using (video_id, clip_id)"
 )
 """SQL: clips, with the measures that they lack."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ SIDE_MOST_PX = 16_000
 
 GIF_FPS = 4.0
 GAP_PX, LINE_PX, FONT_PX = 8, 14, 11
+FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "LiberationSans-Regular.ttf")
 LINES = 3
 """Of a label: id and verdict, what else the query gives, caption."""
 
@@ -146,7 +148,14 @@ def _fitting(text: str, width: int) -> str:
     return line + "…"
 
 
+@functools.cache
 def _font() -> ImageFont.FreeTypeFont:
+    """Of this machine's fonts the one with most letters; Pillow's own has English ones alone."""
+    for name in FONTS:
+        try:
+            return ImageFont.truetype(name, FONT_PX)
+        except OSError:
+            continue
     font = ImageFont.load_default(FONT_PX)
     assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels have FreeType
     return font

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from hdvg.config.own_measures import PREVIEW_PX, SOUND_HZ
 from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.media.clip_inputs import listen, preview
+from hdvg.media.pack_preview import keep_preview
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
 from hdvg.media.spans import ALL
@@ -102,3 +106,55 @@ def test_a_preview_is_two_small_frames_a_second_of_each_span(tmp_path):
         frames = np.load(tmp_path / name, allow_pickle=False)
         assert frames.shape[1:] == (PREVIEW_PX, 256, 3)
         assert len(frames) == pytest.approx(2 * clip["duration_s"], abs=1)
+
+
+def kept(path, out, spans):
+    """By span, its seconds and its pictures."""
+    said = keep_preview(str(path), str(out / "previews"), spans, 1, MOST)
+    with (out / "previews").open("rb") as file:
+        found = [[cv2.imdecode(np.frombuffer(file.read(size), np.uint8), 1) for size in one["sizes"]] for one in said]
+        assert file.read() == b""
+    return [(one["at_s"], pictures) for one, pictures in zip(said, found, strict=True)]
+
+
+def test_previews_for_packs_begin_with_their_span_and_end_with_it_or_their_budget(tmp_path):
+    path = find("bigbuckbunny_720p.mp4")
+    with av.open(str(path)) as container:
+        second = round(1 / container.streams.video[0].time_base)
+    every = {"step_s": 0.5, "most": 32}
+    spans = [
+        {"start_pts": 0, "end_pts": 2 * second, **every},
+        {"start_pts": second, "end_pts": 3 * second, "step_s": 0.5, "most": 3},
+        {"start_pts": 1000 * second, "end_pts": 1001 * second, **every},
+        {"start_pts": -ALL, "end_pts": ALL, "step_s": 1.0, "most": 4},
+    ]
+    first, few, none, whole = kept(path, tmp_path, spans)
+    assert first[0] == pytest.approx([0, 0.5, 1, 1.5], abs=0.05)
+    assert few[0] == pytest.approx([0, 0.5, 1], abs=0.05)
+    assert none == ([], [])
+    assert whole[0] == pytest.approx([0, 1, 2, 3], abs=0.05)
+    assert {picture.shape for _, pictures in (first, few, whole) for picture in pictures} == {(160, 284, 3)}
+    assert (first[1][0] == whole[1][0]).all(), "the same frame is the same picture"
+    assert np.abs(first[1][2].astype(int) - few[1][0]).mean() < 1, "a second later the second span begins"
+    assert np.abs(first[1][0].astype(int) - few[1][2]).mean() > 5
+
+
+@pytest.mark.parametrize(
+    ("drawing", "shape"),
+    [
+        ({"rotation": 90}, (192, 108, 3)),
+        ({"size": (640, 320), "sar": Fraction(2)}, (120, 480, 3)),
+        ({"size": (320, 480)}, (240, 160, 3)),
+    ],
+)
+def test_a_preview_is_upright_with_square_pixels_within_its_bounds_and_never_enlarged(tmp_path, drawing, shape):
+    draw_scenes(tmp_path / "a.mp4", scene_frames=(5,), **drawing)
+    ((_, pictures),) = kept(tmp_path / "a.mp4", tmp_path, [{"start_pts": 0, "end_pts": ALL, "step_s": 0.5, "most": 9}])
+    assert [picture.shape for picture in pictures] == [shape]
+
+
+def test_where_no_frame_is_due_in_time_the_next_one_is_taken_once(tmp_path):
+    times = [0, 1, 2, 40, 41, 42, 43, 50, 51]  # of 25 a second: a gap of 1.5 s
+    draw_scenes(tmp_path / "a.mkv", scene_frames=(len(times),), times=times)
+    ((at_s, _),) = kept(tmp_path / "a.mkv", tmp_path, [{"start_pts": 0, "end_pts": ALL, "step_s": 0.5, "most": 9}])
+    assert at_s == pytest.approx([0, 1.6, 2.0], abs=0.02)

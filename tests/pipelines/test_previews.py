@@ -16,7 +16,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import read_section, sections
 from hdvg.errors import ItemError
 from hdvg.reports.strips import strips
-from pipelines.previews import FRAMES_MOST, _pieces
+from pipelines.previews import FRAMES_MOST, _pieces, take_previews
 from tests.footage import BUNDLED
 from tests.layouts import asked, call, files
 
@@ -171,3 +171,40 @@ def test_verify_misses_a_pack_gc_keeps_it_and_a_purge_takes_it(seen, tmp_path):
 def test_a_child_that_gives_no_small_webps_is_not_believed(said):
     with pytest.raises(ItemError):
         list(_pieces(b"RIFF    WEBP" + b"x" * 8, said))
+
+
+LATE = """
+class Bytes:
+    version = 1
+    input = "clip"
+    columns = {"first_bytes": ("series", "the first bytes of the cut file")}
+
+    def measure(self, file):
+        return {"first_bytes": list(file[:8])}
+"""
+
+
+def test_a_section_that_a_later_stage_adds_stands_beside_the_previews(seen, tmp_path):
+    root = Path(shutil.copytree(seen, tmp_path / "d"))
+    (tmp_path / "late_of_test.py").write_text(LATE)
+    held = previews(root)
+    call("run", root, "--set", f"measure.own.bytes={tmp_path}/late_of_test.py:Bytes", *SERIAL)
+    assert previews(root) == held
+    for name in held:
+        path = packs(root)[name]
+        assert sections(path).keys() == {"keyframes", "preview", "first_bytes"}
+    assert "whole" in call("verify", root)
+
+
+def test_clips_that_are_done_one_by_one_all_have_their_previews(plain, seen, tmp_path, monkeypatch):
+    def single(work, items, scratch):
+        if len(items) > 1:
+            raise ItemError("error", "one of them may be guilty")
+        return take_previews(work, items, scratch)
+
+    monkeypatch.setattr("pipelines.measures_alone.take_previews", single)
+    root = Path(shutil.copytree(plain, tmp_path / "d"))
+    call("measure", root, "--set", "measure.preview=true", *SERIAL)
+    assert previews(root) == previews(seen)
+    assert len(previews(root)) > 1
+    assert "whole" in call("verify", root)

@@ -114,8 +114,9 @@ def test_it_encodes_first_and_its_counts_are_the_querys(finished, tmp_path):
     with Dataset.open(finished).manifest() as manifest:
         kept = manifest.one("select count(*) from dataset where keep")
     assert kept == 4
-    said = train(tmp_path / "d", tmp_path / "run")
+    said = train(tmp_path / "d", tmp_path / "run", "--plot", str(tmp_path / "losses.svg"))
     assert said.exit_code == 0, said.output
+    assert ">validation</text>" in (tmp_path / "losses.svg").read_text()
     assert f"{kept} clips by the query; 2 trained on, 2 held out" in said.output
     parameters = sum(
         tensor.numel() for name, tensor in weights(tmp_path / "run", 5).items() if name.startswith("model.")
