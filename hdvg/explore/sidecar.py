@@ -154,7 +154,7 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
 def opened(rows: Path) -> duckdb.DuckDBPyConnection:
     """A connection with the rows as the table `SOURCE`, and `place`: a row's number; nobody has marked any, as it says."""
     connection = connect(rows.parent.parent)
-    connection.execute(f"set memory_limit = '{MEMORY}'; set allocator_background_threads = false")
+    connection.execute(f"set memory_limit = '{MEMORY}'; set enable_progress_bar = false")
     parquet = f"read_parquet({literal(no_glob(str(rows)))}, file_row_number = true)"
     connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
     connection.execute(f"create view {SOURCE} as select *, {NOBODY} from held")
@@ -165,7 +165,7 @@ def _write_rows(dataset: Dataset, path: Path) -> None:
     columns = ", ".join(f"c.{name}" for name in columns_of(dataset))
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
-        manifest.connection.execute(f"set memory_limit = '{MEMORY}'")
+        manifest.connection.execute(f"set memory_limit = '{MEMORY}'; set enable_progress_bar = false")
         manifest.connection.execute(
             f"copy (select {columns}, {SHOWN} {JOINS}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,15 @@ OTHER = {
 }
 
 
-def bench_explore(rows: int, *, part_rows: int, repeats: int) -> dict[str, Any]:
+def bench_explore(rows: int, *, part_rows: int, repeats: int, big: str | None = None) -> dict[str, Any]:
     """The figures, see above. Needs 600 bytes of disk a row while it runs."""
     figures: dict[str, Any] = {"rows": rows}
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = _dataset(Path(folder) / "big")
-        _child("-m", __spec__.name, "--draw", "rows", "--into", str(dataset.root), "--rows", str(rows))
+    with tempfile.TemporaryDirectory() if big is None else nullcontext(big) as folder:
+        dataset = (
+            _dataset(Path(folder) / "big") if not (Path(folder) / "big").exists() else Dataset.open(f"{folder}/big")
+        )
+        if not (dataset.root / rows_name(dataset)).exists():
+            _child("-m", __spec__.name, "--draw", "rows", "--into", str(dataset.root), "--rows", str(rows))
         made = _child("-c", CODES, str(dataset.root))
         figures |= {"columns": int(made.said), "codes_s": round(made.seconds, 1), "codes_cpu_s": round(made.cpu_s, 1)}
         figures |= {"codes_peak_mb": round(made.peak_mb)}
@@ -213,7 +217,7 @@ def main() -> None:
         draw(Dataset.open(args.into), args.rows)
         return
     print(describe())
-    print(json.dumps(bench_explore(args.rows, part_rows=args.part_rows, repeats=args.repeats)))
+    print(json.dumps(bench_explore(args.rows, part_rows=args.part_rows, repeats=args.repeats, big=args.big)))
 
 
 if __name__ == "__main__":
