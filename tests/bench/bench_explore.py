@@ -201,6 +201,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rows", type=int, default=10_000_000)
     made.add_argument("--part-rows", type=int, default=500_000)
     made.add_argument("--repeats", type=int, default=30)
+    made.add_argument("--big", metavar="FOLDER", help="draw the large dataset here, and keep it for another run")
     made.add_argument(
         "--draw",
         choices=("rows", "parts"),
