@@ -8,7 +8,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image
 
 from hdvg.errors import ItemError
@@ -68,7 +68,12 @@ class _Small:
             turned = upright(self._scaler(picture, coded_way(shape, self.size), "rgb24", "AREA"), shape)
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
         return self._reformat.reformat(
-            picture, *self.size, "yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation="BILINEAR"
+            picture,
+            *self.size,
+            "yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation="BILINEAR",
         )
 
 
