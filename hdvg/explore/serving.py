@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,14 @@ from hdvg.explore.app import make_app
 from hdvg.explore.guard import Keys, own_hosts
 from hdvg.explore.playable import VIEWING
 from hdvg.explore.sql_child import HEAVY
-from hdvg.explore.state import Explorer
+from hdvg.explore.state import Explorer, wait
 from hdvg.sandbox.process import process_sandbox
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 128
+WARM_S = 3600.0
+AFTER_S = 3.0
+"""For the first page to be drawn meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def serve(root: Path, place: Place, *, author: str, folder: Path, ready: Callabl
     app = make_app(explorer, keys, own_hosts(port, place.allowed))
     server = uvicorn.Server(configured(app))
     explorer.start()
-    threading.Thread(target=_warm, daemon=True).start()
+    threading.Thread(target=_warm, args=(explorer,), daemon=True).start()
     try:
         ready(_started(place, port, keys))
         server.run(sockets=[listening])
@@ -90,9 +94,11 @@ def check(place: Place) -> None:
             )
 
 
-def _warm() -> None:
-    """Load what queries and proxies need, before they are asked for."""
-    with contextlib.suppress(ResourceError):  # said where it is needed
+def _warm(explorer: Explorer) -> None:
+    """Load what queries and proxies need before they are asked for, once the first page is there."""
+    with contextlib.suppress(ResourceError, TimeoutError):  # said where it is needed
+        wait(explorer, limit_s=WARM_S)
+        time.sleep(AFTER_S)
         for preload in (HEAVY, VIEWING):
             process_sandbox(*preload).warm()
 

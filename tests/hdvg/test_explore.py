@@ -455,7 +455,7 @@ def test_live_tells_of_stages_and_answers_304(server: Served) -> None:
 
 
 def test_arrays_stand_where_their_header_says() -> None:
-    given = {
+    given: dict[str, Any] = {
         "a": np.arange(5, dtype=np.uint8),
         "b": np.array([[1.5, math.nan]]),
         "c": b"RIFF",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +22,7 @@ CODECS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "lib
 def film(codec: str, path: Path) -> bytes:
     """Frames that tell their number by their grey level: 16 + 15 a frame."""
     with av.open(str(path), "w", format="mp4") as file:
-        stream = file.add_stream(CODECS[codec], rate=24)
+        stream: Any = file.add_stream(CODECS[codec], rate=24)
         stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"
         stream.options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
@@ -56,7 +57,7 @@ def test_a_proxy_has_every_frame_and_plays_from_its_first_bytes(server: Served, 
     answer = server.browser.get(f"/media/{clip}?as=h264")
     assert (answer.status, answer.headers["x-hdvg-proxy"]) == (200, "h264 480p")
     assert answer.body.index(b"moov") < answer.body.index(b"mdat")
-    with av.open(io.BytesIO(answer.body)) as file:
+    with av.open(io.BytesIO(answer.body), "r") as file:
         stream = file.streams.video[0]
         levels = [int(frame.to_ndarray(format="gray").mean()) for frame in file.decode(stream)]
         assert (stream.codec_context.name, stream.height, stream.width, stream.pix_fmt) == ("h264", 480, 640, "yuv420p")
