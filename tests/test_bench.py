@@ -25,6 +25,7 @@ BENCHES = (
     "bench_loader",
     "bench_import",
     "bench_fetch",
+    "bench_explore",
 )
 
 

@@ -22,6 +22,8 @@ CACHE = "cache/proxies"
 """Below the dataset's folder; a purge takes it away with all of cache/."""
 CACHE_BYTES = 2 * 2**30
 PROXY_HEIGHT, PICTURE_HEIGHT = 480, 720
+VIEWING = ("hdvg.media.viewing",)
+"""What the child that shows clips loads beforehand."""
 CLIP_ID = re.compile(r"[0-9a-f]{32}")
 TYPES = {
     "h264": 'video/mp4; codecs="avc1.640028"',
@@ -61,6 +63,9 @@ class Files:
         held = self._dataset.store.find_media(row["clip_sha256"]) if row["clip_sha256"] else None
         if held is not None and held.is_symlink():
             raise UsageError("its file is a link to another place, which is not followed")
+        said = self.media(row)
+        if said["state"] == "gone":
+            raise UsageError(said["why"])
         return held or self._cached(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
 
     def proxy(self, row: Row) -> Path:
@@ -74,7 +79,7 @@ class Files:
         with tempfile.TemporaryDirectory(prefix="hdvg-frame-") as scratch:
             out = Path(scratch) / "picture.webp"
             call = write_picture(str(source), str(out), number, PICTURE_HEIGHT, recipe.limits.max_pixels)
-            process_sandbox("hdvg.media.viewing").call(call, Path(scratch), limits(recipe))
+            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
             return out.read_bytes()
 
     def held(self) -> list[str]:
@@ -107,7 +112,7 @@ class Files:
         with tempfile.TemporaryDirectory(prefix="hdvg-proxy-") as scratch:
             out = Path(scratch) / "proxy.mp4"
             call = write_proxy(str(source), str(out), PROXY_HEIGHT, recipe.limits.max_pixels)
-            process_sandbox("hdvg.media.viewing").call(call, Path(scratch), limits(recipe))
+            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
             shutil.copyfile(out, path)
 
     def _cached(self, name: str, make: Any) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +14,19 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from hdvg.errors import UsageError
+from hdvg.errors import ResourceError, UsageError
 from hdvg.explore.app import make_app
 from hdvg.explore.guard import Keys, own_hosts
-from hdvg.explore.state import Explorer
+from hdvg.explore.playable import VIEWING
+from hdvg.explore.sql_child import HEAVY
+from hdvg.explore.state import Explorer, wait
+from hdvg.sandbox.process import process_sandbox
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 128
+WARM_S = 3600.0
+AFTER_S = 3.0
+"""For the first page to be drawn meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ def serve(root: Path, place: Place, *, author: str, folder: Path, ready: Callabl
     app = make_app(explorer, keys, own_hosts(port, place.allowed))
     server = uvicorn.Server(configured(app))
     explorer.start()
+    threading.Thread(target=_warm, args=(explorer,), daemon=True).start()
     try:
         ready(_started(place, port, keys))
         server.run(sockets=[listening])
@@ -82,6 +92,15 @@ def check(place: Place) -> None:
             raise UsageError(
                 f"--allow-host {name!r}: a name as browsers have it, with its port if it has one: explore.example.org"
             )
+
+
+def _warm(explorer: Explorer) -> None:
+    """Load what queries and proxies need before they are asked for, once the first page is there."""
+    with contextlib.suppress(ResourceError, TimeoutError):  # said where it is needed
+        wait(explorer, limit_s=WARM_S)
+        time.sleep(AFTER_S)
+        for preload in (HEAVY, VIEWING):
+            process_sandbox(*preload).warm()
 
 
 def _listen(place: Place) -> socket.socket:
