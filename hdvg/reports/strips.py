@@ -34,7 +34,7 @@ def strips(
         rows = manifest.rows(
             "select clip_id, keyframes from measured where clip_id in (select unnest(?::varchar[]))", [list(clip_ids)]
         )
-    packs = {row["clip_id"]: row["keyframes"] for row in rows}
+    packs = {row["clip_id"]: row["keyframes"] for row in rows if row["keyframes"]}
     return strips_of(folder.store, packs, frames=frames, size=size)
 
 

@@ -157,6 +157,7 @@ def _measure(measure: Measure, rules: Sequence[Row]) -> Row:
         "lossless": axis.lossless,
         "least": axis.least,
         "most": axis.most,
+        "boolean": measure.is_boolean,
         "counts": measure.counts.tolist(),
         "ruled": any(rule["column"] == axis.measure for rule in rules),
         "held": measure.codes is not None,

@@ -47,6 +47,7 @@ class Measure:
     axis: Axis
     counts: NDArray[np.int64]
     codes: NDArray[np.uint16] | None
+    is_boolean: bool
 
     @property
     def known(self) -> int:
@@ -80,7 +81,8 @@ def measured(
         if len(axis.edges):
             value = value_sql(axis.measure, columns)
             codes = axis.codes(_held(connection, value))
-            made.append(Measure(axis, _counts(connection, axis, value), codes))
+            counts = _counts(connection, axis, value)
+            made.append(Measure(axis, counts, codes, is_boolean=not columns.is_number(axis.measure)))
     return made
 
 

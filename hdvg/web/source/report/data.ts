@@ -81,6 +81,7 @@ export interface Figures {
 export interface Measure extends Axis {
   name: string;
   about: string;
+  boolean: boolean;
   /** Of all clips, by code. */
   counts: number[];
   ruled: boolean;
