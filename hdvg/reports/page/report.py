@@ -60,7 +60,7 @@ def page_of(
     judge = Judge(plan.recipe.rules, plan.quantiles)
     held = hold(connection)
     columns = plan.recipe.measure.columns
-    measures = measured(connection, bounded(columns), judge, columns=columns, bins=REPORT_BINS)
+    measures = measured(connection, bounded(columns), judge, held=held, columns=columns, bins=REPORT_BINS)
     rules, bits = _rules(connection, judge, {one.axis.measure: one.axis for one in measures})
     found_shelves = shelves(connection, judge)
     with dataset.manifest() as manifest:

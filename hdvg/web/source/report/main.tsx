@@ -60,5 +60,5 @@ page.replaceChildren();
 render(<Page />, page);
 /** Whether every number has been read. */
 const ready = (): boolean => reads.value === 2;
-Object.assign(globalThis, { report: { count, data, drafts, command, outcome, ready } });
+Object.assign(globalThis, { report: { count, engine, data, drafts, command, outcome, ready } });
 addEventListener("DOMContentLoaded", () => void readRows());
