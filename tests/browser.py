@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,31 @@ WAIT_S = 60.0
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="needs chromium (.ci/run installs it)"
 )
+
+
+WEB = Path(__file__).parents[1] / "hdvg" / "web" / "source"
+
+AXE = """async () => {
+    const found = await axe.run(document, { resultTypes: ['violations'] });
+    return found.violations.map((one) => `${one.impact} ${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target).join(', ')}`);
+}"""
+
+
+def axe_script(folder: Path) -> str:
+    """axe-core, as package-lock.json pins it; installed into `folder` where the sources' own packages are not there."""
+    path = Path("node_modules/axe-core/axe.min.js")
+    if not (WEB / path).exists():
+        if shutil.which("npm") is None and not os.environ.get("CI"):
+            pytest.skip("needs axe-core: make web, or npm")
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(WEB / name, folder / name)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        if done.returncode and not os.environ.get("CI"):
+            pytest.skip(f"needs the package registry of npm: {done.stderr[-200:]}")
+        assert done.returncode == 0, done.stderr
+        return (folder / path).read_text(encoding="utf-8")
+    return (WEB / path).read_text(encoding="utf-8")
 
 
 @contextmanager
