@@ -1,7 +1,7 @@
 // A histogram with two handles that go from edge to edge, so that every count shown is exact; by pointer, touch and keys.
 import type { VNode } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
-import { type Axis, type Bound, type Range, type Side, boundAt, boundText, placeOf } from "./axis";
+import { type Axis, type Bound, type Range, type Side, boundAt, boundText, firstAtLeast, placeOf } from "./axis";
 import { barsOf, type Scale, scaleOf } from "./scale";
 import "./histogram.css";
 
@@ -13,6 +13,10 @@ export interface HistogramProps {
   /** Counts by code of the rows that every other rule keeps. */
   others: ArrayLike<number>;
   range: Range;
+  /** In place of `others` within the range, by coarse bin (index 0: no value); bin g begins at edge `starts[g - 1]`. */
+  live?: { counts: ArrayLike<number>; starts: readonly number[] } | null;
+  /** Bounds in force as they were written: shown in place of the handles' own until those move. */
+  exact?: { low: Bound | null; high: Bound | null };
   /** At the right of the title, as `1,234 kept`. */
   summary?: VNode | string;
   /** Which ends can be moved; none: a plain histogram. */
@@ -41,7 +45,7 @@ export function Histogram(props: HistogramProps): VNode {
         <span class="kept">{props.summary}</span>
       </header>
       <div class="plot" ref={plot}>
-        <Bars scale={scale} all={all} others={others} range={range} />
+        <Bars scale={scale} all={all} others={others} range={range} live={props.live} />
         <div class="base" />
         {sides.includes("low") && <div class="out" style={{ left: 0, width: percent(scale.places[range.low]) }} />}
         {sides.includes("high") && <div class="out" style={{ right: 0, width: percent(1 - scale.places[range.high]) }} />}
@@ -59,7 +63,9 @@ function percent(part: number): string {
   return `${(100 * part).toFixed(3)}%`;
 }
 
-function Bars({ scale, all, others, range }: { scale: Scale; all: ArrayLike<number>; others: ArrayLike<number>; range: Range }): VNode {
+type BarsProps = Pick<HistogramProps, "all" | "others" | "range" | "live"> & { scale: Scale };
+
+function Bars({ scale, all, others, range, live }: BarsProps): VNode {
   const whole = useMemo(() => barsOf(scale, all), [scale, all]);
   const most = Math.max(...whole, 1e-9);
   const path = (heights: Float64Array): string => {
@@ -70,11 +76,14 @@ function Bars({ scale, all, others, range }: { scale: Scale; all: ArrayLike<numb
     return drawn;
   };
   const paths = useMemo(() => path(whole), [whole]);
+  const inside = live
+    ? barsOf(scale, live.counts, 0, live.counts.length - 1, Float64Array.from([...live.starts.map((edge) => scale.places[edge]), 1]))
+    : barsOf(scale, others, range.low, range.high);
   return (
     <svg viewBox={`0 0 ${scale.bars} 100`} preserveAspectRatio="none" aria-hidden="true">
       <path class="all" d={paths} />
       <path class="others" d={path(barsOf(scale, others))} />
-      <path class="in" d={path(barsOf(scale, others, range.low, range.high))} />
+      <path class="in" d={path(inside)} />
     </svg>
   );
 }
@@ -93,12 +102,12 @@ function Ticks({ scale }: { scale: Scale }): VNode {
 
 type HandleProps = HistogramProps & { title: string; side: Side; scale: Scale; plot: { current: HTMLDivElement | null } };
 
-function Handle({ axis, range, side, scale, plot, title, onNear, onMove, onRelease }: HandleProps): VNode {
+function Handle({ axis, range, exact, side, scale, plot, title, onNear, onMove, onRelease }: HandleProps): VNode {
   const last = useRef(range);
   const many = axis.edges.length;
   const place = range[side];
   const [least, most] = side === "low" ? [0, range.high] : [range.low, many];
-  const bound = boundAt(axis, side, place);
+  const bound = shownBound(axis, side, range, exact);
   const move = (to: number): Range => {
     last.current = { ...range, [side]: Math.min(Math.max(to, least), most) };
     onMove?.(last.current, side);
@@ -142,6 +151,14 @@ function Handle({ axis, range, side, scale, plot, title, onNear, onMove, onRelea
   );
 }
 
+/** The bound in force while the handle stands where it puts it, else the handle's own. */
+function shownBound(axis: Axis, side: Side, range: Range, exact: HistogramProps["exact"]): Bound | null {
+  const held = exact?.[side];
+  if (!held) return boundAt(axis, side, range[side]);
+  const place = placeOf(axis, held) ?? Math.max(0, firstAtLeast(axis.edges, held.value) - 1);
+  return place === range[side] ? held : boundAt(axis, side, range[side]);
+}
+
 /** The place that a slider's key asks for (APG slider); null for other keys. */
 function keyed(key: string, at: { place: number; least: number; most: number; page: number }): number | null {
   const steps: Record<string, number> = {
@@ -160,7 +177,7 @@ function nearest(places: Float64Array, part: number): number {
   return best;
 }
 
-function Fields({ axis, range, sides = BOTH, title, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
+function Fields({ axis, range, exact, sides = BOTH, title, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
   const [said, setSaid] = useState("");
   const commit = (side: Side, text: string): void => {
     setSaid("");
@@ -176,7 +193,7 @@ function Fields({ axis, range, sides = BOTH, title, onMove, onRelease, onTyped }
   return (
     <div class="bounds">
       {sides.map((side) => {
-        const bound = boundAt(axis, side, range[side]);
+        const bound = shownBound(axis, side, range, exact);
         const sign = bound ? boundText(bound).split(" ")[0] : side === "low" ? "≥" : "≤";
         return (
           <label key={side}>
