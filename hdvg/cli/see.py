@@ -47,7 +47,9 @@ def explore(
     def ready(started: Started) -> None:
         typer.echo(f"explore {root.name}: {started.link}")
         typer.echo("the link opens one browser, once; Ctrl-C ends the server", err=True)
-        typer.echo(f"figures for Prometheus: {started.address}metrics with the bearer token {started.metrics}", err=True)
+        typer.echo(
+            f"figures for Prometheus: {started.address}metrics with the bearer token {started.metrics}", err=True
+        )
         if browser:
             open_link(started.link)
 

@@ -35,10 +35,6 @@ SUPERSEDED = 499
 Question = Callable[[State, Explorer, Mapping[str, Any], Asking], Any]
 
 
-class Missing(UsageError):
-    """No clip of that id is in the dataset, or not any more."""
-
-
 def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
     """The whole server, guarded."""
     posts = questions.QUESTIONS
@@ -52,7 +48,7 @@ def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
         *(Route(path, _post(answer), methods=["POST"]) for path, answer in posts.items()),
         *(Route(path, _get(answer), methods=["GET"]) for path, answer in sights.LOOKS.items()),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, HdvgError: _error})  # type: ignore[dict-item]  # handlers of narrower errors
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, HdvgError: _error, 500: _fault})  # type: ignore[dict-item]  # handlers of narrower errors
     app.state.explorer, app.state.keys = explorer, keys
     return Guard(app, keys=keys, hosts=hosts)
 
@@ -169,10 +165,12 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     return answered({"error": error.detail}, status=error.status_code)
 
 
+async def _fault(request: Request, error: Exception) -> Response:
+    return answered({"error": "a fault of the server's own: the terminal has its words"}, status=500)
+
+
 async def _error(request: Request, error: HdvgError) -> Response:
     status = SUPERSEDED if isinstance(error, SupersededError) else getattr(error, "status", None)
     if status is None:
         status = 400 if isinstance(error, UsageError) else 422
     return answered({"error": str(error)}, status=status)
-
-

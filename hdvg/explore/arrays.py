@@ -20,9 +20,8 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any] | bytes]) 
     described: list[dict[str, Any]] = []
     bodies = [one if isinstance(one, bytes) else np.ascontiguousarray(one).tobytes() for one in arrays.values()]
     for (name, one), body in zip(arrays.items(), bodies, strict=True):
-        is_picture = isinstance(one, bytes)
-        kind = "webp" if is_picture else TYPES[one.dtype.name]
-        shape = [len(body)] if is_picture else list(one.shape)
+        kind = "webp" if isinstance(one, bytes) else TYPES[one.dtype.name]
+        shape = [len(body)] if isinstance(one, bytes) else list(one.shape)
         described.append({"name": name, "type": kind, "shape": shape, "at": 0, "bytes": len(body)})
     room = len(dumps({**header, "arrays": described})) + 16 * len(described)  # for the digits of `at`
     start = _round(4 + room)

@@ -63,7 +63,7 @@ def compare(state: State, body: Mapping[str, Any], selection: Selection, asking:
         clips, hours = total(state.sidecar, mask & inside)
         found[name] = {"clips": clips, "hours": hours}
     for side, other in (("a", b), ("b", a)):
-        first = np.flatnonzero(sets[f"only_{side}"] & inside)[:FIRST]
+        first = np.flatnonzero(sets[f"only_{side}"] & inside)[:FIRST].tolist()
         found[f"rows_only_{side}"] = described(state, first, rules=other)
     of_a, of_b = ({rule.name: rule.text for rule in rules} for rules in (a, b))
     names = [name for name in dict.fromkeys([*of_a, *of_b]) if of_a.get(name) != of_b.get(name)]
@@ -92,7 +92,9 @@ def save(state: State, folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
 
 def recipes(folder: Path) -> list[dict[str, str]]:
     """Those of the folder, by name."""
-    return [{"name": path.stem} for path in sorted(folder.glob("*.toml")) if NAME.fullmatch(path.stem) and _is_recipe(path)]
+    return [
+        {"name": path.stem} for path in sorted(folder.glob("*.toml")) if NAME.fullmatch(path.stem) and _is_recipe(path)
+    ]
 
 
 def rules_of(folder: Path, name: str) -> dict[str, Any]:

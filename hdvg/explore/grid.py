@@ -20,6 +20,7 @@ from hdvg.explore.counting import choose
 from hdvg.explore.masks import Asking
 from hdvg.explore.selection import Selection
 from hdvg.explore.state import State
+from schemas.measures import DERIVED
 
 MOST_ROWS = 500
 FIRST = 50
@@ -56,7 +57,11 @@ def read_page(asked: Mapping[str, Any], state: State) -> Page:
     column = sort.get("column") if isinstance(sort, dict) else None
     shown = asked.get("columns") or []
     known = {*state.sidecar.columns, *SORTED_TEXTS}
-    odd = [name for name in (*shown, *filter(None, [column])) if name not in known] if isinstance(shown, list) else ["columns"]
+    odd = (
+        [name for name in (*shown, *filter(None, [column])) if name not in known]
+        if isinstance(shown, list)
+        else ["columns"]
+    )
     if odd:
         raise UsageError(f"column {str(odd[0])[:80]!r}: unknown; /api/meta lists them")
     return Page(offset, limit, column, bool(sort.get("descending")) if column else False, tuple(shown))
@@ -109,7 +114,8 @@ def take(state: State, places: Sequence[int] | Places, columns: Sequence[str]) -
 
 def place_of(state: State, clip_id: str) -> int | None:
     """The row of a clip; None if it is not in the dataset."""
-    found = state.table(f"select place from {SOURCE} where clip_id = ? and draw = md5_number_lower(?) / 18446744073709551616.0", [clip_id, clip_id])  # fmt: skip
+    draw = DERIVED["draw"][1].replace("clip_id", "?")  # rows lie in its order: one row group is read
+    found = state.table(f"select place from {SOURCE} where draw = {draw} and clip_id = ?", [clip_id, clip_id])
     return found["place"][0].as_py() if len(found) else None
 
 

@@ -24,6 +24,7 @@ MOST = 1_000_000
 NEAREST = 200
 FIT = 50_000
 """Clips that the map's axes are found by; the others are placed on it."""
+PIECE = 65_536
 REACH = 32_767
 """Of the map's coordinates: int16."""
 
@@ -45,8 +46,11 @@ class Likeness:
         places, vectors, _ = self._vectors
         at = np.flatnonzero(places == place)
         if not len(at):
-            raise UsageError("like: this clip has no embedding; similar ones are known once the stage semantics has run")
-        cosines = np.concatenate([piece.astype(np.float32) @ vectors[at[0]].astype(np.float32) for piece in np.array_split(vectors, 1 + len(vectors) // 65_536)])  # fmt: skip
+            raise UsageError(
+                "like: this clip has no embedding; similar ones are known once the stage semantics has run"
+            )
+        one = vectors[at[0]].astype(np.float32)
+        cosines = np.concatenate([piece.astype(np.float32) @ one for piece in _pieces(vectors)])
         many = min(NEAREST + 1, len(cosines))
         best = np.argpartition(-cosines, many - 1)[:many]
         best = best[np.lexsort((places[best], -cosines[best]))]
@@ -78,7 +82,8 @@ class Likeness:
         sample = vectors[:FIT].astype(np.float32)
         middle = sample.mean(axis=0)
         _, directions = cv2.eigen(np.cov((sample - middle).T).astype(np.float64))[1:]
-        flat = np.concatenate([(piece.astype(np.float32) - middle) @ directions[:2].T.astype(np.float32) for piece in np.array_split(vectors, 1 + len(vectors) // 65_536)])  # fmt: skip
+        axes = directions[:2].T.astype(np.float32)
+        flat = np.concatenate([(piece.astype(np.float32) - middle) @ axes for piece in _pieces(vectors)])
         reach = np.quantile(np.abs(flat), 0.999, axis=0).max() if len(flat) else 1.0
         return places, np.clip(flat / max(float(reach), 1e-9) * 0.9 * REACH, -REACH, REACH).astype(np.int16)
 
@@ -96,7 +101,9 @@ class Likeness:
     def _held(self) -> tuple[NDArray[np.int64], NDArray[np.float16], str]:
         """Rows, their unit vectors [clips, width], and the model. Raises UsageError where there are none."""
         if not self.known:
-            raise UsageError("no clip has an embedding: run the stage semantics, as `hdvg run … --set measure.semantics=…` does")
+            raise UsageError(
+                "no clip has an embedding: run the stage semantics, as `hdvg run … --set measure.semantics=…` does"
+            )
         model = self._sidecar.columns["semantics_model"].values[0]
         with self._connection.cursor() as cursor:
             sql = f"select clip_id, place from {SOURCE} where semantics_model = ? order by place limit {MOST}"
@@ -111,6 +118,11 @@ class Likeness:
         vectors = np.concatenate([one for _, one in parts]) if parts else np.empty((0, 2), np.float16)
         order = np.argsort(places)
         return places[order], vectors[order], model
+
+
+def _pieces(vectors: NDArray[np.float16]) -> list[NDArray[np.float16]]:
+    """Of a size that is read at a time."""
+    return np.array_split(vectors, 1 + len(vectors) // PIECE)
 
 
 def _matrix(lists: pa.Array) -> NDArray[np.float16]:

@@ -73,7 +73,8 @@ def metrics(explorer: Explorer) -> str:
 def _stages(dataset: Dataset, *, running: bool) -> list[dict[str, Any]]:
     """Units done of each stage, of all there are, and how many a minute over the last ten minutes; the slowest limits."""
     units = _units(dataset)
-    now, found = time.time(), []
+    now = time.time()
+    found: list[dict[str, Any]] = []
     for stage in dataset.plan.stages:
         parts: Counter[str] = Counter()
         fresh: list[float] = []
@@ -84,7 +85,7 @@ def _stages(dataset: Dataset, *, running: bool) -> list[dict[str, Any]]:
                 fresh += [at] if now - at < WINDOW_S else []
         minutes = max((now - min(fresh, default=now)) / 60, 1 / 60)
         found.append({"stage": stage, "done": len(parts), "of": units, "per_min": round(len(fresh) / minutes, 2)})
-    open_ = [stage for stage in found if running and stage["done"] < stage["of"]]
+    open_ = [stage for stage in found if running and int(stage["done"]) < units]
     slowest = min(open_, key=lambda stage: (stage["per_min"], stage["done"]), default=None)
     return [stage | {"limiting": stage is slowest} for stage in found]
 

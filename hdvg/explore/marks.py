@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvg.dataset.annotations import SAID, annotate
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
-from hdvg.dataset.snapshot import SOURCE
-from hdvg.dataset.tables import TABLES, write_rows
+from hdvg.dataset.marks import NAME
+from hdvg.dataset.snapshot import SOURCE, with_marks
+from hdvg.dataset.tables import TABLES, newest
 from hdvg.errors import UsageError
-from hdvg.explore.masks import Asking, Mask, is_marked
-from hdvg.explore.selection import MARKS, Condition
+from hdvg.explore.masks import Asking, Mask, asked, is_marked
+from hdvg.explore.selection import Condition
+from schemas.annotations import MARKS
 
-TABLE = "annotations"
-SAID = ("mark", "caption", "note")
-CHARACTERS = 5000
 ROWS = 500
 Row = dict[str, Any]
 
@@ -29,16 +29,11 @@ Row = dict[str, Any]
 class Marks:
     """The annotations of one dataset; for many threads."""
 
-    def __init__(self, dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
-        self._dataset, self._connection = dataset, connection
-        self._lock = threading.Lock()
+    def __init__(self, dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, rows: int) -> None:
+        self._dataset, self._connection, self._rows = dataset, connection, rows
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._read: tuple[str, ...] | None = None
         self._of_clip: dict[str, list[Row]] = {}
-
-    @property
-    def known(self) -> bool:
-        """Whether this hdvg has the table."""
-        return TABLE in TABLES
 
     def of(self, clip_id: str) -> list[Row]:
         """What is said of a clip, one row an author, newest first."""
@@ -46,10 +41,12 @@ class Marks:
 
     def all(self) -> Mapping[str, list[Row]]:
         """By clip, as `of`."""
-        held = files(self._dataset.root, "tables", of=TABLE) if self.known else []
+        held = files(self._dataset.root, "tables", of=NAME)
         names = tuple(path.name for path in held)
         with self._lock:
             if names != self._read:
+                with self._connection.cursor() as cursor:
+                    with_marks(self._dataset, cursor, newest(TABLES[NAME], self._dataset.root))
                 self._of_clip, self._read = _newest(held), names
             return self._of_clip
 
@@ -59,17 +56,16 @@ class Marks:
         self.all()
         return self._read or ()
 
-    def write(self, asked: Any, *, author: str) -> int:
+    def write(self, given: Any, *, author: str) -> int:
         """Store what a page sends; durable when this returns. Raises UsageError for what is no annotation, or of no clip here."""
-        if not self.known:
-            raise UsageError("annotations: this hdvg keeps none")
-        rows = [_checked(one) for one in asked] if isinstance(asked, list) and 0 < len(asked) <= ROWS else []
+        rows = [_checked(one) for one in given] if isinstance(given, list) and 0 < len(given) <= ROWS else []
         if not rows:
             raise UsageError(f"annotations: rows is a list of 1 to {ROWS}")
         videos = self._videos([row["clip_id"] for row in rows])
         if missing := [row["clip_id"] for row in rows if row["clip_id"] not in videos]:
-            raise UsageError(f"annotations: no clip {missing[0]!r} in the dataset")
-        write_rows(self._dataset.store, TABLE, [row | {"author": author, "video_id": videos[row["clip_id"]]} for row in rows])  # fmt: skip
+            raise UsageError(f"annotations: no clip {missing[0][:80]!r} in the dataset")
+        with self._writing:
+            annotate(self._dataset, [row | {"author": author, "video_id": videos[row["clip_id"]]} for row in rows])
         return len(rows)
 
     def mask(self, condition: Condition, asking: Asking) -> Mask:
@@ -84,10 +80,10 @@ class Marks:
         joined = "lower(concat_ws(' ', caption, title))"
         holds = " and ".join(f"contains({joined}, ?)" for _ in words)
         with self._connection.cursor() as cursor:
-            found = asking.run(cursor, f"select coalesce({holds}, false) as holds from {SOURCE}", words)
+            found = asked(cursor, holds, self._rows, asking, words)
         said = {clip: " ".join(row[name] or "" for row in rows for name in ("caption", "note")).casefold() for clip, rows in self.all().items()}  # fmt: skip
         noted = [clip for clip, text in said.items() if all(word in text for word in words)]
-        return np.asarray(found["holds"].to_numpy(), bool) | self._places(noted, asking)
+        return found | self._places(noted, asking)
 
     def joined(self, table: pa.Table) -> pa.Table:
         """Rows of clips, with what people say of them as rules name it."""
@@ -98,8 +94,7 @@ class Marks:
 
     def _places(self, clips: Sequence[str], asking: Asking) -> Mask:
         with self._connection.cursor() as cursor:
-            sql = f"select clip_id in (select unnest(?::varchar[])) as holds from {SOURCE}"
-            return np.asarray(asking.run(cursor, sql, [list(clips)])["holds"].to_numpy(), bool)
+            return asked(cursor, "clip_id in (select unnest(?::varchar[]))", self._rows, asking, [list(clips)])
 
     def _videos(self, clips: Sequence[str]) -> dict[str, str]:
         with self._connection.cursor() as cursor:
@@ -111,7 +106,7 @@ def _newest(paths: Sequence[Any]) -> dict[str, list[Row]]:
     """Of every clip the newest row of each author, newest first."""
     if not paths:
         return {}
-    schema = TABLES[TABLE].stored
+    schema = TABLES[NAME].stored
     last: dict[tuple[str, str], Row] = {}
     for path in paths:
         for row in pq.read_table(path, schema=schema).to_pylist():
@@ -124,17 +119,9 @@ def _newest(paths: Sequence[Any]) -> dict[str, list[Row]]:
     return found
 
 
-def _checked(asked: Any) -> Row:
-    if not isinstance(asked, dict) or not isinstance(asked.get("clip_id"), str) or asked.keys() - {"clip_id", *SAID}:
+def _checked(given: Any) -> Row:
+    if not isinstance(given, dict) or not isinstance(given.get("clip_id"), str) or given.keys() - {"clip_id", *SAID}:
         raise UsageError(f"annotations: a row has clip_id, {', '.join(SAID)}, and nothing else")
-    row = {name: asked.get(name) or None for name in SAID}
-    if row["mark"] not in (None, *MARKS):
-        raise UsageError(f"annotations: mark = {str(row['mark'])[:40]!r}; {', '.join(MARKS)}, or null")
-    for name in ("caption", "note"):
-        text = row[name]
-        if text is not None and (not isinstance(text, str) or len(text) > CHARACTERS or "\0" in text):
-            raise UsageError(f"annotations: {name} is a text of at most {CHARACTERS} characters")
-        row[name] = " ".join(text.split()) or None if text else None
-    return {"clip_id": asked["clip_id"], **row}
-
-
+    if odd := [name for name in SAID if not isinstance(given.get(name), str | None)]:
+        raise UsageError(f"annotations: {odd[0]} is a text or null")
+    return given

@@ -163,7 +163,13 @@ class Masks:
             values = ", ".join(repr(float(value)) for value in condition.values if value is not None)
             nothing = f" or {column.name} is null" if None in condition.values else ""
             return self._asked(f"{column.name}::double in ({values or 'null'}){nothing}", asking)
-        table[[1 + column.edges.index(float(value)) for value in condition.values if value is not None and float(value) in column.edges]] = True
+        table[
+            [
+                1 + column.edges.index(float(value))
+                for value in condition.values
+                if value is not None and float(value) in column.edges
+            ]
+        ] = True
         table[0] = None in condition.values
         return np.asarray(table[codes])
 
@@ -171,10 +177,18 @@ class Masks:
         """What DuckDB says of every row; null is no."""
         with self._connection.cursor() as cursor:
             try:
-                found = asking.run(cursor, f"select coalesce({sql}, false) as holds from {SOURCE}")
+                return asked(cursor, sql, len(self._sidecar.lengths_s), asking)
             except duckdb.Error as error:
                 raise UsageError(str(error).splitlines()[0]) from None
-        return np.asarray(found["holds"].to_numpy(), bool)
+
+
+def asked(cursor: duckdb.DuckDBPyConnection, sql: str, rows: int, asking: Asking, values: Any = ()) -> Mask:
+    """[rows]: those of which a condition on the table `SOURCE` holds."""
+    mask = np.zeros(rows, bool)
+    mask[
+        asking.run(cursor, f"select place::uinteger as place from {SOURCE} where {sql}", values)["place"].to_numpy()
+    ] = True
+    return mask
 
 
 def is_marked(values: tuple[Any, ...], mark: str | None) -> bool:

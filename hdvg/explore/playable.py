@@ -75,10 +75,14 @@ class Files:
             process_sandbox("hdvg.media.viewing").call(call, Path(scratch), limits(recipe))
             return out.read_bytes()
 
+    def held(self) -> list[str]:
+        """Of which clips copies are kept, by hash or id."""
+        return sorted({_name(path) for path in self._folder().glob("*.mp4")})
+
     def prune(self, known: set[str]) -> None:
-        """Remove copies of clips that are not known (any more): `known` are their hashes and ids."""
+        """Remove the copies of all but these."""
         for path in self._folder().glob("*.mp4"):
-            if path.name.removesuffix(".mp4").removesuffix("-h264") not in known:
+            if _name(path) not in known:
                 path.unlink(missing_ok=True)
 
     def _gone(self, row: Row) -> str:
@@ -139,6 +143,10 @@ class Files:
             folder = Path(tempfile.gettempdir()) / f"hdvg-proxies-{os.getuid()}"
             folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(".mp4").removesuffix("-h264")
 
 
 def why(error: HdvgError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,12 @@ def cubes(state: State, explorer: Explorer, body: Body, asking: Asking) -> bytes
     is_part = part == "eighth" and len(mask) > LEAST_ROWS
     rows = mask[: len(mask) // EIGHTH] if is_part else mask
     found = cube(state.sidecar, name, others, rows, asking)
-    header = {"snapshot": state.snapshot, "column": name, "share": 1 / EIGHTH if is_part else 1, "clips": int(found.clips[-1])}
+    header = {
+        "snapshot": state.snapshot,
+        "column": name,
+        "share": 1 / EIGHTH if is_part else 1,
+        "clips": int(found.clips[-1]),
+    }
     return pack(header, {"clips": found.clips, "hours": found.hours, **found.others})
 
 
@@ -69,7 +74,13 @@ def count(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
     clips, hours = total(state.sidecar, chosen.mask)
     lengths = state.sidecar.lengths_s
     of_all = {"total": len(lengths), "total_hours": float(lengths.sum()) / 3600}
-    return {"snapshot": state.snapshot, "clips": clips, "hours": hours, **of_all, "ms": 1000 * (time.monotonic() - start)}
+    return {
+        "snapshot": state.snapshot,
+        "clips": clips,
+        "hours": hours,
+        **of_all,
+        "ms": 1000 * (time.monotonic() - start),
+    }
 
 
 def rows(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
@@ -100,7 +111,11 @@ def lasso(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
 def places(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
     """Rows of points of the map."""
     asked, most = body.get("places"), len(state.sidecar.lengths_s)
-    if not isinstance(asked, list) or len(asked) > MOST_ROWS or not all(isinstance(one, int) and 0 <= one < most for one in asked):
+    if (
+        not isinstance(asked, list)
+        or len(asked) > MOST_ROWS
+        or not all(isinstance(one, int) and 0 <= one < most for one in asked)
+    ):
         raise UsageError(f"places: a list of at most {MOST_ROWS} numbers from /api/map")
     return {"rows": described(state, asked, rules=state.dataset.plan.recipe.rules)}
 
@@ -109,10 +124,12 @@ def codes(state: State, explorer: Explorer, body: Body, asking: Asking) -> bytes
     """A measure's codes of the map's points."""
     name = known_column(body.get("column"), state.sidecar.columns).name
     points, _ = state.likeness.map
-    return pack({"snapshot": state.snapshot, "column": name}, {"codes": state.sidecar.codes_of(name)[points].astype(np.uint8)})
+    return pack(
+        {"snapshot": state.snapshot, "column": name}, {"codes": state.sidecar.codes_of(name)[points].astype(np.uint8)}
+    )
 
 
-def annotations(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
+def annotate(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
     """Store what the person says of clips."""
     return {"written": state.marks.write(body.get("rows"), author=explorer.author)}
 
@@ -148,7 +165,7 @@ def _also(body: Body, key: str, value: Any) -> Body:
     return {**body, "selection": {**given, key: value}}
 
 
-QUESTIONS = {
+QUESTIONS: dict[str, Callable[[State, Explorer, Body, Asking], Any]] = {
     "/api/hist": hist,
     "/api/cube": cubes,
     "/api/count": count,
@@ -158,7 +175,7 @@ QUESTIONS = {
     "/api/lasso": lasso,
     "/api/places": places,
     "/api/codes": codes,
-    "/api/annotations": annotations,
+    "/api/annotations": annotate,
     "/api/whatif": whatif,
     "/api/compare": compare,
     "/api/recipe": recipe,

@@ -12,9 +12,9 @@ from hdvg.config.rules import Bound, Columns, Rule, parse_rules
 from hdvg.dataset.plan import Plan
 from hdvg.errors import UsageError
 from hdvg.explore.sidecar import Column
+from schemas.annotations import MARKS
 
 KEYS = frozenset({"rules", "verdict", "broken", "bounds", "only", "sql", "text", "marks", "polygon", "like"})
-MARKS = ("keep", "drop", "flag")
 NO_MARK = "none"
 MOST = 200
 """Rules, bounds or values of one selection."""
@@ -68,9 +68,9 @@ def read_selection(asked: Any, plan: Plan, columns: Mapping[str, Column]) -> Sel
         words = tuple(sorted(set(_text(asked["text"], "text").casefold().split())))
         found.append(Condition("text", ("text", words), values=words))
     if asked.get("marks"):
-        marks = tuple(sorted(set(_few(asked["marks"], "marks"))))
-        if odd := set(marks) - {*MARKS, NO_MARK}:
-            raise UsageError(f"marks: {sorted(map(str, odd))}: unknown; known: {', '.join((*MARKS, NO_MARK))}")
+        marks = tuple(sorted({str(mark) for mark in _few(asked["marks"], "marks")}))
+        if strange := set(marks) - {*MARKS, NO_MARK}:
+            raise UsageError(f"marks: {sorted(map(str, strange))}: unknown; known: {', '.join((*MARKS, NO_MARK))}")
         found.append(Condition("marks", ("marks", marks), values=marks))
     if asked.get("polygon"):
         found.append(_polygon(asked["polygon"]))

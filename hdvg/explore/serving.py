@@ -73,7 +73,9 @@ def check(place: Place) -> None:
         )
     for name in place.allowed:
         if not name or any(letter in name for letter in "/@ *?#") or "://" in name:
-            raise UsageError(f"--allow-host {name!r}: a name as browsers have it, with its port if it has one: explore.example.org")
+            raise UsageError(
+                f"--allow-host {name!r}: a name as browsers have it, with its port if it has one: explore.example.org"
+            )
 
 
 def _listen(place: Place) -> socket.socket:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files
+from hdvg.dataset.layout import Sort, files
 from hdvg.dataset.manifest import literal, no_glob
+from hdvg.dataset.marks import NOBODY
 from hdvg.dataset.snapshot import SOURCE, columns_of
 from hdvg.dataset.store import Store
 from hdvg.filtering.edges import EXPLORER_BINS, Axis, axes, bounds_in_force, value_sql
@@ -42,8 +43,8 @@ NAMES = ("phash", "watermark_box", "duplicate_of", "duplicate_group")
 """Measures whose values are names or places: nothing to count."""
 
 SHOWN = """
-c.start_s, c.end_s, c.start_pts, c.n_frames, c.opens_with, c.closes_with, c.keyframes, cuts.status as cut_status, cuts.clip_sha256, cuts.clip_codec, t.text as caption,
-t.captioner, v.title, v.source, v.unit, v.sha256 as video_sha256"""
+c.start_s, c.end_s, c.start_pts, c.n_frames, c.opens_with, c.closes_with, c.keyframes, cuts.status as cut_status,
+cuts.clip_sha256, cuts.clip_codec, t.text as caption, t.captioner, v.title, v.source, v.unit, v.sha256 as video_sha256"""
 JOINS = """from measured c join videos v using (video_id) left join cuts using (video_id, clip_id)
 left join caption_rows t using (video_id, clip_id) order by c.draw, c.clip_id"""
 
@@ -95,10 +96,11 @@ class Sidecar:
 
 def rows_name(dataset: Dataset) -> str:
     """Path, in the dataset's folder, of the rows of its present state; rules play no part in it."""
-    parts = [
-        f"{path.parent.name}/{path.name}" for sort in ("inputs", "parts", "tombstones") for path in files(dataset.root, sort)  # type: ignore[arg-type]  # a loop over literals
-    ]  # fmt: skip
-    state = digest("explore", VERSION, SHOWN, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts)
+    sorts: tuple[Sort, ...] = ("inputs", "parts", "tombstones")
+    parts = [f"{path.parent.name}/{path.name}" for sort in sorts for path in files(dataset.root, sort)]
+    state = digest(
+        "explore", VERSION, SHOWN, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts
+    )
     return f"{FOLDER}/explore-rows-{state[:16]}.parquet"
 
 
@@ -144,11 +146,12 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
 
 
 def opened(rows: Path) -> duckdb.DuckDBPyConnection:
-    """A connection with the rows as the table `SOURCE`, and `place`: a row's number."""
+    """A connection with the rows as the table `SOURCE`, and `place`: a row's number; nobody has marked any, as it says."""
     connection = connect(rows.parent.parent)
     connection.execute(f"set memory_limit = '{MEMORY}'; set allocator_background_threads = false")
     parquet = f"read_parquet({literal(no_glob(str(rows)))}, file_row_number = true)"
-    connection.execute(f"create view {SOURCE} as select *, file_row_number as place from {parquet}")
+    connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
+    connection.execute(f"create view {SOURCE} as select *, {NOBODY} from held")
     return connection
 
 
@@ -172,7 +175,9 @@ def _columns(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list[Co
     known = {name: count for name, count in zip(asked, counts, strict=True) if count}
     bounds = bounds_in_force(dataset.plan.recipe.rules, dataset.plan.quantiles)
     about = {field.name: doc(field) for field in ALL_MEASURED}
-    about |= {field.name: doc(field) for one in dataset.plan.recipe.measure.taken if one.is_own for field in one.fields()}
+    about |= {
+        field.name: doc(field) for one in dataset.plan.recipe.measure.taken if one.is_own for field in one.fields()
+    }
     numbers = [name for name in known if name in kinds and not pa.types.is_string(kinds[name])]
     made = []
     for axis in axes(connection, numbers, bounds=bounds, bins=EXPLORER_BINS, columns=known_columns):
@@ -187,7 +192,11 @@ def _columns(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list[Co
         values = _values(connection, name)
         if values is not None:
             home = known_columns.homes.get(name, "")
-            made.append(Column(name, "text", about.get(name, ""), home, known[name], None, None, [], _coarse(values), values, True))
+            made.append(
+                Column(
+                    name, "text", about.get(name, ""), home, known[name], None, None, [], _coarse(values), values, True
+                )
+            )
     order = {name: place for place, name in enumerate(asked)}
     return sorted(made, key=lambda column: order[column.name])
 
@@ -236,5 +245,6 @@ def _batches(
 def _coded(column: Column, values: pa.Array) -> bytes:
     if column.kind == "text":
         places = pc.index_in(values, value_set=pa.array(column.values, pa.string()))
-        return (pc.fill_null(places, -1).to_numpy(zero_copy_only=False) + 1).astype(np.uint8).tobytes()
-    return column.axis().codes(values).astype(np.uint8).tobytes()
+        found = pc.fill_null(places, -1).to_numpy(zero_copy_only=False) + 1
+        return bytes(found.astype(np.uint8))
+    return bytes(column.axis().codes(values).astype(np.uint8))

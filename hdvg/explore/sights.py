@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -59,7 +60,7 @@ def meta(state: State, explorer: Explorer, request: Request) -> Any:
         "has": {
             "embeddings": state.likeness.known,
             "previews": True,
-            "annotations": state.marks.known,
+            "annotations": True,
         },
         "limits": {"rows": MOST_ROWS, "strips": STRIPS, "sql_s": LIMIT_S, "sql_rows": ROWS},
     }
@@ -131,7 +132,7 @@ def map_(state: State, explorer: Explorer, request: Request) -> bytes:
     places, points = state.likeness.map
     share = len(places) / max(len(state.sidecar.lengths_s), 1)
     header = {"snapshot": state.snapshot, "clips": len(places), "share": share, "model": state.likeness.model}
-    arrays = {"x": points[:, 0], "y": points[:, 1], "place": places.astype(np.uint32)}
+    arrays: dict[str, NDArray[Any]] = {"x": points[:, 0], "y": points[:, 1], "place": places.astype(np.uint32)}
     return pack(header, arrays)
 
 

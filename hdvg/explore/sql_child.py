@@ -29,7 +29,7 @@ def answer_query(root: Reads, out: Writes, sql: str, most: int, limit_s: float) 
     import duckdb
     import pyarrow.feather as feather
 
-    from hdvg.dataset.connection import refuse_other
+    from hdvg.dataset.connection import OverError, refuse_other
     from hdvg.dataset.dataset import Dataset
     from hdvg.errors import UsageError
 
@@ -46,7 +46,9 @@ def answer_query(root: Reads, out: Writes, sql: str, most: int, limit_s: float) 
                 table = manifest.connection.execute(f"explain {query}").to_arrow_table()
             else:
                 table = manifest.select(f"select * from (\n{query}\n) limit {int(most)}", limit_s=limit_s)
+    except OverError:
+        return {"rows": 0, "refused": f"the query ran longer than {limit_s:g} s; narrow it, or ask `hdvg query`"}
     except (UsageError, duckdb.Error) as error:
         return {"rows": 0, "refused": str(error)}
     feather.write_feather(table, out, compression="uncompressed")
-    return {"rows": table.num_rows, "refused": None}
+    return {"rows": len(table), "refused": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import threading
 import time
@@ -29,6 +30,7 @@ from hdvg.ids import digest
 
 WATCH_S = 1.0
 """How often the folder is looked at."""
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,11 @@ class Explorer:
     def shown(self) -> State | None:
         """The state, unless something was taken down since it was made: then there is none until the next is made."""
         state = self.state
-        if state is not None and tombs(self.root) != tombs_of(state.stamp):
-            self.state = None
-            self.refresh()
-            return None
-        return state
+        if state is None or (tombs(self.root) == tombs_of(state.stamp) and state.sidecar.rows.exists()):
+            return state
+        self.state = None
+        self.refresh()
+        return None
 
     def is_stale(self, state: State) -> bool:
         """Whether the folder has changed since the state was made."""
@@ -155,18 +157,33 @@ class Explorer:
             self.building = replace(self.building, error=str(error))
 
     def _made(self, dataset: Dataset, before: tuple[Any, ...], say: Callable[[str, float], None]) -> State:
-        try:
-            sidecar = make(dataset, dataset.store, say)
-        except (ResourceError, PermissionError):  # a folder that takes no files: the copy lies elsewhere, for this server only
-            if self._spare is None:
-                self._spare = tempfile.TemporaryDirectory(prefix="hdvg-explore-")
-            sidecar = make(dataset, Store(Path(self._spare.name)), say)
+        sidecar = self._sidecar(dataset, say)
         connection = opened(sidecar.rows)
-        marks, likeness = Marks(dataset, connection), Likeness(dataset, sidecar, connection)
+        marks, likeness = (
+            Marks(dataset, connection, rows=len(sidecar.lengths_s)),
+            Likeness(dataset, sidecar, connection),
+        )
         others = {"text": marks.texts, "marks": marks.mask, "like": likeness.near, "polygon": likeness.inside}
         masks = Masks(sidecar, connection, others=others, said=lambda: marks.state)
         name = digest(sidecar.rows.name, dataset.plan.to_toml())[:16]
-        return State(name, dataset, sidecar, connection, masks, marks, likeness, Files(dataset), before)
+        playable = Files(dataset)
+        if held := playable.held():
+            sql = f"select unnest([clip_id, clip_sha256]) as name from {SOURCE} where list_has_any(?::varchar[], [clip_id, clip_sha256])"
+            playable.prune({row[0] for row in connection.execute(sql, [held]).fetchall()})
+        return State(name, dataset, sidecar, connection, masks, marks, likeness, playable, before)
+
+    def _sidecar(self, dataset: Dataset, say: Callable[[str, float], None]) -> Sidecar:
+        """In the dataset's folder, or where that takes no files elsewhere, for as long as this server runs."""
+        for _ in range(TRIES):
+            try:
+                return make(dataset, dataset.store, say)
+            except (ResourceError, PermissionError):
+                if not os.access(self.root, os.W_OK):
+                    break
+                time.sleep(WATCH_S)  # a run that began took the unfinished file away
+        if self._spare is None:
+            self._spare = tempfile.TemporaryDirectory(prefix="hdvg-explore-")
+        return make(dataset, Store(Path(self._spare.name)), say)
 
 
 def stamp(root: Path) -> tuple[Any, ...]:

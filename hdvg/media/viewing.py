@@ -31,20 +31,21 @@ def write_proxy(path: str, out: str, height: int, max_pixels: int) -> int:
     """
     cv2.setNumThreads(1)
     count = 0
-    with open_video(path, max_pixels=max_pixels) as (container, stream):
-        with av.open(out, "w", format="mp4", options={"movflags": "+faststart"}) as file:
-            encoder: Any = None
-            for pts, picture in _pictures(container, stream, height, even=True):
-                if encoder is None:
-                    first = pts
-                    encoder = _encoder(file, stream, picture)
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                coded = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                coded.pts, coded.time_base = pts - first, Fraction(stream.time_base)
-                file.mux(encoder.encode(coded))
-                count += 1
-            if encoder is not None:
-                file.mux(encoder.encode(None))
+    options = {"movflags": "+faststart"}
+    opened = open_video(path, max_pixels=max_pixels)
+    with opened as (container, stream), av.open(out, "w", format="mp4", options=options) as file:
+        encoder: Any = None
+        for pts, picture in _pictures(container, stream, height, even=True):
+            if encoder is None:
+                first = pts
+                encoder = _encoder(file, stream, picture)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            coded = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            coded.pts, coded.time_base = pts - first, Fraction(stream.time_base)
+            file.mux(encoder.encode(coded))
+            count += 1
+        if encoder is not None:
+            file.mux(encoder.encode(None))
     if not count:
         raise ItemError("corrupt", "no frame decodes")
     return count
