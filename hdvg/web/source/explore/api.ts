@@ -22,12 +22,23 @@ export class Refusal extends Error {
   }
 }
 
+let open = 0;
+
+/** For styles and tests: whether an answer is waited for. */
+function counted(by: number): void {
+  open += by;
+  document.documentElement.toggleAttribute("data-asking", open > 0);
+}
+
 async function ask(path: string, init: RequestInit): Promise<Response> {
   let answer: Response;
+  counted(1);
   try {
     answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...init });
   } catch {
     throw new Refusal(0, "The server does not answer. Is `hdvg explore` still running?");
+  } finally {
+    setTimeout(counted, 0, -1); // after the answer is read
   }
   stale.value = answer.headers.has("X-HDVG-Snapshot") ? answer.headers.get("X-HDVG-Stale") === "1" : stale.value;
   if (answer.ok || answer.status === 304) return answer;

@@ -21,7 +21,7 @@ interface Compared {
 
 const OWN = "the dataset's own";
 const DRAFT = "the draft";
-const recipes = signal<{ name: string; from: string }[]>([]);
+const recipes = signal<{ name: string; from?: string }[]>([]);
 const found = signal<Compared | null>(null);
 const trouble = signal<string | null>(null);
 
@@ -37,7 +37,7 @@ const nameB = (): string => view.value.b ?? (isDraft.value ? DRAFT : OWN);
 effect(() => {
   if (view.value.page !== "compare" || !meta.value) return;
   const [a, b, chosen] = [nameA(), nameB(), filtersOf(selection.value)];
-  if (recipes.peek().length === 0) void get<{ name: string; from: string }[]>("/api/recipes").then((all) => (recipes.value = all), told);
+  if (recipes.peek().length === 0) void get<{ name: string; from?: string }[]>("/api/recipes").then((all) => (recipes.value = all), told);
   Promise.all([rulesOf(a), rulesOf(b)])
     .then(([ofA, ofB]) => post<Compared>("/api/compare", { a: ofA, b: ofB, selection: chosen, ask: "compare" }))
     .then((all) => {

@@ -11,6 +11,7 @@ export function Judged({ clip }: { clip: Explained }): VNode {
   return (
     <section class="panel" aria-label="Rules">
       <h2>{clip.verdict === "kept" ? "Kept: it passes every rule" : `Dropped: ${clip.reasons.map(visible).join(", ")}`}</h2>
+      <div class="scroll" tabIndex={0} role="group" aria-label="each rule">
       <table class="judged">
         <thead>
           <tr><th scope="col">rule</th><th scope="col">asks</th><th scope="col" class="number">value</th><th scope="col" class="number">margin</th><td /></tr>
@@ -27,6 +28,7 @@ export function Judged({ clip }: { clip: Explained }): VNode {
           ))}
         </tbody>
       </table>
+      </div>
     </section>
   );
 }
@@ -40,7 +42,9 @@ function plain(value: unknown): string {
   if (value === null || value === undefined) return "—";
   if (typeof value === "number") return number(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return visible(Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
+  if (Array.isArray(value)) return visible(value.join(", "));
+  if (typeof value === "object") return Object.entries(value).map(([name, one]) => `${name} ${plain(one)}`).join(", ");
+  return visible(String(value));
 }
 
 /** The value among all clips of the dataset, with the threshold as a line. */
@@ -55,7 +59,7 @@ function Meter({ said }: { said: RuleSaid }): VNode | null {
   return (
     <span class="meter-line" aria-hidden="true">
       {thresholds.map((threshold) => <i key={threshold} class="threshold" style={{ left: at(threshold) }} />)}
-      <i class={`value ${said.passes ? "" : "bad"}`} style={{ left: at(said.value) }} />
+      <i class={`dot ${said.passes ? "" : "bad"}`} style={{ left: at(said.value) }} />
     </span>
   );
 }

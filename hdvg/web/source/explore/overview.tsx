@@ -111,8 +111,8 @@ function WhatIfPanel(): VNode | null {
       </table>
       {found.to_measure.clips > 0 && <p class="dim">{count(found.to_measure.clips)} clips more still want a measure.</p>}
       {found.notes.map((note) => <p key={note} class="dim">{note}</p>)}
-      <h3>The same from the command line</h3>
-      <pre class="command" tabIndex={0}>{found.command}</pre>
+      {found.command && <h3>The same from the command line</h3>}
+      {found.command && <pre class="command" tabIndex={0}>{found.command}</pre>}
     </section>
   );
 }

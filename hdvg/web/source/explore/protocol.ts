@@ -128,5 +128,5 @@ export interface WhatIf {
   sets: string[];
   notes: string[];
   funnel: { rule: string; clips: number; hours: number }[];
-  command: string;
+  command: string | null;
 }

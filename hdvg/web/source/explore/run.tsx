@@ -4,10 +4,11 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { count, short } from "../shared/format";
+import { count, length, short } from "../shared/format";
 import { visible } from "../shared/text";
 import { poll } from "./api";
-import { view } from "./view";
+import { meta } from "./session";
+import { page } from "./view";
 
 interface Stage {
   stage: string;
@@ -23,7 +24,7 @@ interface Live {
   clock: string;
   stages: Stage[];
   hosts: Record<string, unknown> | null;
-  last_run: Record<string, unknown> | null;
+  last_run: { ended?: string; stages?: Record<string, { units: number; ok: number; spent_s: number }> } | null;
   log: string[];
   failures: string[];
 }
@@ -52,12 +53,12 @@ async function ask(): Promise<void> {
   } catch (error) {
     trouble.value = (error as Error).message;
   }
-  if (view.peek().page === "run") timer = setTimeout(ask, live.value?.running ? 2000 : 10_000);
+  if (page.peek() === "run") timer = setTimeout(ask, live.value?.running ? 2000 : 10_000);
 }
 
 effect(() => {
   clearTimeout(timer);
-  if (view.value.page === "run") void ask();
+  if (page.value === "run" && meta.value) void ask();
 });
 
 export function Run(): VNode {
@@ -76,7 +77,7 @@ export function Run(): VNode {
       <Throughput stages={now.stages.map((stage) => stage.stage)} />
       <div class="run-columns">
         {now.hosts && <Pairs title="Hosts" of={now.hosts} />}
-        {now.last_run && <Pairs title="Last run" of={now.last_run} />}
+        {now.last_run?.stages && <LastRun ended={now.last_run.ended} stages={now.last_run.stages} />}
         <Lines title="Failures" lines={now.failures} none="None in the log." />
         <Lines title="Log" lines={now.log} none="No log yet." />
       </div>
@@ -101,7 +102,8 @@ function Throughput({ stages }: { stages: string[] }): VNode {
   const plot = useRef<uPlot | null>(null);
   const points = past.value;
   useEffect(() => {
-    const room = box.current!;
+    const room = box.current;
+    if (!room) return;
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--dim");
     const hue = (place: number): string => `hsl(${(210 + (place * 360) / Math.max(stages.length, 1)) % 360} 60% 50%)`;
@@ -132,6 +134,22 @@ function Pairs({ title, of }: { title: string; of: Record<string, unknown> }): V
     <section class="panel scroll" aria-label={title} tabIndex={0}>
       <h2>{title}</h2>
       <table class="pairs"><tbody>{Object.entries(of).map(([name, value]) => <tr key={name}><th scope="row">{visible(name)}</th><td class="mono">{visible(typeof value === "object" ? JSON.stringify(value) : String(value))}</td></tr>)}</tbody></table>
+    </section>
+  );
+}
+
+function LastRun({ ended, stages }: { ended?: string; stages: Record<string, { units: number; ok: number; spent_s: number }> }): VNode {
+  return (
+    <section class="panel scroll" aria-label="Last run" tabIndex={0}>
+      <h2>Last run <span class="dim">{ended && visible(ended.slice(0, 19).replace("T", " "))}</span></h2>
+      <table>
+        <thead><tr><th scope="col">stage</th><th scope="col" class="number">units</th><th scope="col" class="number">fine</th><th scope="col" class="number">spent</th></tr></thead>
+        <tbody>
+          {Object.entries(stages).map(([name, stage]) => (
+            <tr key={name}><th scope="row">{visible(name)}</th><td class="number">{count(stage.units)}</td><td class="number">{count(stage.ok)}</td><td class="number">{length(stage.spent_s)}</td></tr>
+          ))}
+        </tbody>
+      </table>
     </section>
   );
 }

@@ -26,7 +26,8 @@ export function useScroll(element: RefObject<HTMLElement | null>, whole: (width:
   const ratio = shown > size.height ? (all - size.height) / (shown - size.height) : 1;
   const most = Math.max(all - size.height, 0);
   useEffect(() => {
-    const box = element.current!;
+    const box = element.current;
+    if (!box) return;
     const watcher = new ResizeObserver(() => setSize({ width: box.clientWidth, height: box.clientHeight }));
     watcher.observe(box);
     return () => watcher.disconnect();
@@ -37,7 +38,8 @@ export function useScroll(element: RefObject<HTMLElement | null>, whole: (width:
     element.current!.scrollTop = held / ratio;
   };
   useEffect(() => {
-    const box = element.current!;
+    const box = element.current;
+    if (!box) return;
     const scrolled = (): void => {
       // A move of our own rounds to whole pixels of the bar: only a person's differs by more.
       setOffset((now) => (Math.abs(box.scrollTop - now / ratio) > 1 ? box.scrollTop * ratio : now));

@@ -45,11 +45,12 @@ export function Tile({ row, column, active, total }: TileProps): VNode {
         setPlaying(false);
       }}
     >
-      <a href={linkTo({ ...view.value, page: "clip", arg: row.clip_id })} tabIndex={active ? 0 : -1} aria-label={labelOf(row, caption)} data-tile>
+      <a href={linkTo({ ...view.value, page: "clip", arg: row.clip_id })} tabIndex={active ? 0 : -1} data-tile>
+        <span class="visually-hidden">{labelOf(row, caption)}</span>
         {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip" />}
         {playing && row.media.state !== "gone" && <Film clip={row.clip_id} media={row.media} preview />}
-        {word.mark && <span class={`badge over mark-${word.mark}`}>{word.mark}</span>}
-        <span class="length">{moment(row.duration_s, 1)}</span>
+        {word.mark && <span class={`badge over mark-${word.mark}`} aria-hidden="true">{word.mark}</span>}
+        <span class="length" aria-hidden="true">{moment(row.duration_s, 1)}</span>
       </a>
       <Verdict row={row} column={column} />
       <p class="caption">{caption ? <Text value={caption} /> : <span class="dim">no caption</span>}</p>

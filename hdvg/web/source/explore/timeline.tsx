@@ -33,7 +33,8 @@ function Beside({ one }: { one: Neighbour }): VNode {
   const times = `${moment(one.start_s)} – ${moment(one.end_s)}`;
   return (
     <li data-here={one.here || undefined}>
-      <a href={linkTo({ ...view.value, page: "clip", arg: one.clip_id })} aria-current={one.here ? "true" : undefined} aria-label={`clip from ${times}, ${one.keep ? "kept" : "dropped"}`}>
+      <a href={linkTo({ ...view.value, page: "clip", arg: one.clip_id })} aria-current={one.here ? "true" : undefined}>
+        <span class="visually-hidden">{`clip from ${times}, ${one.keep ? "kept" : "dropped"}`}</span>
         {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip" />}
       </a>
       <p>

@@ -76,6 +76,8 @@ window.addEventListener("hashchange", () => {
   view.value = parseView(location.hash);
 });
 
+export const page = computed(() => view.value.page);
+
 /** Show something else; `quiet` leaves no step in the history. */
 export function go(patch: Partial<View>, { quiet = false } = {}): void {
   const link = linkTo({ ...view.value, ...("page" in patch && !("arg" in patch) ? { arg: "" } : {}), ...patch });

@@ -26,7 +26,7 @@ export interface HistogramProps {
   onMove?: (range: Range, side: Side) => void;
   /** After a drag, and after every key. */
   onRelease?: (range: Range, side: Side) => void;
-  /** A bound was typed that no edge has; without this the chart says so and does not move. */
+  /** A bound was typed, to be taken as it is; without this, one that no edge has is refused. */
   onTyped?: (bound: Bound) => void;
 }
 
@@ -184,8 +184,9 @@ function Fields({ axis, range, exact, sides = BOTH, title, onMove, onRelease, on
     const number = Number(text);
     if (text.trim() && Number.isNaN(number)) return setSaid(`“${text}” is no number`);
     const bound: Bound = { operator: side === "low" ? ">=" : "<=", value: number };
+    if (text.trim() && onTyped) return onTyped(bound);
     const place = text.trim() ? placeOf(axis, bound) : side === "low" ? 0 : axis.edges.length;
-    if (place === null) return onTyped ? onTyped(bound) : setSaid(`${number} lies between two steps: ask hdvg filter`);
+    if (place === null) return setSaid(`${number} lies between two steps: ask hdvg filter`);
     const moved = side === "low" ? { low: place, high: Math.max(range.high, place) } : { low: Math.min(range.low, place), high: place };
     onMove?.(moved, side);
     onRelease?.(moved, side);
