@@ -13,12 +13,14 @@ from hdvg.explore.state import State
 from hdvg.reports.explain import explain
 
 NEIGHBOURS = 200
+LARGE = 200_000
+"""Clips from which on only a clip's unit is read; how often a caption is used is then counted within that alone."""
 
 
 def page(state: State, row: Mapping[str, Any]) -> dict[str, Any]:
     """All that is known of a clip, ready for JSON; `row` is the sidecar's."""
     clip_id = row["clip_id"]
-    found = asdict(explain(state.dataset, clip_id, unit=row["unit"]))
+    found = asdict(explain(state.dataset, clip_id, unit=row["unit"] if len(state.sidecar.lengths_s) > LARGE else None))
     said = [{name: one[name] for name in ("author", "written_at", "mark", "caption", "note")} for one in state.marks.of(clip_id)]  # fmt: skip
     return found | {
         "media": state.files.media(row),

@@ -142,6 +142,8 @@ class Masks:
         bounds = [bound for bound in (low, high) if bound]
         if not bounds or bounds[0].column not in self._sidecar.columns:
             return None
+        if not all(np.isfinite(bound.value(quantiles) or 0.0) for bound in bounds):
+            return None
         codes = self._sidecar.codes_of(bounds[0].column)
         passing = self._sidecar.columns[bounds[0].column].axis().passing(low, high, quantiles)
         if passing is None:

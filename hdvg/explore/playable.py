@@ -59,6 +59,8 @@ class Files:
     def clip(self, row: Row) -> Path:
         """A file with the clip's mp4. Raises UsageError or ItemError that says why there is none."""
         held = self._dataset.store.find_media(row["clip_sha256"]) if row["clip_sha256"] else None
+        if held is not None and held.is_symlink():
+            raise UsageError("its file is a link to another place, which is not followed")
         return held or self._cached(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
 
     def proxy(self, row: Row) -> Path:
@@ -77,11 +79,11 @@ class Files:
 
     def held(self) -> list[str]:
         """Of which clips copies are kept, by hash or id."""
-        return sorted({_name(path) for path in self._folder().glob("*.mp4")})
+        return sorted({_name(path) for path in self._folder.glob("*.mp4")})
 
     def prune(self, known: set[str]) -> None:
         """Remove the copies of all but these."""
-        for path in self._folder().glob("*.mp4"):
+        for path in self._folder.glob("*.mp4"):
             if _name(path) not in known:
                 path.unlink(missing_ok=True)
 
@@ -110,13 +112,14 @@ class Files:
 
     def _cached(self, name: str, make: Any) -> Path:
         """The file of that name in the cache, made now if it is not there; the least used go where it grows too large."""
-        path = self._folder() / name
+        path = self._folder / name
         with self._lock:
             mine = self._making.setdefault(name, threading.Lock())
         with mine:
             if path.exists():
                 os.utime(path)
                 return path
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}.part")
             try:
                 make(part)
@@ -127,7 +130,7 @@ class Files:
         return path
 
     def _shrink(self, newest: Path) -> None:
-        held = sorted(self._folder().glob("*.mp4"), key=lambda path: path.stat().st_mtime)
+        held = sorted(self._folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime)
         size = sum(path.stat().st_size for path in held)
         for path in held:
             if size <= CACHE_BYTES or path == newest:
@@ -135,14 +138,11 @@ class Files:
             size -= path.stat().st_size
             path.unlink(missing_ok=True)
 
+    @property
     def _folder(self) -> Path:
-        folder = self._dataset.root / CACHE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            folder = Path(tempfile.gettempdir()) / f"hdvg-proxies-{os.getuid()}"
-            folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+        """In the dataset's folder, or where that takes no files beside this machine's other temporary ones."""
+        root = self._dataset.root
+        return root / CACHE if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / f"hdvg-proxies-{os.getuid()}"
 
 
 def _name(path: Path) -> str:

@@ -60,7 +60,8 @@ def read_selection(asked: Any, plan: Plan, columns: Mapping[str, Column]) -> Sel
     rules = read_rules(asked.get("rules"), plan)
     known = plan.recipe.measure.columns
     found = list(_verdict(asked, rules))
-    found += [_range(_object(one), columns) for one in _few(asked.get("bounds"), "bounds")]
+    ranges = [_range(_object(one), columns) for one in _few(asked.get("bounds"), "bounds")]
+    found += [one for one in ranges if one.low or one.high]
     found += [_only(_object(one), columns) for one in _few(asked.get("only"), "only")]
     if asked.get("sql"):
         found.append(_sql(asked["sql"], known))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from hdvg.errors import UsageError
 from hdvg.explore.app import make_app
@@ -49,18 +50,23 @@ def serve(root: Path, place: Place, *, author: str, folder: Path, ready: Callabl
     keys = Keys(port, tls=bool(place.allowed))
     explorer = Explorer(root, author=author, folder=folder)
     app = make_app(explorer, keys, own_hosts(port, place.allowed))
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    config = uvicorn.Config(
-        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    server = uvicorn.Server(configured(app))
     explorer.start()
     try:
         ready(_started(place, port, keys))
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     finally:
         explorer.close()
         listening.close()
+
+
+def configured(app: ASGIApp) -> uvicorn.Config:
+    """How it is served: nothing of a request is logged, and no header says what serves."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
 
 
 def check(place: Place) -> None:

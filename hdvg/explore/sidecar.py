@@ -87,6 +87,8 @@ class Sidecar:
     columns: dict[str, Column]
     codes: NDArray[np.uint8]
     lengths_s: NDArray[np.float64]
+    stem: str
+    """Of the names of the files that hold codes and columns."""
 
     def codes_of(self, name: str) -> NDArray[np.uint8]:
         """[rows]."""
@@ -111,7 +113,7 @@ def codes_name(dataset: Dataset, rows: str) -> str:
 
 
 def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
-    """The sidecar of the dataset's present state, below the folder of `store`; older ones go.
+    """The sidecar of the dataset's present state, below the folder of `store`.
 
     Raises ResourceError where the folder takes no files, duckdb.Error if the views cannot be read.
     """
@@ -129,10 +131,14 @@ def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
                 beside.publish(codes, lambda path: _write_codes(dataset, connection, columns, path, say=say))
                 text = json.dumps([asdict(column) for column in columns])
                 beside.publish(described, lambda path: path.write_text(text, encoding="utf-8"))
-        for path in sorted((store.root / FOLDER).glob("explore-*-*")):
-            if f"{FOLDER}/{path.name}" not in (rows, codes, described):
-                store.remove(f"{FOLDER}/{path.name}")
     return read(store.root / rows, store.root / codes, store.root / described)
+
+
+def sweep(store: Store, used: Sidecar) -> None:
+    """Remove the files of other states."""
+    for path in sorted((store.root / FOLDER).glob("explore-*-*")):
+        if path.stem not in (used.rows.stem, used.stem):
+            store.remove(f"{FOLDER}/{path.name}")
 
 
 def read(rows: Path, codes: Path, described: Path) -> Sidecar:
@@ -142,7 +148,7 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
         lengths = connection.sql(f"select coalesce(duration_s, 0.0) from {SOURCE}").to_arrow_table().column(0)
     shape = (len(columns), len(lengths))
     held = np.memmap(codes, np.uint8, "r", shape=shape) if all(shape) else np.zeros(shape, np.uint8)
-    return Sidecar(rows, {column.name: column for column in columns}, held, lengths.to_numpy())
+    return Sidecar(rows, {column.name: column for column in columns}, held, lengths.to_numpy(), codes.stem)
 
 
 def opened(rows: Path) -> duckdb.DuckDBPyConnection:

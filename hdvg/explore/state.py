@@ -24,7 +24,7 @@ from hdvg.explore.likeness import Likeness
 from hdvg.explore.marks import Marks
 from hdvg.explore.masks import Asking, Masks
 from hdvg.explore.playable import Files
-from hdvg.explore.sidecar import Sidecar, make, opened
+from hdvg.explore.sidecar import Sidecar, make, opened, sweep
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.ids import digest
 
@@ -152,7 +152,10 @@ class Explorer:
 
         try:
             say("opening the dataset", 0.0)
-            self.state = self._made(Dataset.open(self.root), before, say)
+            dataset = Dataset.open(self.root)
+            self.state = self._made(dataset, before, say)
+            if self._spare is None:
+                sweep(dataset.store, self.state.sidecar)
         except (HdvgError, duckdb.Error, OSError) as error:
             self.building = replace(self.building, error=str(error))
 
