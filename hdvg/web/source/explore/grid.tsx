@@ -13,6 +13,7 @@ import { Tile } from "./tile";
 import { go, selection, view } from "./view";
 
 const WIDTH = 216;
+const NARROW = 158;
 const GAP = 12;
 const TEXT = 92;
 
@@ -28,7 +29,7 @@ interface Layout {
 }
 
 function layoutOf(width: number): Layout {
-  const columns = Math.max(1, Math.floor((width - GAP) / (WIDTH + GAP)));
+  const columns = Math.max(1, Math.floor((width - GAP) / ((width < 560 ? NARROW : WIDTH) + GAP)));
   const tile = (width - GAP) / columns - GAP;
   return { columns, width: tile, height: Math.round((tile * 9) / 16 + TEXT + GAP) };
 }

@@ -51,7 +51,7 @@ function RuleRow({ name }: { name: string }): VNode {
     <li data-off={text === undefined || undefined}>
       <input type="checkbox" checked={text !== undefined} onChange={toggle} aria-label={`rule ${name} in force`} />
       <span class="mono name" title={name}>{name}</span>
-      <input class="mono text" key={text} defaultValue={text ?? off.value[name] ?? own} disabled={text === undefined} aria-label={`condition of ${name}`} onChange={(event) => edit(event.currentTarget.value)} data-changed={text !== own || undefined} spellcheck={false} />
+      <input class="mono text" key={text} defaultValue={text ?? off.value[name] ?? own} disabled={text === undefined} aria-label={`condition of ${name}`} onChange={(event) => edit(event.currentTarget.value)} data-changed={(text !== undefined && text !== own) || undefined} spellcheck={false} />
       <span class="dim number" title="clips that it alone drops">{effect && effect.alone > 0 ? `−${short(effect.alone)}` : ""}</span>
     </li>
   );
