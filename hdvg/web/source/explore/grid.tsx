@@ -8,7 +8,7 @@ import { forgetWanted } from "./media";
 import type { Sort } from "./protocol";
 import { RowSource } from "./rows";
 import { type Scroll, useScroll } from "./scroll";
-import { meta, rules } from "./session";
+import { meta, usable } from "./session";
 import { Tile } from "./tile";
 import { go, selection, view } from "./view";
 
@@ -57,7 +57,7 @@ export function Grid(): VNode {
 }
 
 function useSource(): RowSource {
-  const chosen = { rules: rules.value, ...selection.value };
+  const chosen = { ...selection.value, rules: usable.value };
   const sort = view.value.sort;
   const column = sort?.column;
   const question = { snapshot: meta.value!.snapshot, selection: chosen, sort, columns: column && !["caption", "title", "video_id"].includes(column) ? [column] : [] };

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { short } from "../shared/format";
 import { post } from "./api";
-import { isDraft, ownRules, rules, setRules } from "./session";
+import { isDraft, ownRules, rules, setRules, usable } from "./session";
 import { approve, go } from "./view";
 import { whatif } from "./whatif";
 
@@ -90,7 +90,7 @@ function SaveRecipe(): VNode {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget as HTMLFormElement).get("recipe")).trim();
     try {
-      const { file, command } = await post<{ file: string; command: string }>("/api/recipe", { name, rules: rules.value });
+      const { file, command } = await post<{ file: string; command: string }>("/api/recipe", { name, rules: usable.value });
       said.value = { text: `Saved as ${file}. To use it: ${command}`, bad: false };
     } catch (error) {
       said.value = { text: (error as Error).message, bad: true };
