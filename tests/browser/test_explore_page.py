@@ -240,7 +240,7 @@ def test_csv_holds_no_formula_for_a_spreadsheet(explorer: Explorer):
     page.get_by_role("button", name="Run", exact=True).click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download as CSV").click()
-    assert saved.value.path().read_text(encoding="utf-8") == 'a,b,c,d\r\n\'=1+1,\'@x,-2,"say ""hi"", all"'
+    assert saved.value.path().read_bytes().decode() == 'a,b,c,d\r\n\'=1+1,\'@x,-2,"say ""hi"", all"'
 
 
 def test_sixty_hostile_captions_and_titles_are_shown_and_do_nothing(explorer: Explorer):
