@@ -108,7 +108,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     """
     store = dataset.store
     ledger.forget(store)
-    for path in sorted((*dataset.root.glob("cache/measures-*.parquet"), *dataset.root.glob("cache/lists/*/*"))):
+    for path in sorted(path for path in dataset.root.glob("cache/**/*") if path.is_file()):
         _remove(store, path)
     _forget_latents(dataset, found)
     _drop_shards(dataset, found)

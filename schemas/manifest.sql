@@ -91,12 +91,12 @@ from captioned c anti join caption_rows using (video_id, clip_id) where c.status
 -- The clips of the newest split of each good video, with all measures.
 create or replace view measured as
 select c.*${alone_replaced}, ${derived_columns}, ${keyframe_columns}${alone_columns}pooled.status as pool_status, ${pool_columns},
-    checked.caption_status, checked.match_status, ${caption_columns}
+    checked.caption_status, checked.match_status, ${caption_columns}, ${marked_columns}
 from (select * from split_rows where clip_id is not null and status = 'ok') c
 join (select video_id, split_generation as generation, licence_class, open_licence from videos where status = 'ok') v
     using (video_id, generation)
 ${keyframe_joins}${alone_joins}left join pooled using (clip_id)
-left join checked using (video_id, clip_id);
+left join checked using (video_id, clip_id)${marked_join};
 
 -- The same, with the name of every rule that is broken.
 create or replace view clip_rows as
@@ -129,7 +129,7 @@ create or replace view dataset as
 select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns},
     ${clip_measured_columns}, ${own_columns}${of_view}, len(c.reasons) = 0 as keep, c.reasons,
-    t.captioner, t.model, t.text as caption, x.texts,
+    c.marked_keep, c.marked_drop, c.marked_flag, t.captioner, t.model, t.text as caption, x.texts,
     v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
 from clip_rows c
 join videos v using (video_id)

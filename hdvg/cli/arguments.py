@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hdvg.dataset.location import local_folder, local_text
+from hdvg.errors import UsageError
 
 Folder = Annotated[Path, typer.Argument(metavar="DATASET", callback=local_folder, help="the dataset's folder")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
@@ -86,6 +87,21 @@ AllowEnv = Annotated[
         help="let the recipe send what is in this environment variable to its endpoint as key",
     ),
 ]
+
+
+Author = Annotated[
+    str | None, typer.Option("--author", metavar="NAME", help="who says so; it is stored; default your user name")
+]
+
+
+def author_of(given: str | None) -> str:
+    """The name under which a person's words are stored. Raises UsageError if this machine knows none."""
+    import getpass
+
+    try:
+        return given if given is not None else getpass.getuser()
+    except (OSError, KeyError):
+        raise UsageError("who says so? this machine has no name for you: --author NAME") from None
 
 
 def with_leave(sets: list[str] | None, *, private: bool, env: list[str] | None) -> list[str]:

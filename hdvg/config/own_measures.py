@@ -24,6 +24,7 @@ import pyarrow as pa
 from hdvg.errors import ItemError
 from hdvg.ids import digest
 from hdvg.registry import Registry
+from schemas.annotations import MARKED
 from schemas.captions import CAPTION as CAPTION_COLUMNS
 from schemas.clips import CUT, GIVEN_SPAN, OF_VIEW, SPAN
 from schemas.columns import BOOL, REAL, STR, column, doc, is_later
@@ -54,7 +55,7 @@ TAKEN_NAMES = frozenset({*PASS, *HOMES.values(), *HOMES})
 
 COLUMN_NAMES = frozenset(
     field.name
-    for group in (SPAN, GIVEN_SPAN, OF_VIEW, CUT, ALL_MEASURED, FETCHED, SCANNED, CAPTION_COLUMNS)
+    for group in (SPAN, GIVEN_SPAN, OF_VIEW, CUT, ALL_MEASURED, FETCHED, SCANNED, CAPTION_COLUMNS, MARKED)
     for field in group
 ) | {"keep", "reasons", "caption", "texts", "video_id", "source"}
 

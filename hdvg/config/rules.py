@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hdvg.config.conditions import condition_columns
 from hdvg.errors import suggestion
+from schemas.annotations import MARKED
 from schemas.measures import CAPTION, CAPTION_STAGES, HOMES, RULED, SPLIT
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -20,6 +21,9 @@ ONE_SIDED = re.compile(rf"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*({BOUND})\s*")
 TWO_SIDED = re.compile(rf"\s*({BOUND})\s*(<=|<)\s*([a-z_][a-z0-9_]*)\s*(<=|<)\s*({BOUND})\s*")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TURNED = {"<": ">", "<=": ">="}
+
+MARKED_TYPES = {field.name: field.type for field in MARKED}
+"""What people say of a clip: known, or false, whatever was measured."""
 
 Quantiles = Mapping[str, float]
 """Resolved quantile bounds: `Bound.key` -> value."""
@@ -51,19 +55,19 @@ class Bound:
 
 @dataclass(frozen=True)
 class Columns:
-    """The measures that rules may name: those of hdvg, and `more`, (name, type, stage or measure that fills it) each."""
+    """The measures that rules may name: those of hdvg, what people mark, and `more`, (name, type, stage or measure that fills it) each."""
 
     more: tuple[tuple[str, pa.DataType, str], ...] = ()
 
     @functools.cached_property
     def types(self) -> Mapping[str, pa.DataType]:
         """By name."""
-        return {**RULED, **{name: kind for name, kind, _ in self.more}}
+        return {**RULED, **MARKED_TYPES, **{name: kind for name, kind, _ in self.more}}
 
     @functools.cached_property
     def homes(self) -> Mapping[str, str]:
         """What fills each."""
-        return {**HOMES, **{name: home for name, _, home in self.more}}
+        return {**HOMES, **dict.fromkeys(MARKED_TYPES, SPLIT), **{name: home for name, _, home in self.more}}
 
     def is_number(self, name: str) -> bool:
         """Whether it can be bounded."""

@@ -19,12 +19,13 @@ from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import SHARE, OverError, answer, connect, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
+from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
 from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema, resolve
-from hdvg.dataset.tables import TABLES, tables_sql
+from hdvg.dataset.tables import TABLES
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
 from hdvg.dataset.views import Scope, StageViews
 from hdvg.errors import UsageError
@@ -52,7 +53,9 @@ VIEWS = (
 """The views whose names and columns users' scripts may rely on."""
 
 
-FEW = ("forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured")
+FEW = (
+    "annotations", "forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured",
+)  # fmt: skip
 """With the views of stages and all others named `..._rows`: those that a unit's manifest reads once, as tables. DuckDB plans a
 view anew wherever it is named, and that takes longer than a unit's rows. Not what is of all units, such as `pooled`."""
 
@@ -103,7 +106,7 @@ def views_sql(
         **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
         **_stage_sql(scope, only=stage),
         **alone_sql(scope),
-        table_views="" if unit else tables_sql(root, prefix, forgotten=forgotten),
+        **table_sql(root, prefix, plan.recipe, forgotten=forgotten, is_unit=unit is not None),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
         scanned_columns=", ".join(f"s.{field.name}" for field in SCANNED),
         span_columns=", ".join(f"c.{field.name}" for field in SPAN),
@@ -244,10 +247,10 @@ class Manifest:
             rows = self.connection.execute(sql, list(values)).fetchall()
         return rows[0][0] if rows else None
 
-    def guard(self) -> None:
+    def guard(self, memory: str = f"{SHARE:.0%}") -> None:
         """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
         self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
-        self.connection.execute(f"set memory_limit = '{SHARE:.0%}'")
+        self.connection.execute(f"set memory_limit = '{memory}'")
         self.connection.execute("set enable_external_access = false; set lock_configuration = true")
 
     def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:

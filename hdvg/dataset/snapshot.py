@@ -15,12 +15,14 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.config.writers import step_and_writer
+from hdvg.dataset import marks
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.dataset.stages import ASSESS, REMEASURE, comes_before, stage_names
+from hdvg.dataset.tables import TABLES, newest
 from hdvg.dataset.tombstones import tombstone_files
 from hdvg.errors import ResourceError
 from hdvg.ids import digest
@@ -43,14 +45,14 @@ COLUMNS = (
 )
 
 SOURCE = "clip_measures"
-"""The table of `measures`: `_columns`, and `place`, the row's number in the order of (video_id, clip_id)."""
+"""The table of `measures`: `columns_of`, marks, and `place`, the row's number in the order of (video_id, clip_id)."""
 
 Say = Callable[[str], None]
 
 
 @contextmanager
 def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `SOURCE`, one row for each clip of the view `measured`.
+    """A connection with the table `SOURCE`, one row for each clip of the view `measured`, with the marks of `MARKED`.
 
     From the snapshot, made now if it is missing or of another state of the dataset. Where that cannot be (a folder that
     takes no files, or a column of lists among those `needed`) the views are read into memory. `say` reports either.
@@ -59,13 +61,26 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
     if path is not None:
         with connect(dataset.root) as connection:
             parquet = f"read_parquet({literal(no_glob(str(path)))}, file_row_number = true)"
-            connection.execute(f"create view {SOURCE} as select *, file_row_number as place from {parquet}")
+            connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
+            with_marks(dataset, connection, newest(TABLES[marks.NAME], dataset.root))
             yield connection
         return
     with dataset.manifest() as manifest:
-        manifest.connection.execute(f"create table held as {_select((*_columns(dataset), *others))}")
-        manifest.connection.execute(f"create view {SOURCE} as select *, rowid as place from held")
+        manifest.connection.execute(f"create table held as {_select((*columns_of(dataset), *others))}")
+        manifest.connection.execute("create view placed as select *, rowid as place from held")
+        with_marks(dataset, manifest.connection, marks.NAME, source="placed")
         yield manifest.connection
+
+
+def with_marks(dataset: Dataset, connection: duckdb.DuckDBPyConnection, annotations: str, source: str = "held") -> None:
+    """Make the view `SOURCE` of `source`, with marks as they are now: a snapshot has none, for each would make it anew."""
+    if not marks.are_there(dataset.root):
+        connection.execute(f"create or replace view {SOURCE} as select *, {marks.NOBODY} from {source}")
+        return
+    connection.execute(f"create or replace table marked as {marks.marked_by(f'({annotations})')}")
+    columns = ", ".join(f"coalesce({name}, false) as {name}" for name in marks.MARKED_NAMES)
+    joined = f"{source} left join marked using (clip_id)"
+    connection.execute(f"create or replace view {SOURCE} as select * replace ({columns}) from {joined}")
 
 
 def snapshot_name(dataset: Dataset) -> str:
@@ -82,7 +97,7 @@ def snapshot_name(dataset: Dataset) -> str:
     writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
     settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
-    state = digest("snapshot", VERSION, SCHEMA_VERSION, _columns(dataset), settings, parts)
+    state = digest("snapshot", VERSION, SCHEMA_VERSION, columns_of(dataset), settings, parts)
     return f"{FOLDER}/measures-{state[:16]}.parquet"
 
 
@@ -97,7 +112,7 @@ def build_snapshot(dataset: Dataset, name: str) -> None:
 
 def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | None, list[str]]:
     """The snapshot's path, or None with the needed columns that it would not have."""
-    others = sorted(set(needed) - set(_columns(dataset)))
+    others = sorted(set(needed) - {*columns_of(dataset), *marks.MARKED_NAMES})
     if others:
         say(f"{', '.join(others)} is in no snapshot: reading the views, which takes longer")
         return None, others
@@ -117,11 +132,11 @@ def _write(dataset: Dataset, path: Path) -> None:
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
         manifest.connection.execute(
-            f"copy ({_select(_columns(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
+            f"copy ({_select(columns_of(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )
 
 
-def _columns(dataset: Dataset) -> tuple[str, ...]:
+def columns_of(dataset: Dataset) -> tuple[str, ...]:
     """What a snapshot has of the dataset: of its own measures all but the lists too."""
     taken = dataset.plan.recipe.measure.taken
     own = [field.name for one in taken if one.is_own for field in one.fields() if not pa.types.is_list(field.type)]

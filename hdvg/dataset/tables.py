@@ -6,7 +6,8 @@ table shapes a stage. A take-down removes the rows that name what is lost by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import glob
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +55,15 @@ class Table:
         return tuple(name for name in LOST_BY if name in self.stored.names)
 
 
-TABLES: dict[str, Table] = {}
-"""By name. None yet: annotations of clips, verdicts of people and certificates of models are to be entries here."""
+TABLES: dict[str, Table] = {
+    one.name: one
+    for one in (
+        Table("annotations", "schemas.annotations:ANNOTATIONS", ("clip_id", "author")),
+        Table("questions", "schemas.answers:QUESTIONS", ("audit", "question")),
+        Table("answers", "schemas.answers:ANSWERS", ("audit", "question", "author")),
+    )
+}
+"""By name."""
 
 
 def write_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> str:
@@ -81,12 +89,18 @@ def write_rows(store: Store, name: str, rows: Iterable[Mapping[str, Any]]) -> st
     return place
 
 
-def tables_sql(root: Path, prefix: str, *, forgotten: bool) -> str:
-    """The statements that make a view of each table: the newest row of every key, but of what is hidden."""
-    return "".join(view(table.name, _newest(table, root, prefix, forgotten=forgotten)) for table in TABLES.values())
+def tables_sql(root: Path, prefix: str, *, forgotten: bool, names: Collection[str]) -> str:
+    """The statements that make a view of each of these tables: the newest row of every key, but of what is hidden."""
+    tables = (TABLES[name] for name in names)
+    return "".join(view(table.name, newest(table, root, prefix, forgotten=forgotten)) for table in tables)
 
 
-def _newest(table: Table, root: Path, prefix: str, *, forgotten: bool) -> str:
+def newest(table: Table, root: Path, prefix: str | None = None, *, forgotten: bool = False) -> str:
+    """SQL: the newest row of every key; `prefix`: what stands before names in the dataset, its path as it comes.
+
+    With `forgotten` but of what the view of that name hides.
+    """
+    prefix = f"{glob.escape(str(root))}/" if prefix is None else prefix
     held = files(root, "tables", of=table.name)
     place = (prefix + pattern("tables", of=table.name)).replace("'", "''")
     rows = read_as(table.stored, f"'{place}'") if held else no_rows(table.stored)
@@ -95,8 +109,8 @@ def _newest(table: Table, root: Path, prefix: str, *, forgotten: bool) -> str:
         hidden = "anti join forgotten using (video_id) "
     elif forgotten and "clip_id" in table.lost_by:
         hidden = "semi join split_rows using (clip_id) "
-    newest = f"row_number() over (partition by {', '.join(table.key)} order by {WRITTEN_AT.name} desc) = 1"
-    return f"select * from {rows} {hidden}\nqualify {newest}"
+    last = f"row_number() over (partition by {', '.join(table.key)} order by {WRITTEN_AT.name} desc) = 1"
+    return f"select * from {rows} {hidden}\nqualify {last}"
 
 
 def _declared(name: str) -> Table:

@@ -52,14 +52,14 @@ class Explanation:
     recipe: str
 
 
-def explain(dataset: Dataset, clip_id: str) -> Explanation:
+def explain(dataset: Dataset, clip_id: str, *, unit: str | None = None) -> Explanation:
     """All that is known of the clip whose id starts with `clip_id`.
 
     A rule's margin is how far its value lies inside (positive) or outside (negative) the nearer bound, in the measure's unit;
     `passes` is None where a measure is missing: it was not taken of a clip that was dropped before, or cannot be known.
-    Raises UsageError if no clip or several have such an id.
+    `unit`, where it is known, spares reading all others. Raises UsageError if no clip or several have such an id.
     """
-    with dataset.manifest() as manifest:
+    with dataset.manifest(unit=unit) as manifest:
         found = manifest.rows("select * from dataset where starts_with(clip_id, ?) limit 3", [clip_id])
         if len(found) != 1:
             what = "no clip" if not found else "several clips"
