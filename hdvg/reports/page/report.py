@@ -115,9 +115,8 @@ def _coarser(measure: Measure) -> Measure:
     place = np.concatenate([[0], np.searchsorted(kept, np.arange(len(axis.edges)), side="right")])
     counts = np.bincount(place, weights=measure.counts, minlength=len(kept) + 1).astype(np.int64)
     lossless = False
-    return Measure(
-        Axis(axis.measure, axis.edges[kept], lossless, axis.least, axis.most), counts, place[codes].astype(np.uint16)
-    )
+    coarse = replace(axis, edges=axis.edges[kept])
+    return replace(measure, axis=coarse, counts=counts, codes=place[codes].astype(np.uint16))
 
 
 def _rules(

@@ -36,8 +36,6 @@ def written(
     for path in (out, card):
         if path is not None and path not in (*pages, *cards):
             raise UsageError(f"{path}: a report is FILE.html, a card FILE.md")
-    if card in pages:
-        raise UsageError(f"--card {card}: a card is FILE.md")
     recipe = dataset.plan.recipe
     named = recipe.named_columns | (compare.named_columns if isinstance(compare, Recipe) else set())
     with measures(dataset, named & set(recipe.measure.columns.types), say) as connection:
