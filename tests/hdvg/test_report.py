@@ -15,6 +15,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.snapshot import measures
 from hdvg.errors import UsageError
 from hdvg.reports.page import report, rows
+from hdvg.reports.page.gallery import shown_source
 from hdvg.reports.page.write import written
 from tests.synthetic import draw_dataset
 
@@ -145,10 +146,12 @@ def test_a_page_that_would_be_too_large_says_what_gave_way(dataset, whole, tmp_p
     assert [measure["held"] for measure in least["measures"]] == [measure["ruled"] for measure in least["measures"]]
 
 
-def test_a_card_holds_the_figures_and_no_markup_of_strangers(tmp_path):
+def test_a_card_holds_the_figures_no_markup_of_strangers_and_no_path_of_this_machine(tmp_path):
     rude = "[x](http://evil.example) ![y](http://evil.example/y.png) <img src=x> | `a` \u202e"
     made = draw_dataset(tmp_path / "d", 40, keep=KEEP, videos={"categories": f"['{rude}']"}, name="a|b`c")
-    found = written(made, out=tmp_path / "card.md", say=lambda said: None)
+    found = written(made, out=tmp_path / "r.html", card=tmp_path / "card.md", say=lambda said: None)
+    for name in ("r.html", "card.md"):
+        assert str(tmp_path) not in (tmp_path / name).read_text(encoding="utf-8")
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert f"{found['totals']['kept']} of 40 clips kept" in text
     outside = re.sub(r"```toml.*?```", "", text, flags=re.DOTALL)
@@ -177,12 +180,6 @@ def test_a_slip_is_answered_with_what_would_be_fine(dataset, words, says, tmp_pa
     assert says in str(answer.exception)
 
 
-def test_local_paths_do_not_leave_the_machine(tmp_path):
-    from hdvg.reports.page.gallery import shown_source
-
+def test_of_a_local_file_only_its_name_is_shown():
     assert shown_source("file:///home/somebody/My%20Films/a%20film.mp4") == "a film.mp4"
     assert shown_source("https://videos.example/watch?v=1") == "https://videos.example/watch?v=1"
-    made = draw_dataset(tmp_path / "d", 40, keep=KEEP)
-    written(made, out=tmp_path / "r.html", card=tmp_path / "c.md", say=lambda said: None)
-    for name in ("r.html", "c.md"):
-        assert str(tmp_path) not in (tmp_path / name).read_text(encoding="utf-8")
