@@ -117,6 +117,7 @@ def test_another_dataset_is_compared_by_spans_and_verdicts(dataset, tmp_path):
     assert all(row["clip_id"] in shown for side in found["sides"] for row in side["rows"])
 
 
+@pytest.mark.slow
 def test_more_clips_than_a_page_holds_are_a_sample_with_exact_totals(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "ROWS_MOST", 1000)
     written(dataset, out=tmp_path / "r.html", say=lambda said: None)
@@ -132,6 +133,7 @@ def test_more_clips_than_a_page_holds_are_a_sample_with_exact_totals(dataset, tm
     assert worst < least
 
 
+@pytest.mark.slow
 def test_a_page_that_would_be_too_large_says_what_gave_way(dataset, whole, tmp_path, monkeypatch):
     size = whole[0].stat().st_size
     monkeypatch.setattr(report, "BYTES_MOST", size - 50_000)
