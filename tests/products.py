@@ -34,6 +34,8 @@ class Clip:
     caption: str | None = "a clip"
     cut: str = "ok"
     width: int = 1280
+    title: str | None = None
+    """Of its video; that of the video's first clip counts."""
 
 
 def make(root: Path, videos: Sequence[Sequence[Clip]], *, shard: dict[str, Any] | None = None) -> Dataset:
@@ -73,7 +75,8 @@ def _unit(dataset: Dataset, unit: str, videos: dict[str, Sequence[Clip]]) -> Non
     parts: dict[str, list[dict[str, Any]]] = {"download": [], "split": [], "cut": [], "caption": []}
     for name, clips in videos.items():
         base = {"video_id": name, "status": "ok", "generation": 0, "attempt": 1}
-        said = {"sha256": digest("bytes", name) * 2, "bytes": 1, "title": f"film {name[:4]}", "categories": ["Travel"]}
+        said = {"sha256": digest("bytes", name) * 2, "bytes": 1, "categories": ["Travel"]}
+        said["title"] = (clips[0].title if clips else None) or f"film {name[:4]}"
         parts["download"].append(base | said | {"licence": "CC BY 4.0", "licence_class": "cc-by", "open_licence": True})
         parts["split"].append(base | {"time_base": f"1/{TICKS}", "start_pts": 0, "n_frames": 1, "fps": 25.0})
         for clip in clips:

@@ -41,7 +41,7 @@ def strips(
         rows = manifest.rows(
             "select clip_id, keyframes from measured where clip_id in (select unnest(?::varchar[]))", [list(clip_ids)]
         )
-    found = {row["clip_id"]: row["keyframes"] for row in rows}
+    found = {row["clip_id"]: row["keyframes"] for row in rows if row["keyframes"]}
     packs = {clip: found[clip] for clip in clip_ids if clip in found}
     return strips_of(folder.store, packs, frames=frames, size=size)
 

@@ -81,6 +81,7 @@ export interface Figures {
 export interface Measure extends Axis {
   name: string;
   about: string;
+  boolean: boolean;
   /** Of all clips, by code. */
   counts: number[];
   ruled: boolean;
@@ -120,21 +121,30 @@ export function readStrips(): Record<string, string> {
   return JSON.parse(textOf("strips")) as Record<string, string>;
 }
 
-/** Whole numbers that were packed in planes of bytes, the lowest first; `many` of them. */
-export async function readBlock(name: string, many: number): Promise<Uint32Array | Uint16Array | Uint8Array> {
+/** Codes of the held clips: one type for all, so that loops over them stay fast. */
+export async function readCodes(name: string, rows: number): Promise<Uint16Array> {
+  return combined(await inflated(name), new Uint16Array(rows));
+}
+
+export async function readLengths(rows: number): Promise<Uint32Array> {
+  return combined(await inflated("ms"), new Uint32Array(rows));
+}
+
+/** Whole numbers from their planes of bytes, the lowest first. */
+function combined<Whole extends Uint16Array | Uint32Array>(planes: Uint8Array, values: Whole): Whole {
+  for (let plane = 0; plane * values.length < planes.length; plane++) {
+    const weight = 256 ** plane;
+    for (let row = 0, at = plane * values.length; row < values.length; row++, at++) values[row] += planes[at] * weight;
+  }
+  return values;
+}
+
+async function inflated(name: string): Promise<Uint8Array> {
   const element = document.getElementById(`rows-${name}`)!;
   const packed = bytes(element.textContent ?? "");
   element.remove();
   const stream = new Blob([packed as BlobPart]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const planes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const used = many ? planes.length / many : 1;
-  if (used === 1) return planes;
-  const values = used === 2 ? new Uint16Array(many) : new Uint32Array(many);
-  for (let plane = 0; plane < used; plane++) {
-    const weight = 256 ** plane;
-    for (let row = 0, at = plane * many; row < many; row++, at++) values[row] += planes[at] * weight;
-  }
-  return values;
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 function textOf(id: string): string {

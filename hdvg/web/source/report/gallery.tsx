@@ -18,7 +18,7 @@ export function Gallery(): VNode | null {
 
 function OneShelf({ shelf }: { shelf: Shelf }): VNode {
   return (
-    <section class="shelf" aria-label={`rule ${visible(shelf.rule)}`}>
+    <section class="shelf" aria-label={`rule ${visible(shelf.rule)} at ${shelf.threshold ?? "its condition"}`}>
       <h3>
         {visible(shelf.rule)} <code>{visible(shelf.text)}</code>
         {shelf.threshold !== null && <span class="dim">{` at ${value(shelf.threshold, 6)}`}</span>}

@@ -7,8 +7,8 @@ import { Contents, Copies, Failures, Provenance, Run } from "./content";
 import type { End } from "./data";
 import { FunnelSection, Head } from "./funnel";
 import { Comparison, Gallery } from "./gallery";
-import { boundOf, type Draft, rangeText } from "./rules";
-import { data, drafts, engine, readRows } from "./state";
+import { boundOf, type Draft } from "./rules";
+import { command, data, drafts, engine, outcome, reads, readRows } from "./state";
 import { Bar, Thresholds } from "./thresholds";
 
 const PLACES: [string, string][] = [
@@ -44,7 +44,7 @@ function Page(): VNode {
 /** For the console, and the tests: how many clips and seconds these rules keep; null where a bound divides a bin. */
 async function count(rules: { column: string; low?: End; high?: End }[]): Promise<{ clips: number; seconds: number } | null> {
   const made: Draft[] = rules.map(({ column, low = null, high = null }, number) => ({
-    name: `rule_${number}`, column, block: null, low, high, on: true, text: rangeText(column, { low, high }),
+    name: `rule_${number}`, column, block: null, low, high, on: true, text: "",
   }));
   for (const one of made) {
     const axis = data.measures.find((measure) => measure.name === one.column)!;
@@ -58,5 +58,7 @@ async function count(rules: { column: string; low?: End; high?: End }[]): Promis
 const page = document.getElementById("page")!;
 page.replaceChildren();
 render(<Page />, page);
-Object.assign(globalThis, { report: { count, data, drafts } });
+/** Whether every number has been read. */
+const ready = (): boolean => reads.value === 2;
+Object.assign(globalThis, { report: { count, engine, data, drafts, command, outcome, ready } });
 addEventListener("DOMContentLoaded", () => void readRows());

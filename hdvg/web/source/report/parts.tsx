@@ -32,9 +32,9 @@ export function Table({ caption, columns, rows, none }: { caption: string; colum
         <caption>{caption}</caption>
         <thead>
           <tr>
-            {columns.map((column) => (
-              <th key={column.key} scope="col" class={isNumber(column) ? "number" : undefined}>{column.title}</th>
-            ))}
+            {columns.map((column) =>
+              column.title ? <th key={column.key} scope="col" class={isNumber(column) ? "number" : undefined}>{column.title}</th> : <td key={column.key} />,
+            )}
           </tr>
         </thead>
         <tbody>

@@ -1,38 +1,43 @@
 // The draft of a recipe's rules: what dragging changes in them, and the command that makes it so (hdvg/filtering/edit.py).
 import { type Axis, type Bound, type Range, type Side, placeOf, whole } from "../shared/axis";
-import type { End, RuleData } from "./data";
+import type { End, Measure, RuleData } from "./data";
 
 /** A rule as it would be; `text` is that of a rule that is no range, or was not touched. */
 export interface Draft extends RuleData {
   on: boolean;
 }
 
+type Named = Pick<Measure, "name" | "boolean">;
+
 export function draftOf(rules: readonly RuleData[]): Draft[] {
   return rules.map((rule) => ({ ...rule, on: true }));
 }
 
 /** The same with another end of a measure's range, or none; of several rules that bound it there the first has it. */
-export function withEnd(drafts: readonly Draft[], column: string, side: Side, end: End | null): Draft[] {
+export function withEnd(drafts: readonly Draft[], measure: Named, side: Side, end: End | null): Draft[] {
+  const column = measure.name;
   const bounding = drafts.filter((one) => one.on && one.column === column && one[side]);
-  if (!bounding.length) return end ? [...drafts, added(drafts, column, side, end)] : [...drafts];
+  if (!bounding.length) return end ? [...drafts, added(drafts, measure, side, end)] : [...drafts];
   const changed = drafts.map((one) => {
     if (!bounding.includes(one)) return one;
     const draft = { ...one, [side]: one === bounding[0] ? end : null };
-    return draft.low || draft.high ? { ...draft, text: rangeText(column, draft) } : { ...draft, on: false };
+    return draft.low || draft.high ? { ...draft, text: rangeText(measure, draft) } : { ...draft, on: false };
   });
   return changed;
 }
 
-function added(drafts: readonly Draft[], column: string, side: Side, end: End): Draft {
+function added(drafts: readonly Draft[], measure: Named, side: Side, end: End): Draft {
+  const column = measure.name;
   const taken = new Set(drafts.map((one) => one.name));
   let name = column;
   for (let number = 2; taken.has(name); number++) name = `${column}_${number}`;
   const draft = { name, column, block: null, low: null, high: null, on: true, text: "", [side]: end };
-  return { ...draft, text: rangeText(column, draft) };
+  return { ...draft, text: rangeText(measure, draft) };
 }
 
-/** A range as a rule's text: `2 <= duration_s < 20`. */
-export function rangeText(column: string, { low, high }: { low: End | null; high: End | null }): string {
+/** A range as a rule's text: `2 <= duration_s < 20`; of a boolean `x` or `not x`, for rules bound no booleans. */
+export function rangeText({ name: column, boolean }: Named, { low, high }: { low: End | null; high: End | null }): string {
+  if (boolean) return [low && column, high && `not ${column}`].filter(Boolean).join(" and ");
   const sign = (mark: string, end: End): string => (end.closed ? `${mark}=` : mark);
   if (low && high) return `${written(low)} ${sign("<", low)} ${column} ${sign("<", high)} ${written(high)}`;
   const end = (low ?? high)!;

@@ -33,7 +33,7 @@ export async function readRows(): Promise<void> {
 export function move(measure: Measure, range: Range, side: Side): void {
   const bound = boundAt(measure, side, range[side]);
   const end = bound && { value: bound.value, closed: bound.operator.length === 2, share: null };
-  drafts.value = withEnd(drafts.value, measure.name, side, end);
+  drafts.value = withEnd(drafts.value, measure, side, end);
 }
 
 export function toggle(name: string): void {

@@ -71,7 +71,7 @@ function Chart({ measure }: { measure: Measure }): VNode {
         all={measure.counts}
         others={others}
         range={range}
-        bounds={boundsOf(measure)}
+        exact={exactOf(measure)}
         sides={measure.held ? BOTH : NOTHING}
         summary={`${count(measure.counts[0])} without a value`}
         onMove={(to, side) => move(measure, to, side)}
@@ -88,13 +88,13 @@ function scaled(counts: Uint32Array | null, measure: Measure): ArrayLike<number>
   return weight === 1 ? counts : Float64Array.from(counts, (one) => one * weight);
 }
 
-function boundsOf(measure: Measure): Partial<Record<Side, Bound>> {
-  const found: Partial<Record<Side, Bound>> = {};
-  for (const side of BOTH) {
+/** The bounds as they are written in the rules. */
+function exactOf(measure: Measure): { low: Bound | null; high: Bound | null } {
+  const of = (side: Side): Bound | null => {
     const end = endOf(measure, drafts.value, side);
-    if (end) found[side] = boundOf(side, end);
-  }
-  return found;
+    return end && boundOf(side, end);
+  };
+  return { low: of("low"), high: of("high") };
 }
 
 /** Whether an element is on the screen, or the page is printed. */

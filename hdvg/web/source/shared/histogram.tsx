@@ -1,7 +1,7 @@
 // A histogram with two handles that go from edge to edge, so that every count shown is exact; by pointer, touch and keys.
 import type { VNode } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
-import { type Axis, type Bound, type Range, type Side, boundAt, boundText, placeOf } from "./axis";
+import { type Axis, type Bound, type Range, type Side, boundAt, boundText, firstAtLeast, placeOf } from "./axis";
 import { barsOf, type Scale, scaleOf } from "./scale";
 import "./histogram.css";
 
@@ -13,8 +13,10 @@ export interface HistogramProps {
   /** Counts by code of the rows that every other rule keeps. */
   others: ArrayLike<number>;
   range: Range;
-  /** The bounds that the handles stand for, where they are not those of the edges: a rule's own number between two values. */
-  bounds?: Partial<Record<Side, Bound>>;
+  /** In place of `others` within the range, by coarse bin (index 0: no value); bin g begins at edge `starts[g - 1]`. */
+  live?: { counts: ArrayLike<number>; starts: readonly number[] } | null;
+  /** Bounds in force as they were written: shown in place of the handles' own until those move. */
+  exact?: { low: Bound | null; high: Bound | null };
   /** At the right of the title, as `1,234 kept`. */
   summary?: VNode | string;
   /** Which ends can be moved; none: a plain histogram. */
@@ -24,7 +26,7 @@ export interface HistogramProps {
   onMove?: (range: Range, side: Side) => void;
   /** After a drag, and after every key. */
   onRelease?: (range: Range, side: Side) => void;
-  /** A bound was typed that no edge has; without this the chart says so and does not move. */
+  /** A bound was typed, to be taken as it is; without this, one that no edge has is refused. */
   onTyped?: (bound: Bound) => void;
 }
 
@@ -43,7 +45,7 @@ export function Histogram(props: HistogramProps): VNode {
         <span class="kept">{props.summary}</span>
       </header>
       <div class="plot" ref={plot}>
-        <Bars scale={scale} all={all} others={others} range={range} />
+        <Bars scale={scale} all={all} others={others} range={range} live={props.live} />
         <div class="base" />
         {sides.includes("low") && <div class="out" style={{ left: 0, width: percent(scale.places[range.low]) }} />}
         {sides.includes("high") && <div class="out" style={{ right: 0, width: percent(1 - scale.places[range.high]) }} />}
@@ -61,7 +63,9 @@ function percent(part: number): string {
   return `${(100 * part).toFixed(3)}%`;
 }
 
-function Bars({ scale, all, others, range }: { scale: Scale; all: ArrayLike<number>; others: ArrayLike<number>; range: Range }): VNode {
+type BarsProps = Pick<HistogramProps, "all" | "others" | "range" | "live"> & { scale: Scale };
+
+function Bars({ scale, all, others, range, live }: BarsProps): VNode {
   const whole = useMemo(() => barsOf(scale, all), [scale, all]);
   const most = Math.max(...whole, 1e-9);
   const path = (heights: Float64Array): string => {
@@ -72,11 +76,15 @@ function Bars({ scale, all, others, range }: { scale: Scale; all: ArrayLike<numb
     return drawn;
   };
   const paths = useMemo(() => path(whole), [whole]);
+  const otherPaths = useMemo(() => path(barsOf(scale, others)), [scale, others, most]);
+  const inside = live
+    ? barsOf(scale, live.counts, 0, live.counts.length - 1, Float64Array.from([...live.starts.map((edge) => scale.places[edge]), 1]))
+    : barsOf(scale, others, range.low, range.high);
   return (
     <svg viewBox={`0 0 ${scale.bars} 100`} preserveAspectRatio="none" aria-hidden="true">
       <path class="all" d={paths} />
-      <path class="others" d={path(barsOf(scale, others))} />
-      <path class="in" d={path(barsOf(scale, others, range.low, range.high))} />
+      <path class="others" d={otherPaths} />
+      <path class="in" d={path(inside)} />
     </svg>
   );
 }
@@ -95,12 +103,12 @@ function Ticks({ scale }: { scale: Scale }): VNode {
 
 type HandleProps = HistogramProps & { title: string; side: Side; scale: Scale; plot: { current: HTMLDivElement | null } };
 
-function Handle({ axis, range, side, scale, plot, title, bounds, onNear, onMove, onRelease }: HandleProps): VNode {
+function Handle({ axis, range, exact, side, scale, plot, title, onNear, onMove, onRelease }: HandleProps): VNode {
   const last = useRef(range);
   const many = axis.edges.length;
   const place = range[side];
   const [least, most] = side === "low" ? [0, range.high] : [range.low, many];
-  const bound = bounds?.[side] ?? boundAt(axis, side, place);
+  const bound = shownBound(axis, side, range, exact);
   const move = (to: number): Range => {
     last.current = { ...range, [side]: Math.min(Math.max(to, least), most) };
     onMove?.(last.current, side);
@@ -144,6 +152,14 @@ function Handle({ axis, range, side, scale, plot, title, bounds, onNear, onMove,
   );
 }
 
+/** The bound in force while the handle stands where it puts it, else the handle's own. */
+function shownBound(axis: Axis, side: Side, range: Range, exact: HistogramProps["exact"]): Bound | null {
+  const held = exact?.[side];
+  if (!held) return boundAt(axis, side, range[side]);
+  const place = placeOf(axis, held) ?? Math.max(0, firstAtLeast(axis.edges, held.value) - 1);
+  return place === range[side] ? held : boundAt(axis, side, range[side]);
+}
+
 /** The place that a slider's key asks for (APG slider); null for other keys. */
 function keyed(key: string, at: { place: number; least: number; most: number; page: number }): number | null {
   const steps: Record<string, number> = {
@@ -162,15 +178,16 @@ function nearest(places: Float64Array, part: number): number {
   return best;
 }
 
-function Fields({ axis, range, sides = BOTH, title, bounds, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
+function Fields({ axis, range, exact, sides = BOTH, title, onMove, onRelease, onTyped }: HistogramProps & { title: string }): VNode {
   const [said, setSaid] = useState("");
   const commit = (side: Side, text: string): void => {
     setSaid("");
     const number = Number(text);
     if (text.trim() && Number.isNaN(number)) return setSaid(`“${text}” is no number`);
     const bound: Bound = { operator: side === "low" ? ">=" : "<=", value: number };
+    if (text.trim() && onTyped) return onTyped(bound);
     const place = text.trim() ? placeOf(axis, bound) : side === "low" ? 0 : axis.edges.length;
-    if (place === null) return onTyped ? onTyped(bound) : setSaid(`${number} lies between two steps: ask hdvg filter`);
+    if (place === null) return setSaid(`${number} lies between two steps: ask hdvg filter`);
     const moved = side === "low" ? { low: place, high: Math.max(range.high, place) } : { low: Math.min(range.low, place), high: place };
     onMove?.(moved, side);
     onRelease?.(moved, side);
@@ -178,7 +195,7 @@ function Fields({ axis, range, sides = BOTH, title, bounds, onMove, onRelease, o
   return (
     <div class="bounds">
       {sides.map((side) => {
-        const bound = bounds?.[side] ?? boundAt(axis, side, range[side]);
+        const bound = shownBound(axis, side, range, exact);
         const sign = bound ? boundText(bound).split(" ")[0] : side === "low" ? "≥" : "≤";
         return (
           <label key={side}>

@@ -84,13 +84,13 @@ function spaced(ticks: Scale["ticks"]): Scale["ticks"] {
 }
 
 /** Heights of the bars from counts by code; a bin wider than a bar is spread over those it covers. */
-export function barsOf(scale: Scale, counts: ArrayLike<number>, from = 0, to = counts.length - 1): Float64Array {
+export function barsOf(scale: Scale, counts: ArrayLike<number>, from = 0, to = counts.length - 1, places = scale.places): Float64Array {
   const heights = new Float64Array(scale.bars);
   for (let bin = from; bin < to; bin++) {
     const amount = counts[bin + 1];
     if (!amount) continue;
-    const start = scale.places[bin] * scale.bars;
-    const end = scale.places[bin + 1] * scale.bars;
+    const start = places[bin] * scale.bars;
+    const end = places[bin + 1] * scale.bars;
     const first = Math.min(Math.floor(start), scale.bars - 1);
     const last = Math.min(Math.max(Math.ceil(end) - 1, first), scale.bars - 1);
     for (let bar = first; bar <= last; bar++) {

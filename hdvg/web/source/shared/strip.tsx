@@ -6,7 +6,7 @@ import "./strip.css";
 export interface StripProps {
   /** Address of one image that holds the frames side by side: `data:`, `blob:` or of the server; null = there is none. */
   src: string | null;
-  /** What it shows, for people who do not see it. */
+  /** What it shows, for people who do not see it; empty where the words beside it say so. */
   label: string;
   frames?: number;
   /** Whether it is a tab stop of its own; leave it out inside a link or button, whose focus moves it. */
@@ -22,8 +22,9 @@ export function Strip({ src, label, frames = 8, focusable = false, why = "no pic
   return (
     <span
       class="strip"
-      role="img"
-      aria-label={label}
+      role={label ? "img" : undefined}
+      aria-label={label || undefined}
+      aria-hidden={label ? undefined : "true"}
       tabIndex={focusable ? 0 : undefined}
       data-playing={tapped || undefined}
       style={{ "--frames": frames }}
