@@ -24,6 +24,7 @@ BENCHES = (
     "bench_loader",
     "bench_import",
     "bench_fetch",
+    "bench_explore",
 )
 
 

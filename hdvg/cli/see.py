@@ -22,7 +22,7 @@ NEEDS = {"starlette": "starlette", "uvicorn": "uvicorn"}
 def explore(
     dataset: Folder,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="listen here; by default on a free port")] = 0,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the link in this machine's browser")] = True,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="do not open the link in this machine's browser")] = False,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="listen beyond this machine; needs --allow-host, and TLS before it")
     ] = "127.0.0.1",
@@ -50,7 +50,7 @@ def explore(
         typer.echo(
             f"figures for Prometheus: {started.address}metrics with the bearer token {started.metrics}", err=True
         )
-        if browser:
+        if not no_browser:
             open_link(started.link)
 
     with interruptible():

@@ -8,7 +8,7 @@ import { Text } from "../shared/text";
 import { cube, drag, near, others, preview, previewOf, seen, totals } from "./counts";
 import type { Numbers } from "./frame";
 import type { Column } from "./protocol";
-import { axisOf, bind, boundsOn, endsAt, rangeOf, rules } from "./session";
+import { axisOf, bind, boundsOn, endsAt, number, rangeOf, rules } from "./session";
 import { go, view } from "./view";
 
 const EMPTY = new Uint32Array(0);
@@ -35,10 +35,10 @@ export function Chart({ column }: { column: Column }): VNode {
       seen.value = seen.value.filter((name) => name !== column.name);
     };
   }, [column.name]);
-  const axis = axisOf(column);
+  const axis = column.kind === "boolean" ? null : axisOf(column);
   return (
     <section class="chart panel" ref={place} data-column={column.name} title={column.about}>
-      {axis ? <Measure column={column} axis={axis} /> : column.values ? <Values column={column} /> : <Silent column={column} />}
+      {axis ? <Measure column={column} axis={axis} /> : column.values || column.kind === "boolean" ? <Values column={column} /> : <Silent column={column} />}
     </section>
   );
 }
@@ -107,9 +107,10 @@ function Values({ column }: { column: Column }): VNode {
   const own = others.value.get(column.name) ?? EMPTY;
   const chosen = view.value.only?.find((entry) => entry.column === column.name)?.values ?? [];
   const most = Math.max(1, ...all);
-  const rows = [...(column.values ?? []).map((value, place) => ({ value: value as string | null, code: place + 1 })), { value: null, code: 0 }];
+  const named: (string | boolean)[] = column.values ?? (column.edges ?? []).map((edge) => number(edge) > 0);
+  const rows = [...named.map((value, place) => ({ value: value as string | boolean | null, code: place + 1 })), { value: null, code: 0 }];
   const shown = rows.filter(({ code }) => all[code] > 0).slice(0, 40);
-  const toggle = (value: string | null): void => {
+  const toggle = (value: string | boolean | null): void => {
     const values = chosen.includes(value) ? chosen.filter((entry) => entry !== value) : [...chosen, value];
     const rest = (view.value.only ?? []).filter((entry) => entry.column !== column.name);
     go({ only: values.length ? [...rest, { column: column.name, values }] : rest });
@@ -121,7 +122,7 @@ function Values({ column }: { column: Column }): VNode {
         {shown.map(({ value, code }) => (
           <li key={code}>
             <button type="button" class="value" aria-pressed={chosen.includes(value)} onClick={() => toggle(value)}>
-              <span class="name">{value === null ? <i>none or other</i> : <Text value={value} />}</span>
+              <span class="name">{value === null ? <i>none or other</i> : typeof value === "boolean" ? (value ? "yes" : "no") : <Text value={value} />}</span>
               <span class="number">{count(own[code] ?? 0)}</span>
               <span class="bar" aria-hidden="true">
                 <i class="whole" style={{ width: `${(100 * all[code]) / most}%` }} />

@@ -9,8 +9,9 @@ import { ClipWords } from "./clipwords";
 import { type Explained, wordRow } from "./explained";
 import { list } from "./grid";
 import { Judged, Measured } from "./judged";
-import { KEYS, toggle, undo } from "./marking";
 import { Frames } from "./frames";
+import { KEYS, toggle, undo } from "./marking";
+import { Film } from "./player";
 import { meta } from "./session";
 import { Timeline } from "./timeline";
 import { go, linkTo, view } from "./view";
@@ -39,7 +40,7 @@ export function Clip(): VNode {
   useKeys();
   if (!arg) return <OpenClip />;
   if (trouble.value) return <p class="note">{trouble.value}</p>;
-  if (!clip) return <p class="dim">loading …</p>;
+  if (!clip) return <Early id={arg} />;
   return (
     <article class="clip" key={clip.clip_id} data-clip={clip.clip_id}>
       <ClipHead clip={clip} />
@@ -52,6 +53,25 @@ export function Clip(): VNode {
         <Judged clip={clip} />
         <Measured clip={clip} />
         <Origin clip={clip} />
+      </div>
+    </article>
+  );
+}
+
+/** What the grid knows already, while the server explains the clip. */
+function Early({ id }: { id: string }): VNode {
+  const row = list.value?.find(id);
+  if (!row) return <p class="dim" role="status">reading the clip …</p>;
+  return (
+    <article class="clip" key={id}>
+      <header class="clip-head">
+        <span class={`verdict-badge ${row.keep ? "is-kept" : "is-dropped"}`}>{row.keep ? "kept" : "dropped"}</span>
+        <h2>{row.title ? <Text value={row.title} /> : <span class="dim">no title</span>}</h2>
+        <span class="dim" role="status">reading what is known of it …</span>
+      </header>
+      <div class="clip-left">
+        <section class="screen"><div class="stage"><Film clip={id} media={row.media} controls /></div></section>
+        {row.caption && <p class="panel caption-text"><Text value={row.caption} /></p>}
       </div>
     </article>
   );
@@ -95,12 +115,7 @@ function usePlace(clip: string): { before?: string; after?: string } {
   const source = list.value;
   void source?.arrived.value;
   const total = source?.total.value ?? 0;
-  const place = useMemo(() => {
-    for (let at = 0; at < total; at++) {
-      if (source?.at(at)?.clip_id === clip) return at;
-    }
-    return -1;
-  }, [source, total, clip]);
+  const place = useMemo(() => source?.placeOf(clip) ?? -1, [source, total, clip]);
   if (place < 0) return {};
   source?.want(place - 1, place + 2);
   return { before: source?.at(place - 1)?.clip_id, after: source?.at(place + 1)?.clip_id };

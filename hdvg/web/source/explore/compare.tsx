@@ -5,7 +5,7 @@ import { count, length } from "../shared/format";
 import { visible } from "../shared/text";
 import { get, post, Refusal } from "./api";
 import type { Row, Rules, Total } from "./protocol";
-import { isDraft, meta, ownRules, rules } from "./session";
+import { isDraft, meta, ownRules, usable } from "./session";
 import { Tile } from "./tile";
 import { filtersOf, go, selection, view } from "./view";
 
@@ -27,7 +27,7 @@ const trouble = signal<string | null>(null);
 
 async function rulesOf(name: string): Promise<Rules> {
   if (name === OWN) return ownRules.value;
-  if (name === DRAFT) return rules.value;
+  if (name === DRAFT) return usable.value;
   return (await get<{ rules: Rules }>(`/api/recipes/${encodeURIComponent(name)}`)).rules;
 }
 

@@ -4,7 +4,7 @@ import { type Range, within } from "../shared/axis";
 import { post, postFrame, Refusal } from "./api";
 import type { Numbers } from "./frame";
 import type { Selection } from "./protocol";
-import { meta, rules } from "./session";
+import { meta, usable } from "./session";
 import { filtersOf, selection } from "./view";
 
 type Counts = ReadonlyMap<string, Numbers>;
@@ -28,7 +28,7 @@ export const trouble = signal<string | null>(null);
 export const seen = signal<readonly string[]>([]);
 
 /** What the overview counts: the clips that the draft keeps, of those that the filters look at. */
-export const counted = computed<Selection>(() => ({ ...filtersOf(selection.value), rules: selection.value.rules ?? rules.value, verdict: "kept" }));
+export const counted = computed<Selection>(() => ({ ...filtersOf(selection.value), rules: usable.value, verdict: "kept" }));
 
 let othersOf = "";
 let totalsOf = "";

@@ -8,11 +8,12 @@ import { forgetWanted } from "./media";
 import type { Sort } from "./protocol";
 import { RowSource } from "./rows";
 import { type Scroll, useScroll } from "./scroll";
-import { meta, rules } from "./session";
+import { meta, usable } from "./session";
 import { Tile } from "./tile";
 import { go, selection, view } from "./view";
 
 const WIDTH = 216;
+const NARROW = 158;
 const GAP = 12;
 const TEXT = 92;
 
@@ -28,7 +29,7 @@ interface Layout {
 }
 
 function layoutOf(width: number): Layout {
-  const columns = Math.max(1, Math.floor((width - GAP) / (WIDTH + GAP)));
+  const columns = Math.max(1, Math.floor((width - GAP) / ((width < 560 ? NARROW : WIDTH) + GAP)));
   const tile = (width - GAP) / columns - GAP;
   return { columns, width: tile, height: Math.round((tile * 9) / 16 + TEXT + GAP) };
 }
@@ -56,7 +57,7 @@ export function Grid(): VNode {
 }
 
 function useSource(): RowSource {
-  const chosen = { rules: rules.value, ...selection.value };
+  const chosen = { ...selection.value, rules: usable.value };
   const sort = view.value.sort;
   const column = sort?.column;
   const question = { snapshot: meta.value!.snapshot, selection: chosen, sort, columns: column && !["caption", "title", "video_id"].includes(column) ? [column] : [] };

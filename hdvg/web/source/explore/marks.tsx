@@ -7,7 +7,7 @@ import { Text } from "../shared/text";
 import { post } from "./api";
 import { canUndo, marked, markTrouble, undo, words } from "./marking";
 import type { Mark, Rows } from "./protocol";
-import { meta, rules, setRules } from "./session";
+import { meta, rules, setRules, usable } from "./session";
 import { Tile } from "./tile";
 
 const KINDS: readonly Mark[] = ["drop", "flag", "keep"];
@@ -16,7 +16,7 @@ const trouble = signal<string | null>(null);
 
 async function load(): Promise<void> {
   try {
-    const all = await Promise.all(KINDS.map((mark) => post<Rows>("/api/rows", { selection: { marks: [mark], rules: rules.value }, limit: 200 })));
+    const all = await Promise.all(KINDS.map((mark) => post<Rows>("/api/rows", { selection: { marks: [mark], rules: usable.value }, limit: 200 })));
     found.value = new Map(KINDS.map((mark, place) => [mark, all[place]]));
     trouble.value = null;
   } catch (error) {

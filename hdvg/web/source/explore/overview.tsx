@@ -49,7 +49,8 @@ export function Overview(): VNode {
 /** Measures with a rule first, then those with values; columns that hold nothing are left out. */
 function ordered(columns: readonly Column[]): Column[] {
   const ruled = ruledColumns(columns);
-  const rank = (column: Column): number => (ruled.has(column.name) ? 0 : column.kind === "text" ? 2 : 1);
+  const isConstant = ({ edges, values, lossless }: Column): boolean => (values?.length ?? (lossless ? (edges?.length ?? 0) : 2)) < 2;
+  const rank = (column: Column): number => (ruled.has(column.name) ? 0 : isConstant(column) ? 3 : column.kind === "number" || column.kind === "integer" ? 1 : 2);
   return columns
     .filter((column) => column.known > 0 && (column.edges?.length || column.values?.length))
     .sort((a, b) => rank(a) - rank(b));

@@ -29,6 +29,19 @@ export class RowSource {
     return this.pages.get(Math.floor(place / PAGE))?.[place % PAGE];
   }
 
+  /** Of the rows that are here; -1 where it is not among them. */
+  placeOf(clip: string): number {
+    for (const [page, rows] of this.pages) {
+      const at = rows.findIndex((row) => row.clip_id === clip);
+      if (at >= 0) return page * PAGE + at;
+    }
+    return -1;
+  }
+
+  find(clip: string): Row | undefined {
+    return this.at(this.placeOf(clip));
+  }
+
   /** Have rows `first` to before `end`. */
   want(first: number, end: number): void {
     const last = Math.min(end, this.total.peek() ?? 0) - 1;

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { short } from "../shared/format";
 import { post } from "./api";
-import { isDraft, ownRules, rules, setRules } from "./session";
+import { isDraft, ownRules, rules, setRules, usable } from "./session";
 import { approve, go } from "./view";
 import { whatif } from "./whatif";
 
@@ -51,7 +51,7 @@ function RuleRow({ name }: { name: string }): VNode {
     <li data-off={text === undefined || undefined}>
       <input type="checkbox" checked={text !== undefined} onChange={toggle} aria-label={`rule ${name} in force`} />
       <span class="mono name" title={name}>{name}</span>
-      <input class="mono text" key={text} defaultValue={text ?? off.value[name] ?? own} disabled={text === undefined} aria-label={`condition of ${name}`} onChange={(event) => edit(event.currentTarget.value)} data-changed={text !== own || undefined} spellcheck={false} />
+      <input class="mono text" key={text} defaultValue={text ?? off.value[name] ?? own} disabled={text === undefined} aria-label={`condition of ${name}`} onChange={(event) => edit(event.currentTarget.value)} data-changed={(text !== undefined && text !== own) || undefined} spellcheck={false} />
       <span class="dim number" title="clips that it alone drops">{effect && effect.alone > 0 ? `−${short(effect.alone)}` : ""}</span>
     </li>
   );
@@ -90,7 +90,7 @@ function SaveRecipe(): VNode {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget as HTMLFormElement).get("recipe")).trim();
     try {
-      const { file, command } = await post<{ file: string; command: string }>("/api/recipe", { name, rules: rules.value });
+      const { file, command } = await post<{ file: string; command: string }>("/api/recipe", { name, rules: usable.value });
       said.value = { text: `Saved as ${file}. To use it: ${command}`, bad: false };
     } catch (error) {
       said.value = { text: (error as Error).message, bad: true };

@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import { type Axis, type Bound, type Range, boundAt, firstAtLeast, placeOf, whole } from "../shared/axis";
 import { get, post, Refusal, stale } from "./api";
 import type { Column, Loose, Meta, Rules } from "./protocol";
-import { approve, go, view } from "./view";
+import { approve, go, selection, view } from "./view";
 
 export const meta = signal<Meta | null>(null);
 /** While the server reads the dataset: what it does; or why it cannot. */
@@ -66,6 +66,8 @@ export function axisOf(column: Column): Axis | null {
 export const ownRules = computed<Rules>(() => Object.fromEntries((meta.value?.rules ?? []).map((rule) => [rule.name, rule.text])));
 /** The rules of the draft; the dataset's own until one is changed. */
 export const rules = computed<Rules>(() => view.value.rules ?? ownRules.value);
+/** Those of them that may be sent: SQL of a link waits until the person has approved it. */
+export const usable = computed<Rules>(() => selection.value.rules ?? ownRules.value);
 export const isDraft = computed(() => view.value.rules !== undefined);
 
 export function setRules(next: Rules): void {

@@ -72,9 +72,13 @@ export function linkTo(view: View): string {
 }
 
 export const view = signal<View>(parseView(location.hash));
-window.addEventListener("hashchange", () => {
-  view.value = parseView(location.hash);
-});
+
+function follow(): void {
+  const next = parseView(location.hash);
+  if (linkTo(next) !== linkTo(view.peek())) view.value = next;
+}
+window.addEventListener("hashchange", follow);
+window.addEventListener("popstate", follow);
 
 export const page = computed(() => view.value.page);
 
@@ -85,9 +89,6 @@ export function go(patch: Partial<View>, { quiet = false } = {}): void {
   else if (link !== location.hash) history.pushState(null, "", link);
   view.value = parseView(link);
 }
-window.addEventListener("popstate", () => {
-  view.value = parseView(location.hash);
-});
 
 /** Conditions that the person wrote or approved in this session, and the dataset's own rules. */
 export const approved = signal<ReadonlySet<string>>(new Set());

@@ -2,16 +2,16 @@
 import { effect, signal } from "@preact/signals";
 import { post, Refusal } from "./api";
 import type { WhatIf } from "./protocol";
-import { meta, rules } from "./session";
-import { view, waiting } from "./view";
+import { meta, usable } from "./session";
+import { page as shown } from "./view";
 
 export const whatif = signal<WhatIf | null>(null);
 export const whatifTrouble = signal<string | null>(null);
 
 let planned: ReturnType<typeof setTimeout> | undefined;
 effect(() => {
-  const [draft, known, page] = [rules.value, meta.value, view.value.page];
-  if (!known || waiting.value.length > 0 || (page !== "overview" && page !== "compare")) return;
+  const [draft, known, page] = [usable.value, meta.value, shown.value];
+  if (!known || (page !== "overview" && page !== "compare")) return;
   clearTimeout(planned);
   planned = setTimeout(async () => {
     try {
