@@ -10,8 +10,11 @@ from functools import cached_property
 from typing import IO, Any
 
 from hdvg.dataset.annotations import AUTHOR_MOST, plain_line
+from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.tables import write_rows
+from hdvg.dataset.layout import files
+from hdvg.dataset.tables import TABLES, newest, write_rows
+from hdvg.dataset.tombstones import tombstone_files
 from hdvg.errors import UsageError
 from schemas.answers import ANSWERED
 
@@ -60,13 +63,26 @@ class Sitting:
 
 def sittings(dataset: Dataset) -> list[Sitting]:
     """All audits of a dataset, the oldest first; questions about what was taken down are left out."""
-    with dataset.manifest() as manifest:
-        questions = manifest.rows("select * from questions order by audit, place")
-        answers = manifest.rows("select * from answers order by written_at")
+    questions = _read(dataset, "questions", "audit, place")
+    answers = _read(dataset, "answers", "written_at")
     by_audit: defaultdict[str, list[Row]] = defaultdict(list)
     for row in questions:
         by_audit[row["audit"]].append(row)
     return [_sitting(name, rows, answers) for name, rows in by_audit.items()]
+
+
+def _read(dataset: Dataset, name: str, order: str) -> list[Row]:
+    """The newest rows of a table; without the views, which take longer to make, where nothing is to be hidden."""
+    if not files(dataset.root, "tables", of=name):
+        return []
+    if tombstone_files(dataset.root):
+        with dataset.manifest() as manifest:
+            return manifest.rows(f"select * from {name} order by {order}")
+    with connect(dataset.root) as connection:
+        rows: list[Row] = (
+            connection.sql(f"from ({newest(TABLES[name], dataset.root)}) order by {order}").to_arrow_table().to_pylist()
+        )
+    return rows
 
 
 def _sitting(audit: str, questions: list[Row], answers: Iterable[Row]) -> Sitting:

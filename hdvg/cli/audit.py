@@ -226,4 +226,20 @@ def _simulate(*, as_json: bool) -> None:
 
 
 def _serve(dataset: Dataset, author: str, port: int, *, browser: bool) -> None:
-    raise UsageError("the page is still to come: use --questions FILE and --answers FILE")
+    from hdvg.cli.see import NEEDS, open_link
+    from hdvg.cli.signals import interruptible
+    from hdvg.registry import require
+
+    require(NEEDS, called="the page of hdvg audit", extra="explore")
+    from hdvg.explore.serving import Place, Started, serve
+
+    def ready(started: Started) -> None:
+        typer.echo(f"audit {dataset.root.name}: {started.link}")
+        typer.echo(
+            "the link opens one browser, once; answers are kept as they are given; Ctrl-C ends the server", err=True
+        )
+        if browser:
+            open_link(started.link)
+
+    with interruptible():
+        serve(dataset.root, Place(port=port, page="audit"), author=author, folder=Path.cwd(), ready=ready)
