@@ -37,7 +37,7 @@ export function Ending(): VNode {
   return (
     <footer>
       {now.enough && <p class="note" role="status">Every interval is narrow enough.</p>}
-      <p class="dim">Stop when you are tired, not by what you saw: every beginning of the questions is a fair sample. Answers are kept; the same command goes on.</p>
+      <p class="dim">Stop when you are tired, not by what you saw: every beginning of the questions is a fair sample. Answers are stored as they are given; the same command goes on.</p>
       {isSure.value ? (
         <p role="group" aria-label="End the audit?">
           It then takes no more answers. <button type="button" class="primary" onClick={finish}>End it and show the rates</button>{" "}
