@@ -75,7 +75,13 @@ def bounded(columns: Columns) -> list[str]:
 
 
 def measured(
-    connection: duckdb.DuckDBPyConnection, names: Sequence[str], judge: Judge, *, held: Held, columns: Columns, bins: int
+    connection: duckdb.DuckDBPyConnection,
+    names: Sequence[str],
+    judge: Judge,
+    *,
+    held: Held,
+    columns: Columns,
+    bins: int,
 ) -> list[Measure]:
     """The measures on their axes; those that no clip has are left out. After `hold`."""
     bounds = bounds_in_force(judge.rules, judge.quantiles)
