@@ -20,7 +20,9 @@ from hdvg.dataset.manifest import VIEWS, Manifest
 from hdvg.environment import require_linux
 from hdvg.errors import UsageError, suggestion
 from hdvg.registry import require
+from hdvg.sources.columns import Columns
 from hdvg.sources.gather import Links, gather
+from hdvg.sources.lists.filter import Choice, check_conditions
 from hdvg.training import NEEDS
 
 if TYPE_CHECKING:
@@ -166,6 +168,12 @@ def run(
     set: Mapping[str, object] | None = None,
     measures: Mapping[str, type | str] | None = None,
     new_work: bool = False,
+    all_files: bool = False,
+    link_column: str | None = None,
+    text_column: str | None = None,
+    where: Sequence[str] = (),
+    strict: bool = False,
+    max_items: int = Choice.most,
 ) -> Dataset:
     """Run the whole graph into the folder `out`, as `hdvg run` does, and open the dataset. Interrupted, the same call goes on.
 
@@ -173,7 +181,8 @@ def run(
     links, folders, video files and URLs, or any iterable of these. `set`: settings by name, such as
     `{"keep.too_short": "duration_s >= 3"}`; None takes a rule away. `measures`: your own, by name (docs/extending.md), each a
     class in a file of its own, or how a recipe names one. `new_work`: accept settings that fetch or split all videos
-    anew. Progress goes to standard error. A warning says if items failed in a way hdvg does not know.
+    anew. `all_files`: of folders, every file. `link_column`, `text_column`: of tables of links. `where`, `strict`,
+    `max_items`: of lists on sites, as `hdvg run` takes them. Progress goes to standard error. A warning says if items failed in a way hdvg does not know.
     Raises UsageError for bad input, ResourceError if disk or memory run short; what was done stays.
     """
     from rich.console import Console
@@ -184,9 +193,17 @@ def run(
     require_linux()
     if runner not in ("serial", "ray"):
         raise UsageError(f"runner = {runner!r}: 'serial' or 'ray'")
-    out = local_text(str(out))
+    out, where = local_text(str(out)), [where] if isinstance(where, str) else where
+    choice, about_lists = _choice(where, strict=strict, max_items=max_items)
     with tempfile.TemporaryDirectory(prefix="hdvg-links-") as scratch:
-        task = Task(links=gather(links, Path(scratch)), new_work=new_work, where=Where(runner))
+        task = Task(
+            links=gather(links, Path(scratch), lists_because=about_lists),
+            choice=choice,
+            all_files=all_files,
+            columns=Columns(link_column, text_column),
+            new_work=new_work,
+            where=Where(runner),
+        )
         own = {f"measure.own.{name}": _named(one) for name, one in (measures or {}).items()}
         fine = run_task(Path(out), _recipe(recipe, Path(out), own | dict(set or {})), task, Console(stderr=True))
     if not fine:
@@ -210,6 +227,17 @@ def load(run: str | Path, *, checkpoint: int | None = None, weights: Literal["em
 
     say = functools.partial(warnings.warn, stacklevel=3)
     return Model(open_trained(Path(run), step=checkpoint, which=weights, say=say), Path(run))
+
+
+def _choice(where: Sequence[str], *, strict: bool, max_items: int) -> tuple[Choice, str | None]:
+    """Which entries of lists on sites are taken, and the name of an option that says so, if one does."""
+    if strict and not where:
+        raise UsageError("strict goes with where: it drops entries that do not say what a condition needs")
+    if max_items < 1:
+        raise UsageError(f"max_items = {max_items}: at least 1 entry of each list")
+    check_conditions(where)
+    used = {"where": where, "max_items": max_items != Choice.most}
+    return Choice(max_items, tuple(where), strict), next((name for name, is_used in used.items() if is_used), None)
 
 
 def _named(one: type | str) -> str:

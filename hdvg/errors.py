@@ -3,6 +3,8 @@
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 REASONS: dict[str, str] = {
@@ -205,6 +207,17 @@ def shortage(error: BaseException) -> BaseException | None:
 def short_of_memory(short: BaseException) -> bool:
     """Whether what `shortage` found is memory."""
     return _short_of(short) == errno.ENOMEM
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """What the disk refuses (full, read-only, broken, too many open files) stops the run cleanly."""
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "free space")
+        said = f"{path}: cannot write: {error.strerror or error}; {remedy}, then run again"
+        raise ResourceError(said) from error
 
 
 def resource_error(error: BaseException, *, where: object = "") -> ResourceError | None:

@@ -24,14 +24,15 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
-from hdvg.errors import HdvgError, ResourceError, TransientError, resource_error
+from hdvg.errors import HdvgError, ResourceError, TransientError, first_line, resource_error
 from hdvg.sandbox import Call, Limits
 from hdvg.sources.hosts import Leases
 from hdvg.sources.hosts.host import Visit
 from pipelines.graph import Stage
 from pipelines.perform import Done, Job, make_gate, perform, sandbox
+from pipelines.runners import MemoryShortError
 
-KILLED = (ActorDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError)
+KILLED = (ActorDiedError, NodeDiedError, WorkerCrashedError)
 GATE_S = 10.0
 """Longest wait for the gate's figures."""
 OBJECT_STORE_MB = 100
@@ -99,9 +100,19 @@ def across_nodes(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits:
         raise error.cause from None
     except KILLED as error:
         raise TransientError("crash", f"a worker that decoded a segment was killed: {error}") from None
+    except OutOfMemoryError as error:
+        raise low_on_memory(error, "a worker that decoded a segment") from None
     finally:
         for result in results:
             ray.cancel(result)  # says nothing to one that has ended
+
+
+def low_on_memory(error: OutOfMemoryError, who: str) -> MemoryShortError:
+    """What to say when Ray ended a process to keep its machine alive: whose item it had is chance."""
+    return MemoryShortError(
+        f"Ray ended {who}, for its machine ran low on memory ({first_line(error)}); free memory, or use fewer workers "
+        "(--cpus, --set run.…_workers=…), then run the same command again"
+    )
 
 
 def perform_here(job: Job, gate: RemoteGate) -> Done:
@@ -182,13 +193,19 @@ class Cluster:
         return ray.wait(list(refs), num_returns=1)[0][0]
 
     def result(self, ref: Any) -> Done | None:
-        """What became of the job, or None if its worker was killed. Raises the HdvgError the job raised."""
+        """What became of the job, or None if its worker was killed.
+
+        Raises the HdvgError the job raised, MemoryShortError if Ray ended its worker because the machine ran low on memory.
+        """
         (stage, worker), gate = self._busy.pop(ref, ("", None)), self._gates.pop(ref)
         try:
             done: Done = ray.get(ref)
         except KILLED:
             gate.forget()
             return None
+        except OutOfMemoryError as error:
+            gate.forget()
+            raise low_on_memory(error, "a worker") from None
         except RayTaskError as error:
             if isinstance(error.cause, HdvgError):
                 raise error.cause from None

@@ -125,7 +125,7 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=REMEASURE,
         run=measures_alone.remeasure,
-        needs=_columns("clip_id start_pts end_pts time_base keyframes split_pack sha256 source versions"),
+        needs=_columns("clip_id start_pts end_pts time_base keyframes split_pack sha256 clip_sha256 source versions"),
         workers=lambda run, cpus: run.measure_workers or max(int(cpus), 1),
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
@@ -205,8 +205,8 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
     Raises UsageError naming the stage and the columns.
     """
     # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`;
-    # `versions` are of the measures that a clip lacks, `split_pack` is the split's
-    known = {"video_id", "source", "texts", "given", "given_digest", "spoken", "versions", "split_pack"}
+    # `versions` are of the measures that a clip lacks, `split_pack` is the split's; `clip_sha256` may be of a run before
+    known = {"video_id", "source", "texts", "given", "given_digest", "spoken", "versions", "split_pack", "clip_sha256"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

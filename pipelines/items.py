@@ -64,8 +64,12 @@ class MatchItem(Item):
 
 
 class RemeasureItem(SplitItem):
-    """A clip of a fetched video that lacks measures; `versions` are their marks, `split_pack` is the split's own pack."""
+    """A clip of a fetched video that lacks measures; `versions` are their marks, `split_pack` is the split's own pack.
 
+    `clip_sha256` is its cut file's, if it has been cut.
+    """
+
+    clip_sha256: str | None
     clip_id: str
     start_pts: int
     end_pts: int

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hdvg.config.own_measures import Input, Taken
+from hdvg.config.own_measures import PREVIEW, PREVIEW_VERSION, Input, Taken
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.alone_views import MAPS
 from hdvg.dataset.clip_files import cut_file
@@ -23,6 +23,7 @@ from hdvg.media import measure_calls
 from hdvg.plugins import load_named
 from pipelines.items import AssessItem, RemeasureItem
 from pipelines.keyframes import Packs
+from pipelines.previews import take_previews
 from pipelines.stages import by_video, source_file
 from pipelines.work import Row, Work, scratch_path
 
@@ -70,11 +71,15 @@ def _take(work: Work[Any], items: list[Any]) -> list[Row]:
     lacks = [one for one in work.model.taken.values() if one.mark in marks]
     values: list[dict[str, Any]] = [{} for _ in items]
     with work.dataset.store.scratch() as scratch:
-        for given, group in groupby(sorted(lacks, key=lambda one: one.input), key=lambda one: one.input):
+        measures_of = sorted((one for one in lacks if one.columns), key=lambda one: one.input)
+        for given, group in groupby(measures_of, key=lambda one: one.input):
             measures = list(group)
             for value, found in zip(values, GIVEN[given](work, items, measures, scratch), strict=True):
                 value |= {one.name: one.checked(found[one.name]) for one in measures}
-        pack = _add_series(work, items, lacks, values, scratch)
+        added = _series(items, lacks, values)
+        if any(one.name == PREVIEW for one in lacks):
+            added[PREVIEW] = PREVIEW_VERSION, take_previews(work, items, scratch)
+        pack = _publish(work, items, added, scratch)
     return [_row(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
 
 
@@ -83,7 +88,7 @@ def _row(item: RemeasureItem | AssessItem, lacks: Sequence[Taken], value: Mappin
     row["measure_versions"] = " ".join(one.mark for one in lacks)
     maps: dict[str, list[tuple[str, Any]]] = {name: [] for name in MAPS.values()}
     for one in lacks:
-        for column, found in value[one.name].items():
+        for column, found in value.get(one.name, {}).items():
             kind = one.columns[column][0]
             if not one.is_own:
                 row[column] = found
@@ -156,26 +161,38 @@ def _wanted(measures: list[Taken]) -> dict[str, measure_calls.Wanted]:
     return {one.name: {"made_by": one.made_by, "options": dict(one.options)} for one in measures}
 
 
-def _add_series(
-    work: Work[Any], items: list[Any], lacks: list[Taken], values: list[dict[str, Any]], scratch: Path
-) -> dict[str, str | None]:
-    """Publish the video's pack with the series that were taken, as sections; which it is, and whose place it takes."""
-    series = [(one, column) for one in lacks for column, (kind, _) in one.columns.items() if kind == "series"]
-    if not series:
+Added = dict[str, tuple[str, pa.Table]]
+"""Sections of a pack: by name, the version and the rows."""
+
+
+def _series(items: list[Any], lacks: list[Taken], values: list[dict[str, Any]]) -> Added:
+    """The series that were taken."""
+    names, added = _names(items), Added()
+    for one in lacks:
+        for column in (column for column, (kind, _) in one.columns.items() if kind == "series"):
+            found = pa.array([value[one.name][column] for value in values], pa.list_(pa.float64()))
+            added[column] = one.version, pa.table({"clip_id": names, "values": found})
+    return added
+
+
+def _names(items: list[Any]) -> pa.Array:
+    return pa.array([item["clip_id"] for item in items], pa.string())
+
+
+def _publish(work: Work[Any], items: list[Any], added: Added, scratch: Path) -> dict[str, str | None]:
+    """Publish the video's pack with these sections, which keep their rows of other clips; which it is, and whose place it takes."""
+    if not added:
         return {"pack": None, "replaces": None}
     old = work.dataset.store.find_media(items[0]["keyframes"])
     if old is None:
         name = items[0]["keyframes"]
         raise DamagedError(say(work.dataset.root, [f"media/{name[:2]}/{name}.*"], "lost"))
-    names = pa.array([item["clip_id"] for item in items], pa.string())
-    added: dict[str, tuple[str, pa.Table]] = {}
-    for one, column in series:
-        found = pa.array([value[one.name][column] for value in values], pa.list_(pa.float64()))
-        rows = pa.table({"clip_id": names, "values": found})
-        if sections(old).get(column) == one.version:
-            before = read_section(old, column)
-            rows = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["clip_id"], names))), rows])
-        added[column] = (one.version, rows)
+    held = sections(old)
+    for name, (version, rows) in added.items():
+        if held.get(name) == version:
+            before = read_section(old, name)
+            others = before.filter(pc.invert(pc.is_in(before["clip_id"], _names(items))))
+            added[name] = version, pa.concat_tables([others, rows])
     add_sections(old, added, scratch / "pack")
     return {"pack": work.dataset.store.put_media(scratch / "pack", "zip"), "replaces": items[0]["split_pack"]}
 

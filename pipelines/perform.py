@@ -19,8 +19,8 @@ from hdvg import shots
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, newest_generation, part_name
-from hdvg.dataset.manifest import stage_views
 from hdvg.dataset.stages import CUT, entry_of, part_schema
+from hdvg.dataset.views import stage_views
 from hdvg.sandbox import Call, Limits, Mode, Sandbox
 from hdvg.sources.fetch import Gate
 from hdvg.sources.hosts import HostGate

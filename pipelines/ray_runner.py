@@ -9,7 +9,7 @@ from hdvg.config.recipe import Recipe
 from pipelines.cluster import Cluster
 from pipelines.hosts import published
 from pipelines.perform import Done, Job
-from pipelines.runners import Order, Queues, after_crash
+from pipelines.runners import MemoryShortError, Order, Queues, after_crash, after_shortage
 
 
 class OnRay:
@@ -30,7 +30,7 @@ class OnRay:
                 sum(count * stage.gpus(self._recipe.run) for count, stage in zip(slots, order.stages, strict=True))
             )
             queues = Queues(order, slots)
-            crashes: Counter[Job] = Counter()
+            crashes, shortages = Counter[Job](), Counter[Job]()
             running: dict[object, Job] = {}
             while True:
                 while (job := queues.next()) is not None:
@@ -39,10 +39,14 @@ class OnRay:
                     return
                 ref = cluster.wait(running)
                 job = running.pop(ref)
-                done = cluster.result(ref)
-                if done is None:
-                    crashes[job] += 1
-                    done = after_crash(job, crashes[job], queues)
-                if done is not None:
-                    report(done)
+                try:
+                    done = cluster.result(ref)
+                    if done is None:
+                        crashes[job] += 1
+                        done = after_crash(job, crashes[job], queues)
+                    if done is not None:
+                        report(done)
+                except MemoryShortError as short:
+                    shortages[job] += 1
+                    after_shortage(job, short, shortages[job], queues)
                 queues.ended(job)

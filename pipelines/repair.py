@@ -16,9 +16,9 @@ from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import SEED, files, stage_of_part, unit_of
-from hdvg.dataset.manifest import stage_views
 from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
 from hdvg.dataset.store import Store
+from hdvg.dataset.views import stage_views
 from hdvg.filtering.pool import settle
 from hdvg.reports.verify import Problem, verify, verify_folder
 from pipelines.graph import find_stage

@@ -10,12 +10,21 @@ from typing import Protocol
 
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.errors import ResourceError
 from pipelines.graph import Stage
 from pipelines.hosts import published
 from pipelines.perform import Done, Job, gather, make_gate, pending_items, perform, poison
 
 CRASHES = 2
 """Workers that one job may kill before it is split into single items, and a single item before it is called poison."""
+
+
+SHORTAGES = 3
+"""Workers of one job that may end for want of memory, each time with fewer beside them, before the run stops."""
+
+
+class MemoryShortError(ResourceError):
+    """A worker was ended because its machine ran low on memory: that says nothing of the items it had."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,11 @@ class Queues:
         self._waiting[self._stage[job.stage]].appendleft(job)
         self._open[job.unit] += 1
 
+    def fewer(self, job: Job) -> None:
+        """From now on one job less of this stage at a time, if there are several."""
+        stage = self._stage[job.stage]
+        self._slots[stage] = max(1, self._slots[stage] - 1)
+
     def ended(self, job: Job) -> None:
         """The job is over; when its unit has no other one open, the unit goes on to the next stage."""
         stage = self._stage[job.stage]
@@ -109,3 +123,11 @@ def after_crash(job: Job, crashes: int, queues: Queues) -> Done | None:
     else:
         return poison(job)
     return None
+
+
+def after_shortage(job: Job, short: MemoryShortError, shortages: int, queues: Queues) -> None:
+    """A job's worker was ended for want of memory: try it again with fewer beside it. Raises `short` if that does not help."""
+    if shortages >= SHORTAGES:
+        raise short
+    queues.fewer(job)
+    queues.add(job)

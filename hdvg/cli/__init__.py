@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from hdvg.cli import annotate, audit, exchange, filter, forget, inspect, mend, play, recipes, run, see, train
+from hdvg.config.deadline import leave
 from hdvg.environment import VERSION, require_linux
 from hdvg.errors import HdvgError, resource_error
 
@@ -42,9 +42,11 @@ def main() -> None:
     try:
         require_linux()
         app()
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else 0)
     except Exception as error:
         known = error if isinstance(error, HdvgError) else resource_error(error)
         if known is None:
             raise
         typer.echo(f"hdvg: {known}", err=True)
-        sys.exit(known.exit_code)
+        leave(known.exit_code)

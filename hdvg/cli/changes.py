@@ -19,6 +19,7 @@ def changes_of(root: Path, command: str) -> Iterator[None]:
     """Around a command that changes the dataset at `root`, made if it is not there: it is logged, and then said what changed."""
     import duckdb
 
+    from hdvg.config.deadline import OverError
     from hdvg.dataset.dataset import Dataset
     from hdvg.dataset.run_log import FILE, LOGGER, RunLog
     from hdvg.reports.changes import Figures, changed_lines
@@ -27,7 +28,7 @@ def changes_of(root: Path, command: str) -> Iterator[None]:
     if (root / "dataset.toml").exists():
         try:
             before = Figures.of(Dataset.open(root))
-        except duckdb.Error:  # a rule that cannot be computed: the command may be what mends it
+        except (duckdb.Error, OverError):  # a rule that cannot be computed: the command may be what mends it
             before = None
     with RunLog(root):
         LOGGER.info("hdvg %s: %s", VERSION, command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,17 +40,11 @@ def query(
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
     import hdvg
-    from hdvg.dataset.connection import OverError, bound_memory
+    from hdvg.dataset.connection import bound_memory
 
     opened = hdvg.open(dataset)
     bound_memory()
-    try:
-        answer = opened.sql(sql, limit_s=limit_s)
-    except OverError as error:
-        if not error.is_lost:
-            raise
-        typer.echo(f"hdvg: {error}", err=True)
-        os._exit(error.exit_code)  # what runs on in DuckDB ends with the process alone
+    answer = opened.sql(sql, limit_s=limit_s)
     if columns is not None:
         answer = answer.select(choose_columns(answer.column_names, columns))
     if parquet is not None:

@@ -53,7 +53,7 @@ def choose(
     Raises UsageError for such an option without a list, and for what is no condition.
     """
     from hdvg.sources.lists.filter import Choice, check_conditions
-    from hdvg.sources.lists.source import WOULD_DO, list_source
+    from hdvg.sources.lists.source import as_lists
 
     used = {"--list-only": list_only, "--max-items": most != MOST, "--where": where, "--strict": strict}
     names = [name for name, value in used.items() if value]
@@ -62,16 +62,8 @@ def choose(
     if strict and not where:
         raise UsageError("--strict goes with --where: it drops entries that do not say what a condition needs")
     check_conditions(where or ())
-    taken = tuple(f"list:{text}" if names and _is_link(text) else text for text in links or ())
-    strangers = [text for text in taken if list_source(text) is None]
-    if names and (strangers or not taken):
-        other = f"{strangers[0]} is none" if strangers else "there is no --links"
-        raise UsageError(f"{names[0]} is about lists on sites, and {other}; {WOULD_DO}")
+    taken = as_lists(links or (), because=names[0]) if names else tuple(links or ())
     return taken, Choice(most, tuple(where or ()), strict)
-
-
-def _is_link(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
 
 
 def show_lists(links: Sequence[str], choice: Choice, recipe: Recipe, *, as_json: bool) -> bool:

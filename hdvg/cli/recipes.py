@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdvg.cli.arguments import Json, NewRule, Sets
+from hdvg.cli.arguments import AllowEnv, Json, NewRule, Sets, with_leave
 from hdvg.cli.tables import print_json, print_table
 from hdvg.errors import UsageError
 
@@ -80,9 +80,15 @@ def _explain(recipe: Recipe | TrainRecipe, *, as_json: bool) -> None:
 
 
 @commands.command("validate")
-def recipe_validate(recipe: Named, sets: Sets = None, new_rule: NewRule = False) -> None:
-    """Check a recipe: unknown keys, types, ranges. Exit 0, or 2 with what is wrong."""
-    typer.echo(f"{any_recipe(recipe, sets or (), new_rule=new_rule).name}: fine")
+def recipe_validate(recipe: Named, sets: Sets = None, new_rule: NewRule = False, allow_env: AllowEnv = None) -> None:
+    """Check a recipe: unknown keys, types, ranges, and that it sends no secret. Exit 0, or 2 with what is wrong."""
+    from hdvg.config.recipe import Recipe
+    from hdvg.config.secrets import refuse_secrets
+
+    found = any_recipe(recipe, with_leave(sets, private=False, env=allow_env), new_rule=new_rule)
+    if isinstance(found, Recipe):
+        refuse_secrets(found)
+    typer.echo(f"{found.name}: fine")
 
 
 def any_recipe(name: str, sets: Iterable[str], *, new_rule: bool) -> Recipe | TrainRecipe:

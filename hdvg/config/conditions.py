@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+
+from hdvg.config.deadline import OverError, within
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,34 +64,21 @@ def condition_columns(
 
 
 def _limited(read: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
-    """What `read` gives on an empty database, within `LIMIT_S`; it may raise ValueError or duckdb.Error.
-
-    It runs in a thread that is left behind when its time is over: DuckDB ends a query between its steps only, and one step
-    may last for hours.
-    """
+    """What `read` gives on an empty database, within `LIMIT_S`; it may raise ValueError or duckdb.Error."""
     import duckdb
 
     connection = duckdb.connect(config=CONFIG)
-    results: list[Result] = []
-    errors: list[Exception] = []
 
-    def run() -> None:
+    def ask() -> Result:
         with connection:
-            try:
-                results.append(read(connection))
-            except (ValueError, duckdb.Error) as error:
-                errors.append(error)
+            return read(connection)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(LIMIT_S)
-    if thread.is_alive():
-        connection.interrupt()
-        thread.join(1.0)
-        raise ValueError(f"takes longer than {LIMIT_S:g} s for one row; write a simpler condition")
-    for error in errors:
-        raise error if isinstance(error, ValueError) else ValueError(str(error).splitlines()[0]) from None
-    return results[0]
+    try:
+        return within(
+            connection, ask, limit_s=LIMIT_S, said=f"takes longer than {LIMIT_S:g} s for one row; write a simpler one"
+        )
+    except (OverError, duckdb.Error) as error:
+        raise ValueError(str(error).splitlines()[0]) from None
 
 
 def _expression(connection: duckdb.DuckDBPyConnection, text: str, example: str) -> dict[str, Any]:

@@ -61,6 +61,8 @@ COLUMN_NAMES = frozenset(
 
 SOUND_HZ = 16_000
 PREVIEW_FPS, PREVIEW_PX = 2.0, 144
+PREVIEW, PREVIEW_VERSION = "preview", "1"
+"""The section of a pack that `measure.preview` asks for (schemas/previews.py)."""
 
 
 Declaration = Mapping[str, tuple[Kind, str]]
@@ -78,6 +80,7 @@ class Taken:
     input: Input
     columns: Declaration
     is_own: bool
+    """Whether no split holds it: so it is with the user's own, and with previews."""
 
     @classmethod
     def of_pass(cls, name: str, version: int) -> Taken:
@@ -85,6 +88,11 @@ class Taken:
         one = PASS[name]
         columns: Declaration = {field.name: ("number", doc(field)) for field in one.columns}
         return cls(name, str(version), one.made_by, {}, "frames", columns, is_own=False)
+
+    @classmethod
+    def of_preview(cls) -> Taken:
+        """Small frames of a clip, a section of its video's pack: no value that rules or queries see."""
+        return cls(PREVIEW, PREVIEW_VERSION, "", {}, "preview", {}, is_own=True)
 
     @property
     def mark(self) -> str:

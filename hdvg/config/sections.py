@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hdvg.config.own_measures import Input, Kind, Taken, note_classes
+from hdvg.config.own_measures import PREVIEW, Input, Kind, Taken, note_classes
 from hdvg.config.rules import Columns
 from hdvg.errors import suggestion
 from hdvg.registry import ClassName
@@ -116,6 +116,9 @@ class Measure(Settings):
     )
     also: tuple[str, ...] = Field((), description="measures to take though no rule needs them, such as semantics")
     all: bool = Field(False, description="measure every clip, also those that a rule has dropped already")
+    preview: bool = Field(
+        False, description="keep small frames of clips too, 2 a second, for people to look at (docs/see.md)"
+    )
     text_side_px: int = Field(640, ge=64, le=2048, description="long side at which the text detector sees keyframes")
     text_min_score: Share = Field(0.7, description="least mean probability of a line of text, 0-1")
     text_max_softness_px: float = Field(
@@ -147,15 +150,23 @@ class Measure(Settings):
             raise ValueError(f"measure.alone: {min(unknown)!r} is no measure of the pass; there are: {', '.join(PASS)}")
         return alone
 
+    @model_validator(mode="after")
+    def _has_one_preview(self) -> Self:
+        if self.preview and any(PREVIEW in (name, *one.columns) for name, one in self.own.items()):
+            raise ValueError(
+                f"measure.preview: a measure or column of your own is called {PREVIEW}; give it another name"
+            )
+        return self
+
     @property
     def taken(self) -> tuple[Taken, ...]:
-        """The measures that are taken alone: those of the pass, then the user's own."""
+        """What is taken alone: measures of the pass, then the user's own, then previews."""
         of_pass = (Taken.of_pass(name, version) for name, version in self.alone.items())
         own = (
             Taken(name, f"{one.version}.{one.code}", one.made_by, one.options, one.input, one.columns, is_own=True)
             for name, one in self.own.items()
         )
-        return (*of_pass, *own)
+        return (*of_pass, *own, *([Taken.of_preview()] if self.preview else []))
 
     @property
     def columns(self) -> Columns:

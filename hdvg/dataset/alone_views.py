@@ -15,6 +15,9 @@ NEWEST = "qualify row_number() over (partition by video_id, clip_id order by gen
 MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
 """The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
 
+KEYFRAMES = "coalesce(packs.pack, c.keyframes) as keyframes"
+PACKS = "left join packs on packs.video_id = c.video_id and packs.replaces = c.keyframes\n"
+"""SQL: the pack that stands for a split's own: also if nothing is taken any more, for the split's own is gone."""
 
 FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
 """What a split of the first release holds."""
@@ -73,12 +76,18 @@ def _held(one: Taken) -> str:
 def alone_sql(scope: Scope) -> dict[str, str]:
     """The parts of schemas/manifest.sql that put such measures beside those of the pass, or in their place."""
     taken = scope.recipe.measure.taken
+    packed = scope.made(REMEASURE) or scope.made(ASSESS)
     if not taken:
         nothing = ", ".join(
             f"null::varchar as {stage}_{what}" for stage in (REMEASURE, ASSESS) for what in ("lacks", "word")
         )
-        return {"alone_replaced": "", "alone_columns": f"{nothing}, ", "alone_joins": "", "own_columns": ""}
-    replaced = ["coalesce(packs.pack, c.keyframes) as keyframes"]
+        return {
+            "alone_replaced": f" replace ({KEYFRAMES})" if packed else "",
+            "alone_columns": f"{nothing}, ",
+            "alone_joins": PACKS if packed else "",
+            "own_columns": "",
+        }
+    replaced = [KEYFRAMES]
     columns = ["c.keyframes as split_pack"]
     for one in taken:
         if not one.is_own:
@@ -92,8 +101,7 @@ def alone_sql(scope: Scope) -> dict[str, str]:
     return {
         "alone_replaced": f" replace ({', '.join(replaced)})",
         "alone_columns": "".join(f"{column}, " for column in columns),
-        "alone_joins": "left join alone using (video_id, clip_id)\n"
-        "left join packs on packs.video_id = c.video_id and packs.replaces = c.keyframes\n",
+        "alone_joins": f"left join alone using (video_id, clip_id)\n{PACKS}",
         "own_columns": "".join(f"c.{field.name}, " for one in taken if one.is_own for field in one.fields()),
     }
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
 import uuid
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from hdvg.dataset.stages import SPLIT
 from hdvg.errors import UsageError
 
-GRACE_S = 1.0
-"""How long a query may take to hear that its time is over: DuckDB listens between its steps only, and one may last for hours."""
+LIMIT_S, MB_S = 300.0, 2.0
+"""Longest time for what is asked of a dataset, and what each MB of rows of its clips adds: a million clips, 1,600 s."""
+TOO_LONG = "what the rules say of the clips took longer than {:.3g} s; simplify the rules, or take one away: --set keep.NAME=null"
+QUERY_TOO_LONG = "the query ran longer than {:g} s; narrow it, or raise --limit-s"
 SHARE = 0.5
 """Of this machine's memory, most that a query may take."""
-
-
-class OverError(UsageError):
-    """A query took too long; `is_lost` if it could not be stopped, and goes on until the process ends."""
-
-    def __init__(self, limit_s: float, *, is_lost: bool = False) -> None:
-        super().__init__(f"the query ran longer than {limit_s:g} s; narrow it, or raise --limit-s")
-        self.is_lost = is_lost
 
 
 def connect(root: Path) -> duckdb.DuckDBPyConnection:
@@ -44,34 +37,11 @@ def refuse_other(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise UsageError('a query is one SELECT statement, such as "select * from dataset where keep"')
 
 
-def answer(connection: duckdb.DuckDBPyConnection, sql: str, *, limit_s: float) -> pa.Table | None:
-    """The answer to a query; None if it is not there after `limit_s` and cannot be stopped: the connection is then of no more
-    use, not even to be closed, and a thread goes on until the process ends.
-
-    Raises UsageError for one that is stopped, duckdb.Error, MemoryError.
-    """
-    found: list[pa.Table] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            found.append(connection.sql(sql).to_arrow_table())
-        except (duckdb.Error, MemoryError, pa.ArrowException) as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if thread.is_alive():
-        connection.interrupt()
-        thread.join(GRACE_S)
-        if thread.is_alive():
-            return None
-    for error in errors:
-        if isinstance(error, duckdb.InterruptException):
-            raise OverError(limit_s) from None
-        raise error
-    return found[0]
+def longest_s(root: Path, *, unit: str | None = None) -> float:
+    """Longest time for a query of ours over a unit of the dataset, or all of it, which takes seconds: rules are strangers'."""
+    if unit is not None:
+        return LIMIT_S
+    return LIMIT_S + MB_S * sum(path.stat().st_size for path in (root / "parts" / SPLIT).glob("*.parquet")) / 1e6
 
 
 def bound_memory() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import string
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from hdvg.config.deadline import Answer, OverError, within
 from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
-from hdvg.dataset.connection import SHARE, OverError, answer, connect, refuse_other
+from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
 from hdvg.dataset.marks import table_sql
@@ -24,10 +25,10 @@ from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
-from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema, resolve
+from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema
 from hdvg.dataset.tables import TABLES
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
-from hdvg.dataset.views import Scope, StageViews
+from hdvg.dataset.views import Scope, stage_views
 from hdvg.errors import UsageError
 from schemas.clips import CUT, SPAN
 from schemas.given import GIVEN
@@ -138,13 +139,6 @@ def _given(root: Path, prefix: str, unit: str | None) -> str | None:
     return read_as(GIVEN, path_list(held) if unit else literal(prefix + pattern("given"))) if held else None
 
 
-def stage_views(stage: str) -> StageViews:
-    """What makes the SQL of a stage."""
-    entry = entry_of(stage)
-    made: StageViews = resolve(entry.views)(entry)
-    return made
-
-
 def _stage_sql(scope: Scope, *, only: str | None) -> dict[str, str]:
     """The views of all stages, what is wanted of them, and what failed; with `only`, no other stage's items are wanted."""
     makers = [stage_views(entry.name) for entry in in_order()]
@@ -185,11 +179,6 @@ def path_list(paths: Iterable[Path]) -> str:
     return f"[{', '.join(literal(no_glob(str(path))) for path in paths)}]"
 
 
-def read_parquet(pattern: str) -> str:
-    """SQL: the rows of files that a pattern names and that no schema describes, such as those of a scratch folder."""
-    return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"
-
-
 class Manifest:
     """A DuckDB connection with the dataset's views; use as a context manager."""
 
@@ -203,13 +192,12 @@ class Manifest:
         without: Collection[Path] = (),
     ) -> None:
         self.connection = connect(root)
-        self._root = root
+        self._root, self._unit = root, unit
         self._is_lost = False
         sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
-            with naming(root):
-                self.connection.execute(held_views().sub("create table ", sql))
+            self.judging(lambda: self.connection.execute(held_views().sub("create table ", sql)))
         else:
             self.connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
             for view in READING.finditer(sql):
@@ -227,9 +215,8 @@ class Manifest:
     def hold(self, *names: str) -> None:
         """Read these views once, into memory, for a command that asks of them again and again."""
         for name in names:
-            with naming(self._root):
-                self.connection.execute(f"create table held_{name} as from {name}")
-            self.connection.execute(f"create or replace view {name} as from held_{name}")
+            sql = f"create table held_{name} as from {name}; create or replace view {name} as from held_{name}"
+            self.judging(partial(self.connection.execute, sql))
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer as one dict a row; `values` are bound to the `?` marks."""
@@ -238,14 +225,26 @@ class Manifest:
 
     def table(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The answer as an Arrow table."""
-        with naming(self._root):
-            return self.connection.sql(sql, params=list(values)).to_arrow_table()
+        return self.judging(lambda: self.connection.sql(sql, params=list(values)).to_arrow_table())
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
         """The single value of the answer."""
-        with naming(self._root):
-            rows = self.connection.execute(sql, list(values)).fetchall()
+        rows = self.judging(lambda: self.connection.execute(sql, list(values)).fetchall())
         return rows[0][0] if rows else None
+
+    def judging(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives, which asks this connection for what rules say. Raises OverError if that takes far too long."""
+        with naming(self._root):
+            return self._within(ask, longest_s(self._root, unit=self._unit), TOO_LONG)
+
+    def _within(self, ask: Callable[[], Answer], limit_s: float, said: str, cursor: Any = None) -> Answer:
+        if self._is_lost:
+            raise UsageError("a query before this one could not be stopped: open the dataset anew")
+        try:
+            return within(cursor or self.connection, ask, limit_s=limit_s, said=said.format(limit_s))
+        except OverError as error:
+            self._is_lost = error.is_lost
+            raise
 
     def guard(self, memory: str = f"{SHARE:.0%}") -> None:
         """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
@@ -258,21 +257,22 @@ class Manifest:
 
         Raises UsageError with DuckDB's words if the query is refused, wrong, takes longer than `limit_s`, or too much memory.
         """
-        if self._is_lost:
-            raise UsageError("a query before this one could not be stopped: open the dataset anew")
         with _worded(), naming(self._root):
-            refuse_other(self.connection, sql)
-            found = answer(self.connection, sql, limit_s=limit_s)
-        if found is None:
-            self._is_lost = True
-            raise OverError(limit_s, is_lost=True)
-        return found
+            return self._within(lambda: self._select(sql), limit_s, QUERY_TOO_LONG)
+
+    def _select(self, sql: str) -> pa.Table:
+        refuse_other(self.connection, sql)
+        return self.connection.sql(sql).to_arrow_table()
 
     def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
         """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
-        with _worded(), naming(self._root), self.connection.cursor() as cursor:
+        cursor = self.connection.cursor()  # never closed by hand: a query that is left behind would keep that waiting
+        with _worded(), naming(self._root):
             refuse_other(self.connection, sql)
-            yield from cursor.sql(sql).to_arrow_reader(size)
+            left = (batch for answer in [cursor.sql(sql)] for batch in answer.to_arrow_reader(size))
+            limit_s = longest_s(self._root)
+            while (batch := self._within(lambda: next(left, None), limit_s, TOO_LONG, cursor)) is not None:
+                yield batch
 
 
 @contextmanager

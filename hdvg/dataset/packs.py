@@ -8,6 +8,7 @@ others over as they are.
 from __future__ import annotations
 
 import shutil
+import struct
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,6 +20,12 @@ import pyarrow.parquet as pq
 
 KEYFRAMES, FIRST = "keyframes", "1"
 """The section that the pass writes, and its version."""
+
+LOCAL_HEADER = 30
+"""Bytes that stand in a zip before a member's name; the last four are the lengths of the name and of what follows it."""
+
+ROWS = 64
+"""Of a row group of a section."""
 
 
 def sections(path: Path) -> dict[str, str]:
@@ -36,15 +43,22 @@ def read_section(
 
     Raises KeyError if the pack has no section of that name.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as pack, pack.open(_member(section, sections(path)[section])) as member:
-            file = pq.ParquetFile(pa.BufferReader(member.read()))
-    elif section == KEYFRAMES:
-        file = pq.ParquetFile(path)
-    else:
-        raise KeyError(section)
-    with file:
+    with pa.memory_map(str(path)) as held, pq.ParquetFile(_place(held, path, section)) as file:
         return file.read(columns=columns) if clips is None else _of_clips(file, columns, clips)
+
+
+def _place(held: pa.MemoryMappedFile, path: Path, section: str) -> pa.NativeFile:
+    """The bytes of a section, where they lie: of a pack of a long video few are read for few clips."""
+    if not zipfile.is_zipfile(path):
+        if section != KEYFRAMES:
+            raise KeyError(section)
+        return held
+    with zipfile.ZipFile(path) as pack:
+        member = pack.getinfo(_member(section, sections(path)[section]))
+    held.seek(member.header_offset)
+    name, extra = struct.unpack("<26x2H", held.read(LOCAL_HEADER))
+    held.seek(member.header_offset + LOCAL_HEADER + name + extra)
+    return pa.BufferReader(held.read_buffer(member.file_size))
 
 
 def _of_clips(file: pq.ParquetFile, columns: list[str] | None, clips: Collection[str]) -> pa.Table:
@@ -69,7 +83,7 @@ def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path
                     shutil.copyfileobj(source, target)
         for name, (version, rows) in added.items():
             sink = pa.BufferOutputStream()
-            pq.write_table(rows, sink)
+            pq.write_table(rows, sink, row_group_size=ROWS)
             with pack.open(_entry(name, version), "w") as target:
                 target.write(sink.getvalue())
 

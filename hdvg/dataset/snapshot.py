@@ -59,11 +59,11 @@ def measures(dataset: Dataset, needed: Iterable[str], say: Say) -> Iterator[duck
     """
     path, others = _made(dataset, needed, say)
     if path is not None:
-        with connect(dataset.root) as connection:
-            parquet = f"read_parquet({literal(no_glob(str(path)))}, file_row_number = true)"
-            connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
-            with_marks(dataset, connection, newest(TABLES[marks.NAME], dataset.root))
-            yield connection
+        connection = connect(dataset.root)  # never closed by hand: a query that is left behind would keep that waiting
+        parquet = f"read_parquet({literal(no_glob(str(path)))}, file_row_number = true)"
+        connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
+        with_marks(dataset, connection, newest(TABLES[marks.NAME], dataset.root))
+        yield connection
         return
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"create table held as {_select((*columns_of(dataset), *others))}")

@@ -10,21 +10,19 @@ outlive a killed run (ghosts) can publish nothing any more: neither their result
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
 import shutil
-import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.errors import REMEDIES, ResourceError, UsageError
+from hdvg.dataset import run_lock
+from hdvg.errors import refusals
 from hdvg.ids import file_sha256
 
 EXTENSIONS = ("mp4", "parquet", "zip", "mkv", "ts", "mpg", "avi", "flv", "excerpt")
@@ -157,7 +155,7 @@ class Store:
 
     def move(self, name: str, to: str) -> None:
         """Give a file another name, durably; what has that name goes."""
-        with _refusals(self.root / to):
+        with refusals(self.root / to):
             folder = self._folder(Path(to).parent)
             self.ops.rename(self.root / name, self.root / to)
             self.ops.fsync(folder)
@@ -167,7 +165,7 @@ class Store:
     def scratch(self) -> Iterator[Path]:
         """A fresh folder on the dataset's disk, removed at the end."""
         folder = self._temp()
-        with _refusals(folder):
+        with refusals(folder):
             self.ops.mkdir(folder)
         try:
             yield folder
@@ -176,7 +174,7 @@ class Store:
 
     def begin(self) -> None:
         """Start the run; only under the run lock. What earlier runs left in `tmp/` goes, and their ghosts are shut out."""
-        with _refusals(self.root / "tmp"):
+        with refusals(self.root / "tmp"):
             for path in self._folder("tmp").iterdir():
                 gone = path.with_name(f"gone-{uuid.uuid4().hex}")
                 self.ops.rename(path, gone)
@@ -194,47 +192,24 @@ class Store:
         A run that begins meanwhile takes that folder away, as it does a ghost's: publishing then raises ResourceError.
         """
         beside = Store(self.root, self.ops, run=f"aside-{uuid.uuid4().hex}")
-        with _refusals(self.root / "tmp"):
+        with refusals(self.root / "tmp"):
             self._folder(f"tmp/{beside.run}")
         try:
             yield beside
         finally:
             beside.end()
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run lock. Raises UsageError naming the holder if another run has it."""
-        with _refusals(self.root / "run.lock"):
-            opened = (self.root / "run.lock").open("a+")
-        with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UsageError(
-                    f"{self.root}: another hdvg is working on this dataset ({file.read().strip() or 'unknown'}); "
-                    f"wait for it, watch it with `hdvg status {self.root}`, or stop it"
-                ) from None
-            with _refusals(self.root / "run.lock"):
-                file.truncate(0)
-                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-                file.flush()
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run lock. Raises UsageError naming the holder if another run has it, ResourceError where nothing can be locked."""
+        return run_lock.hold(self.root)
 
     def is_locked(self) -> bool:
         """Whether a run is working on this dataset now."""
-        if not (self.root / "run.lock").exists():
-            return False
-        with (self.root / "run.lock").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return run_lock.is_held(self.root)
 
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
         final = self.root / name
-        with _refusals(final):
+        with refusals(final):
             if into == self._link_once and final.exists():  # nothing to write, so that a full disk does not refuse it
                 self.ops.fsync(final.parent)
                 return False
@@ -270,14 +245,3 @@ class Store:
             self.ops.mkdir(folder)
             self.ops.fsync(folder.parent)
         return path
-
-
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    """What the disk refuses (full, read-only, broken, too many open files) stops the run cleanly."""
-    try:
-        yield
-    except OSError as error:
-        remedy = REMEDIES.get(error.errno or 0, "free space")
-        said = f"{path}: cannot write: {error.strerror or error}; {remedy}, then run again"
-        raise ResourceError(said) from error

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hdvg.dataset.stages import entry_of, resolve
+
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
     from hdvg.config.rules import Verdicts
@@ -107,3 +109,10 @@ def failed(rows: str, key: str, stage: str) -> str:
         f"select r.{key} as key, {stage} as stage, r.status, r.reason, r.detail, r.attempt, v.source, video_id\n"
         f"from {rows} r join videos v using (video_id) where r.status <> 'ok' and v.status = 'ok'"
     )
+
+
+def stage_views(stage: str) -> StageViews:
+    """What makes the SQL of a stage."""
+    entry = entry_of(stage)
+    made: StageViews = resolve(entry.views)(entry)
+    return made

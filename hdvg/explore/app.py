@@ -45,6 +45,7 @@ def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
         Route("/session", _session, methods=["POST"]),
         Route("/api/link", _link, methods=["POST"]),
         Route("/api/refresh", _refresh, methods=["POST"]),
+        Route("/api/live", _live),
         Route("/metrics", _metrics),
         *(Route(path, _post(answer), methods=["POST"]) for path, answer in posts.items()),
         *(Route(path, _get(answer), methods=["GET"]) for path, answer in looks.items()),
@@ -152,6 +153,13 @@ async def _refresh(request: Request) -> Response:
     await _body(request)
     request.app.state.explorer.refresh()
     return answered({"building": True}, status=202)
+
+
+async def _live(request: Request) -> Response:
+    """Also while tables are made."""
+    from hdvg.explore.live import state_of_run
+
+    return await run_in_threadpool(state_of_run, request.app.state.explorer, request)
 
 
 async def _metrics(request: Request) -> Response:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -15,9 +19,20 @@ from hdvg.explore.selection import Selection
 from hdvg.explore.sidecar import Column, Sidecar
 
 CODES = 256
-PIECE = 2**20
+PIECE = 2**18
 """Rows counted at a time: a newer question is heard between pieces, and float32 counts them exactly."""
+WORKERS_MOST = 4
 Counts = NDArray[np.uint32]
+Found = TypeVar("Found")
+
+
+class Counted(Protocol):
+    """What is counted: a state of the dataset."""
+
+    @property
+    def sidecar(self) -> Sidecar: ...
+    @property
+    def masks(self) -> Masks: ...
 
 
 @dataclass(frozen=True)
@@ -43,12 +58,14 @@ class Chosen:
         return np.asarray(left == 0)
 
 
-def choose(sidecar: Sidecar, masks: Masks, selection: Selection, quantiles: Quantiles, asking: Asking) -> Chosen:
-    """The rows of a selection."""
-    broken = np.zeros(len(sidecar.lengths_s), np.uint8)
+def choose(
+    state: Counted, selection: Selection, quantiles: Quantiles, asking: Asking, *, rows: int | None = None
+) -> Chosen:
+    """The rows of a selection; of the first `rows` alone, if that is given."""
+    broken = np.zeros(len(state.sidecar.lengths_s) if rows is None else rows, np.uint8)
     on: dict[str, list[Mask]] = {}
     for condition in selection.conditions:
-        mask = masks.of(condition, quantiles, asking)
+        mask = state.masks.of(condition, quantiles, asking)[: len(broken)]
         broken += ~mask
         if condition.column is not None:
             on.setdefault(condition.column, []).append(mask)
@@ -63,7 +80,13 @@ def total(sidecar: Sidecar, mask: Mask) -> tuple[int, float]:
 
 def histogram(sidecar: Sidecar, name: str, mask: Mask, asking: Asking) -> Counts:
     """[codes + 1]: rows of the mask by code."""
-    found = _counted(sidecar.codes_of(name), mask, asking)
+    codes, found = sidecar.codes_of(name), np.zeros(CODES, np.int64)
+
+    def counted(piece: slice) -> Any:
+        return cv2.calcHist([_image(codes[piece])], [0], _image(mask[piece]), [CODES], [0, CODES]).reshape(-1)
+
+    for counts in _each_piece(counted, len(mask), asking):
+        found += counts.astype(np.int64)
     return found[: sidecar.columns[name].codes + 1].astype(np.uint32)
 
 
@@ -78,38 +101,51 @@ class Cube:
 
 def cube(sidecar: Sidecar, name: str, others: Sequence[str], mask: Mask, asking: Asking) -> Cube:
     """The cube of the rows of a mask, which may be of the first rows alone."""
-    mine, column = sidecar.codes_of(name)[: len(mask)], sidecar.columns[name]
+    mine, rows = sidecar.codes_of(name), sidecar.columns[name].codes + 1
+    clips, hours = np.zeros(CODES, np.int64), np.zeros(CODES)
     sums = {other: np.zeros((CODES, CODES), np.int64) for other in others}
-    hours = np.zeros(CODES)
-    for first in range(0, len(mask), PIECE):
-        piece = slice(first, first + PIECE)
-        shown, codes = mask[piece].view(np.uint8)[None], np.ascontiguousarray(mine[piece])[None]
-        lengths = sidecar.lengths_s[: len(mask)][piece]
-        hours += np.bincount(codes[0], np.where(mask[piece], lengths, 0.0), CODES) / 3600
-        for other, found in sums.items():
+
+    def counted(piece: slice) -> list[Any]:
+        shown, codes = mask[piece], _image(mine[piece])
+        lengths = np.where(shown, sidecar.lengths_s[piece][: len(shown)], 0.0)
+        found = [np.bincount(codes[0], shown, CODES), np.bincount(codes[0], lengths, CODES)]
+        for other in others:
             asking.check()
-            theirs = np.ascontiguousarray(sidecar.codes_of(other)[: len(mask)][piece])[None]
-            ranges = [0, CODES, 0, CODES]
-            found += cv2.calcHist([codes, theirs], [0, 1], shown, [CODES, CODES], ranges).astype(np.int64)
-    rows = column.codes + 1
-    clips = _counted(mine, mask, asking)[:rows]
+            both = [codes, _image(sidecar.codes_of(other)[piece])]
+            found.append(cv2.calcHist(both, [0, 1], _image(shown), [CODES, CODES], [0, CODES, 0, CODES]))
+        return found
+
+    for first, lengths, *of_others in _each_piece(counted, len(mask), asking):
+        clips += first.astype(np.int64)
+        hours += lengths / 3600
+        for other, counts in zip(others, of_others, strict=True):
+            sums[other] += counts.astype(np.int64)
     coarse = {other: _coarse(found[:rows], sidecar.columns[other]) for other, found in sums.items()}
     return Cube(
-        np.cumsum(clips).astype(np.uint32),
+        np.cumsum(clips[:rows]).astype(np.uint32),
         np.cumsum(hours[:rows]),
         {other: np.cumsum(found, axis=0).astype(np.uint32) for other, found in coarse.items()},
     )
 
 
-def _counted(codes: NDArray[np.uint8], mask: Mask, asking: Asking) -> NDArray[np.int64]:
-    """[256]: rows of the mask by code."""
-    found = np.zeros(CODES, np.int64)
-    for first in range(0, len(codes), PIECE):
+def _each_piece(count: Callable[[slice], Found], rows: int, asking: Asking) -> Iterator[Found]:
+    """What `count` gives of every piece of the rows, counted side by side."""
+
+    def one(first: int) -> Found:
         asking.check()
-        piece = slice(first, first + PIECE)
-        shown = mask[piece].view(np.uint8)[None]
-        found += cv2.calcHist([np.ascontiguousarray(codes[piece])[None]], [0], shown, [CODES], [0, CODES]).reshape(-1).astype(np.int64)  # fmt: skip
-    return found
+        return count(slice(first, min(first + PIECE, rows)))
+
+    return _workers().map(one, range(0, rows, PIECE))
+
+
+@functools.cache
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS_MOST), "counting")
+
+
+def _image(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """As OpenCV counts it: [1, rows]."""
+    return np.ascontiguousarray(values).view(np.uint8)[None]
 
 
 def _coarse(counts: NDArray[np.int64], column: Column) -> NDArray[np.int64]:

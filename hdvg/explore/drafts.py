@@ -55,7 +55,7 @@ def suppose(state: State, given: Any, asking: Asking) -> dict[str, Any]:
 def compare(state: State, body: Mapping[str, Any], selection: Selection, asking: Asking) -> dict[str, Any]:
     """What two drafts keep: both, neither, and each alone, with the first clips of these."""
     a, b = (read_rules(body.get(side), state.dataset.plan) for side in ("a", "b"))
-    inside = choose(state.sidecar, state.masks, selection, {}, asking).mask
+    inside = choose(state, selection, {}, asking).mask
     keeps_a, keeps_b = _kept(state, a, asking), _kept(state, b, asking)
     sets = {"both": keeps_a & keeps_b, "neither": ~keeps_a & ~keeps_b, "only_a": keeps_a & ~keeps_b, "only_b": keeps_b & ~keeps_a}  # fmt: skip
     found: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from schemas.measures import DERIVED
 
 MOST_ROWS = 500
 FIRST = 50
-ORDERS = 6
+ORDERS = 4
 """Orders that are kept, of four bytes a row."""
 SORTED_TEXTS = ("caption", "title", "video_id", "clip_id", "source")
 PLAIN = (
@@ -147,7 +147,7 @@ def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tu
     key = (keys, page.column, page.descending)
     held = state.orders.get(key)
     if held is None:
-        mask = choose(state.sidecar, state.masks, selection, quantiles, asking).mask
+        mask = choose(state, selection, quantiles, asking).mask
         likeness = _likeness(state, selection)
         if page.column is not None:
             whole = _sorted(state, page, asking)

@@ -16,7 +16,7 @@ from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.run_log import FILE
 from hdvg.errors import HdvgError
 from hdvg.explore.arrays import dumps
-from hdvg.explore.state import Explorer, State
+from hdvg.explore.state import Explorer
 from hdvg.ids import digest
 from hdvg.reports.status import HOSTS, WINDOW_S, read_json, read_report
 
@@ -26,7 +26,7 @@ FAILURES = 20
 TELLING = ("failed", " WARNING ", " ERROR ")
 
 
-def state_of_run(state: State, explorer: Explorer, request: Request) -> Response:
+def state_of_run(explorer: Explorer, request: Request) -> Response:
     """Where the run stands; 304 if nothing has changed."""
     said = look(explorer)
     tag = f'"{digest("live", {key: value for key, value in said.items() if key != "clock"})[:16]}"'

@@ -21,7 +21,7 @@ from hdvg.explore.selection import NO_MARK, Condition
 from hdvg.explore.sidecar import Sidecar
 
 Mask = NDArray[np.bool_]
-MOST_BYTES = 400_000_000
+MOST_BYTES = 300_000_000
 """Of all masks that are kept."""
 
 

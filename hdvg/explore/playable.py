@@ -22,6 +22,8 @@ CACHE = "cache/proxies"
 """Below the dataset's folder; a purge takes it away with all of cache/."""
 CACHE_BYTES = 2 * 2**30
 PROXY_HEIGHT, PICTURE_HEIGHT = 480, 720
+VIEWING = ("hdvg.media.viewing",)
+"""What the child that shows clips loads beforehand."""
 CLIP_ID = re.compile(r"[0-9a-f]{32}")
 TYPES = {
     "h264": 'video/mp4; codecs="avc1.640028"',
@@ -74,7 +76,7 @@ class Files:
         with tempfile.TemporaryDirectory(prefix="hdvg-frame-") as scratch:
             out = Path(scratch) / "picture.webp"
             call = write_picture(str(source), str(out), number, PICTURE_HEIGHT, recipe.limits.max_pixels)
-            process_sandbox("hdvg.media.viewing").call(call, Path(scratch), limits(recipe))
+            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
             return out.read_bytes()
 
     def held(self) -> list[str]:
@@ -107,7 +109,7 @@ class Files:
         with tempfile.TemporaryDirectory(prefix="hdvg-proxy-") as scratch:
             out = Path(scratch) / "proxy.mp4"
             call = write_proxy(str(source), str(out), PROXY_HEIGHT, recipe.limits.max_pixels)
-            process_sandbox("hdvg.media.viewing").call(call, Path(scratch), limits(recipe))
+            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
             shutil.copyfile(out, path)
 
     def _cached(self, name: str, make: Any) -> Path:

@@ -14,7 +14,7 @@ from hdvg.explore.arrays import pack
 from hdvg.explore.counting import Chosen, choose, cube, histogram, total
 from hdvg.explore.grid import MOST_ROWS, described, read_page, rows_of
 from hdvg.explore.masks import Asking
-from hdvg.explore.selection import Selection, known_column, read_selection
+from hdvg.explore.selection import known_column, read_selection
 from hdvg.explore.state import Explorer, State
 
 CHARTS = 200
@@ -26,9 +26,9 @@ LEAST_ROWS = 200_000
 Body = Mapping[str, Any]
 
 
-def _chosen(state: State, body: Body, asking: Asking) -> tuple[Selection, Chosen]:
+def _chosen(state: State, body: Body, asking: Asking, *, rows: int | None = None) -> Chosen:
     selection = read_selection(body.get("selection"), state.dataset.plan, state.sidecar.columns)
-    return selection, choose(state.sidecar, state.masks, selection, state.quantiles(selection.rules), asking)
+    return choose(state, selection, state.quantiles(selection.rules), asking, rows=rows)
 
 
 def _names(asked: Any, state: State, *, most: int) -> list[str]:
@@ -40,7 +40,7 @@ def _names(asked: Any, state: State, *, most: int) -> list[str]:
 def hist(state: State, explorer: Explorer, body: Body, asking: Asking) -> bytes:
     """Histograms, each without what bounds its own measure."""
     names = _names(body.get("columns"), state, most=CHARTS)
-    _, chosen = _chosen(state, body, asking)
+    chosen = _chosen(state, body, asking)
     clips, hours = total(state.sidecar, chosen.mask)
     header = {"snapshot": state.snapshot, "clips": clips, "hours": hours, "total": len(state.sidecar.lengths_s)}
     return pack(header, {name: histogram(state.sidecar, name, chosen.without(name), asking) for name in names})
@@ -53,11 +53,10 @@ def cubes(state: State, explorer: Explorer, body: Body, asking: Asking) -> bytes
     part = body.get("part", "all")
     if part not in ("all", "eighth"):
         raise UsageError(f"part = {str(part)[:40]!r}: all or eighth")
-    _, chosen = _chosen(state, body, asking)
-    mask = chosen.without(name)
-    is_part = part == "eighth" and len(mask) > LEAST_ROWS
-    rows = mask[: len(mask) // EIGHTH] if is_part else mask
-    found = cube(state.sidecar, name, others, rows, asking)
+    total_rows = len(state.sidecar.lengths_s)
+    is_part = part == "eighth" and total_rows > LEAST_ROWS
+    chosen = _chosen(state, body, asking, rows=total_rows // EIGHTH if is_part else None)
+    found = cube(state.sidecar, name, others, chosen.without(name), asking)
     header = {
         "snapshot": state.snapshot,
         "column": name,
@@ -70,7 +69,7 @@ def cubes(state: State, explorer: Explorer, body: Body, asking: Asking) -> bytes
 def count(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
     """Clips and hours of a selection, exactly."""
     start = time.monotonic()
-    _, chosen = _chosen(state, body, asking)
+    chosen = _chosen(state, body, asking)
     clips, hours = total(state.sidecar, chosen.mask)
     lengths = state.sidecar.lengths_s
     of_all = {"total": len(lengths), "total_hours": float(lengths.sum()) / 3600}
@@ -103,7 +102,7 @@ def lasso(state: State, explorer: Explorer, body: Body, asking: Asking) -> Any:
     """What lies within a polygon of the map."""
     body = _also(body, "polygon", body.get("polygon"))
     found = rows(state, explorer, body, asking)
-    _, chosen = _chosen(state, body, asking)
+    chosen = _chosen(state, body, asking)
     clips, hours = total(state.sidecar, chosen.mask)
     return {"clips": clips, "hours": hours, "rows": found["rows"]}
 

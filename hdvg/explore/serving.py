@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,13 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from hdvg.errors import UsageError
+from hdvg.errors import ResourceError, UsageError
 from hdvg.explore.app import make_app
 from hdvg.explore.guard import Keys, own_hosts
+from hdvg.explore.playable import VIEWING
+from hdvg.explore.sql_child import HEAVY
 from hdvg.explore.state import Explorer
+from hdvg.sandbox.process import process_sandbox
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 128
@@ -54,6 +59,7 @@ def serve(root: Path, place: Place, *, author: str, folder: Path, ready: Callabl
     app = make_app(explorer, keys, own_hosts(port, place.allowed))
     server = uvicorn.Server(configured(app))
     explorer.start()
+    threading.Thread(target=_warm, daemon=True).start()
     try:
         ready(_started(place, port, keys))
         server.run(sockets=[listening])
@@ -84,6 +90,13 @@ def check(place: Place) -> None:
             raise UsageError(
                 f"--allow-host {name!r}: a name as browsers have it, with its port if it has one: explore.example.org"
             )
+
+
+def _warm() -> None:
+    """Load what queries and proxies need, before they are asked for."""
+    with contextlib.suppress(ResourceError):  # said where it is needed
+        for preload in (HEAVY, VIEWING):
+            process_sandbox(*preload).warm()
 
 
 def _listen(place: Place) -> socket.socket:

@@ -34,6 +34,8 @@ VERSION = 1
 """Raise it when the same parts come to give other rows or codes."""
 MEMORY = "1GB"
 """Of DuckDB while it joins and sorts all clips; what does not fit spills."""
+SERVING = "600MB"
+"""Of DuckDB while it answers."""
 ROW_GROUP = 32_768
 BATCH = 65_536
 COARSE = 64
@@ -151,10 +153,10 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
     return Sidecar(rows, {column.name: column for column in columns}, held, lengths.to_numpy(), codes.stem)
 
 
-def opened(rows: Path) -> duckdb.DuckDBPyConnection:
+def opened(rows: Path, *, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """A connection with the rows as the table `SOURCE`, and `place`: a row's number; nobody has marked any, as it says."""
     connection = connect(rows.parent.parent)
-    connection.execute(f"set memory_limit = '{MEMORY}'; set allocator_background_threads = false")
+    connection.execute(f"set memory_limit = '{memory}'; set enable_progress_bar = false")
     parquet = f"read_parquet({literal(no_glob(str(rows)))}, file_row_number = true)"
     connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
     connection.execute(f"create view {SOURCE} as select *, {NOBODY} from held")
@@ -165,7 +167,7 @@ def _write_rows(dataset: Dataset, path: Path) -> None:
     columns = ", ".join(f"c.{name}" for name in columns_of(dataset))
     with dataset.manifest() as manifest:
         manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
-        manifest.connection.execute(f"set memory_limit = '{MEMORY}'")
+        manifest.connection.execute(f"set memory_limit = '{MEMORY}'; set enable_progress_bar = false")
         manifest.connection.execute(
             f"copy (select {columns}, {SHOWN} {JOINS}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )

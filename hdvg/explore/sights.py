@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hdvg.config.rules import Bound, Quantiles, Rule
 from hdvg.environment import VERSION
 from hdvg.errors import HdvgError, UsageError
-from hdvg.explore import clip_page, drafts, live
+from hdvg.explore import clip_page, drafts
 from hdvg.explore.arrays import pack
 from hdvg.explore.grid import MOST_ROWS, OF_FILES, place_of, take
 from hdvg.explore.media_answers import file_answer
@@ -168,7 +168,6 @@ LOOKS = {
     "/api/meta": meta,
     "/api/map": map_,
     "/api/clip/{clip_id}": clip,
-    "/api/live": live.state_of_run,
     "/api/recipes": recipes,
     "/api/recipes/{name}": recipe,
     "/media/{clip_id}": media,

@@ -27,6 +27,7 @@ class Answered(TypedDict):
 def answer_query(root: Reads, out: Writes, sql: str, most: int, limit_s: float) -> Answered:
     """Write at most `most` rows of the answer to `out`, as Arrow; runs in the sandbox's child."""
     import duckdb
+    import pyarrow as pa
     import pyarrow.feather as feather
 
     from hdvg.dataset.connection import OverError, refuse_other
@@ -42,6 +43,7 @@ def answer_query(root: Reads, out: Writes, sql: str, most: int, limit_s: float) 
             manifest.connection.execute(f"set temp_directory = '{spill}'; set max_temp_directory_size = '{SPILL}'")
             manifest.guard(MEMORY)
             refuse_other(manifest.connection, query)
+            table: pa.Table
             if explained:
                 table = manifest.connection.execute(f"explain {query}").to_arrow_table()
             else:

@@ -24,7 +24,7 @@ from hdvg.explore.likeness import Likeness
 from hdvg.explore.marks import Marks
 from hdvg.explore.masks import Asking, Masks
 from hdvg.explore.playable import Files
-from hdvg.explore.sidecar import Sidecar, make, opened, sweep
+from hdvg.explore.sidecar import SERVING, Sidecar, make, opened, sweep
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.ids import digest
 
@@ -161,7 +161,7 @@ class Explorer:
 
     def _made(self, dataset: Dataset, before: tuple[Any, ...], say: Callable[[str, float], None]) -> State:
         sidecar = self._sidecar(dataset, say)
-        connection = opened(sidecar.rows)
+        connection = opened(sidecar.rows, memory=SERVING)
         marks, likeness = (
             Marks(dataset, connection, rows=len(sidecar.lengths_s)),
             Likeness(dataset, sidecar, connection),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from hdvg.environment import VERSION
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
+from hdvg.exporting.markdown import plain, table
 from hdvg.exporting.summary import RIGHTS, Summary
 from schemas.columns import doc
 
@@ -81,26 +82,26 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
     recipe, where = job.dataset.plan.recipe, job.wanted.where
     columns = ([f"`{field.name}`", str(field.type), doc(field)] for field in schema)
     parts = [
-        f"# {_plain(job.dataset.root.name)}",
-        summary.sentence + (f" Of the kept clips, those of which this holds: `{_plain(where)}`." if where else ""),
+        f"# {plain(job.dataset.root.name)}",
+        summary.sentence + (f" Of the kept clips, those of which this holds: `{plain(where)}`." if where else ""),
         _LOADING,
         "## Licences",
         RIGHTS,
-        _table(["licence class", "clips", "hours"], (row.values() for row in summary.licences)),
+        table(["licence class", "clips", "hours"], (row.values() for row in summary.licences)),
         "## Sources",
-        _table(["host", "clips", "videos", "hours"], (row.values() for row in summary.hosts[:50])),
+        table(["host", "clips", "videos", "hours"], (row.values() for row in summary.hosts[:50])),
         "## Captions",
-        _table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
+        table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
         "## How it was made",
-        f"With hdvg {VERSION}, recipe `{_plain(recipe.name)}`. {_METHOD}",
+        f"With hdvg {VERSION}, recipe `{plain(recipe.name)}`. {_METHOD}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
         *(
-            ["## How right it is", _AUDITED, "\n".join(f"- {_plain(line)}" for line in job.audited)]
+            ["## How right it is", _AUDITED, "\n".join(f"- {plain(line)}" for line in job.audited)]
             if job.audited
             else []
         ),
         "## Columns",
-        _table(["column", "type", "what it is"], columns),
+        table(["column", "type", "what it is"], columns),
     ]
     if job.wanted.cite:
         parts += ["## Citation", f"```\n{job.wanted.cite.replace('```', '')}\n```"]
@@ -124,18 +125,6 @@ _AUDITED = (
     "People looked at a random sample of the clips of the dataset that this was exported from, without seeing what hdvg had "
     "decided, and answered one question of each (`hdvg audit`). Shares are of that dataset's clips as they were then:"
 )
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    listed = [list(heads)]
-    listed += [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    lines = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in listed]
-    return "\n".join([lines[0], "|" + "---|" * len(listed[0]), *lines[1:]])
-
-
-def _plain(text: str) -> str:
-    """Text that can neither end a cell nor start markup."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _quoted(text: str) -> str:

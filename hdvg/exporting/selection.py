@@ -71,7 +71,7 @@ class Chosen:
         manifest.connection.execute(
             f"create temp table held as select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes from ({self._rows})"
         )
-        manifest.connection.execute(_CHOOSE.format(where=where or "true"))
+        manifest.judging(lambda: manifest.connection.execute(_CHOOSE.format(where=where or "true")))
         self.counts = self._count()
 
     def _count(self) -> dict[str, Any]:

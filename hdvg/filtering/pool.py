@@ -34,7 +34,8 @@ def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
         with dataset.manifest() as manifest:
             _compare(dataset, manifest, index)
     with dataset.manifest() as manifest:
-        quantiles = resolve_quantiles(dataset.plan.recipe.rules, manifest.connection, "measured")
+        rules = dataset.plan.recipe.rules
+        quantiles = manifest.judging(lambda: resolve_quantiles(rules, manifest.connection, "measured"))
     plan = replace(dataset.plan, quantiles=quantiles)
     settled = Dataset(dataset.root, plan, dataset.store)
     settled.prepare()

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hdvg.config.deadline import within
 from hdvg.config.rules import parse_rules
+from hdvg.dataset.connection import TOO_LONG, longest_s
 from hdvg.dataset.snapshot import measures
 from hdvg.errors import UsageError
 from hdvg.filtering.edit import suppose
@@ -42,6 +44,11 @@ def supposed(
     both = (dataset.plan.recipe.keep, keep)
     named = {column for kept in both for rule in parse_rules(kept, columns) for column in rule.columns}
     with measures(dataset, named, say) as connection:
-        found = tune(connection, keep, axes, target_share=share, columns=columns) if share is not None else None
-        report = what_if(connection, dataset.plan, found.keep if found else keep)
-        return replace(report, tuned=found.found if found else None)
+
+        def judge() -> WhatIf:
+            found = tune(connection, keep, axes, target_share=share, columns=columns) if share is not None else None
+            report = what_if(connection, dataset.plan, found.keep if found else keep)
+            return replace(report, tuned=found.found if found else None)
+
+        limit_s = longest_s(dataset.root)
+        return within(connection, judge, limit_s=limit_s, said=TOO_LONG.format(limit_s))

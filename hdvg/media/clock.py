@@ -43,7 +43,7 @@ class Clock:
         self._stamps: list[int] = []
         self._newest: int | None = None
         self._last: int | None = None
-        self._step = 1
+        self._step = self._frame
         self._moved = 0
 
     def fed(self, packet: Any) -> None:

@@ -25,6 +25,20 @@ class Wanted(TypedDict):
     options: MayName
 
 
+class PreviewSpan(Span):
+    """A span of which a frame is wanted every `step_s` seconds, at most `most` in all."""
+
+    step_s: float
+    most: int
+
+
+class Previewed(TypedDict):
+    """The frames of a span: bytes of each, one behind the other in the file that was asked for, and its second in the span."""
+
+    sizes: list[int]
+    at_s: list[float]
+
+
 Values = dict[str, dict[str, Any]]
 """By measure: a value of each column, which `hdvg.config.own_measures.Taken.checked` looks at."""
 
@@ -43,4 +57,9 @@ def listen(path: Reads, spans: list[Span], time_base: str, measures: dict[str, W
 
 @seam("hdvg.media.clip_inputs:preview")
 def preview(path: Reads, out: Writes, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
+    raise NotImplementedError
+
+
+@seam("hdvg.media.pack_preview:keep_preview")
+def keep_preview(path: Reads, out: Writes, spans: list[PreviewSpan], threads: int, max_pixels: int) -> list[Previewed]:
     raise NotImplementedError

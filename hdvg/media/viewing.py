@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image
 
 from hdvg.errors import ItemError
@@ -30,25 +30,51 @@ def write_proxy(path: str, out: str, height: int, max_pixels: int) -> int:
     Runs in the sandbox's child. Raises ItemError corrupt if none decodes, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    count = 0
+    count, first = 0, 0
     options = {"movflags": "+faststart"}
     opened = open_video(path, max_pixels=max_pixels)
     with opened as (container, stream), av.open(out, "w", format="mp4", options=options) as file:
-        encoder: Any = None
-        for pts, picture in _pictures(container, stream, height, even=True):
+        small, encoder = _Small(stream, height), None
+        for frame in Decoder(container, stream):
+            picture = small(frame.picture)
             if encoder is None:
-                first = pts
-                encoder = _encoder(file, stream, picture)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            coded = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-            coded.pts, coded.time_base = pts - first, Fraction(stream.time_base)
-            file.mux(encoder.encode(coded))
+                first, encoder = frame.pts, _encoder(file, stream, small.size)
+            picture.pts, picture.time_base = frame.pts - first, Fraction(stream.time_base)
+            picture.pict_type = 0  # the encoder's choice
+            file.mux(encoder.encode(picture))
             count += 1
         if encoder is not None:
             file.mux(encoder.encode(None))
     if not count:
         raise ItemError("corrupt", "no frame decodes")
     return count
+
+
+class _Small:
+    """Pictures of a stream as an encoder takes them: upright, even sides, all in the first one's size."""
+
+    def __init__(self, stream: Any, height: int) -> None:
+        self._stream, self._height = stream, height
+        self._scaler, self._reformat = Scaler(), VideoReformatter()
+        self.size = (0, 0)
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        shape = geometry(self._stream, picture)
+        if self.size == (0, 0):
+            high = min(self._height, shape["height"])
+            wide = round(shape["width"] * high / shape["height"])
+            self.size = max(wide // 2 * 2, 2), max(high // 2 * 2, 2)
+        if shape["rotation"] or shape["mirrored"]:
+            turned = upright(self._scaler(picture, coded_way(shape, self.size), "rgb24", "AREA"), shape)
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
+        return self._reformat.reformat(
+            picture,
+            *self.size,
+            "yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation="BILINEAR",
+        )
 
 
 @viewing_calls.write_picture.serves
@@ -58,39 +84,26 @@ def write_picture(path: str, out: str, number: int, height: int, max_pixels: int
     Runs in the sandbox's child. Raises ItemError corrupt if there are not so many that decode, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
+    scaler = Scaler()
     with open_video(path, max_pixels=max_pixels) as (container, stream):
-        for at, (_, picture) in enumerate(_pictures(container, stream, height, even=False, only=number)):
-            if at == number and picture is not None:
-                Image.fromarray(picture).save(out, "WEBP", quality=QUALITY)
+        for at, frame in enumerate(Decoder(container, stream)):
+            if at == number:
+                shape = geometry(stream, frame.picture)
+                high = min(height, shape["height"])
+                size = max(round(shape["width"] * high / shape["height"]), 1), high
+                picture: Picture = upright(scaler(frame.picture, coded_way(shape, size), "rgb24", "AREA"), shape)
+                Image.fromarray(np.ascontiguousarray(picture)).save(out, "WEBP", quality=QUALITY)
                 return list(picture.shape[:2])
     raise ItemError("corrupt", f"no frame {number} decodes")
 
 
-def _pictures(
-    container: Any, stream: Any, height: int, *, even: bool, only: int | None = None
-) -> Iterator[tuple[int, Any]]:
-    """(pts, RGB picture as it is shown, all in the first one's size); of others than `only`, if it is given, no picture."""
-    scaler, size = Scaler(), (0, 0)
-    for at, frame in enumerate(Decoder(container, stream)):
-        if only is not None and at != only:
-            yield frame.pts, None
-            continue
-        shape = geometry(stream, frame.picture)
-        if size == (0, 0):
-            high = min(height, shape["height"])
-            wide = max(round(shape["width"] * high / shape["height"]), 1)
-            size = (max(wide // 2 * 2, 2), max(high // 2 * 2, 2)) if even else (wide, high)
-        whole: Picture = upright(scaler(frame.picture, coded_way(shape, size), "rgb24", "AREA"), shape)
-        yield frame.pts, np.ascontiguousarray(whole)
-
-
-def _encoder(file: Any, stream: Any, picture: Picture) -> Any:
+def _encoder(file: Any, stream: Any, size: tuple[int, int]) -> Any:
     encoder = file.add_stream("libx264", rate=stream.average_rate or 25)
-    encoder.height, encoder.width = picture.shape[:2]
+    encoder.width, encoder.height = size
     encoder.pix_fmt = "yuv420p"
     context = encoder.codec_context
     encoder.time_base = context.time_base = Fraction(stream.time_base)
-    context.thread_count = 1
+    context.thread_count = 2
     context.options = {"crf": CRF, "preset": PRESET, "g": "48"}
     context.color_primaries = context.color_trc = context.colorspace = BT709
     context.color_range = LIMITED

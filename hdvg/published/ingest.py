@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, pattern, unit_of
-from hdvg.dataset.manifest import literal, no_glob, read_parquet
+from hdvg.dataset.manifest import literal, no_glob
 from hdvg.dataset.parts import read_as
 from hdvg.errors import UsageError
 from hdvg.ids import digest, file_sha256
@@ -117,7 +117,7 @@ def _connect(connection: duckdb.DuckDBPyConnection, dataset: Dataset, spilt: Spi
     connection.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = {literal(str(folder / 'sort'))}")
     patterns = {name: no_glob(path) for name, path in spilt.paths.items()}
     for name, spilled in patterns.items():
-        connection.execute(f"create view {name} as from {read_parquet(spilled)}")
+        connection.execute(f"create view {name} as from {_read_parquet(spilled)}")
     accepted = literal(f"{no_glob(str(dataset.root))}/{pattern('inputs')}")
     connection.execute(f"create view inputs as from {read_as(INPUTS, accepted)}")
 
@@ -143,3 +143,8 @@ def _counts(dataset: Dataset, name: str, taken: Taken) -> Taken:
             counts = connection.sql(COUNTS.format(scenes))
             found |= counts.to_arrow_table().to_pylist()[0]
     return Taken(**{**asdict(taken), **found})
+
+
+def _read_parquet(pattern: str) -> str:
+    """SQL: the rows of files that a pattern names and that no schema describes, such as those of a scratch folder."""
+    return f"read_parquet({literal(pattern)}, hive_partitioning = false, union_by_name = true)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import platform
@@ -152,6 +153,16 @@ def _disk(folder: Path) -> Iterator[Finding]:
             yield Finding("hard links", "ok", "files are published by them")
         except OSError as error:
             yield Finding("hard links", "bad", f"{error.strerror}: put datasets on a file system that has them")
+        yield _locks(first)
+
+
+def _locks(path: Path) -> Finding:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return Finding("file locks", "bad", f"{error.strerror}: put datasets on a file system that has them")
+    return Finding("file locks", "ok", "a run holds one")
 
 
 def _ports() -> Iterator[Finding]:

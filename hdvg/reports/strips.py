@@ -1,17 +1,24 @@
-"""Strips: a few small frames of a clip side by side in one WebP, from what its video's pack holds; no video is decoded."""
+"""Strips: a few small frames of a clip side by side in one WebP, from what its video's pack holds; no video is decoded.
+
+The pictures are those of the clip's preview, where there is one (`measure.preview`), else its keyframes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from hdvg.config.own_measures import PREVIEW, PREVIEW_VERSION
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.packs import KEYFRAMES, read_section
+from hdvg.dataset.packs import KEYFRAMES, read_section, sections
 from hdvg.dataset.store import Store
+from schemas.previews import PREVIEWS
 
 Kind = TypeVar("Kind")
 
@@ -28,13 +35,14 @@ def strips(
     """By clip, one WebP: at most `frames` frames of `size` (height, width) side by side in order of time, letterboxed.
 
     A clip with fewer pictures has fewer frames, none twice: the count is the picture's width through that of `size`.
-    Clips without pictures, or of which nothing is known here, are left out.
+    Clips without pictures, or of which nothing is known here, are left out; the others come in the order asked.
     """
     with folder.manifest() as manifest:
         rows = manifest.rows(
             "select clip_id, keyframes from measured where clip_id in (select unnest(?::varchar[]))", [list(clip_ids)]
         )
-    packs = {row["clip_id"]: row["keyframes"] for row in rows}
+    found = {row["clip_id"]: row["keyframes"] for row in rows if row["keyframes"]}
+    packs = {clip: found[clip] for clip in clip_ids if clip in found}
     return strips_of(folder.store, packs, frames=frames, size=size)
 
 
@@ -42,13 +50,19 @@ def strips_of(
     store: Store, packs: Mapping[str, str], *, frames: int = FRAMES, size: tuple[int, int] = SIZE
 ) -> dict[str, bytes]:
     """The same for who knows each clip's pack already, the column `keyframes` of `clips`."""
-    made: dict[str, bytes] = {}
+    return {clip: _strip(images, size) for clip, images in frames_of(store, packs, frames=frames, size=size).items()}
+
+
+def frames_of(
+    store: Store, packs: Mapping[str, str], *, frames: int = FRAMES, size: tuple[int, int] = SIZE
+) -> dict[str, list[Image.Image]]:
+    """The frames of such strips, one by one, RGB: at least one of each clip."""
+    found: dict[str, list[Image.Image]] = {}
     for pack in dict.fromkeys(packs.values()):
         clips = [clip for clip, its in packs.items() if its == pack]
         for clip, pictures in _stored(store, pack, clips).items():
-            if strip := _strip(spread(pictures, frames), size):
-                made[clip] = strip
-    return {clip: made[clip] for clip in packs if clip in made}
+            found[clip] = [image for one in spread(pictures, frames) if (image := decoded(one, size)) is not None]
+    return {clip: found[clip] for clip in packs if found.get(clip)}
 
 
 def spread(all_of: Sequence[Kind], count: int) -> list[Kind]:
@@ -75,21 +89,33 @@ def _stored(store: Store, pack: str, clips: Sequence[str]) -> dict[str, list[byt
     if path is None:
         return {}
     try:
-        rows = read_section(path, KEYFRAMES, columns=["clip_id", "pts", "jpeg"], clips=clips)
-    except (OSError, KeyError, pa.ArrowException):
+        found = _previews(path, clips)
+        others = [clip for clip in clips if clip not in found]
+        return found | (_keyframes(path, others) if others else {})
+    except (OSError, zipfile.BadZipFile, KeyError, pa.ArrowException):
         return {}
+
+
+def _previews(path: Path, clips: Sequence[str]) -> dict[str, list[bytes]]:
+    """Of the clips that have frames in the section of previews."""
+    if sections(path).get(PREVIEW) != PREVIEW_VERSION:
+        return {}
+    rows = read_section(path, PREVIEW, columns=PREVIEWS.names, clips=clips)
+    if rows.column_names != PREVIEWS.names:
+        return {}  # a series of that name, of a measure of the user's own
+    return {row["clip_id"]: row["frames"] for row in rows.to_pylist() if row["frames"]}
+
+
+def _keyframes(path: Path, clips: Sequence[str]) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
+    rows = read_section(path, KEYFRAMES, columns=["clip_id", "pts", "jpeg"], clips=clips)
     for row in rows.sort_by("pts").to_pylist():
         found.setdefault(row["clip_id"], []).append(row["jpeg"])
     return found
 
 
-def _strip(pictures: Iterable[bytes], size: tuple[int, int]) -> bytes | None:
-    """The pictures that decode, side by side; None if none does."""
+def _strip(images: Sequence[Image.Image], size: tuple[int, int]) -> bytes:
     height, width = size
-    images = [image for image in (decoded(picture, size) for picture in pictures) if image is not None]
-    if not images:
-        return None
     strip = Image.new("RGB", (width * len(images), height))
     for number, image in enumerate(images):
         strip.paste(image, (number * width, 0))

@@ -115,6 +115,11 @@ class Sandbox:
                 self._server = None
             self._give_up()
 
+    def warm(self) -> None:
+        """Start the server now, so that the first call need not wait for what it loads."""
+        with self._lock:
+            self._start()
+
     def _start(self) -> socket.socket:
         """Where the jobs of a living server are sent."""
         if self._server is None or self._jobs is None or self._server.poll() is not None:

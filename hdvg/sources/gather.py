@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hdvg.errors import UsageError
 from hdvg.sources.links import kind_of
-from hdvg.sources.lists.source import list_source
+from hdvg.sources.lists.source import as_lists, list_source
 
 Links = str | Path | Iterable["Links"]
 """A list of links, a folder, a video file or a URL; or an iterable of these."""
@@ -17,11 +17,14 @@ LIST = "hdvg.run.jsonl"
 """Where links come from that were given one by one, as the dataset notes it."""
 
 
-def gather(links: Links, scratch: Path) -> tuple[str, ...]:
+def gather(links: Links, scratch: Path, *, lists_because: str | None = None) -> tuple[str, ...]:
     """The sources in their order; URLs and video files that are given one by one stand first, as one list in `scratch`.
 
-    Raises UsageError for what is no text and no path, and for a path where nothing is.
+    With `lists_because`, the name of an option that is about lists on sites, each is such a list. Raises UsageError for what
+    is no text and no path, for a path where nothing is, and for what is to be a list and is none.
     """
+    if lists_because:
+        return as_lists(_flat(links), because=lists_because)
     single: list[str] = []
     others: list[str] = []
     for link in _flat(links):

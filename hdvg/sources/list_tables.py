@@ -138,12 +138,30 @@ def read_parquet(source: str, columns: Columns, base: Path) -> Iterator[Entry]:
             wanted = [*link_names, *([found.text] if found.text else [])]
             number = 0
             for batch in file.iter_batches(1 if held else 1024, columns=list(dict.fromkeys(wanted))):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     number += 1
                     entry = entry_of(row, number, found, base=base)
                     yield _held(entry, row[held], source, held) if held else entry
     except pyarrow.ArrowException as error:
         raise UsageError(f"{source}: no readable Parquet ({error}); give a list of links that is whole") from error
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    """A batch's rows; bytes that are no UTF-8 in a column of texts cost their own cell, as in a list of lines."""
+    import pyarrow as pa
+
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except UnicodeDecodeError:
+        texts = [field.name for field in batch.schema if field.type in (pa.string(), pa.large_string())]
+        raw = [field.with_type(pa.large_binary()) if field.name in texts else field for field in batch.schema]
+        rows = batch.cast(pa.schema(raw)).to_pylist()
+        return [row | {name: _text(row[name]) for name in texts} for row in rows]
+
+
+def _text(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode(errors="replace")
 
 
 def _held(entry: Entry, cell: Any, source: str, column: str) -> Entry:
@@ -163,9 +181,7 @@ def _unnamed(file: Any, source: str, base: Path) -> Found:
     texts = [
         field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)
     ]
-    first: dict[str, object] = next(
-        (row for batch in file.iter_batches(1, columns=texts) for row in batch.to_pylist()), {}
-    )
+    first: dict[str, object] = next((row for batch in file.iter_batches(1, columns=texts) for row in _rows(batch)), {})
     place = next(
         (name for name, cell in first.items() if isinstance(cell, str) and is_like_link(cell, base=base)), None
     )

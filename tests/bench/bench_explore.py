@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +57,15 @@ OTHER = {
 }
 
 
-def bench_explore(rows: int, *, part_rows: int, repeats: int) -> dict[str, Any]:
+def bench_explore(rows: int, *, part_rows: int, repeats: int, big: str | None = None) -> dict[str, Any]:
     """The figures, see above. Needs 600 bytes of disk a row while it runs."""
     figures: dict[str, Any] = {"rows": rows}
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = _dataset(Path(folder) / "big")
-        _child("-m", __spec__.name, "--draw", "rows", "--into", str(dataset.root), "--rows", str(rows))
+    with tempfile.TemporaryDirectory() if big is None else nullcontext(big) as folder:
+        dataset = (
+            _dataset(Path(folder) / "big") if not (Path(folder) / "big").exists() else Dataset.open(f"{folder}/big")
+        )
+        if not (dataset.root / rows_name(dataset)).exists():
+            _child("-m", __spec__.name, "--draw", "rows", "--into", str(dataset.root), "--rows", str(rows))
         made = _child("-c", CODES, str(dataset.root))
         figures |= {"columns": int(made.said), "codes_s": round(made.seconds, 1), "codes_cpu_s": round(made.cpu_s, 1)}
         figures |= {"codes_peak_mb": round(made.peak_mb)}
@@ -161,14 +166,15 @@ def _touched(browser: Browser, columns: list[str], pid: int, repeats: int) -> di
         selection = {"verdict": "kept", "bounds": [bound, {"column": others[0], "low": draw.random()}]}
         body = {"selection": selection, "column": column, "columns": others, "part": "eighth"}
         cpu = _cpu_ms(pid)
-        timed("eighth", lambda body=body: browser.post("/api/cube", body))
+        timed("eighth", partial(browser.post, "/api/cube", body))
         times["cpu"].append(_cpu_ms(pid) - cpu)
-        timed("all", lambda body=body: browser.post("/api/cube", {**body, "part": "all"}))
-        timed("count", lambda selection=selection: browser.post("/api/count", {"selection": selection}))
+        timed("all", partial(browser.post, "/api/cube", {**body, "part": "all"}))
+        timed("count", partial(browser.post, "/api/count", {"selection": selection}))
         if number < 5:
-            at = {"offset": draw.randrange(int(browser.post("/api/count").json["total"]) - 50), "limit": 50}
-            timed("rows", lambda at=at: browser.post("/api/rows", at))
-            timed("sort", lambda column=column: browser.post("/api/rows", {"sort": {"column": column}, "limit": 50}))
+            total = int(browser.post("/api/count").json["total"])
+            at = {"offset": total - 10 if number == 0 else draw.randrange(total - 50), "limit": 50}
+            timed("rows", partial(browser.post, "/api/rows", at))
+            timed("sort", partial(browser.post, "/api/rows", {"sort": {"column": column}, "limit": 50}))
     ordered = sorted(times["eighth"])
     middle = {name: round(statistics.median(some)) for name, some in times.items()}
     return {
@@ -197,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rows", type=int, default=10_000_000)
     made.add_argument("--part-rows", type=int, default=500_000)
     made.add_argument("--repeats", type=int, default=30)
+    made.add_argument("--big", metavar="FOLDER", help="draw the large dataset here, and keep it for another run")
     made.add_argument(
         "--draw",
         choices=("rows", "parts"),
@@ -213,7 +220,7 @@ def main() -> None:
         draw(Dataset.open(args.into), args.rows)
         return
     print(describe())
-    print(json.dumps(bench_explore(args.rows, part_rows=args.part_rows, repeats=args.repeats)))
+    print(json.dumps(bench_explore(args.rows, part_rows=args.part_rows, repeats=args.repeats, big=args.big)))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _round(asked: Asked, name: str, links: Path, expected: Any, long_s: float, t
     children, driver = 0, None
     for _ in range(STRIKES):
         if driver is None or not driver.is_alive():
-            if driver is not None and not _ended(driver, name, tally):
+            if driver is not None and not _ended(driver, name, log, tally):
                 break
             if driver is not None and driver.exitcode == 0:
                 break
@@ -72,7 +72,7 @@ def _round(asked: Asked, name: str, links: Path, expected: Any, long_s: float, t
         if killed and kind == "driver":
             driver = None  # restarted at once, without waiting for it to be gone
     if driver is not None:
-        _ended(driver, name, tally)
+        _ended(driver, name, log, tally)
     _judge(root, links, log, (name, expected), tally)
 
 
@@ -92,7 +92,7 @@ def _strike(driver: BaseProcess, kind: str, chosen: random.Random, long_s: float
     return 0
 
 
-def _ended(driver: BaseProcess, name: str, tally: Tally) -> bool:
+def _ended(driver: BaseProcess, name: str, log: Path, tally: Tally) -> bool:
     """Wait for a driver whose helpers were killed."""
     driver.join(END_S)
     if driver.is_alive():
@@ -101,7 +101,9 @@ def _ended(driver: BaseProcess, name: str, tally: Tally) -> bool:
         tally.fail(f"{name}: a run whose child or server was killed has no end in {END_S:g} s")
         return False
     if driver.exitcode not in (0, 75):
-        tally.fail(f"{name}: a run whose child or server was killed ends with {driver.exitcode}")
+        tally.fail(
+            f"{name}: a run whose child or server was killed ends with {driver.exitcode}: {log.read_text()[-300:]}"
+        )
         return False
     return True
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hdvg.dataset.store import FileOps
-from hdvg.errors import ResourceError
+from hdvg.errors import ResourceError, resource_error
 from tests.crash import DyingOps
 from tests.faults.acts import all_acts
 from tests.faults.moments import Act, differences
@@ -77,10 +77,9 @@ def _refuse(act: Act, root: Path, name: str, expected: object, ops: RefusingOps,
     act.begin(root)
     try:
         act.do(root, ops)
-    except (ResourceError, MemoryError):  # the command line ends both with exit 75
-        pass
-    except BaseException as error:
-        tally.fail(f"{name}: ended with {type(error).__name__} ({error}), not as a shortage (exit 75)")
+    except Exception as error:
+        if not isinstance(error, ResourceError) and resource_error(error) is None:  # as the command line has it
+            tally.fail(f"{name}: ended with {type(error).__name__} ({error}), not as a shortage (exit 75)")
     else:
         if told := differences(expected, act.state(root)):  # type: ignore[arg-type]
             tally.fail(f"{name}: it went on as if nothing had been, and {told[0]}")

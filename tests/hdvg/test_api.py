@@ -207,6 +207,21 @@ def test_run_takes_links_of_every_sort_once_and_settings_by_name(folder, tmp_pat
         assert set(before) <= {path.name for path in ds.path.glob("parts/split/*.parquet")}
 
 
+def test_run_takes_the_columns_and_files_that_the_command_takes(folder, tmp_path):
+    (tmp_path / "more").mkdir()
+    shutil.copy(folder / "videos/a.mp4", tmp_path / "more/a.php")
+    table = tmp_path / "list.csv"
+    table.write_text("clip_uri,blurb\nmore/a.php,a blue bird\n")
+    given = {"out": tmp_path / "d", "set": {"run.runner": "serial", "caption.captioner": "none"}}
+    with hdvg.run("demo", links=table, link_column="clip_uri", text_column="blurb", **given) as ds:
+        assert ds.sql("select status from inputs").to_pylist() == [{"status": "new"}]
+        assert ds.sql("select caption from given").to_pylist() == [{"caption": "a blue bird"}]
+    with pytest.raises(hdvg.UsageError, match="no video file in this folder"):
+        hdvg.run(links=tmp_path / "more", out=tmp_path / "d")
+    with hdvg.run(links=tmp_path / "more", out=tmp_path / "d", all_files=True) as ds:
+        assert ds.sql("select count(*) as n from inputs where origin = 'more'").to_pylist() == [{"n": 1}]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -218,6 +233,11 @@ def test_run_takes_links_of_every_sort_once_and_settings_by_name(folder, tmp_pat
         ({"set": {"cut.crf": object()}}, "text, a number"),
         ({"recipe": None}, "is no dataset"),
         ({"out": "s3://bucket/d"}, "not supported"),
+        ({"links": "x.txt", "where": ["duration_s > 3"]}, "where is about lists on sites, and x.txt is none"),
+        ({"links": [], "max_items": 5}, "max_items is about lists on sites"),
+        ({"where": "durations > 3"}, "durations"),
+        ({"strict": True}, "strict goes with where"),
+        ({"max_items": 0}, "at least 1"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_anything_is_written(tmp_path, monkeypatch, wrong, said):

@@ -461,3 +461,55 @@ def test_the_sidecar_is_made_again_for_other_bounds_only_where_codes_change(
     assert first.rows == second.rows
     sidecar.sweep(other.store, second)
     assert len(list((new_dataset.root / "cache").glob("explore-codes-*.u1"))) == 1
+
+
+def with_embeddings(root: Path, vectors: np.ndarray) -> Dataset:
+    """A dataset of one video, each clip with its embedding."""
+    root.mkdir()
+    recipe = parse_recipe({"keep": {"x": "consistency >= -1"}, "caption": {"captioner": "none"}})
+    dataset = Dataset(root, make_plan(recipe))
+    dataset.store.begin()
+    dataset.prepare()
+    add(dataset, 1, [{"duration_s": 1.0, "start_s": float(place)} for place in range(len(vectors))])
+    with dataset.manifest() as manifest:
+        rows = manifest.rows("select clip_id, video_id from split_rows where clip_id is not null order by start_s")
+        unit = manifest.one("select unit from inputs where status = 'new'")
+    said = {"status": "ok", "generation": 0, "attempt": 1, "consistency": 1.0, "semantics_model": "m-1"}
+    rows = [{**row, **said, "embedding": vector.tolist()} for row, vector in zip(rows, vectors, strict=True)]
+    table = pa.Table.from_pylist(rows, schema=part_schema("semantics"))
+    dataset.store.publish_table(f"parts/semantics/{unit}-{dataset.plan.fingerprints['semantics']}-0.parquet", table)
+    return dataset
+
+
+def test_clips_that_look_alike_are_found_mapped_and_lassoed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat([[1.0, 0, 0, 0], [0, 1.0, 0, 0]], 40, axis=0) + rng.normal(0, 0.05, (80, 4))
+    vectors = (groups / np.linalg.norm(groups, axis=1, keepdims=True)).astype(np.float32)
+    dataset = with_embeddings(tmp_path / "d", vectors)
+    with served(dataset.root, tmp_path) as server:
+        assert server.browser.get("/api/meta").json["has"]["embeddings"] is True
+        rows = server.browser.post("/api/rows", {"limit": 500, "sort": {"column": "duration_s"}}).json["rows"]
+        by_start = {row["start_s"]: row["clip_id"] for row in rows}
+        ids = [by_start[float(place)] for place in range(80)]
+        found = server.browser.post("/api/similar", {"clip_id": ids[3], "limit": 40}).json["rows"]
+        cosines = vectors.astype(np.float16).astype(np.float32) @ vectors[3].astype(np.float16).astype(np.float32)
+        assert [row["clip_id"] for row in found[:10]] == [ids[place] for place in np.argsort(-cosines)[:10]]
+        assert [row["likeness"] for row in found] == sorted((row["likeness"] for row in found), reverse=True)
+        header, points = server.browser.get("/api/map").arrays
+        assert (header["clips"], header["share"], header["model"]) == (80, 1, "m-1")
+        shown = server.browser.post("/api/places", {"places": points["place"].tolist()}).json["rows"]
+        left = {ids.index(row["clip_id"]) < 40: x for row, x in zip(shown, points["x"].tolist(), strict=True)}
+        edge = (min(left.values()) + max(left.values())) // 2
+        side = 1 if left[True] > left[False] else -1
+        corners = [[edge, -32767], [side * 32767, -32767], [side * 32767, 32767], [edge, 32767]]
+        lassoed = server.browser.post("/api/lasso", {"polygon": corners}).json
+        assert lassoed["clips"] == 40
+        assert all(ids.index(row["clip_id"]) < 40 for row in lassoed["rows"])
+        assert server.browser.post("/api/count", {"selection": {"polygon": corners}}).json["clips"] == 40
+        codes = server.browser.post("/api/codes", {"column": "duration_s"}).arrays[1]["codes"]
+        assert codes.tolist() == [1] * 80
+
+
+def test_without_embeddings_the_map_says_what_it_needs(server: Served) -> None:
+    answer = server.browser.get("/api/map")
+    assert (answer.status, "semantics" in answer.json["error"]) == (404, True)

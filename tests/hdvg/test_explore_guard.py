@@ -97,6 +97,7 @@ def test_every_route_but_the_page_asks_for_the_session(server: Served) -> None:
         )
         refused(server.stranger.get(path), 401)
         refused(Browser(server.browser.port, f"{server.keys.name}=wrong").get(path), 401)
+    refused(server.stranger.get("/api/live"), 401)
     for route in [*questions.QUESTIONS, "/api/link", "/api/refresh"]:
         refused(server.stranger.post(route), 401)
     assert server.stranger.get("/").status == 200

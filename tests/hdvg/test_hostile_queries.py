@@ -12,13 +12,15 @@ import pytest
 
 from hdvg.cli.tables import inert
 from hdvg.config.conditions import check_expression
+from hdvg.config.deadline import OverError
 from hdvg.config.recipe import parse_recipe
 from hdvg.config.rules import parse_rule
-from hdvg.dataset.connection import OverError, connect
+from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest
 from hdvg.errors import UsageError
 from hdvg.planning import make_plan
+from tests.videos import draw_scenes
 
 CANARY = "canary-7f3a"
 HOSTILE = [
@@ -140,7 +142,8 @@ def test_query_that_listens_ends_at_its_limit(guarded: tuple[Manifest, Path]) ->
 LOST = """
 import sys, time, os
 from pathlib import Path
-from hdvg.dataset.connection import OverError, answer, bound_memory, connect
+from hdvg.config.deadline import OverError, within
+from hdvg.dataset.connection import bound_memory, connect
 bound = sys.argv[1] == "bound"
 connection = connect(Path(sys.argv[2]))
 if bound:
@@ -150,8 +153,10 @@ if bound:
     resource.setrlimit(resource.RLIMIT_AS, (held + (1 << 30), resource.RLIM_INFINITY))
 start = time.monotonic()
 try:
-    found = answer(connection, "select length(repeat('x', 4000000000))", limit_s=0.5)
-    print("lost" if found is None else "answered", flush=True)
+    sql = "select length(repeat('x', 4000000000))"
+    print("answered", within(connection, lambda: connection.sql(sql).fetchall(), limit_s=0.5, said="late"), flush=True)
+except OverError as error:
+    print("lost" if error.is_lost else "stopped", flush=True)
 except Exception as error:
     print(type(error).__name__, flush=True)
 os._exit(0)
@@ -203,6 +208,7 @@ RULES = [
     "format('{:>2000000000}', duration_s) = 'x'",
     "error('x') = duration_s::varchar",
     "duration_s in (from read_csv('/etc/passwd'))",
+    "length(repeat('x', 4000000000)) > 0",
 ]
 
 
@@ -210,6 +216,43 @@ RULES = [
 def test_rule_is_one_bounded_condition_on_one_row(text: str) -> None:
     with pytest.raises(ValueError, match="rule x = "):
         parse_rule("x", text)
+
+
+PATIENT = """
+import sys
+from hdvg.dataset import connection
+connection.LIMIT_S = 4.0
+from hdvg.cli import main
+main()
+"""
+"""A command of hdvg that gives rules 4 s."""
+
+
+def test_rule_that_runs_away_on_real_rows_ends_as_an_error_that_names_the_next_step(tmp_path: Path) -> None:
+    """Over no row it takes no time, so that it passes as it is read; over one it is a step of minutes that nothing stops."""
+    draw_scenes(tmp_path / "v.mp4", scene_frames=(30,), seed=1)
+    grown = "width::varchar || 'aaaaaaaa'"
+    for _ in range(5):
+        grown = f"replace({grown}, 'a', 'aaaaaaaa')"
+    runaway = f"levenshtein({grown}, {grown} || 'b') > 0"
+    fine = ["run", "demo", "--links", tmp_path / "v.mp4", "--out", tmp_path / "d", "--runner", "serial"]
+    fine += ["--set", "caption.captioner=none"]
+    said = []
+    for words in (
+        [*fine, "--set", f"keep.x={runaway}"],
+        ["status", tmp_path / "d"],
+        ["filter", tmp_path / "d", "--what-if", "duration_s >= 1"],
+    ):
+        start = time.monotonic()
+        command = [sys.executable, "-c", PATIENT, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said.append(
+            (done.returncode, "s; simplify the rules, or take one away" in done.stderr, time.monotonic() - start < 40)
+        )
+        assert "Traceback" not in done.stderr
+    assert said == [(2, True, True)] * 3, done.stderr
+    mend = ["run", str(tmp_path / "d"), "--runner", "serial", "--set", "keep.x=null"]
+    assert subprocess.run([sys.executable, "-c", PATIENT, *mend], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("text", ["a) or (b", "1; select 2", "a, b", "(a", "", "1 from x", "1 limit 0"])

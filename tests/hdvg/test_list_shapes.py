@@ -105,6 +105,15 @@ def test_columns_are_named_by_the_user_where_none_is_known(tmp_path):
         read_links(str(tmp_path / "l.csv"), columns=Columns(link="where", text="whta"))
 
 
+def test_bytes_of_parquet_that_are_no_text_cost_only_their_cell(tmp_path):
+    links = [b"https://x.example/a\xff.mp4", b"https://x.example/b.mp4"]
+    column = pa.array(links, pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"url": column, "caption": ["A", "B"]}), tmp_path / "l.parquet")
+    found = list(read_links(str(tmp_path / "l.parquet")))
+    assert found[1].source == "https://x.example/b.mp4"
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize("name", ["l.jsonl", "l.json", "l.parquet"])
 def test_unknown_columns_of_objects_and_parquet_are_an_error_with_the_first_row(tmp_path, name):
     rows = [{"nr": 1, "where": "no link"}]

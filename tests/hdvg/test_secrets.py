@@ -93,6 +93,16 @@ def test_run_with_a_foreign_key_or_password_makes_no_dataset(tmp_path):
         assert not (tmp_path / "d").exists()
 
 
+def test_validate_refuses_what_a_run_would_refuse():
+    for setting in ("key_env=AWS_SECRET_ACCESS_KEY", "url=https://me:hunter2@e.com/v1"):
+        sets = ("--set", "caption.captioner=openai", "--set", f"caption.endpoint.{setting}")
+        said = hdvg("recipe", "validate", "demo", *sets, code=2)
+        assert "caption.endpoint" in said.stderr
+        assert "hunter2" not in said.stderr
+    sets = ("--set", "caption.captioner=openai", "--set", "caption.endpoint.key_env=TEAM_TOKEN")
+    assert "fine" in hdvg("recipe", "validate", "demo", *sets, "--allow-env", "TEAM_TOKEN").stdout
+
+
 def test_private_links_are_refused_unless_allowed(monkeypatch):
     monkeypatch.delenv("HDVG_PRIVATE_LINKS")
     assert Fetch().private_links == "refuse"

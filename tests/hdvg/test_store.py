@@ -1,16 +1,21 @@
 """Published once, whole, and never changed."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
 from hdvg.errors import ResourceError, UsageError
+from hdvg.planning import make_plan
 
 
 def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
@@ -80,6 +85,15 @@ def test_a_refusing_disk_stops_the_run_and_leaves_nothing_half_done(tmp_path, me
     assert list((tmp_path / "tmp/none").iterdir()) == []
 
 
+def test_a_lock_that_is_let_go_within_the_second_is_waited_for(tmp_path):
+    store = Store(tmp_path)
+    held = store.root.joinpath("run.lock").open("a+")
+    fcntl.flock(held, fcntl.LOCK_SH)  # as who asks whether a run works
+    threading.Timer(0.2, held.close).start()
+    with store.lock():
+        assert store.is_locked()
+
+
 def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
     script = "import sys; from pathlib import Path; from hdvg.dataset.store import Store\nwith Store(Path(sys.argv[1])).lock(): pass"
     store = begun(tmp_path)
@@ -96,6 +110,34 @@ def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
 def test_lock_error_is_a_usage_error(tmp_path):
     with Store(tmp_path).lock(), pytest.raises(UsageError), Store(tmp_path).lock():
         pass
+
+
+LOCKLESS = """
+import ctypes, sys
+from hdvg.sandbox import seccomp, syscalls
+flock, code = syscalls.numbers(syscalls.ALLOWED)["flock"], int(sys.argv.pop(1))
+steps = [*seccomp._opening(), (seccomp.EQUAL, 0, 1, flock), (seccomp.GIVE, 0, 0, 0x00050000 | code), seccomp.PASS]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and seccomp._put_up(libc, seccomp._packed(steps))
+from hdvg.cli import main
+main()
+"""
+"""A command of hdvg on a kernel that answers flock with an error, as file systems without locks do."""
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_with_the_next_step(tmp_path, code):
+    def said(*words: object) -> tuple[int, str]:
+        command = [sys.executable, "-c", LOCKLESS, str(code), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    Dataset(tmp_path, make_plan(parse_recipe({})), begun(tmp_path)).prepare()
+    status, text = said("gc", tmp_path, "--remove")
+    assert (status, "Traceback" in text) == (ResourceError.exit_code, False)
+    assert f"cannot lock run.lock ({os.strerror(code)})" in text
+    assert "another --out" in text
+    assert said("query", tmp_path, "select count(*) from inputs")[0] == 0, "reading needs no lock"
 
 
 def test_a_ghost_of_an_earlier_run_can_publish_nothing(tmp_path):

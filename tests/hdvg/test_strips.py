@@ -1,17 +1,21 @@
-"""Strips of clips: their frames, order and size, from real videos' packs alone."""
+"""Strips and contact sheets of clips: their frames, order, size and labels, from real videos' packs alone."""
 
 from __future__ import annotations
 
 import shutil
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from hdvg.cli import app
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import read_section
+from hdvg.reports.sheet import DROPPED, KEPT, Layout, _fitting, _font, write_sheet
 from hdvg.reports.strips import spread, strips
 from tests.footage import BUNDLED
 from tests.layouts import asked, call
@@ -89,3 +93,72 @@ def test_a_clip_whose_pack_is_lost_or_broken_is_left_out(root, tmp_path):
     (broken,) = (copy / "media").glob(f"*/{others[0]['keyframes']}.parquet")
     broken.write_bytes(broken.read_bytes()[:1000])
     assert strips(Dataset.open(copy), [one["clip_id"] for one in (birds, *others)]) == {}
+
+
+ALL = "select clip_id, sharpness from dataset order by source, start_pts"
+
+
+def colours(path: Path) -> set[str]:
+    with Image.open(path) as image:
+        return {"#{:02x}{:02x}{:02x}".format(*colour) for _, colour in image.convert("RGB").getcolors(2**24)}
+
+
+def test_a_sheet_shows_each_clip_with_its_frames_and_verdict(root, tmp_path):
+    count = len(clips(root))
+    path = tmp_path / "s.png"
+    assert call("sheet", root, ALL, "-o", path, "--columns", "2", "--frames", "3").strip() == str(path)
+    with Image.open(path) as image:
+        assert image.size == Layout(2, 3, moves=False).size(count)
+        sheet = np.asarray(image.convert("RGB")).astype(float)
+    assert {KEPT, DROPPED} <= colours(path)
+    strip = picture(strips(Dataset.open(root), [clips(root)[0]["clip_id"]], frames=3)[clips(root)[0]["clip_id"]])
+    left, top = Layout(2, 3, moves=False).place(0)
+    assert np.abs(sheet[top : top + 90, left : left + 480] - strip).mean() < 8, "the first clip stands first"
+
+
+def test_a_gif_moves_and_repeats(root, tmp_path):
+    call("sheet", root, ALL, "-o", tmp_path / "s.gif", "--frames", "5")
+    with Image.open(tmp_path / "s.gif") as image:
+        assert (image.n_frames, image.info["loop"]) == (5, 0)
+        assert image.size == Layout(5, 5, moves=True).size(len(clips(root)))
+        shown = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            shown.append(np.asarray(image.convert("RGB")).astype(float))
+    assert all(np.abs(one - other).mean() > 0.5 for one, other in pairwise(shown))
+
+
+@pytest.mark.parametrize(
+    ("sql", "out", "says"),
+    [
+        ("select video_id from dataset", "s.png", "no clip_id"),
+        ("select clip_id from dataset where false", "s.png", "0 clips; a sheet shows 1 to 500"),
+        ("select range::varchar as clip_id from range(501)", "s.png", "501 clips; a sheet shows 1 to 500"),
+        ("select 'odd' as clip_id", "s.png", "no clip 'odd'"),
+        ("drop table videos", "s.png", "one SELECT"),
+        (ALL, "s.jpg", "is a .png, or a .gif"),
+        (ALL, "no/such/s.png", "No such file or directory; name a file in a folder that is there"),
+    ],
+)
+def test_what_makes_no_sheet_is_said_with_the_next_step(root, tmp_path, sql, out, says):
+    result = CliRunner().invoke(app, ["sheet", str(root), sql, "-o", str(tmp_path / out)])
+    assert result.exit_code != 0
+    assert says in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_without_pictures_has_its_place_and_is_counted(root, tmp_path):
+    copy = Path(shutil.copytree(root, tmp_path / "d"))
+    next((copy / "media").glob(f"*/{clips(copy)[0]['keyframes']}.parquet")).unlink()
+    rows = [{"clip_id": row["clip_id"]} for row in clips(copy)]
+    assert write_sheet(Dataset.open(copy), rows, tmp_path / "s.png", Layout(4, 2, moves=False)) == 1
+    assert "#d0d0d0" in colours(tmp_path / "s.png")
+
+
+def test_a_label_is_one_line_that_fits_and_holds_no_control_character():
+    for text in ("a dog\x00\x1b[31m runs\nover \u202e the grass " * 20, "狗" * 500, "", "short"):
+        line = _fitting(text, 160)
+        assert _font().getlength(line) <= 160
+        assert line.isprintable()
+    assert _fitting("short", 160) == "short"
+    assert _fitting("a dog runs over the grass " * 9, 160).startswith("a dog runs")

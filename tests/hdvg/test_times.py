@@ -106,6 +106,17 @@ def test_stamps_in_decode_order_give_frames_one_step_apart(tmp_path, name):
         assert [number for file in files for number in read_numbers(file)] == list(range(80))
 
 
+@pytest.mark.parametrize("suffix", ["h264", "m4v"])
+def test_pictures_without_any_time_come_at_the_rate_of_the_stream(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    coding = X264 if suffix == "h264" else ("-c:v", "mpeg4", "-bf", "2", "-q:v", "2")
+    ffmpeg("-i", f"{numbered(tmp_path / 'source.mp4')}", *coding, f"{path}")
+    found = scanned(path, tmp_path / "out")
+    assert (found["video"]["fps"], found["video"]["n_frames"], found["video"]["vfr"]) == (25.0, 80, False)
+    files = clips_of(path, found, tmp_path / "out", "smart")
+    assert [number for file in files for number in read_numbers(file)] == list(range(80))
+
+
 def packed(source: Path, path: Path) -> None:
     """MPEG-4 with packed B-frames in AVI, as DivX wrote it: a chunk of a P-picture and the B-picture before it, then one
     that says only that nothing is coded."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError
+from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError
 
 from hdvg.config.recipe import Recipe
 from hdvg.errors import ResourceError
@@ -15,6 +16,8 @@ from pipelines.cluster import Cluster, RemoteGate, where
 from pipelines.graph import find_stage
 from pipelines.hosts import published
 from pipelines.perform import Done, Job
+from pipelines.ray_runner import OnRay
+from pipelines.runners import SHORTAGES, Order
 
 
 def test_ray_address_is_a_cluster_too_and_else_the_session_is_our_own(monkeypatch):
@@ -69,6 +72,46 @@ def test_gate_that_does_not_answer_in_time_holds_up_no_report(monkeypatch, tmp_p
     with published(tmp_path, "run", cluster.figures):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeypatch, tmp_path):
+    """Three times, then the run stops with the code of a shortage: no item is called poison for what its machine lacks."""
+
+    def out_of_memory(_: object) -> None:
+        raise OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node was 31 GB")
+
+    class Always(Cluster):
+        """A cluster on which every worker is ended."""
+
+        def __enter__(self) -> Always:
+            self.cpus, starts = 2.0, started
+            self.start = lambda stage, job: starts.append(job) or self._note(job)
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def _note(self, job: Job) -> object:
+            ref = object()
+            self._gates[ref] = SimpleNamespace(forget=lambda: forgotten.append(job))
+            return ref
+
+        def figures(self) -> dict[str, dict[str, object]]:
+            return {}
+
+        def wait(self, refs: object) -> object:
+            return next(iter(refs))
+
+    started: list[Job] = []
+    forgotten: list[Job] = []
+    monkeypatch.setattr(ray, "get", out_of_memory)
+    monkeypatch.setattr("pipelines.ray_runner.Cluster", Always)
+    order = Order(tmp_path, "run", (find_stage("split"),), {"u": 0})
+    with pytest.raises(
+        ResourceError, match=r"ran low on memory \(.*node.*\); free memory, or use fewer workers"
+    ) as short:
+        OnRay(Recipe(), address=None, cpus=1, gpus=0)(order, pytest.fail)
+    assert short.value.exit_code == 75
+    assert len(started) == len(forgotten) == SHORTAGES
 
 
 @pytest.mark.parametrize(("reasons", "workers"), [({}, 1), ({"caption": 1}, 1), ({"error": 1}, 2)])

@@ -8,11 +8,11 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.errors import UsageError
+from hdvg.errors import ResourceError, UsageError
 from hdvg.planning import make_plan
 from pipelines.graph import GRAPH, check, describe
 from pipelines.perform import Job
-from pipelines.runners import CRASHES, Order, Queues, after_crash
+from pipelines.runners import CRASHES, SHORTAGES, MemoryShortError, Order, Queues, after_crash, after_shortage
 
 TWO = GRAPH[:2]
 
@@ -90,6 +90,24 @@ def test_a_job_that_kills_its_worker_is_tried_again_then_split_then_called_poiso
             {"key": single.keys[0], "stage": "download", "status": "failed", "reason": "poison"}
         ]
         assert manifest.one("select count(*) from pending") == 64
+
+
+def test_a_job_whose_worker_ended_for_want_of_memory_is_tried_with_fewer_and_never_called_poison(one_of_two):
+    order, job = one_of_two
+    other = replace(job, unit="other")
+    queues = Queues(order, [2] * len(order.stages))
+    assert queues.next() == job
+    for kills in range(1, SHORTAGES):
+        after_shortage(job, MemoryShortError("low"), kills, queues)
+        queues.ended(job)
+        assert queues.next() == job
+        queues.add(other)
+        assert queues.next() is None, "one at a time"
+        queues._waiting[0].clear()
+    with pytest.raises(ResourceError, match="low"):
+        after_shortage(job, MemoryShortError("low"), SHORTAGES, queues)
+    with Dataset.open(job.root).manifest() as manifest:
+        assert manifest.one("select count(*) from failures") == 0
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -47,6 +48,19 @@ class ListSource:
         if READER.is_plugin(self.kind):
             return f"{READER.reference(self.kind).attribute}:{self.query}"
         return self.query if self.kind == "list" else re.sub(r"(?i)^list:\s*", "", self.text)
+
+
+def as_lists(links: Iterable[str], *, because: str) -> tuple[str, ...]:
+    """The sources of links, in which any http(s) link stands for a list, `because` of an option that is about lists.
+
+    Raises UsageError if one is no list, or there is none.
+    """
+    taken = tuple(f"list:{text}" if text.lower().startswith(("http://", "https://")) else text for text in links)
+    strangers = [text for text in taken if list_source(text) is None]
+    if strangers or not taken:
+        other = f"{strangers[0]} is none" if strangers else "there is no --links"
+        raise UsageError(f"{because} is about lists on sites, and {other}; {WOULD_DO}")
+    return taken
 
 
 def list_source(text: str) -> ListSource | None:

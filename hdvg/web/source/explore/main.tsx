@@ -1,12 +1,12 @@
 // The page of `hdvg explore`: opens the session, waits for the dataset, shows the page that the hash names.
 import { type ComponentType, render, type VNode } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { count, length } from "../shared/format";
 import { visible } from "../shared/text";
 import "../shared/theme.css";
 import "./explore.css";
 import "./pages.css";
-import { lockedOut, openSession, stale } from "./api";
+import { lockedOut, openSession, post, stale } from "./api";
 import { Clip } from "./clip";
 import { Compare } from "./compare";
 import { Filters, Waiting } from "./filters";
@@ -51,8 +51,18 @@ function Top(): VNode {
         {known && <span class="dim">{count(known.clips)} clips · {length(known.hours * 3600)}</span>}
       </p>
       {known && <Tabs />}
+      {known && <Another />}
     </header>
   );
+}
+
+/** A link for one browser more: the first one works once. */
+function Another(): VNode {
+  const [link, setLink] = useState("");
+  const ask = (): void => {
+    void post<{ token: string }>("/api/link").then(({ token }) => setLink(`${location.origin}/#token=${token}`), (error: Error) => setLink(error.message));
+  };
+  return link ? <input class="mono another" readOnly value={link} aria-label="link for another browser, works once" onFocus={(event) => event.currentTarget.select()} /> : <button type="button" class="quiet" onClick={ask} title="a link for another browser, works once">Link</button>;
 }
 
 function Opening(): VNode {
@@ -94,7 +104,7 @@ function LockedOut(): VNode {
   return (
     <main class="locked">
       <h1>This page has no key to the dataset</h1>
-      <p>Open the link that <code>hdvg explore</code> printed. It works once; restart the command, or ask an open page for another.</p>
+      <p>Open the link that <code>hdvg explore</code> printed. It works once: restart the command, or press <i>Link</i> in a page that is open.</p>
     </main>
   );
 }

@@ -61,7 +61,8 @@ export function boundAt(axis: Axis, side: Side, place: number): Bound | null {
 export function placeOf(axis: Axis, bound: Bound): number | null {
   const { edges, lossless } = axis;
   const after = bound.operator === ">" || bound.operator === "<=";
-  const edge = after ? above(bound.value) : bound.value;
+  let edge = after ? above(bound.value) : bound.value;
+  if (!lossless) edge = Math.min(Math.max(edge, axis.least), above(axis.most)); // beyond the finite values no edge is needed
   const place = firstAtLeast(edges, edge);
   return lossless || edges[place] === edge || place === edges.length ? place : null;
 }

@@ -76,13 +76,14 @@ function Bars({ scale, all, others, range, live }: BarsProps): VNode {
     return drawn;
   };
   const paths = useMemo(() => path(whole), [whole]);
+  const otherPaths = useMemo(() => path(barsOf(scale, others)), [scale, others, most]);
   const inside = live
     ? barsOf(scale, live.counts, 0, live.counts.length - 1, Float64Array.from([...live.starts.map((edge) => scale.places[edge]), 1]))
     : barsOf(scale, others, range.low, range.high);
   return (
     <svg viewBox={`0 0 ${scale.bars} 100`} preserveAspectRatio="none" aria-hidden="true">
       <path class="all" d={paths} />
-      <path class="others" d={path(barsOf(scale, others))} />
+      <path class="others" d={otherPaths} />
       <path class="in" d={path(inside)} />
     </svg>
   );

@@ -1,0 +1,63 @@
+"""`hdvg report` from the dataset's folder to the files: a page, a Markdown card, or figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hdvg.config.recipe import Recipe
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.snapshot import measures
+from hdvg.errors import UsageError
+from hdvg.reports.page.card import card as card_of
+from hdvg.reports.page.compare import of_datasets, of_recipes
+from hdvg.reports.page.figures import Row, figures
+from hdvg.reports.page.html import plain_json
+from hdvg.reports.page.report import page_of
+
+PAGES, CARDS = (".html", ".htm"), (".md", ".markdown")
+
+
+def written(
+    dataset: Dataset,
+    *,
+    out: Path | None = None,
+    card: Path | None = None,
+    compare: Dataset | Recipe | None = None,
+    say: Callable[[str], None],
+) -> Row:
+    """Write the report's files and return its figures, ready for JSON.
+
+    `out` is a page or a card, by how its name ends; `compare`: another dataset, or a recipe whose rules judge the same clips.
+    Raises UsageError if a file cannot be written.
+    """
+    pages = [out] if out is not None and out.suffix.lower() in PAGES else []
+    cards = [path for path in (out, card) if path is not None and path.suffix.lower() in CARDS]
+    for path in (out, card):
+        if path is not None and path not in (*pages, *cards):
+            raise UsageError(f"{path}: a report is FILE.html, a card FILE.md")
+    if card in pages:
+        raise UsageError(f"--card {card}: a card is FILE.md")
+    recipe = dataset.plan.recipe
+    named = recipe.named_columns | (compare.named_columns if isinstance(compare, Recipe) else set())
+    with measures(dataset, named & set(recipe.measure.columns.types), say) as connection:
+        compared = None
+        if isinstance(compare, Recipe):
+            compared = of_recipes(dataset, connection, compare)
+        elif compare is not None:
+            compared = of_datasets(dataset, compare)
+        found = figures(dataset, connection)
+        other = compare if isinstance(compare, Dataset) else None
+        for path in pages:
+            _save(path, page_of(dataset, connection, found, compared=compared, other=other))
+    for path in cards:
+        _save(path, card_of(found, compared))
+    result: Row = plain_json(found | {"compared": compared})
+    return result
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name a file in a folder that is there") from error

@@ -1,0 +1,100 @@
+"""What a browser cannot play is played by a small copy, and every frame can be looked at; what cannot be shown says why."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.explorer import Served, served
+from tests.products import Clip, make
+
+FRAMES, SIZE = 12, (720, 960)
+CODECS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
+
+
+def film(codec: str, path: Path) -> bytes:
+    """Frames that tell their number by their grey level: 16 + 15 a frame."""
+    with av.open(str(path), "w", format="mp4") as file:
+        stream = file.add_stream(CODECS[codec], rate=24)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
+        for number in range(FRAMES):
+            picture = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 16 + 15 * number, np.uint8), format="rgb24")
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("viewed")
+    films = [film(codec, folder / f"{codec}.mp4") for codec in CODECS]
+    clips = [
+        Clip(1000 * number, 1000 * number + 2500, video) for number, video in enumerate([*films, b"no film at all"])
+    ]
+    with served(make(folder / "d", [clips]).root, folder) as running:
+        yield running
+
+
+def ids_by_bytes(server: Served) -> dict[bytes, str]:
+    """Clip ids by their bytes."""
+    rows = server.browser.post("/api/rows").json["rows"]
+    return {server.browser.get(f"/media/{row['clip_id']}").body: row["clip_id"] for row in rows}
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+def test_a_proxy_has_every_frame_and_plays_from_its_first_bytes(server: Served, codec: str) -> None:
+    ids = ids_by_bytes(server)
+    clip = next(name for body, name in ids.items() if _codec(body) == codec)
+    answer = server.browser.get(f"/media/{clip}?as=h264")
+    assert (answer.status, answer.headers["x-hdvg-proxy"]) == (200, "h264 480p")
+    assert answer.body.index(b"moov") < answer.body.index(b"mdat")
+    with av.open(io.BytesIO(answer.body)) as file:
+        stream = file.streams.video[0]
+        levels = [int(frame.to_ndarray(format="gray").mean()) for frame in file.decode(stream)]
+        assert (stream.codec_context.name, stream.height, stream.width, stream.pix_fmt) == ("h264", 480, 640, "yuv420p")
+    assert len(levels) == FRAMES
+    assert levels == sorted(levels)
+    part = server.browser.get(f"/media/{clip}?as=h264", Range="bytes=0-9")
+    assert (part.status, part.body) == (206, answer.body[:10])
+
+
+def test_frames_are_those_that_are_asked_for(server: Served) -> None:
+    ids = ids_by_bytes(server)
+    clip = next(name for body, name in ids.items() if _codec(body) == "h264")
+    for number in (0, 5, FRAMES - 1):
+        answer = server.browser.get(f"/frame/{clip}/{number}")
+        assert answer.headers["content-type"] == "image/webp"
+        with Image.open(io.BytesIO(answer.body)) as picture:
+            assert picture.size == (960, 720)
+            assert abs(float(np.asarray(picture.convert("L")).mean()) - (16 + 15 * number)) < 4
+    assert server.browser.get(f"/frame/{clip}/{FRAMES}").status == 422
+    assert server.browser.get(f"/frame/{clip}/1000000").status == 400
+    assert server.browser.get(f"/frame/{clip}/x").status == 404
+
+
+def test_what_does_not_decode_says_so(server: Served) -> None:
+    ids = ids_by_bytes(server)
+    clip = ids[b"no film at all"]
+    for path in (f"/media/{clip}?as=h264", f"/frame/{clip}/0"):
+        answer = server.browser.get(path)
+        assert (answer.status, len(answer.json["error"]) > 5) == (422, True)
+    assert server.browser.get(f"/media/{clip}?as=webm").status == 400
+    assert server.browser.get(f"/strip/{clip}").json == {"error": "no pictures of it are kept"}
+    header, arrays = server.browser.get(f"/strips?ids={clip},{'0' * 32},x").arrays
+    assert (len(header["missing"]), arrays) == (3, {})
+
+
+def _codec(body: bytes) -> str | None:
+    try:
+        with av.open(io.BytesIO(body)) as file:
+            return {"libdav1d": "av1"}.get(name := file.streams.video[0].codec_context.name, name)
+    except av.FFmpegError:
+        return None
