@@ -96,8 +96,8 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
         f"With hdvg {VERSION}, recipe `{plain(recipe.name)}`. {_METHOD}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
         *(
-            ["## How right it is", _AUDITED, "\n".join(f"- {plain(line)}" for line in job.audited)]
-            if job.audited
+            ["## How right it is", _AUDITED, "\n".join(f"- {plain(line)}" for line in job.wanted.audited)]
+            if job.wanted.audited
             else []
         ),
         "## Columns",

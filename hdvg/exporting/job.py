@@ -11,7 +11,6 @@ from typing import Any
 
 import duckdb
 
-from hdvg.audit.results import results
 from hdvg.config.conditions import check_expression
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest, literal
@@ -66,11 +65,6 @@ class Job:
         """Counts of the chosen clips."""
         return Summary.of(self.chosen)
 
-    @cached_property
-    def audited(self) -> list[str]:
-        """What people found in the dataset's audits that have ended, a sentence a rate."""
-        return [rate["sentence"] for rate in results(self.dataset)]
-
     @contextmanager
     def condition(self) -> Iterator[None]:
         """Wrap the query that has the condition. Raises UsageError, with DuckDB's words, if that is none."""
@@ -90,7 +84,7 @@ class Job:
     def said(self) -> list[str | None]:
         """What a card or description says that no clip does."""
         about = [self.dataset.root.name, self.dataset.plan.recipe.to_toml(), self.wanted.url, self.wanted.cite]
-        return [*about, *self.audited]
+        return [*about, *self.wanted.audited]
 
     def count(self, **counts: Any) -> None:
         """Put something into the report."""

@@ -30,7 +30,6 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
 from hdvg.dataset.stages import part_schema
 from hdvg.errors import UsageError
-from hdvg.exporting import Wanted, export
 from hdvg.ids import digest
 from hdvg.planning import make_plan
 from pipelines.forget import forget
@@ -296,7 +295,7 @@ def test_the_card_and_the_description_of_an_export_have_the_rates(tmp_path):
     dataset = make(tmp_path / "d", need_clips)
 
     def go(out: str) -> tuple[str, dict[str, Any]]:
-        export(dataset, Wanted("datasets", tmp_path / out), Console(file=io.StringIO()))
+        cli("export", dataset.root, "--to", "datasets", "--out", tmp_path / out)
         return (tmp_path / out / "README.md").read_text(), json.loads((tmp_path / out / "croissant.json").read_text())
 
     card, described = go("before")
