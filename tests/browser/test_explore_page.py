@@ -8,10 +8,13 @@ import tomllib
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
 
 from tests.browser.chromium import barriers
+from tests.browser.conftest import served
 from tests.browser.films import hostile
+from tests.hdvg.test_explore import with_embeddings
 from tests.tools import need
 
 need("playwright", "starlette", "uvicorn")
@@ -293,6 +296,29 @@ def test_nothing_plays_by_itself_where_motion_is_unwanted(explorer: Explorer):
     assert (playing, moving) == (0, 0)
 
 
+def test_lasso_on_the_map_selects_the_clips_within(browser: Browser, tmp_path: Path):
+    chance = np.random.default_rng(3)
+    left, right = (chance.normal(centre, 0.05, (20, 8)) for centre in (np.eye(8)[0], np.eye(8)[1]))
+    with served(with_embeddings(tmp_path / "d", np.concatenate([left, right])), tmp_path, browser) as other:
+        page = other.open("map").page
+        page.locator(".plane canvas").wait_for()
+        settle(page)
+        box = page.locator(".plane canvas").bounding_box()
+        assert box
+        page.get_by_role("button", name="Lasso").click()
+        right_half = [(0.5, 0.0), (0.999, 0.0), (0.999, 0.999), (0.5, 0.999)]
+        corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in right_half]
+        page.mouse.move(*corners[0])
+        page.mouse.down()
+        for corner in corners[1:]:
+            page.mouse.move(*corner, steps=5)
+        page.mouse.up()
+        page.get_by_role("button", name="See them in the grid").click()
+        settle(page)
+        assert shown_number(page.get_by_test_id("total")) == 20
+        assert other.watched.complaints == [said for said in other.watched.complaints if "404" in said]
+
+
 @pytest.mark.slow
 def test_hundreds_of_tiles_that_were_pointed_at_leave_one_player(explorer: Explorer):
     page = explorer.open("grid?verdict=kept").page
@@ -308,7 +334,6 @@ def test_hundreds_of_tiles_that_were_pointed_at_leave_one_player(explorer: Explo
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
 def test_clip_of_each_codec_plays_or_its_proxy_does(explorer: Explorer, browser: Browser, codec: str, tmp_path: Path):
-    from tests.browser.conftest import served
     from tests.products import Clip, make
     from tests.videos import draw_scenes
 
