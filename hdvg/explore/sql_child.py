@@ -30,7 +30,8 @@ def answer_query(root: Reads, out: Writes, sql: str, most: int, limit_s: float) 
     import pyarrow as pa
     import pyarrow.feather as feather
 
-    from hdvg.dataset.connection import OverError, refuse_other
+    from hdvg.config.deadline import OverError
+    from hdvg.dataset.connection import refuse_other
     from hdvg.dataset.dataset import Dataset
     from hdvg.errors import UsageError
 

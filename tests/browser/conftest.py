@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,13 @@ class Explorer:
 @pytest.fixture(scope="module")
 def explorer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
     folder = tmp_path_factory.mktemp("explored")
-    dataset = make_films(folder)
+    with served(make_films(folder), folder, browser) as found:
+        yield found
+
+
+@contextmanager
+def served(dataset: Dataset, folder: Path, browser: Browser) -> Iterator[Explorer]:
+    """`hdvg explore` of a dataset, started in a folder, with a page that has opened it."""
     command = [sys.executable, "-m", "hdvg.cli", "explore", str(dataset.root), "--no-browser", "--author", "tester"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment) as server:

@@ -8,10 +8,13 @@ import tomllib
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
 
 from tests.browser.chromium import barriers
+from tests.browser.conftest import served
 from tests.browser.films import hostile
+from tests.hdvg.test_explore import with_embeddings
 from tests.tools import need
 
 need("playwright", "starlette", "uvicorn")
@@ -19,7 +22,9 @@ need("playwright", "starlette", "uvicorn")
 HIDDEN = re.compile("[\u0000-\u001f\u00ad\u200b\u2028-\u202e\u2066-\u2069\ufeff]")
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
 
     from tests.browser.conftest import Explorer
 
@@ -264,20 +269,85 @@ def test_sixty_hostile_captions_and_titles_are_shown_and_do_nothing(explorer: Ex
 
 
 @pytest.mark.parametrize("view", ["overview", "grid", "clip", "sql?query=select 1", "compare", "marks", "run"])
-def test_page_has_no_barriers_in_light_and_dark_and_fits_a_telephone(explorer: Explorer, axe: str, view: str):
+def test_page_has_no_barriers_in_three_looks_and_fits_a_telephone(explorer: Explorer, axe: str, view: str):
     if view == "clip":
         view += f"/{explorer.ask('select clip_id from verdicts where keep order by clip_id limit 1')}"
     page = explorer.open(view).page
     settle(page)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        assert barriers(page, axe) == [], scheme
-    page.emulate_media(color_scheme="light")
+    for look in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}):
+        page.emulate_media(**look)
+        assert barriers(page, axe) == [], look
+    page.emulate_media(color_scheme="light", forced_colors="none")
     page.set_viewport_size({"width": 360, "height": 780})
     settle(page)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     page.set_viewport_size({"width": 1440, "height": 900})
     assert wider == 0
+
+
+def test_nothing_plays_by_itself_where_motion_is_unwanted(explorer: Explorer):
+    page = explorer.open("grid?verdict=kept").page
+    page.emulate_media(reduced_motion="reduce")
+    page.locator("[data-n='1']").hover()
+    page.wait_for_timeout(400)
+    playing = page.locator("video").count()
+    moving = page.evaluate("document.getAnimations().filter((one) => one.playState === 'running').length")
+    page.emulate_media(reduced_motion="no-preference")
+    assert (playing, moving) == (0, 0)
+
+
+def test_lasso_on_the_map_selects_the_clips_within(browser: Browser, tmp_path: Path):
+    chance = np.random.default_rng(3)
+    left, right = (chance.normal(centre, 0.05, (20, 8)) for centre in (np.eye(8)[0], np.eye(8)[1]))
+    with served(with_embeddings(tmp_path / "d", np.concatenate([left, right])), tmp_path, browser) as other:
+        page = other.open("map").page
+        page.locator(".plane canvas").wait_for()
+        settle(page)
+        box = page.locator(".plane canvas").bounding_box()
+        assert box
+        page.get_by_role("button", name="Lasso").click()
+        right_half = [(0.5, 0.0), (0.999, 0.0), (0.999, 0.999), (0.5, 0.999)]
+        corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in right_half]
+        page.mouse.move(*corners[0])
+        page.mouse.down()
+        for corner in corners[1:]:
+            page.mouse.move(*corner, steps=5)
+        page.mouse.up()
+        page.get_by_role("button", name="See them in the grid").click()
+        settle(page)
+        assert shown_number(page.get_by_test_id("total")) == 20
+        assert other.watched.complaints == [said for said in other.watched.complaints if "404" in said]
+
+
+@pytest.mark.slow
+def test_hundreds_of_tiles_that_were_pointed_at_leave_one_player(explorer: Explorer):
+    page = explorer.open("grid?verdict=kept").page
+    settle(page)
+    for number in range(200):
+        page.locator(f"[data-n='{number % 18}']").hover()
+        page.wait_for_timeout(190)
+        assert page.locator("video").count() <= 1
+    page.locator("[data-n='3']").hover()
+    until(page, "document.querySelector(\"[data-n='3'] video\")?.currentTime > 0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
+def test_clip_of_each_codec_plays_or_its_proxy_does(explorer: Explorer, browser: Browser, codec: str, tmp_path: Path):
+    from tests.products import Clip, make
+    from tests.videos import draw_scenes
+
+    film = tmp_path / "film.mp4"
+    draw_scenes(film, scene_frames=(50,), codec=codec, options={})
+    dataset = make(tmp_path / "dataset", [[Clip(0, 2000, film.read_bytes(), "a film")]])
+    with served(dataset, tmp_path, browser) as other:
+        clip = other.ask("select clip_id from clips")
+        page = other.open(f"clip/{clip}").page
+        page.get_by_role("button", name="Play").click()
+        until(page, "document.querySelector('video')?.currentTime > 0.2")
+        proxied = page.get_by_text("proxy, h264").count() == 1
+        print(codec, "as a proxy" if proxied else "as it is")
+        assert proxied == (codec == "libx265")
 
 
 @pytest.mark.slow

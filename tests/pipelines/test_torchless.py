@@ -15,6 +15,7 @@ import pytest
 import hdvg
 from tests.installs import PACKAGES, ROOT, build_wheel, call_outside, installed, linked, project
 
+PAGES = "hdvg/web/source/"
 CLIP = ROOT / "pipelines/demo/media/bigbuckbunny_720p.mp4"
 
 
@@ -79,14 +80,17 @@ def test_a_wheel_holds_every_module_and_file_of_the_packages_and_says_what_it_is
         names = set(wheel.namelist())
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         said = wheel.read(metadata).decode()
-    kinds = (".py", ".typed", ".txt", ".toml", ".sql", ".mp4", ".webm")
+    kinds = (".py", ".typed", ".txt", ".toml", ".sql", ".mp4", ".webm", ".js", ".css")
     tree = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in kinds
+        if path.suffix in kinds and not path.is_relative_to(ROOT / PAGES)
     }
     assert tree <= names
+    assert [name for name in names if name.startswith(PAGES)] == [], (
+        "built pages are shipped, what they are built from is not"
+    )
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
     assert f"Version: {project()['version']}\n" in said
     assert hdvg.__version__ == project()["version"]

@@ -40,7 +40,7 @@ export function Overview(): VNode {
             <Chart key={column.name} column={column} />
           ))}
         </div>
-        {shown.length === 0 && <p class="dim">No measure has “{wanted.value}” in its name or description.</p>}
+        {shown.length === 0 && <p class="dim">{columns.length ? `No measure has “${wanted.value}” in its name or description.` : "No clip is measured yet."}</p>}
       </section>
     </div>
   );
@@ -58,7 +58,7 @@ function ordered(columns: readonly Column[]): Column[] {
 
 function Headline(): VNode {
   const known = meta.value!;
-  const now = preview.value ?? kept.value;
+  const now = preview.value ?? (known.clips === 0 ? { clips: 0, hours: 0 } : kept.value);
   const about = preview.value?.about ? "~" : "";
   return (
     <section class="headline panel" aria-label="Kept">
@@ -67,7 +67,7 @@ function Headline(): VNode {
         <span class="dim"> of {count(known.clips)} clips kept</span>
       </p>
       <p class="dim">
-        {now && share(now.clips, known.clips)} · {now?.hours != null ? about + length(now.hours * 3600) : "…"} of {length(known.hours * 3600)}
+        {now && known.clips > 0 && `${share(now.clips, known.clips)} · `}{now?.hours != null ? about + length(now.hours * 3600) : "…"} of {length(known.hours * 3600)}
       </p>
       <p class="look">
         <button type="button" onClick={() => go({ page: "grid", verdict: "kept" })}>See the kept</button>{" "}

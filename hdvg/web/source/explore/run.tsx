@@ -157,8 +157,8 @@ function LastRun({ ended, stages }: { ended?: string; stages: Record<string, { u
 function Lines({ title, lines, none }: { title: string; lines: string[]; none: string }): VNode {
   return (
     <section class="panel" aria-label={title}>
-      <h2>{title}</h2>
-      {lines.length ? <pre class="scroll log" tabIndex={0}>{lines.map(visible).join("\n")}</pre> : <p class="dim">{none}</p>}
+      <h2>{title} {lines.length > 0 && <span class="dim">newest first</span>}</h2>
+      {lines.length ? <pre class="scroll log" tabIndex={0}>{lines.map(visible).reverse().join("\n")}</pre> : <p class="dim">{none}</p>}
     </section>
   );
 }
