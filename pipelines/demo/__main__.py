@@ -75,6 +75,11 @@ def trained(out: Path) -> Path:
     return out.absolute().with_name(f"{out.absolute().name}-tiny")
 
 
+def page(out: Path) -> Path:
+    """Where the demo's report is written: beside the dataset."""
+    return out.absolute().with_name(f"{out.absolute().name}-report.html")
+
+
 def clear(out: Path) -> str | None:
     """Remove the dataset of an earlier demo at `out`; returns why not, if it is anything else (None: `out` is free)."""
     if not out.exists() and not out.is_symlink():
@@ -128,6 +133,7 @@ def _curate(links: Path, out: Path) -> int:
         ("Ask DuckDB: which clips were kept?", ["query", str(out), KEPT]),
         ("And why were the others dropped?", ["query", str(out), DROPPED]),
         ("Is it whole?", ["verify", str(out)]),
+        ("All of it on one page, to open in a browser:", ["report", str(out), "--out", str(page(out))]),
         (
             "Train a text-to-video network on the kept clips, for half a minute:",
             ["train", str(out), "--recipe", "tiny", "--set", "run.minutes=0.5"],
@@ -166,15 +172,17 @@ def _say_result(out: Path, took_s: float) -> None:
     counts = _ask(out, COUNTS)[0]
     dropped = _listed(_ask(out, DROPPED), "clips")
     failed = _listed(_ask(out, FAILED), "links")
-    where = shlex.quote(os.path.relpath(out))
+    where, report = shlex.quote(os.path.relpath(out)), os.path.relpath(page(out))
     print(
         f"\nDone in {took_s:.0f} s: {len(LINKS)} links became {counts['clips']} clips."
         f"\n  kept     {counts['kept']} clips with captions, in {where}/shards/*.parquet"
         f"\n  dropped  {counts['clips'] - counts['kept']} clips: {dropped or 'none'}   (a clip may have several reasons)"
         f"\n  no clip  from these links: {failed or 'none'}"
+        f"\n  report   {report}: open it in a browser, drag a threshold, send it to a colleague"
         "\n\nNext (once in this shell: source .venv/bin/activate):"
     )
     hints = (
+        (f"hdvg explore {where}", "look at every clip in a browser: play, sort, search, mark"),
         (f"hdvg explain {where} {(counts['dropped'] or 'CLIP_ID')[:12]}", "every measure and margin of a dropped clip"),
         (f"hdvg filter {where} --set 'keep.too_short=duration_s >= 0.5'", "another rule: a query, no video is touched"),
         (f'hdvg query {where} "from failures"', "what became of every other link"),

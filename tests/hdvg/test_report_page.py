@@ -195,8 +195,11 @@ def test_a_bound_between_two_steps_is_refused_and_not_rounded(page, chromium):
 
 
 LOOKS = [
-    {"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}, {"color_scheme": "light", "reduced_motion": "reduce"},
-]  # fmt: skip
+    {"color_scheme": "light", "reduced_motion": "reduce"},
+    {"color_scheme": "dark"},
+    pytest.param({"color_scheme": "light"}, marks=pytest.mark.slow),
+    pytest.param({"forced_colors": "active"}, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(look.values()))

@@ -18,6 +18,8 @@ from hdvg.filtering.whatif import Judge
 from hdvg.reports.page.gallery import cards
 
 Row = dict[str, Any]
+Compared = tuple[Row, dict[str, bytes]]
+"""The figures, and the strips of the clips that are shown."""
 
 SHOWN = 12
 """Clips that are shown of each side."""
@@ -50,7 +52,7 @@ OF_RECIPES = {
 }
 
 
-def of_recipes(dataset: Dataset, connection: duckdb.DuckDBPyConnection, other: Recipe) -> Row:
+def of_recipes(dataset: Dataset, connection: duckdb.DuckDBPyConnection, other: Recipe) -> Compared:
     """The dataset's clips by its own rules, A, and by those of another recipe, B. `connection` has the table `SOURCE`.
 
     Raises UsageError if a rule names a measure that this dataset does not have.
@@ -64,14 +66,14 @@ def of_recipes(dataset: Dataset, connection: duckdb.DuckDBPyConnection, other: R
     a, b = (" and ".join(f"coalesce({test}, false)" for test in judge.tests) or "true" for judge in (own, new))
     of = f"(select clip_id, duration_s, draw, {a} as a_keep, {b} as b_keep from {SOURCE})"
     sides = _sides(connection, of, OF_RECIPES)
-    with dataset.manifest() as manifest:
-        shown = cards(manifest, _ids(sides))
+    shown, pictures = cards(dataset, _ids(sides))
     names = {"a": f"recipe {plan.recipe.name}", "b": f"recipe {other.name}"}
     by = "The same clips and measures, judged twice; a measure that was not taken of a clip fails its rule."
-    return names | {"by": by, "sides": sides, "rules": _rules(plan.recipe.keep, other.keep), "clips": shown}
+    rules_ = _rules(plan.recipe.keep, other.keep)
+    return names | {"by": by, "sides": sides, "rules": rules_, "clips": shown}, pictures
 
 
-def of_datasets(dataset: Dataset, other: Dataset) -> Row:
+def of_datasets(dataset: Dataset, other: Dataset) -> Compared:
     """The clips of two datasets: the same where video and span are the same."""
     connection = duckdb.connect()
     for name, one in (("a", dataset), ("b", other)):
@@ -85,13 +87,14 @@ def of_datasets(dataset: Dataset, other: Dataset) -> Row:
     sides = _sides(connection, "spans", OF_DATASETS)
     same = connection.execute("select count(*) from spans where a_clip = b_clip").fetchall()[0][0]
     shown: dict[str, Row] = {}
+    pictures: dict[str, bytes] = {}
     for one, own in ((dataset, ("only in A", "kept in A only")), (other, ("only in B", "kept in B only"))):
-        with one.manifest() as manifest:
-            shown |= cards(manifest, _ids(side for side in sides if side["name"] in own))
+        rows, strips = cards(one, _ids(side for side in sides if side["name"] in own))
+        shown, pictures = shown | rows, pictures | strips
     called = {"a": dataset.root.name, "b": other.root.name}
     by = f"Clips are the same where their video and span are (span_id); {same} have the same clip_id too."
     rules = _rules(dataset.plan.recipe.keep, other.plan.recipe.keep)
-    return called | {"by": by, "sides": sides, "rules": rules, "clips": shown}
+    return called | {"by": by, "sides": sides, "rules": rules, "clips": shown}, pictures
 
 
 def _sides(

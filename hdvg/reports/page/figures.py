@@ -10,8 +10,7 @@ import duckdb
 import numpy as np
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.manifest import Manifest
-from hdvg.dataset.snapshot import snapshot_name
+from hdvg.dataset.snapshot import SOURCE, snapshot_name
 from hdvg.environment import VERSION
 from hdvg.filtering.whatif import Judge, group, what_if
 from hdvg.ids import digest
@@ -22,12 +21,16 @@ Row = dict[str, Any]
 
 CATEGORIES_MOST, HOSTS_MOST, COPIES_MOST = 20, 50, 10
 
+LINKS = """
+select video_id, status, categories, fetched_at, yt_dlp_version,
+    coalesce(nullif(regexp_extract(source, '^https?://([^/:?#]+)', 1), ''), '(files)') as host
+from videos
+"""
 SLIM = """
-create temp table report_rows as
-select c.video_id, c.duration_s, len(c.reasons) = 0 as keep, c.short_px, c.duplicate, c.duplicate_how, c.duplicate_group,
-    c.duplicate_in, coalesce(v.licence_class, 'unknown') as licence_class, v.categories,
-    coalesce(nullif(regexp_extract(v.source, '^https?://([^/:?#]+)', 1), ''), '(files)') as host
-from clip_rows c join videos v using (video_id)
+create or replace temp table report_rows as
+select c.video_id, c.duration_s, {keep} as keep, c.short_px, coalesce(c.duplicate, false) as duplicate, c.duplicate_how,
+    c.duplicate_group, c.duplicate_in, coalesce(c.licence_class, 'unknown') as licence_class, v.categories, v.host
+from {source} c join report_videos v using (video_id)
 """
 COUNTED = (
     "count(*) as clips, coalesce(sum(duration_s), 0) / 3600 as hours, count(*) filter (keep) as kept, "
@@ -63,8 +66,22 @@ GROUPS = f"""
 select duplicate_group as stays, count(*) as clips, count(distinct video_id) as videos
 from report_rows where duplicate_group is not null group by all having count(*) > 1 order by clips desc, stays limit {COPIES_MOST}
 """
-VIDEOS = "select count(*) as links, count(*) filter (status = 'ok') as videos from videos"
+VIDEOS = "select count(*) as links, count(*) filter (status = 'ok') as videos from report_videos"
+FETCHES = (
+    "select min(fetched_at) as first_fetch, max(fetched_at) as last_fetch, "
+    "list(distinct yt_dlp_version) filter (yt_dlp_version is not null) as yt_dlp from report_videos"
+)
 MODELS = ("text_model", "nsfw_model", "watermark_model", "semantics_model", "aesthetic_model", "classifier_model")
+
+
+PARTS = {
+    "hosts_of_clips": HOSTS,
+    "resolutions": RESOLUTIONS,
+    "licences": LICENCES,
+    "categories": CATEGORIES,
+    "copies": COPIES,
+    "copy_groups": GROUPS,
+}
 
 
 def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
@@ -74,18 +91,12 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
     effects = what_if(connection, plan, plan.recipe.keep)
     found = asdict(status(dataset))
     with dataset.manifest() as manifest:
-        manifest.connection.execute(SLIM)
-        parts = {
-            "hosts_of_clips": manifest.rows(HOSTS),
-            "resolutions": manifest.rows(RESOLUTIONS),
-            "licences": manifest.rows(LICENCES),
-            "categories": manifest.rows(CATEGORIES),
-            "failures": manifest.rows(FAILURES),
-            "copies": manifest.rows(COPIES),
-            "copy_groups": manifest.rows(GROUPS),
-        }
-        totals = manifest.rows(VIDEOS)[0]
-        provenance = _provenance(dataset, manifest)
+        videos, failures = manifest.table(LINKS), manifest.rows(FAILURES)
+    connection.register("report_videos", videos)
+    keep = " and ".join(f"coalesce({test}, false)" for test in judge.tests) or "true"
+    connection.execute(SLIM.format(keep=keep, source=SOURCE))
+    parts = {name: _asked(connection, sql) for name, sql in PARTS.items()}
+    totals = _asked(connection, VIDEOS)[0]
     return {
         "dataset": dataset.root.name,
         "recipe": plan.recipe.name,
@@ -99,9 +110,10 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
         **{name: found[name] for name in ("funnel", "dropped", "pending", "not_taken", "damaged", "running")},
         **{name: found[name] for name in ("durations", "keep_rates", "captions", "hosts")},
         **parts,
+        "failures": failures,
         "stages": stages(found["last_run"]),
         "run_ended": (found["last_run"] or {}).get("ended"),
-        "provenance": provenance,
+        "provenance": _provenance(dataset, connection, found["captions"]),
     }  # fmt: skip
 
 
@@ -129,18 +141,13 @@ def stages(last_run: Row | None) -> list[Row]:
     ]
 
 
-def _provenance(dataset: Dataset, manifest: Manifest) -> Row:
+def _provenance(dataset: Dataset, connection: duckdb.DuckDBPyConnection, captions: Row | None) -> Row:
     """What it was made with: recipe, versions, models, and hashes of settings and state."""
     plan = dataset.plan
     lists = ", ".join(f"list(distinct {name}) filter ({name} is not null) as {name}" for name in MODELS)
-    (models,) = manifest.rows(f"select {lists} from measured")
-    captioners = manifest.rows(
-        "select distinct writer, captioner, model from captions order by writer, captioner, model"
-    )
-    (tools,) = manifest.rows(
-        "select min(fetched_at) as first_fetch, max(fetched_at) as last_fetch, "
-        "list(distinct yt_dlp_version) filter (yt_dlp_version is not null) as yt_dlp from videos"
-    )
+    (models,) = _asked(connection, f"select {lists} from {SOURCE}")
+    names = ("writer", "captioner", "model")
+    writers = {tuple(row[name] for name in names) for row in (captions or {}).get("writers", [])}
     return {
         "hdvg": VERSION,
         "schema": SCHEMA_VERSION,
@@ -150,6 +157,11 @@ def _provenance(dataset: Dataset, manifest: Manifest) -> Row:
         "fingerprints": dict(plan.fingerprints),
         "quantiles": dict(plan.quantiles),
         "models": {name.removesuffix("_model"): sorted(found) for name, found in models.items() if found},
-        "captioners": captioners,
-        **tools,
+        "captioners": [dict(zip(names, writer, strict=True)) for writer in sorted(writers, key=str)],
+        **_asked(connection, FETCHES)[0],
     }
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
+    rows: list[Row] = connection.sql(sql).to_arrow_table().to_pylist()
+    return rows

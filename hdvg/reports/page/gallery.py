@@ -10,9 +10,10 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 
 from hdvg.config.rules import Bound, Rule
-from hdvg.dataset.manifest import Manifest
+from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.snapshot import SOURCE
 from hdvg.filtering.whatif import Judge
+from hdvg.reports.strips import strips_of
 
 Row = dict[str, Any]
 
@@ -20,7 +21,8 @@ MOST = 6
 """Clips of each side of a threshold."""
 
 CARDS = """
-select d.clip_id, d.video_id, d.duration_s, d.start_s, d.width, d.height, d.keep, d.reasons, d.caption, d.title, d.source
+select d.clip_id, d.video_id, d.duration_s, d.start_s, d.width, d.height, d.keep, d.reasons, d.caption, d.title, d.source,
+    d.keyframes
 from dataset d where d.clip_id in (select unnest(?::varchar[]))
 """
 
@@ -81,10 +83,13 @@ def _beyond(rule: Rule, bound: Bound, value: float) -> str:
     return f"{rule.column} {'>' if bound.closed else '>='} {value!r}"
 
 
-def cards(manifest: Manifest, clip_ids: Iterable[str]) -> dict[str, Row]:
-    """What is shown of each clip."""
-    rows = manifest.rows(CARDS, [list(dict.fromkeys(clip_ids))])
-    return {row["clip_id"]: row | {"source": shown_source(row["source"])} for row in rows}
+def cards(dataset: Dataset, clip_ids: Iterable[str]) -> tuple[dict[str, Row], dict[str, bytes]]:
+    """What is shown of each clip, and its strip."""
+    with dataset.manifest() as manifest:
+        rows = manifest.rows(CARDS, [list(dict.fromkeys(clip_ids))])
+    packs = {row["clip_id"]: pack for row in rows if (pack := row.pop("keyframes"))}
+    shown = {row["clip_id"]: row | {"source": shown_source(row["source"])} for row in rows}
+    return shown, strips_of(dataset.store, packs)
 
 
 def shown_source(source: str | None) -> str:

@@ -16,7 +16,6 @@ from hdvg.filtering.whatif import Judge
 from hdvg.reports.page.gallery import Shelf, cards, shelves
 from hdvg.reports.page.html import page
 from hdvg.reports.page.rows import Measure, bounded, doubles, hold, measured, packed, passes
-from hdvg.reports.strips import strips
 from schemas.columns import doc
 from schemas.measures import ALL_MEASURED, DERIVED
 
@@ -52,10 +51,10 @@ def page_of(
     found: Row,
     *,
     compared: Row | None = None,
-    other: Dataset | None = None,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> str:
-    """The report's HTML, of at most `BYTES_MOST` bytes. `connection` has the table `SOURCE`, `found` are the figures; `other`
-    is the dataset that it is compared with."""
+    """The report's HTML, of at most `BYTES_MOST` bytes. `connection` has the table `SOURCE`, `found` are the figures, `pictures`
+    the strips of the clips of a comparison."""
     plan = dataset.plan
     judge = Judge(plan.recipe.rules, plan.quantiles)
     held = hold(connection)
@@ -63,8 +62,7 @@ def page_of(
     measures = measured(connection, bounded(columns), judge, held=held, columns=columns, bins=REPORT_BINS)
     rules, bits = _rules(connection, judge, {one.axis.measure: one.axis for one in measures})
     found_shelves = shelves(connection, judge)
-    with dataset.manifest() as manifest:
-        shown = cards(manifest, [clip for shelf in found_shelves for clip, _ in (*shelf.passing, *shelf.broken)])
+    shown, strips = cards(dataset, [clip for shelf in found_shelves for clip, _ in (*shelf.passing, *shelf.broken)])
     data: Row = {
         "figures": found,
         "held": {"rows": held.rows, "clips": held.clips},
@@ -74,11 +72,8 @@ def page_of(
         "compared": compared,
         "left_out": [],
     }
-    more = compared["clips"] if compared else {}
-    pictures = strips(dataset, [*shown, *(clip for clip in more if clip not in shown)])
-    if other is not None:
-        pictures |= strips(other, [clip for clip in more if clip not in pictures])
-    return _fitted(Parts(data, measures, bits, packed(held.ms), pictures), judge)
+    strips = {**(pictures or {}), **strips}
+    return _fitted(Parts(data, measures, bits, packed(held.ms), strips), judge)
 
 
 def _fitted(parts: Parts, judge: Judge) -> str:
@@ -114,10 +109,8 @@ def _coarser(measure: Measure) -> Measure:
     kept = np.union1d(ends, np.linspace(0, len(axis.edges) - 1, EXPLORER_BINS - 3).astype(int))
     place = np.concatenate([[0], np.searchsorted(kept, np.arange(len(axis.edges)), side="right")])
     counts = np.bincount(place, weights=measure.counts, minlength=len(kept) + 1).astype(np.int64)
-    lossless = False
-    return Measure(
-        Axis(axis.measure, axis.edges[kept], lossless, axis.least, axis.most), counts, place[codes].astype(np.uint16)
-    )
+    coarse = replace(axis, edges=axis.edges[kept])
+    return replace(measure, axis=coarse, counts=counts, codes=place[codes].astype(np.uint16))
 
 
 def _rules(

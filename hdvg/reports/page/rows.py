@@ -58,10 +58,10 @@ class Measure:
         return int(self.counts[1:].sum())
 
 
-def hold(connection: duckdb.DuckDBPyConnection, *, most: int = ROWS_MOST) -> Held:
+def hold(connection: duckdb.DuckDBPyConnection) -> Held:
     """Fill the table `HELD`, in the order of videos."""
     (clips,) = connection.execute(f"select count(*) from {SOURCE}").fetchall()[0]
-    chosen = f"select place from {SOURCE}" + (f" order by draw, place limit {most}" if clips > most else "")
+    chosen = f"select place from {SOURCE}" + (f" order by draw, place limit {ROWS_MOST}" if clips > ROWS_MOST else "")
     connection.execute(
         f"create or replace temp table {HELD} as select place, row_number() over (order by place) - 1 as n from ({chosen})"
     )

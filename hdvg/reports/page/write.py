@@ -36,20 +36,20 @@ def written(
     for path in (out, card):
         if path is not None and path not in (*pages, *cards):
             raise UsageError(f"{path}: a report is FILE.html, a card FILE.md")
-    if card in pages:
-        raise UsageError(f"--card {card}: a card is FILE.md")
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: no such folder; name a file in a folder that is there")
     recipe = dataset.plan.recipe
     named = recipe.named_columns | (compare.named_columns if isinstance(compare, Recipe) else set())
     with measures(dataset, named & set(recipe.measure.columns.types), say) as connection:
-        compared = None
+        compared: Row | None = None
+        pictures: dict[str, bytes] = {}
         if isinstance(compare, Recipe):
-            compared = of_recipes(dataset, connection, compare)
+            compared, pictures = of_recipes(dataset, connection, compare)
         elif compare is not None:
-            compared = of_datasets(dataset, compare)
+            compared, pictures = of_datasets(dataset, compare)
         found = figures(dataset, connection)
-        other = compare if isinstance(compare, Dataset) else None
         for path in pages:
-            _save(path, page_of(dataset, connection, found, compared=compared, other=other))
+            _save(path, page_of(dataset, connection, found, compared=compared, pictures=pictures))
     for path in cards:
         _save(path, card_of(found, compared))
     result: Row = plain_json(found | {"compared": compared})
