@@ -79,7 +79,7 @@ class Browser:
             self.cookie = answer.headers["set-cookie"].partition(";")[0]
         return answer
 
-    def ready(self, *, limit_s: float = 30.0) -> dict[str, Any]:
+    def ready(self, *, limit_s: float = 120.0) -> dict[str, Any]:
         """What /api/meta says once the tables are made."""
         end = time.monotonic() + limit_s
         while (answer := self.get("/api/meta")).status == 503 and time.monotonic() < end:
@@ -113,7 +113,7 @@ def served(root: Path, folder: Path) -> Iterator[Served]:
     explorer.start()
     thread.start()
     try:
-        wait(explorer, limit_s=60)
+        wait(explorer, limit_s=120)
         browser = Browser(port)
         assert browser.open(keys.token()).status == 204
         yield Served(browser, keys, explorer)

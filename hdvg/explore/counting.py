@@ -22,6 +22,8 @@ CODES = 256
 PIECE = 2**18
 """Rows counted at a time: a newer question is heard between pieces, and float32 counts them exactly."""
 WORKERS_MOST = 4
+SPARSE = 6
+"""Where fewer than one row of so many is counted, places are quicker than a mask."""
 Counts = NDArray[np.uint32]
 Found = TypeVar("Found")
 
@@ -37,45 +39,46 @@ class Counted(Protocol):
 
 @dataclass(frozen=True)
 class Chosen:
-    """A selection's rows: `broken` [rows] counts its conditions that a row does not hold; by column, the masks that bound it."""
+    """A selection's rows: `held` [rows], how many of its `conditions` each holds; by column, the masks that bound it."""
 
-    broken: NDArray[np.uint8]
+    held: NDArray[np.uint8]
+    conditions: int
     on: dict[str, list[Mask]]
 
-    @property
+    @functools.cached_property
     def mask(self) -> Mask:
         """[rows]: all conditions hold."""
-        return np.asarray(self.broken == 0)
+        return np.asarray(self.held == self.conditions)
 
     def without(self, column: str) -> Mask:
         """[rows]: all conditions hold but those that bound this column."""
         some = self.on.get(column)
         if not some:
             return self.mask
-        left = self.broken
-        for mask in some:
-            left = left - ~mask
-        return np.asarray(left == 0)
+        left = self.held - some[0].view(np.uint8)
+        for mask in some[1:]:
+            left -= mask.view(np.uint8)
+        return np.asarray(left == self.conditions - len(some))
 
 
 def choose(
     state: Counted, selection: Selection, quantiles: Quantiles, asking: Asking, *, rows: int | None = None
 ) -> Chosen:
     """The rows of a selection; of the first `rows` alone, if that is given."""
-    broken = np.zeros(len(state.sidecar.lengths_s) if rows is None else rows, np.uint8)
+    held = np.zeros(len(state.sidecar.lengths_s) if rows is None else rows, np.uint8)
     on: dict[str, list[Mask]] = {}
     for condition in selection.conditions:
-        mask = state.masks.of(condition, quantiles, asking)[: len(broken)]
-        broken += ~mask
+        mask = state.masks.of(condition, quantiles, asking)[: len(held)]
+        held += mask.view(np.uint8)
         if condition.column is not None:
             on.setdefault(condition.column, []).append(mask)
         asking.check()
-    return Chosen(broken, on)
+    return Chosen(held, len(selection.conditions), on)
 
 
 def total(sidecar: Sidecar, mask: Mask) -> tuple[int, float]:
     """Clips and hours of these rows."""
-    return int(np.count_nonzero(mask)), float(sidecar.lengths_s[mask].sum()) / 3600
+    return int(np.count_nonzero(mask)), float(np.dot(sidecar.lengths_s, mask)) / 3600
 
 
 def histogram(sidecar: Sidecar, name: str, mask: Mask, asking: Asking) -> Counts:
@@ -83,7 +86,8 @@ def histogram(sidecar: Sidecar, name: str, mask: Mask, asking: Asking) -> Counts
     codes, found = sidecar.codes_of(name), np.zeros(CODES, np.int64)
 
     def counted(piece: slice) -> Any:
-        return cv2.calcHist([_image(codes[piece])], [0], _image(mask[piece]), [CODES], [0, CODES]).reshape(-1)
+        places, shown = _shown(mask[piece])
+        return cv2.calcHist([_image(codes[piece][places])], [0], shown, [CODES], [0, CODES]).reshape(-1)
 
     for counts in _each_piece(counted, len(mask), asking):
         found += counts.astype(np.int64)
@@ -106,13 +110,17 @@ def cube(sidecar: Sidecar, name: str, others: Sequence[str], mask: Mask, asking:
     sums = {other: np.zeros((CODES, CODES), np.int64) for other in others}
 
     def counted(piece: slice) -> list[Any]:
-        shown, codes = mask[piece], _image(mine[piece])
-        lengths = np.where(shown, sidecar.lengths_s[piece][: len(shown)], 0.0)
-        found = [np.bincount(codes[0], shown, CODES), np.bincount(codes[0], lengths, CODES)]
+        places, shown = _shown(mask[piece])
+        codes, lengths = _image(mine[piece][places]), sidecar.lengths_s[piece][places]
+        lengths = lengths if shown is None else np.where(shown[0], lengths, 0.0)
+        found = [
+            cv2.calcHist([codes], [0], shown, [CODES], [0, CODES]).reshape(-1),
+            np.bincount(codes[0], lengths, CODES),
+        ]
         for other in others:
             asking.check()
-            both = [codes, _image(sidecar.codes_of(other)[piece])]
-            found.append(cv2.calcHist(both, [0, 1], _image(shown), [CODES, CODES], [0, CODES, 0, CODES]))
+            both = [codes, _image(sidecar.codes_of(other)[piece][places])]
+            found.append(cv2.calcHist(both, [0, 1], shown, [CODES, CODES], [0, CODES, 0, CODES]))
         return found
 
     for first, lengths, *of_others in _each_piece(counted, len(mask), asking):
@@ -143,9 +151,16 @@ def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS_MOST), "counting")
 
 
+def _shown(mask: Mask) -> tuple[Any, NDArray[np.uint8] | None]:
+    """Where to look in an array for the rows of a mask, and what of that to count, as OpenCV has it: None is all."""
+    if np.count_nonzero(mask) < len(mask) // SPARSE:
+        return np.flatnonzero(mask), None
+    return slice(None), _image(mask.view(np.uint8))
+
+
 def _image(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """As OpenCV counts it: [1, rows]."""
-    return np.ascontiguousarray(values).view(np.uint8)[None]
+    """As OpenCV counts it: [1, rows], at least one; it counts nothing else of an empty one than zeros."""
+    return np.ascontiguousarray(values)[None]
 
 
 def _coarse(counts: NDArray[np.int64], column: Column) -> NDArray[np.int64]:

@@ -14,16 +14,21 @@ from numpy.typing import NDArray
 
 from hdvg.config.rules import Rule
 from hdvg.dataset.clip_files import grouped_rows
-from hdvg.dataset.snapshot import SOURCE, STATUSES
+from hdvg.dataset.snapshot import SOURCE
 from hdvg.errors import UsageError
 from hdvg.explore.counting import choose
-from hdvg.explore.masks import Asking
+from hdvg.explore.masks import Asking, Mask
 from hdvg.explore.selection import Selection
+from hdvg.explore.sidecar import ROW_GROUP
 from hdvg.explore.state import State
 from schemas.measures import DERIVED
 
 MOST_ROWS = 500
 FIRST = 50
+FIRST_ROWS, LEAST_ROWS = 2000, 200_000
+"""Rows of an order that are found without sorting all, and of the dataset from which on that pays."""
+NEAR = 3
+"""Row groups that are read whole."""
 ORDERS = 4
 """Orders that are kept, of four bytes a row."""
 SORTED_TEXTS = ("caption", "title", "video_id", "clip_id", "source")
@@ -69,14 +74,14 @@ def read_page(asked: Mapping[str, Any], state: State) -> Page:
 
 def rows_of(state: State, selection: Selection, page: Page, asking: Asking) -> dict[str, Any]:
     """`{total, offset, rows}` of a selection."""
-    places, likeness = _order(state, selection, page, asking)
+    places, count, likeness = _order(state, selection, page, asking)
     wanted = places[page.offset : page.offset + page.limit]
     rows = described(state, wanted, rules=selection.rules, shown=page.shown)
     for number, row in enumerate(rows):
         row["n"] = page.offset + number
         if likeness:
             row["likeness"] = likeness.get(int(wanted[number]))
-    return {"snapshot": state.snapshot, "total": len(places), "offset": page.offset, "rows": rows}
+    return {"snapshot": state.snapshot, "total": count, "offset": page.offset, "rows": rows}
 
 
 def described(
@@ -84,8 +89,8 @@ def described(
 ) -> list[dict[str, Any]]:
     """Rows at these places, in this order, as the page has them."""
     named = [column for rule in rules for column in rule.columns]
-    statuses = [name for name in _schema(state) if name.endswith("_status")]
-    table = take(state, places, [*PLAIN, *OF_FILES, *STATUSES, *statuses, *named, *shown])
+    statuses = [f"{home}_status" for rule in rules for home in sorted(rule.homes)]
+    table = take(state, places, [*PLAIN, *OF_FILES, *statuses, *named, *shown])
     reasons = _reasons(state, table, rules)
     found = []
     for row, broken in zip(table.to_pylist(), reasons, strict=True):
@@ -101,14 +106,21 @@ def described(
 
 
 def take(state: State, places: Sequence[int] | Places, columns: Sequence[str]) -> pa.Table:
-    """Rows of the sidecar at these places, in this order; the row groups that hold them are read."""
+    """Rows of the sidecar at these places, in this order.
+
+    Of neighbours the row group is read; of rows that lie apart DuckDB reads less than all groups that hold one.
+    """
     asked = np.asarray(places, np.int64)
-    held = _schema(state)
+    held = pq.read_schema(state.sidecar.rows).names
     names = [name for name in dict.fromkeys(columns) if name in held]
     rising = np.unique(asked)
-    with pq.ParquetFile(state.sidecar.rows) as file:
-        parts = [table for _, table in grouped_rows(file, rising, names)]
-        table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(names)
+    if len(np.unique(rising // ROW_GROUP)) > NEAR:
+        listed = ", ".join(map(str, rising.tolist()))
+        table = state.table(f"select {', '.join(names)} from held where place in ({listed}) order by place")
+    else:
+        with pq.ParquetFile(state.sidecar.rows) as file:
+            parts = [table for _, table in grouped_rows(file, rising, names)]
+            table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(names)
     return table.take(pa.array(np.searchsorted(rising, asked)))
 
 
@@ -117,11 +129,6 @@ def place_of(state: State, clip_id: str) -> int | None:
     draw = DERIVED["draw"][1].replace("clip_id", "?")  # rows lie in its order: one row group is read
     found = state.table(f"select place from {SOURCE} where draw = {draw} and clip_id = ?", [clip_id, clip_id])
     return found["place"][0].as_py() if len(found) else None
-
-
-def _schema(state: State) -> list[str]:
-    names: list[str] = pq.read_schema(state.sidecar.rows).names
-    return names
 
 
 def _reasons(state: State, table: pa.Table, rules: tuple[Rule, ...]) -> list[list[str]]:
@@ -140,8 +147,8 @@ def _reasons(state: State, table: pa.Table, rules: tuple[Rule, ...]) -> list[lis
     return reasons
 
 
-def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tuple[Places, dict[int, float]]:
-    """All rows of a selection in their order, and how like they are to the clip that is named."""
+def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tuple[Places, int, dict[int, float]]:
+    """Rows of a selection in their order, at least up to the page's end; how many there are; how like the clip that is named."""
     quantiles = state.quantiles(selection.rules)
     keys = tuple(state.masks.key(condition, quantiles) for condition in selection.conditions)
     key = (keys, page.column, page.descending)
@@ -150,6 +157,9 @@ def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tu
         mask = choose(state, selection, quantiles, asking).mask
         likeness = _likeness(state, selection)
         if page.column is not None:
+            first = _first(state, page, mask, asking)
+            if first is not None:
+                return first, int(np.count_nonzero(mask)), likeness
             whole = _sorted(state, page, asking)
             held = whole[mask[whole]], likeness
         elif likeness:
@@ -158,7 +168,7 @@ def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tu
             held = np.flatnonzero(mask).astype(np.uint32), likeness
         _keep(state, key, held)
     places, likeness = held
-    return places, likeness
+    return places, len(places), likeness
 
 
 def _likeness(state: State, selection: Selection) -> dict[int, float]:
@@ -169,6 +179,26 @@ def _likeness(state: State, selection: Selection) -> dict[int, float]:
         raise UsageError(f"like: no clip {selection.like[:80]!r} in the dataset")
     places, cosines = state.likeness.similar(place)
     return dict(zip(places.tolist(), cosines.tolist(), strict=True))
+
+
+def _first(state: State, page: Page, mask: Mask, asking: Asking) -> Places | None:
+    """The first rows by a number, without sorting all; None where these do not reach the page's end, or are few anyway."""
+    column, many = state.sidecar.columns.get(page.column or ""), page.offset + page.limit
+    if column is None or column.kind == "text" or many > FIRST_ROWS or len(mask) < LEAST_ROWS:
+        return None
+    name = column.name
+    sql = f"select place::uinteger as place, {name}::double as value from held where {name} is not null"
+    table = state.table(sql, asking=asking)
+    places, values = table["place"].to_numpy(), table["value"].to_numpy()
+    chosen = mask[places]
+    places, values = places[chosen], values[chosen]
+    if len(places) < many or np.isnan(values).any():
+        return None
+    values = -values if page.descending else values
+    bound = np.partition(values, many - 1)[many - 1]
+    best = np.concatenate([np.flatnonzero(values < bound), np.flatnonzero(values == bound)])
+    order = np.lexsort((places[best], values[best]))[:many]
+    return np.asarray(places[best[order]])
 
 
 def _sorted(state: State, page: Page, asking: Asking) -> Places:

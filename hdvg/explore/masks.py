@@ -5,6 +5,7 @@ Where a bound is an edge, codes decide, and no database is asked; both ways give
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from hdvg.explore.selection import NO_MARK, Condition
 from hdvg.explore.sidecar import Sidecar
 
 Mask = NDArray[np.bool_]
+FLAG = re.compile(r"\s*(not\s+)?([a-z_][a-z0-9_]*)\s*")
+NO_CODE = 256
+"""What no row has."""
 MOST_BYTES = 300_000_000
 """Of all masks that are kept."""
 
@@ -114,7 +118,7 @@ class Masks:
     def _made(self, condition: Condition, quantiles: Quantiles, asking: Asking) -> Mask:
         if condition.sort == "rule":
             (rule,) = condition.rules
-            by_codes = self._by_codes(rule.low, rule.high, quantiles) if rule.column else None
+            by_codes = self._by_codes(rule.low, rule.high, quantiles) if rule.column else self._flag(rule.text)
             return by_codes if by_codes is not None else self._asked(rule.sql(quantiles), asking)
         if condition.sort == "range":
             return self._range(condition, asking)
@@ -152,6 +156,15 @@ class Masks:
         if first > last:
             return np.zeros(len(codes), bool)
         return np.asarray((codes >= first) & (codes <= last))
+
+    def _flag(self, text: str) -> Mask | None:
+        """The rows of a rule that is a boolean alone, such as `not duplicate`; None for others."""
+        found = FLAG.fullmatch(text)
+        column = self._sidecar.columns.get(found[2]) if found else None
+        if found is None or column is None or column.kind != "boolean":
+            return None
+        wanted = 0.0 if found[1] else 1.0
+        return np.asarray(self._sidecar.codes_of(column.name) == (1 + column.edges.index(wanted) if wanted in column.edges else NO_CODE))  # fmt: skip
 
     def _only(self, condition: Condition, asking: Asking) -> Mask:
         column = self._sidecar.columns[condition.column or ""]

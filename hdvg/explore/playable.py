@@ -63,6 +63,9 @@ class Files:
         held = self._dataset.store.find_media(row["clip_sha256"]) if row["clip_sha256"] else None
         if held is not None and held.is_symlink():
             raise UsageError("its file is a link to another place, which is not followed")
+        said = self.media(row)
+        if said["state"] == "gone":
+            raise UsageError(said["why"])
         return held or self._cached(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
 
     def proxy(self, row: Row) -> Path:

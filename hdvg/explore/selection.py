@@ -19,7 +19,7 @@ NO_MARK = "none"
 MOST = 200
 """Rules, bounds or values of one selection."""
 CONDITIONS = 250
-"""Of one selection: broken ones are counted in a byte."""
+"""Of one selection: those that hold are counted in a byte."""
 TEXT_CHARACTERS = 500
 PLACED_TEXTS = ("caption", "title", "source", "clip_id", "video_id", *("captioner", "cut_status", "clip_codec"))
 """Columns that are no measures and that a condition in SQL may name."""

@@ -156,7 +156,9 @@ def read(rows: Path, codes: Path, described: Path) -> Sidecar:
 def opened(rows: Path, *, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """A connection with the rows as the table `SOURCE`, and `place`: a row's number; nobody has marked any, as it says."""
     connection = connect(rows.parent.parent)
-    connection.execute(f"set memory_limit = '{memory}'; set enable_progress_bar = false")
+    connection.execute(
+        f"set memory_limit = '{memory}'; set enable_progress_bar = false; set parquet_metadata_cache = true"
+    )
     parquet = f"read_parquet({literal(no_glob(str(rows)))}, file_row_number = true)"
     connection.execute(f"create view held as select *, file_row_number as place from {parquet}")
     connection.execute(f"create view {SOURCE} as select *, {NOBODY} from held")

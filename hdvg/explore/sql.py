@@ -21,6 +21,8 @@ LIMIT_S = 10.0
 MEMORY_MB = 4096
 """Address space of the child; DuckDB itself may take `sql_child.MEMORY`."""
 FILES_MB = 1024.0
+GRACE_S = 10.0
+"""To open the dataset's views, before the query begins, and to hear that its time is over."""
 ROWS = 1000
 CHARACTERS = 20_000
 
@@ -41,7 +43,8 @@ def ask(dataset: Dataset, sql: Any, *, limit: Any = None) -> dict[str, Any]:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hdvg-sql-") as scratch:
         out = Path(scratch) / "answer.arrow"
-        limits = Limits(wall_s=LIMIT_S + 2, memory_mb=MEMORY_MB, file_mb=FILES_MB, scratch_mb=FILES_MB)
+        walls = dataset.plan.recipe.limits.sandbox
+        limits = Limits(LIMIT_S + GRACE_S, MEMORY_MB, FILES_MB, FILES_MB, walls)
         call = sql_child.answer_query(str(dataset.root), str(out), sql, most + 1, LIMIT_S)
         try:
             said = process_sandbox(*sql_child.HEAVY).call(call, Path(scratch), limits)

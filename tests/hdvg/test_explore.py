@@ -239,6 +239,25 @@ def test_rows_come_in_any_order_from_anywhere(server: Served, manifest: Any) -> 
         assert (row["keep"], row["values"]["luma_mean"]) == (False, 0.0)
 
 
+@pytest.mark.parametrize("column", ["motion_px_s", "luma_mean", "width", "sharpness"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_first_pages_of_a_large_dataset_are_those_of_the_whole_order(
+    server: Served, manifest: Any, monkeypatch: pytest.MonkeyPatch, *, column: str, descending: bool
+) -> None:
+    monkeypatch.setattr("hdvg.explore.grid.LEAST_ROWS", 0)
+    monkeypatch.setattr("hdvg.explore.grid.NEAR", 0)
+    asked = {"sort": {"column": column, "descending": descending}, "offset": 20, "limit": 100}
+    found = server.browser.post(
+        "/api/rows", {**asked, "selection": {"bounds": [{"column": "duration_s", "low": 1.5}]}}
+    ).json
+    way = "desc" if descending else "asc"
+    sql = (
+        f"select clip_id from held where duration_s >= 1.5 order by {column} {way} nulls last, draw limit 100 offset 20"
+    )
+    assert [row["clip_id"] for row in found["rows"]] == [row[0] for row in manifest.connection.execute(sql).fetchall()]
+    assert found["total"] == manifest.one("select count(*) from held where duration_s >= 1.5")
+
+
 def test_conditions_of_every_sort_select_what_they_say(server: Served, manifest: Any) -> None:
     cases = [
         ({"sql": "sharpness > 100 and title like 'film 1%'"}, "sharpness > 100 and title like 'film 1%'"),

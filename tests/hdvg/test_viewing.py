@@ -92,6 +92,31 @@ def test_what_does_not_decode_says_so(server: Served) -> None:
     assert (len(header["missing"]), arrays) == (3, {})
 
 
+def test_copies_are_kept_up_to_a_size_the_least_used_go(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [name for body, name in ids_by_bytes(server).items() if _codec(body)]
+    folder = server.explorer.root / "cache/proxies"
+    for path in folder.glob("*"):
+        path.unlink()
+    monkeypatch.setattr("hdvg.explore.playable.CACHE_BYTES", 1)
+    for clip in ids[:2]:
+        assert server.browser.get(f"/media/{clip}?as=h264").status == 200
+        assert len(list(folder.glob("*"))) == 1
+
+
+def test_clips_are_played_wherever_their_bytes_lie_or_say_why_not(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "d", [[Clip(0, 3000, b"in a file"), Clip(3000, 9000, b"in a shard"), Clip(9000, 20000, b"gone", cut="crash")]])  # fmt: skip
+    with dataset.manifest() as manifest:
+        ids = [row["clip_id"] for row in manifest.rows("select clip_id from clips order by start_pts")]
+        dataset.store.remove_media(manifest.one("select clip_sha256 from clips where clip_id = ?", [ids[1]]))
+    with served(dataset.root, tmp_path) as server:
+        media = {row["clip_id"]: row["media"] for row in server.browser.post("/api/rows").json["rows"]}
+        assert [media[name]["state"] for name in ids] == ["file", "shard", "gone"]
+        assert [server.browser.get(f"/media/{name}").body for name in ids[:2]] == [b"in a file", b"in a shard"]
+        assert "could not be cut" in media[ids[2]]["why"]
+        answer = server.browser.get(f"/media/{ids[2]}")
+        assert (answer.status, answer.json["error"]) == (422, media[ids[2]]["why"])
+
+
 def _codec(body: bytes) -> str | None:
     try:
         with av.open(io.BytesIO(body)) as file:
