@@ -21,7 +21,11 @@ QUESTIONS = table(
         column("stratum", INT, "the group of clips, by predicted error, that it was drawn from, from 0"),
         column("stratum_clips", INT, "clips of that group"),
         column("predicted", REAL, "mean predicted share of errors of that group, 0-1"),
-        column("ahead", STR, "how the order was drawn: `fixed`, or `drawn` for an audit with --until"),
+        column(
+            "ahead",
+            STR,
+            "how the order was drawn: `fixed`, or `until <width>` for an audit that ends once intervals are so narrow",
+        ),
     ]
 )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hdvg.cli import annotate, exchange, filter, forget, inspect, mend, play, recipes, run, see, train
+from hdvg.cli import annotate, audit, exchange, filter, forget, inspect, mend, play, recipes, run, see, train
 from hdvg.config.deadline import leave
 from hdvg.environment import VERSION, require_linux
 from hdvg.errors import HdvgError, resource_error
@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help="Turn links to videos into a curated text-video dataset.\n\nStart: hdvg run demo --links links.txt --out my-dataset",
 )
-for group in (run, filter, annotate, inspect, see, mend, play, exchange, train, forget):
+for group in (run, filter, annotate, inspect, see, audit, mend, play, exchange, train, forget):
     app.add_typer(group.commands)
 app.add_typer(recipes.commands, name="recipe")
 

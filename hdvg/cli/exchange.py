@@ -96,13 +96,16 @@ def export(
 
     Example: hdvg export my-dataset --to webdataset --out my-tars --where 'duration_s > 3 and open_licence'
     """
+    from hdvg.audit.results import results
     from hdvg.dataset.dataset import Dataset
     from hdvg.exporting import Wanted
     from hdvg.exporting import export as write
 
-    wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite)
+    opened = Dataset.open(dataset)
+    found = tuple(rate["sentence"] for rate in results(opened))
+    wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
     with interruptible():
-        report = write(Dataset.open(dataset), wanted, output.console())
+        report = write(opened, wanted, output.console())
     if as_json:
         return print_json(report)
     typer.echo(

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hdvg.errors import HdvgError, UsageError
-from hdvg.explore import questions, sights
+from hdvg.explore import audits, questions, sights
 from hdvg.explore.arrays import dumps
 from hdvg.explore.guard import Guard, Keys
 from hdvg.explore.masks import Asking, SupersededError
@@ -23,8 +23,8 @@ from hdvg.explore.state import Explorer, State
 
 PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    '<title>hdvg explore</title><link rel="stylesheet" href="/static/explore.css">'
-    '<script src="/static/explore.js" defer></script></head><body><div id="app"></div>'
+    '<title>hdvg {name}</title><link rel="stylesheet" href="/static/{name}.css">'
+    '<script src="/static/{name}.js" defer></script></head><body><div id="app"></div>'
     "<noscript>This page needs JavaScript.</noscript></body></html>"
 )
 KINDS = {"js": "text/javascript", "css": "text/css", "txt": "text/plain"}
@@ -37,9 +37,10 @@ Question = Callable[[State, Explorer, Mapping[str, Any], Asking], Any]
 
 def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
     """The whole server, guarded."""
-    posts = questions.QUESTIONS
+    posts, looks = questions.QUESTIONS | audits.QUESTIONS, sights.LOOKS | audits.LOOKS
     routes = [
         Route("/", _page),
+        Route("/audit", _page),
         Route("/static/{name}", _static),
         Route("/session", _session, methods=["POST"]),
         Route("/api/link", _link, methods=["POST"]),
@@ -47,7 +48,7 @@ def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
         Route("/api/live", _live),
         Route("/metrics", _metrics),
         *(Route(path, _post(answer), methods=["POST"]) for path, answer in posts.items()),
-        *(Route(path, _get(answer), methods=["GET"]) for path, answer in sights.LOOKS.items()),
+        *(Route(path, _get(answer), methods=["GET"]) for path, answer in looks.items()),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, HdvgError: _error, 500: _fault})  # type: ignore[dict-item]  # handlers of narrower errors
     app.state.explorer, app.state.keys = explorer, keys
@@ -120,7 +121,8 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 async def _page(request: Request) -> Response:
-    return Response(PAGE, media_type="text/html")
+    name = request.url.path.strip("/") or "explore"
+    return Response(PAGE.format(name=name), media_type="text/html")
 
 
 async def _static(request: Request) -> Response:

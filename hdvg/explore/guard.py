@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BODY_BYTES = 1_000_000
 """Most that a question may hold."""
 HEADER = b"x-hdvg"
-OPEN = ("/", "/session", "/metrics", "/favicon.ico")
+OPEN = ("/", "/audit", "/session", "/metrics", "/favicon.ico")
 """Routes that ask for no cookie: the page holds nothing of the dataset, /metrics has its own token."""
 OPEN_BELOW = "/static/"
 

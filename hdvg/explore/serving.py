@@ -32,6 +32,8 @@ class Place:
     host: str = LOOPBACK
     port: int = 0
     allowed: tuple[str, ...] = ()
+    page: str = ""
+    """The page that the link opens: the explorer's, or `audit`."""
 
 
 @dataclass(frozen=True)
@@ -114,4 +116,4 @@ def _listen(place: Place) -> socket.socket:
 def _started(place: Place, port: int, keys: Keys) -> Started:
     names: Sequence[str] = place.allowed
     address = f"https://{names[0]}/" if names else f"http://{LOOPBACK}:{port}/"
-    return Started(f"{address}#token={keys.token()}", keys.metrics, address)
+    return Started(f"{address}{place.page}#token={keys.token()}", keys.metrics, address)

@@ -95,6 +95,11 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
         "## How it was made",
         f"With hdvg {VERSION}, recipe `{plain(recipe.name)}`. {_METHOD}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
+        *(
+            ["## How right it is", _AUDITED, "\n".join(f"- {plain(line)}" for line in job.wanted.audited)]
+            if job.wanted.audited
+            else []
+        ),
         "## Columns",
         table(["column", "type", "what it is"], columns),
     ]
@@ -113,6 +118,12 @@ clip = next(iter(clips))  # clip["video"] holds the bytes of an mp4 file, clip["
 _METHOD = (
     "Each video was split into shots, each shot measured, and kept if it breaks none of the rules under `keep`; the kept "
     "ones were cut to exactly their frames and captioned. These are all settings:"
+)
+
+
+_AUDITED = (
+    "People looked at a random sample of the clips of the dataset that this was exported from, without seeing what hdvg had "
+    "decided, and answered one question of each (`hdvg audit`). Shares are of that dataset's clips as they were then:"
 )
 
 

@@ -72,6 +72,8 @@ def _save(path: Path, job: Job, objects: list[Json], *, layout: str) -> None:
         "citeAs": job.wanted.cite or f"{job.dataset.root.name}, a dataset curated with hdvg",
         "rai:personalSensitiveInformation": RIGHTS,
     }
+    if job.wanted.audited:
+        head["rai:dataLimitations"] = [f"By audit: {line}" for line in job.wanted.audited]
     if job.wanted.url:
         head["url"] = job.wanted.url
     path.write_text(json.dumps(head | RECORDS[layout](job, objects), indent=1, ensure_ascii=False) + "\n", "utf-8")

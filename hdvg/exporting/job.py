@@ -83,7 +83,8 @@ class Job:
 
     def said(self) -> list[str | None]:
         """What a card or description says that no clip does."""
-        return [self.dataset.root.name, self.dataset.plan.recipe.to_toml(), self.wanted.url, self.wanted.cite]
+        about = [self.dataset.root.name, self.dataset.plan.recipe.to_toml(), self.wanted.url, self.wanted.cite]
+        return [*about, *self.wanted.audited]
 
     def count(self, **counts: Any) -> None:
         """Put something into the report."""

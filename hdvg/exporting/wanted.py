@@ -11,7 +11,7 @@ class Wanted:
     """What is to be exported: the kept clips of which `where` holds, or, if `all_given`, what was imported, as it stands.
 
     `max_mb` is the largest sum of clips' bytes in a file; None: as the recipe's `shard.max_mb`. `url` is where it will be
-    found and `cite` how to cite it: only who publishes knows.
+    found and `cite` how to cite it: only who publishes knows. `audited` are sentences on what audits found, for the card.
     """
 
     format: str
@@ -21,3 +21,4 @@ class Wanted:
     max_mb: float | None = None
     url: str | None = None
     cite: str | None = None
+    audited: tuple[str, ...] = ()
