@@ -100,7 +100,7 @@ def _suppose(dataset: Dataset, recipe: Recipe, asked: Supposed, *, as_json: bool
     from hdvg.filtering.supposition import supposed
 
     if asked.plot is not None:
-        from hdvg.reports.plots import check_place
+        from hdvg.page.plots import check_place
 
         check_place(asked.plot)
     found = supposed(dataset, recipe.keep, asked.rules, goal=asked.goal, say=output.note)
@@ -114,7 +114,7 @@ def _suppose(dataset: Dataset, recipe: Recipe, asked: Supposed, *, as_json: bool
 def _plot(dataset: Dataset, keep: dict[str, str], path: Path) -> None:
     """Draw what is now and what would be by the rules `keep`."""
     from hdvg.filtering.histograms import spread
-    from hdvg.reports.plots import plot_spread
+    from hdvg.page.plots import plot_spread
 
     found = spread(dataset, supposed=keep, say=output.note)
     plot_spread(found, path, title=f"{dataset.root.name} (recipe {dataset.plan.recipe.name}), what if")

@@ -91,7 +91,7 @@ def status(
     if csv_file is not None and not links:
         raise UsageError("--csv goes with --links: hdvg status DATASET --links --csv FILE")
     if plot is not None:
-        from hdvg.reports.plots import check_place
+        from hdvg.page.plots import check_place
 
         check_place(plot)
     opened = Dataset.open(dataset)
@@ -105,7 +105,7 @@ def status(
 def _plot(opened: Dataset, path: Path) -> None:
     """Draw the funnel and the histograms into a file."""
     from hdvg.filtering.histograms import spread
-    from hdvg.reports.plots import plot_spread
+    from hdvg.page.plots import plot_spread
 
     found = spread(opened, say=output.note)
     plot_spread(found, path, title=f"{opened.root.name} (recipe {opened.plan.recipe.name})")

@@ -41,7 +41,7 @@ def report(
     Example: hdvg report my-dataset -o report.html --card card.md
     """
     from hdvg.dataset.dataset import Dataset
-    from hdvg.reports.page.write import written
+    from hdvg.page.write import written
 
     if out is None and card is None and not as_json:
         raise UsageError("say where the report goes: hdvg report DATASET -o report.html (or -o card.md, or --json)")

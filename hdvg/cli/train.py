@@ -157,7 +157,7 @@ def train(
 
 def _plotted(words: list[str], path: Path) -> bool:
     """Draw the losses of a run, if the only word is a run's folder."""
-    from hdvg.reports.plots import check_place, plot_training
+    from hdvg.page.plots import check_place, plot_training
     from hdvg.training import journal
 
     check_place(path)

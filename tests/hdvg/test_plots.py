@@ -20,7 +20,7 @@ from hdvg.dataset.snapshot import SOURCE
 from hdvg.errors import UsageError
 from hdvg.filtering.histograms import Axis, Spread, _histogram, spread
 from hdvg.filtering.whatif import Judge
-from hdvg.reports.plots import plot_spread
+from hdvg.page.plots import plot_spread
 from hdvg.training.journal import Journal
 from tests.layouts import VERSIONS, asked, call, unpack
 

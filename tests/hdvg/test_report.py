@@ -14,9 +14,9 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.snapshot import measures
 from hdvg.errors import UsageError
-from hdvg.reports.page import report, rows
-from hdvg.reports.page.gallery import shown_source
-from hdvg.reports.page.write import written
+from hdvg.page import report, rows
+from hdvg.page.gallery import shown_source
+from hdvg.page.write import written
 from tests.synthetic import draw_dataset
 
 CLIPS = 3000

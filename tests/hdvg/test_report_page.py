@@ -18,9 +18,9 @@ from hdvg.dataset.snapshot import SOURCE, measures
 from hdvg.filtering.edges import REPORT_BINS, Axis, axes, bounds_in_force
 from hdvg.filtering.edit import range_text
 from hdvg.filtering.whatif import what_if
-from hdvg.reports.page import gallery
-from hdvg.reports.page.rows import bounded
-from hdvg.reports.page.write import written
+from hdvg.page import gallery
+from hdvg.page.rows import bounded
+from hdvg.page.write import written
 from tests.browser.files import AXE, axe_script, browser, needs_chromium, opened
 from tests.synthetic import draw_dataset
 

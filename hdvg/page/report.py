@@ -13,9 +13,9 @@ from hdvg.config.rules import Bound, Rule
 from hdvg.dataset.dataset import Dataset
 from hdvg.filtering.edges import EXPLORER_BINS, REPORT_BINS, Axis
 from hdvg.filtering.whatif import Judge
-from hdvg.reports.page.gallery import Shelf, cards, shelves
-from hdvg.reports.page.html import page
-from hdvg.reports.page.rows import Measure, bounded, doubles, hold, measured, packed, passes
+from hdvg.page.gallery import Shelf, cards, shelves
+from hdvg.page.html import page
+from hdvg.page.rows import Measure, bounded, doubles, hold, measured, packed, passes
 from schemas.columns import doc
 from schemas.measures import ALL_MEASURED, DERIVED
 

@@ -9,11 +9,11 @@ from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.snapshot import measures
 from hdvg.errors import UsageError
-from hdvg.reports.page.card import card as card_of
-from hdvg.reports.page.compare import of_datasets, of_recipes
-from hdvg.reports.page.figures import Row, figures
-from hdvg.reports.page.html import plain_json
-from hdvg.reports.page.report import page_of
+from hdvg.page.card import card as card_of
+from hdvg.page.compare import of_datasets, of_recipes
+from hdvg.page.figures import Row, figures
+from hdvg.page.html import plain_json
+from hdvg.page.report import page_of
 
 PAGES, CARDS = (".html", ".htm"), (".md", ".markdown")
 

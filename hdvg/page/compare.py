@@ -15,7 +15,7 @@ from hdvg.dataset.snapshot import SOURCE
 from hdvg.errors import UsageError
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.filtering.whatif import Judge
-from hdvg.reports.page.gallery import cards
+from hdvg.page.gallery import cards
 
 Row = dict[str, Any]
 Compared = tuple[Row, dict[str, bytes]]
