@@ -30,7 +30,7 @@ RECIPE_COMMANDS = COMMANDS["recipe"].commands
 
 def flags_of(command: object) -> set[str]:
     below = [flags_of(inner) for inner in getattr(command, "commands", {}).values()]
-    return {flag for param in command.params for flag in param.opts}.union({"--help"}, *below)
+    return {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}.union({"--help"}, *below)
 
 
 def test_every_command_that_is_named_exists_with_its_flags():
