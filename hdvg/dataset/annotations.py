@@ -41,7 +41,8 @@ def annotate(dataset: Dataset, said: Iterable[Mapping[str, Any]]) -> list[Row]:
     characters.
     """
     entries = [dict(entry) for entry in said]
-    held = current(dataset, [entry["clip_id"] for entry in entries])
+    partial = [entry["clip_id"] for entry in entries if not entry.keys() >= set(SAID)]
+    held = current(dataset, partial) if partial else {}  # else nothing of what was said before stays
     rows: dict[tuple[str, str], Row] = {}
     for entry in entries:
         key = entry["clip_id"], plain_line(entry["author"], "author", AUTHOR_MOST) or ""
