@@ -21,7 +21,7 @@ from hdvg.filtering.whatif import what_if
 from hdvg.reports.page import gallery
 from hdvg.reports.page.rows import bounded
 from hdvg.reports.page.write import written
-from tests.browser import AXE, axe_script, browser, needs_chromium, opened
+from tests.pages import AXE, axe_script, browser, needs_chromium, opened
 from tests.synthetic import draw_dataset
 
 pytestmark = needs_chromium
