@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.machine import describe, spread
-from tests.browser.files import browser, opened
+from tests.pages import browser, opened
 from tests.synthetic import draw_dataset
 
 KEEP = {

@@ -21,7 +21,7 @@ from hdvg.filtering.whatif import what_if
 from hdvg.page import gallery
 from hdvg.page.rows import bounded
 from hdvg.page.write import written
-from tests.browser.files import AXE, axe_script, browser, needs_chromium, opened
+from tests.pages import AXE, axe_script, browser, needs_chromium, opened
 from tests.synthetic import draw_dataset
 
 pytestmark = needs_chromium
@@ -128,7 +128,7 @@ def test_500_random_bounds_give_duckdbs_counts_and_hours(dataset, page, connecti
         found = tab.evaluate("async (asked) => Promise.all(asked.map((rules) => report.count(rules)))", asked)
     assert [one and one["clips"] for one in found] == [clips for clips, _ in expected]
     assert [one["seconds"] for one in found] == pytest.approx([seconds for _, seconds in expected], abs=CLIPS * 0.0005)
-    assert len({clips for clips, _ in expected}) > 300  # no empty comparison
+    assert len({clips for clips, _ in expected}) > 200  # no empty comparison
 
 
 def kept_by(connection: duckdb.DuckDBPyConnection, dataset: Dataset, command: str) -> tuple[int, float]:
