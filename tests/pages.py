@@ -26,7 +26,7 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
-WEB = Path(__file__).parents[2] / "hdvg" / "web" / "source"
+WEB = Path(__file__).parents[1] / "hdvg" / "web" / "source"
 
 AXE = """async () => {
     const found = await axe.run(document, { resultTypes: ['violations'] });
