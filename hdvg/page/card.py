@@ -30,6 +30,7 @@ def card(found: Row, compared: Row | None = None) -> str:
         _rules(found["rules"]),
         *_titled("Dropped for (a clip may have several reasons):", _rows(found["dropped"], "reason", "clips")),
         *_titled("Waiting:", _rows(found["pending"], "stage", "items")),
+        *_titled("## How right it is, by audit", "\n".join(f"- {words(rate['sentence'])}" for rate in found["audits"])),
         "## What failed",
         _rows(found["failures"], "stage", "status", "reason", "host", "items") or "Nothing failed.",
         *_contents(found),

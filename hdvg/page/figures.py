@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from hdvg.audit.results import results
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.snapshot import SOURCE, snapshot_name
 from hdvg.environment import VERSION
@@ -98,6 +99,7 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
     parts = {name: _asked(connection, sql) for name, sql in PARTS.items()}
     totals = _asked(connection, VIDEOS)[0]
     return {
+        "audits": results(dataset),
         "dataset": dataset.root.name,
         "recipe": plan.recipe.name,
         "about": plan.recipe.about,

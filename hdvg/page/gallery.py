@@ -70,7 +70,7 @@ def _sides(
     sides = []
     for side in (test, f"not {test} and {beyond}"):
         rows = connection.execute(
-            f"select clip_id, {number} from {SOURCE} where {side} order by {others} desc, {near}, place limit {MOST}"
+            f"select clip_id, {number} from {SOURCE} where {side} order by case when {others} then 0 else 1 end, {near}, place limit {MOST}"
         ).fetchall()
         sides.append([(clip, float(at) if at is not None else None) for clip, at in rows])
     return sides[0], sides[1]

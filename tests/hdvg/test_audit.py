@@ -307,3 +307,6 @@ def test_the_card_and_the_description_of_an_export_have_the_rates(tmp_path):
     card, described = go("before")
     assert "kept clips whose cut is not clean: 100.0%" in card
     assert "kept clips whose cut is not clean: 100.0%" in described["rai:dataLimitations"][0]
+    cli("report", dataset.root, "-o", tmp_path / "r.html", "--card", tmp_path / "r.md")
+    assert "kept clips whose cut is not clean: 100.0%" in (tmp_path / "r.md").read_text()
+    assert "kept clips whose cut is not clean" in (tmp_path / "r.html").read_text()

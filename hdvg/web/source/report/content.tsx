@@ -7,7 +7,7 @@ import { type Column, Section, Table } from "./parts";
 import { data } from "./state";
 
 const figures = data.figures;
-const rows = (name: string): Row[] => (figures[name] as Row[] | null) ?? [];
+export const rows = (name: string): Row[] => (figures[name] as Row[] | null) ?? [];
 
 const COUNTED: Column[] = [
   { key: "clips", title: "clips", as: "count" }, { key: "hours", title: "footage", as: "hours" },
@@ -72,6 +72,23 @@ function Captions(): VNode {
         rows={captions.writers}
       />
     </>
+  );
+}
+
+/** Two rates a rule, as people answered; nothing where no audit has ended. */
+export function Audits(): VNode | null {
+  if (!rows("audits").length) return null;
+  return (
+    <Section id="audits" title="How right it is" about="People were shown clips drawn at random and asked one question each; the bounds are those of a 95 % interval.">
+      <Table
+        caption="By audit"
+        columns={[
+          { key: "what", title: "" }, { key: "share", title: "share", as: "share" }, { key: "low", title: "at least", as: "share" }, { key: "high", title: "at most", as: "share" },
+          { key: "errors", title: "found", as: "count" }, { key: "asked", title: "answers", as: "count" }, { key: "clips", title: "of clips", as: "count" }, { key: "audit", title: "audit" },
+        ]}
+        rows={rows("audits")}
+      />
+    </Section>
   );
 }
 

@@ -3,7 +3,7 @@ import { render, type VNode } from "preact";
 import "../shared/theme.css";
 import "./report.css";
 import { placeOf } from "../shared/axis";
-import { Contents, Copies, Failures, Provenance, Run } from "./content";
+import { Audits, Contents, Copies, Failures, Provenance, rows, Run } from "./content";
 import type { End } from "./data";
 import { FunnelSection, Head } from "./funnel";
 import { Comparison, Gallery } from "./gallery";
@@ -12,12 +12,12 @@ import { command, data, drafts, engine, outcome, reads, readRows } from "./state
 import { Bar, Thresholds } from "./thresholds";
 
 const PLACES: [string, string][] = [
-  ["compare", "Compared"], ["funnel", "Funnel"], ["thresholds", "Thresholds"], ["near", "Near the thresholds"], ["failures", "Failures"],
+  ["compare", "Compared"], ["funnel", "Funnel"], ["thresholds", "Thresholds"], ["near", "Near the thresholds"], ["audits", "How right"], ["failures", "Failures"],
   ["contents", "What is in it"], ["copies", "Copies"], ["run", "Last run"], ["provenance", "Made with"],
 ];
 
 function Page(): VNode {
-  const places = PLACES.filter(([id]) => (id !== "compare" || data.compared) && (id !== "near" || data.shelves.length));
+  const places = PLACES.filter(([id]) => (id !== "compare" || data.compared) && (id !== "near" || data.shelves.length) && (id !== "audits" || rows("audits").length));
   return (
     <>
       <a class="skip" href="#funnel">Skip to the funnel</a>
@@ -30,6 +30,7 @@ function Page(): VNode {
         <FunnelSection />
         <Thresholds />
         <Gallery />
+        <Audits />
         <Failures />
         <Contents />
         <Copies />
