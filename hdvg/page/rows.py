@@ -106,7 +106,7 @@ def passes(connection: duckdb.DuckDBPyConnection, rule: Rule, quantiles: Quantil
 def packed(values: NDArray[Any]) -> str:
     """Whole numbers as text: their bytes, plane by plane, the lowest first and those above that are all 0 left out;
     zlib, base64."""
-    planes = values.astype(values.dtype.newbyteorder("<")).view(np.uint8).reshape(len(values), -1).T
+    planes = values.astype(values.dtype.newbyteorder("<")).view(np.uint8).reshape(len(values), values.itemsize).T
     used = max((number for number, plane in enumerate(planes, 1) if plane.any()), default=1)
     return base64.b64encode(zlib.compress(planes[:used].tobytes(), LEVEL)).decode()
 

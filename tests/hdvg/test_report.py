@@ -17,6 +17,8 @@ from hdvg.errors import UsageError
 from hdvg.page import report, rows
 from hdvg.page.gallery import shown_source
 from hdvg.page.write import written
+from pipelines.recipes import find_recipe
+from tests.products import make
 from tests.synthetic import draw_dataset
 
 CLIPS = 3000
@@ -185,3 +187,10 @@ def test_a_slip_is_answered_with_what_would_be_fine(dataset, words, says, tmp_pa
 def test_of_a_local_file_only_its_name_is_shown():
     assert shown_source("file:///srv/somebody/My%20Films/a%20film.mp4") == "a film.mp4"
     assert shown_source("https://videos.example/watch?v=1") == "https://videos.example/watch?v=1"
+
+
+def test_a_dataset_without_clips_has_a_report_and_a_card(tmp_path):
+    empty = make(tmp_path / "empty", [[]])
+    written(empty, out=tmp_path / "r.html", card=tmp_path / "r.md", compare=find_recipe("demo"), say=print)
+    assert "0 of 0 clips kept" in (tmp_path / "r.md").read_text()
+    assert (tmp_path / "r.html").stat().st_size > 10_000
