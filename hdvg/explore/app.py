@@ -41,6 +41,7 @@ def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
     routes = [
         Route("/", _page),
         Route("/audit", _page),
+        Route("/favicon.ico", _no_icon),
         Route("/static/{name}", _static),
         Route("/session", _session, methods=["POST"]),
         Route("/api/link", _link, methods=["POST"]),
@@ -123,6 +124,10 @@ async def _body(request: Request) -> dict[str, Any]:
 async def _page(request: Request) -> Response:
     name = request.url.path.strip("/") or "explore"
     return Response(PAGE.format(name=name), media_type="text/html")
+
+
+async def _no_icon(request: Request) -> Response:
+    return Response(status_code=204)
 
 
 async def _static(request: Request) -> Response:

@@ -74,7 +74,7 @@ export function Run(): VNode {
           <tbody>{now.stages.map((stage) => <StageRow key={stage.stage} stage={stage} />)}</tbody>
         </table>
       </div>
-      <Throughput stages={now.stages.map((stage) => stage.stage)} />
+      {past.value.length > 1 && <Throughput stages={now.stages.map((stage) => stage.stage)} />}
       <div class="run-columns">
         {now.hosts && <Pairs title="Hosts" of={now.hosts} />}
         {now.last_run?.stages && <LastRun ended={now.last_run.ended} stages={now.last_run.stages} />}
