@@ -27,7 +27,13 @@ from hdvg.sandbox.seam import Seam, closed, in_child, open_ended, seam, served
 from hdvg.sources.calls import FetchSettings
 
 ROOT = Path(__file__).parents[2]
-DECLARED = ("hdvg.media.calls", "hdvg.media.measure_calls", "hdvg.sources.calls", "hdvg.latents.calls")
+DECLARED = (
+    "hdvg.latents.calls",
+    "hdvg.media.calls",
+    "hdvg.media.measure_calls",
+    "hdvg.media.viewing_calls",
+    "hdvg.sources.calls",
+)
 SEAMS = {
     one.target: one for name in DECLARED for one in vars(importlib.import_module(name)).values() if type(one) is Seam
 }
