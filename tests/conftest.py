@@ -25,15 +25,6 @@ SIDE_PX = 32
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run in one process, for they share what is dear to make; files that start Ray all in the same one."""
-    with_ray = {item.location[0] for item in items if item.get_closest_marker("ray")}
-    for item in items:
-        group = "ray" if item.location[0] in with_ray else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def ordinary_priority() -> Iterator[None]:
     """As root, SVT-AV1 makes the thread that opens it real-time, for good: it would starve all other threads and children."""

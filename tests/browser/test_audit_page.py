@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/audit#token=\S+")
 
 
-pytestmark = pytest.mark.xdist_group("audit page")  # the second goes on where the first left
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return make_films(tmp_path_factory.mktemp("audited"))

@@ -444,6 +444,7 @@ def test_throttled_host_is_slowed_for_everybody(server, take):
     assert 1 < gate.ask(host) <= 2
 
 
+@pytest.mark.slow
 def test_run_settles_at_what_a_host_accepts_and_loses_nothing(server, take, sandbox, tmp_path):
     """The host counts requests of pages, one a fetch."""
     per_min, spent_s, settled_s = 80, 20.0, 5.0

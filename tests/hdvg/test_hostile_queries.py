@@ -228,6 +228,7 @@ main()
 """A command of hdvg that gives rules 4 s."""
 
 
+@pytest.mark.slow
 def test_rule_that_runs_away_on_real_rows_ends_as_an_error_that_names_the_next_step(tmp_path: Path) -> None:
     """Over no row it takes no time, so that it passes as it is read; over one it is a step of minutes that nothing stops."""
     draw_scenes(tmp_path / "v.mp4", scene_frames=(30,), seed=1)

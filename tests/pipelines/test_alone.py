@@ -278,6 +278,7 @@ def test_other_options_are_a_new_measure_and_nothing_else_is_done_again(own, tmp
         assert row["weight"]
 
 
+@pytest.mark.slow
 def test_a_value_that_is_not_of_its_kind_is_a_failure_of_the_clip_by_name(own, tmp_path):
     root = Path(shutil.copytree(own, tmp_path / "d"))
     sly = f"measure.own.sly={own.parent}/own_of_test.py:Sly"

@@ -235,6 +235,7 @@ def wait_for(condition: Callable[[], object], run: subprocess.Popen[str]) -> Non
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_killed_actor_loses_and_repeats_one_batch_at_most(
     unit: Unit, log: Path, tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:

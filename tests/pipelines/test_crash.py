@@ -133,7 +133,7 @@ def resume(base: Path, step: str, root: Path) -> list[str]:
     return [f"{name} differs" for name in expected.keys() | end.keys() if end.get(name) != expected.get(name)]
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_before_any_file_operation_costs_nothing(base, step, tmp_path, every):
     """`make faults` tries each operation of more steps, and more losses."""

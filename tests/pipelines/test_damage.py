@@ -164,7 +164,14 @@ def test_verify_names_every_harmed_file_and_repair_brings_it_back(dataset, how, 
 
 
 @pytest.mark.parametrize(
-    "lost", ["parts/split/*-0.parquet", "parts/download/*-0.parquet", "parts/cut/*-0.parquet", "media/*/*.mp4"]
+    "lost",
+    [
+        "parts/split/*-0.parquet",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("parts/download/*-0.parquet", "parts/cut/*-0.parquet", "media/*/*.mp4")
+        ),
+    ],
 )
 def test_a_source_with_other_bytes_is_told_and_nothing_of_it_is_published(finished, tmp_path, lost):
     """A repair that cannot make a table as it was takes no clip out of a shard and puts none of another video in."""

@@ -88,6 +88,7 @@ def test_every_clip_is_measured_where_every_number_is_wanted(everything):
 
 
 @pytest.mark.parametrize(("order", "reason"), [(("nsfw", "text"), "unsafe"), (("text", "nsfw"), "text")])
+@pytest.mark.slow
 def test_the_order_of_measures_changes_no_survivor(videos, everything, tmp_path, monkeypatch, order, reason):
     monkeypatch.setattr(planning, "best_order", lambda names, observed: order)
     numbers = dict(ask(everything, "select parse_filename(link), nsfw from dataset join videos using (video_id)"))

@@ -69,6 +69,7 @@ def test_a_better_copy_that_comes_later_takes_the_place(videos, tmp_path):
     assert verify(Dataset.open(root)) == []
 
 
+@pytest.mark.slow
 def test_clips_of_an_earlier_dataset_are_copies_though_they_are_worse(videos, tmp_path):
     index = {"duplicates": {"index": str(tmp_path / "index"), "label": "first"}}
     go(tmp_path / "first", recipe(**index), links=[str(videos / "small.mp4")])
@@ -80,6 +81,7 @@ def test_clips_of_an_earlier_dataset_are_copies_though_they_are_worse(videos, tm
     assert kept(tmp_path / "first") == {"small": []}
 
 
+@pytest.mark.slow
 def test_earlier_datasets_know_the_clips_that_are_kept_for_their_captions(videos, tmp_path):
     index = {"duplicates": {"index": str(tmp_path / "index"), "label": "first"}}
     wordy = {"caption": {"captioner": "tags"}, "keep": KEEP | {"wordy": "caption_words >= 1"}}

@@ -107,6 +107,7 @@ def test_strips_are_made_of_previews_where_there_are_some(plain, seen):
             assert many[name] == few[name]
 
 
+@pytest.mark.slow
 def test_turned_off_again_the_packs_with_previews_stand_and_turned_on_nothing_is_taken_twice(seen, tmp_path):
     root = Path(shutil.copytree(seen, tmp_path / "d"))
     before, held = files(root), previews(root)
@@ -184,6 +185,7 @@ class Bytes:
 """
 
 
+@pytest.mark.slow
 def test_a_section_that_a_later_stage_adds_stands_beside_the_previews(seen, tmp_path):
     root = Path(shutil.copytree(seen, tmp_path / "d"))
     (tmp_path / "late_of_test.py").write_text(LATE)

@@ -136,7 +136,9 @@ def disturb(root: Path, links: Path, runner: str, *, kind: str, pauses_s: list[f
     return len(killed)
 
 
-@pytest.mark.parametrize("runner", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    "runner", [pytest.param("serial", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+)
 def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner):
     root = tmp_path / "d"
     moments = random.Random(runner)
@@ -146,6 +148,7 @@ def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp
     ends_undisturbed(root, links, runner, undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_decode_and_fetch_children_lose_nothing(links, undisturbed, tmp_path):
     root = tmp_path / "d"
     assert disturb(root, links, "serial", kind="child", pauses_s=[0.0, 0.0, 0.02, 0.0, 0.05, 0.0]) >= 1
@@ -160,6 +163,7 @@ def test_a_killed_ray_worker_loses_nothing(links, undisturbed, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_permits_of_a_killed_worker_come_back(tmp_path):
     """One permit for the only host: the run would wait for it for ever."""
     root = tmp_path / "d"

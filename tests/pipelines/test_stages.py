@@ -13,6 +13,7 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import part_schema
 from hdvg.planning import make_plan
+from pipelines import keyframes
 from pipelines.caption_stages import caption
 from pipelines.graph import GRAPH
 from pipelines.work import Work
@@ -50,8 +51,10 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
         for number in range(5)
     ]
     read: list[str] = []
-    table = pq.read_table
-    monkeypatch.setattr(pq, "read_table", lambda path, **how: read.append(path.stem) or table(path, **how))
+    section = keyframes.read_section
+    monkeypatch.setattr(
+        keyframes, "read_section", lambda path, *of, **how: read.append(path.stem) or section(path, *of, **how)
+    )
     texts = [
         row["text"]
         for row in caption(Work(dataset, items, None, None, part_schema("caption"), list, Reader(), "caption"))

@@ -58,6 +58,7 @@ def go(site, tmp_path):
         yield act
 
 
+@pytest.mark.slow
 def test_links_wait_for_the_runtime_and_the_solver_and_are_fetched_then(go, site, monkeypatch):
     runtime.find.cache_clear()
     monkeypatch.setenv("PATH", "")
