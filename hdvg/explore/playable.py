@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -43,6 +44,7 @@ class Files:
         self._dataset = dataset
         self._making: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._spare: tempfile.TemporaryDirectory[str] | None = None
         self._has_shards = bool(files_of(dataset.root, "shards"))
 
     def media(self, row: Row) -> dict[str, Any]:
@@ -143,11 +145,14 @@ class Files:
             size -= path.stat().st_size
             path.unlink(missing_ok=True)
 
-    @property
+    @functools.cached_property
     def _folder(self) -> Path:
-        """In the dataset's folder, or where that takes no files beside this machine's other temporary ones."""
+        """In the dataset's folder; where that takes no files, a temporary one of this process alone."""
         root = self._dataset.root
-        return root / CACHE if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / f"hdvg-proxies-{os.getuid()}"
+        if os.access(root, os.W_OK):
+            return root / CACHE
+        self._spare = tempfile.TemporaryDirectory(prefix="hdvg-proxies-")
+        return Path(self._spare.name)
 
 
 def _name(path: Path) -> str:
