@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +12,9 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
-)  # fmt: skip
+from tests.browser.chromium import started
 
+CHROMIUM = shutil.which("chromium")
 WAIT_S = 60.0
 
 needs_chromium = pytest.mark.skipif(
@@ -26,40 +22,17 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
-WEB = Path(__file__).parents[1] / "hdvg" / "web" / "source"
-
 AXE = """async () => {
     const found = await axe.run(document, { resultTypes: ['violations'] });
     return found.violations.map((one) => `${one.impact} ${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target).join(', ')}`);
 }"""
 
 
-def axe_script(folder: Path) -> str:
-    """axe-core, as package-lock.json pins it; installed into `folder` where the sources' own packages are not there."""
-    path = Path("node_modules/axe-core/axe.min.js")
-    if not (WEB / path).exists():
-        if shutil.which("npm") is None and not os.environ.get("CI"):
-            pytest.skip("needs axe-core: make web, or npm")
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(WEB / name, folder / name)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-        if done.returncode and not os.environ.get("CI"):
-            pytest.skip(f"needs the package registry of npm: {done.stderr[-200:]}")
-        assert done.returncode == 0, done.stderr
-        return (folder / path).read_text(encoding="utf-8")
-    return (WEB / path).read_text(encoding="utf-8")
-
-
 @contextmanager
 def browser() -> Iterator[Any]:
-    """A browser of playwright's synchronous interface."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield opened
-        opened.close()
+    """A browser of playwright's synchronous interface that reaches no host."""
+    with started("--host-resolver-rules=MAP * ~NOTFOUND") as found:
+        yield found
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from hdvg.filtering.whatif import what_if
 from hdvg.page import gallery
 from hdvg.page.rows import bounded
 from hdvg.page.write import written
-from tests.pages import AXE, axe_script, browser, needs_chromium, opened
+from tests.browser.chromium import axe_script
+from tests.pages import AXE, browser, needs_chromium, opened
 from tests.synthetic import draw_dataset
 
 pytestmark = needs_chromium
