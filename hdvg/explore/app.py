@@ -73,7 +73,7 @@ def _post(answer: Question) -> Callable[[Request], Any]:
             return state
         explorer: Explorer = request.app.state.explorer
         channel = body.get("ask")
-        with explorer.asking(channel if isinstance(channel, str) else None) as asking:
+        with explorer.newest(channel if isinstance(channel, str) else None) as asking:
             content = await run_in_threadpool(answer, state, explorer, body, asking)
         return _signed(answered(content), state, explorer)
 

@@ -136,7 +136,7 @@ def _reasons(state: State, table: pa.Table, rules: tuple[Rule, ...]) -> list[lis
         return []
     verdicts = replace(state.dataset.plan.verdicts, rules=rules, quantiles=state.quantiles(rules))
     with state.connection.cursor() as cursor:
-        cursor.register("page", state.marks.joined(table))
+        cursor.register("page", state.marks.with_marks(table))
         try:
             found = cursor.sql(f"select {verdicts.reasons()} as reasons from page").to_arrow_table()
         except duckdb.Error as error:

@@ -85,7 +85,7 @@ class Marks:
         noted = [clip for clip, text in said.items() if all(word in text for word in words)]
         return found | self._places(noted, asking)
 
-    def joined(self, table: pa.Table) -> pa.Table:
+    def with_marks(self, table: pa.Table) -> pa.Table:
         """Rows of clips, with what people say of them as rules name it."""
         said = [{row["mark"] for row in self.of(clip)} for clip in table["clip_id"].to_pylist()]
         for mark in MARKS:

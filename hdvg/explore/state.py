@@ -119,7 +119,7 @@ class Explorer:
         return stamp(self.root) != state.stamp
 
     @contextlib.contextmanager
-    def asking(self, channel: str | None) -> Iterator[Asking]:
+    def newest(self, channel: str | None) -> Iterator[Asking]:
         """One question; an older one of the channel ends, if it has one."""
         mine = Asking()
         if channel is not None:

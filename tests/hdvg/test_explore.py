@@ -433,9 +433,9 @@ def test_a_folder_that_takes_no_files_is_shown_all_the_same(tmp_path: Path, new_
 
 
 def test_a_newer_question_ends_the_older(server: Served) -> None:
-    with server.explorer.asking("drag") as older:
+    with server.explorer.newest("drag") as older:
         older.check()
-        with server.explorer.asking("drag"), server.explorer.asking("other"), pytest.raises(SupersededError):
+        with server.explorer.newest("drag"), server.explorer.newest("other"), pytest.raises(SupersededError):
             older.check()
     asking = Asking()
     asking.stop()
