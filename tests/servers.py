@@ -127,13 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def head(self, code: int, headers: dict[str, str]) -> None:
-        """Send the head; a body without a length ends with the connection."""
+        """Send the head; a body without a length ends with the connection, and a client that asks for the end is told."""
         self.code = code
         self.send_response(code)
         for name, value in headers.items():
             self.send_header(name, value)
-        if "Content-Length" not in headers:
-            self.close_connection = True
+        self.close_connection |= "Content-Length" not in headers
+        if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
 

@@ -116,7 +116,7 @@ function Tiles({ source, total }: { source: RowSource; total: number }): VNode {
   useActive(box, scroll, layout);
   void source.arrived.value;
   return (
-    <div class="tiles" ref={box} onKeyDown={(event) => pressed(event, source, { layout, total, page: Math.max(1, Math.floor(scroll.height / layout.height)) })}>
+    <div class="tiles" ref={box} onFocusIn={focused} onKeyDown={(event) => pressed(event, source, { layout, total, page: Math.max(1, Math.floor(scroll.height / layout.height)) })}>
       <div style={{ height: `${scroll.shown}px` }}>
         <div class="layer" role="list" aria-label="clips" style={{ transform: `translateY(${scroll.place(first * layout.height) + GAP}px)`, gridTemplateColumns: `repeat(${layout.columns}, minmax(0, 1fr))`, gridAutoRows: `${layout.height - GAP}px` }}>
           {places.map((place) => {
@@ -153,14 +153,18 @@ function useActive(box: { current: HTMLDivElement | null }, scroll: Scroll, layo
     const held = document.activeElement;
     if (!held?.matches("[data-tile]") && held !== document.body) return;
     if (held === document.body && place === 0) return;
-    box.current?.querySelector<HTMLElement>(`[data-n="${place}"] [data-tile]`)?.focus({ preventScroll: true });
+    box.current?.querySelector<HTMLElement>(`[data-n="${active.peek()}"] [data-tile]`)?.focus({ preventScroll: true });
   });
+}
+
+/** The tile that got the focus is the active one; keys may come faster than the focus follows, so they ask `active`. */
+function focused(event: FocusEvent): void {
+  const tile = (event.target as HTMLElement).closest<HTMLElement>("[data-n]");
+  if (tile) active.value = Number(tile.dataset.n);
 }
 
 function pressed(event: KeyboardEvent, source: RowSource, at: { layout: Layout; total: number; page: number }): void {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const target = (event.target as HTMLElement).closest<HTMLElement>("[data-n]");
-  if (target) active.value = Number(target.dataset.n);
   const { columns } = at.layout;
   const steps: Record<string, number> = {
     ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: columns * at.page, PageUp: -columns * at.page, Home: -at.total, End: at.total,
