@@ -23,6 +23,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
 from hdvg.dataset.parts import read_as, read_parts
+from hdvg.dataset.shard_plan import STAMPS
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, STAGES, part_schema, with_media
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
@@ -109,7 +110,8 @@ def purge(dataset: Dataset, found: Found) -> None:
     store = dataset.store
     ledger.forget(store)
     for path in sorted(path for path in dataset.root.glob("cache/**/*") if path.is_file()):
-        _remove(store, path)
+        if path != dataset.root / STAMPS:  # it names no clip, and spares the other shards
+            _remove(store, path)
     _forget_latents(dataset, found)
     _drop_shards(dataset, found)
     _drop_pool(dataset, found)

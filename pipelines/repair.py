@@ -18,7 +18,7 @@ from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import SEED, files, stage_of_part, unit_of
-from hdvg.dataset.shards import READY
+from hdvg.dataset.shard_plan import READY
 from hdvg.dataset.snapshot import FOLDER
 from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
 from hdvg.dataset.store import Store

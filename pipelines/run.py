@@ -16,7 +16,7 @@ from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
-from hdvg.dataset.shards import Cutter, lost_clips, write_shards
+from hdvg.dataset.shards import lost_clips, write_shards
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
@@ -254,19 +254,21 @@ def shard(root: Path, console: Console) -> bool:
         return fill_shards(dataset, console)
 
 
-def fill_shards(dataset: Dataset, console: Console, cutter: Cutter | None = None) -> bool:
-    """As `shard`, within a run; `cutter` makes virtual clips."""
+def fill_shards(dataset: Dataset, console: Console, clips: VirtualClips | None = None) -> bool:
+    """As `shard`, within a run; `clips` gives virtual clips."""
     fine = True
-    while True:
-        try:
-            clips = write_shards(dataset, cutter or VirtualClips(dataset))
-        except UncutClipsError as failed:
-            console.print(str(failed), highlight=False, markup=False)
-            note_failures(dataset, failed.rows)
-            fine &= all(row["reason"] != "error" for row in failed.rows)
-        else:
-            console.print(f"shards/: {clips} clips", highlight=False)
-            return fine
+    with dataset.store.scratch() as folder:
+        clips = clips or VirtualClips(dataset, folder)
+        while True:
+            try:
+                count = write_shards(dataset, clips, clips.hold)
+            except UncutClipsError as failed:
+                console.print(str(failed), highlight=False, markup=False)
+                note_failures(dataset, failed.rows)
+                fine &= all(row["reason"] != "error" for row in failed.rows)
+            else:
+                console.print(f"shards/: {count} clips", highlight=False)
+                return fine
 
 
 def decide(root: Path, recipe: Recipe) -> Dataset:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
+import os
+import tomllib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow.parquet as pq
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import CUT, part_schema
@@ -12,25 +19,65 @@ from pipelines.items import CutItem
 from pipelines.perform import Job, commit, make_gate, sandbox, side_by_side
 from pipelines.stages import cut_files
 from pipelines.work import Row, Work
+from schemas.clips import CUT as CUT_COLUMNS
+
+Made = dict[str, tuple[Row, bytes]]
+"""By clip_id, the row with its cut's columns, and the file's bytes."""
 
 
 class VirtualClips:
-    """Cuts the clips of shard rows; sources that were dropped are fetched again."""
+    """Gives shards their virtual clips: out of shards that go, else cut; sources that were dropped are fetched again.
 
-    def __init__(self, dataset: Dataset) -> None:
+    Shards that are held are linked into `folder`, on the dataset's disk.
+    """
+
+    def __init__(self, dataset: Dataset, folder: Path) -> None:
         recipe = dataset.plan.recipe
         detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
         self._work: Work[CutItem] = Work(
             dataset, [], make_gate(recipe), sandbox(detector, recipe.limits.sandbox), part_schema(CUT), spread
         )
+        self._folder = folder
+        self._cut_as = _cut_settings(recipe.to_toml())
+        self._places: dict[str, tuple[Path, int]] = {}
 
-    def __call__(self, rows: list[Row]) -> dict[str, tuple[Row, bytes]]:
-        """By clip_id, the row with its cut's columns, and the file's bytes. Raises UncutClipsError if any fails."""
-        videos: dict[str, list[Row]] = {}
+    def hold(self, shards: Sequence[Path]) -> None:
+        """Keep the clips of shards that are about to go, if they were cut as they would be now."""
+        for shard in shards if self._work.dataset.plan.recipe.cut.mode == "virtual" else []:
+            link = self._folder / f"{len(os.listdir(self._folder))}-{shard.name}"
+            os.link(shard, link)
+            with pq.ParquetFile(link) as file:
+                made_by = (file.schema_arrow.metadata or {}).get(b"hdvg_recipe", b"")
+                is_as_now = _cut_settings(made_by.decode()) == self._cut_as
+                for group in range(file.num_row_groups) if is_as_now else ():
+                    for name in file.read_row_group(group, columns=["clip_id"])["clip_id"].to_pylist():
+                        self._places[name] = link, group
+
+    def __call__(self, rows: list[Row]) -> Made:
+        """The clips of these rows. Raises UncutClipsError if any cannot be cut."""
+        held = [row for row in rows if row["clip_id"] in self._places]
+        return self._held(held) | self._newly_cut([row for row in rows if row["clip_id"] not in self._places])
+
+    def _held(self, rows: list[Row]) -> Made:
+        wanted: defaultdict[tuple[Path, int], dict[str, Row]] = defaultdict(dict)
         for row in rows:
-            videos.setdefault(row["video_id"], []).append(row)
-        made: dict[str, tuple[Row, bytes]] = {}
+            wanted[self._places[row["clip_id"]]][row["clip_id"]] = row
+        made: Made = {}
+        for (path, group), mine in wanted.items():
+            with pq.ParquetFile(path) as file:
+                names = [field.name for field in CUT_COLUMNS if field.name in file.schema_arrow.names]
+                clips = file.read_row_group(group, columns=[*names, "video"]).to_pylist()
+            for clip in clips:
+                if clip["clip_id"] in mine:
+                    made[clip["clip_id"]] = mine[clip["clip_id"]] | {name: clip[name] for name in names}, clip["video"]
+        return made
+
+    def _newly_cut(self, rows: list[Row]) -> Made:
+        videos: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            videos[row["video_id"]].append(row)
+        made: Made = {}
         failed: list[Row] = []
         for wanted in videos.values():
             items = [
@@ -54,6 +101,11 @@ class VirtualClips:
             cut = list(cut_files(self._work, items, scratch))
             files |= {row["clip_id"]: path.read_bytes() for row, path in cut if path is not None}
             return [row for row, _ in cut]
+
+
+def _cut_settings(toml: str) -> Any:
+    """What a recipe says of cuts."""
+    return tomllib.loads(toml).get("cut")
 
 
 def note_failures(dataset: Dataset, rows: list[Row]) -> None:

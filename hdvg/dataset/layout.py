@@ -116,6 +116,17 @@ def table_name(name: str, content: str) -> str:
     return f"tables/{name}/{content}.parquet"
 
 
+def shard_row_name(shard: str, content: str) -> str:
+    """The name of the part that says what a shard holds; `content` is a hash of that."""
+    return f"parts/shard/{shard}-{content}.parquet"
+
+
+def row_content(path: Path) -> tuple[str, str]:
+    """The shard that such a part is of, and the hash of what it holds."""
+    name, _, content = path.stem.rpartition("-")
+    return name, content
+
+
 def seed_name(stage: str, fingerprint: str | None) -> str:
     """The name of a stage's part without rows; shards have no fingerprint."""
     return f"parts/{stage}/{SEED}.parquet" if fingerprint is None else part_name(stage, SEED, fingerprint, 0)

@@ -2,134 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset.clip_files import cut_file, has_cut_file
-from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import SEED, files
+from hdvg.dataset.layout import SEED, files, shard_row_name
+from hdvg.dataset.shard_plan import ShardPlan, held_shards, note_stamps, plan_shards, refuse_unexplained
 from hdvg.dataset.stages import SHARD
-from hdvg.dataset.tombstones import Tombstones
-from hdvg.errors import DamagedError, LostClipsError, UsageError
-from hdvg.ids import digest, file_sha256
+from hdvg.errors import LostClipsError, UsageError
+from hdvg.ids import file_sha256
 from schemas import SCHEMA_VERSION
-from schemas.columns import later_names
 from schemas.parts import SHARD_PART
 from schemas.shards import SHARDS
-
-READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
-
 
 Row = dict[str, Any]
 Cutter = Callable[[list[Row]], dict[str, tuple[Row, bytes]]]
 """Makes the clips of rows whose clips are virtual: by clip_id, the row with the cut's columns, and the file's bytes."""
+Hold = Callable[[Sequence[Path]], None]
+"""Is given the shards that are about to go: their virtual clips need not be made again."""
 
 
-def write_shards(dataset: Dataset, cutter: Cutter) -> int:
+def write_shards(dataset: Dataset, cutter: Cutter, hold: Hold = lambda shards: None) -> int:
     """Make `shards/` hold exactly the clips that are kept, cut and captioned; returns how many clips that is.
 
-    Clips are ordered by (accepted list, hash of seed and clip_id) and a shard never spans two lists: new links only
-    append. A shard whose content hash stands in its part row stays as it is. What `cutter` raises comes through.
-    Raises LostClipsError, before it changes anything, if media is missing.
+    A video's clips lie together (`shard_homes`), in the order of a hash of seed and clip_id, and a shard never spans two
+    lists: new links only append. A shard whose content hash stands in its part row stays as it is. What `cutter` raises
+    comes through. Raises LostClipsError, before it changes anything, if media is missing.
     """
-    settings = dataset.plan.recipe.shard
-    planned: dict[str, tuple[str, pa.Table]] = {}
-    for number, rows in enumerate(_plan(dataset)):
-        content = digest(_hashed_rows(rows.drop_columns("size")), settings.row_group_mb, SCHEMA_VERSION)
-        planned[f"{settings.split}-{number:05d}"] = (content, rows)
-    _refuse_lost(dataset, planned)
-    refuse_unexplained(dataset, {name: content for name, (content, _) in planned.items()})
-    _remove_stale(dataset, {name: content for name, (content, _) in planned.items()})
-    for name, (content, rows) in planned.items():
-        _write(dataset, name, content=content, rows=rows, cutter=cutter)
-    return sum(rows.num_rows for _, rows in planned.values())
+    with dataset.store.scratch() as scratch:
+        plan = plan_shards(dataset, scratch)
+        _refuse_lost(dataset, plan)
+        refuse_unexplained(dataset, plan.contents)
+        held = held_shards(dataset.root)
+        hold([dataset.root / f"shards/{name}.parquet" for name in held if held[name] != plan.contents.get(name)])
+        _remove_stale(dataset, plan.contents, held)
+        for name, rows in plan.rows.items():
+            _write(dataset, name, content=plan.contents[name], rows=rows, cutter=cutter)
+    note_stamps(dataset, plan)
+    return plan.clips
 
 
-def _hashed_rows(rows: pa.Table) -> list[Row]:
-    """The rows for the content hash; a later column counts only where it is not null, so that its coming changes no
-    shard."""
-    later = later_names(SHARDS)
-    return [{k: v for k, v in row.items() if v is not None or k not in later} for row in rows.to_pylist()]
-
-
-def _plan(dataset: Dataset) -> Iterator[pa.Table]:
-    """The rows of each shard, without the clips' bytes; `size` is a clip's, or what a virtual one will about have."""
-    settings = dataset.plan.recipe.shard
-    columns = [name for name in SHARDS.names if name not in {"video", "schema_version"}]
-    ready = READY.format(captions=dataset.plan.captions_wanted)
-    with dataset.manifest() as manifest:
-        lists = manifest.rows("select distinct seq from videos order by seq")
-        for seq in [row["seq"] for row in lists]:
-            rows = manifest.table(
-                f"select {', '.join('d.' + name for name in columns)}, "
-                "coalesce(d.clip_bytes, v.bytes * d.n_frames // coalesce(v.n_frames, v.decoded_frames)) as size from dataset d join videos v using (video_id) "
-                f"where {ready} and v.seq = ? order by md5(? || clip_id), clip_id",
-                [seq, f"{settings.seed}:"],
-            )
-            yield from _pack(rows, settings.max_mb * 2**20)
-
-
-def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
-    """Cut the rows into runs of at most `most_bytes` of clips, at least one row each."""
-    start, held = 0, 0
-    for index, size in enumerate(rows.column("size").to_pylist()):
-        if index > start and held + size > most_bytes:
-            yield rows.slice(start, index - start)
-            start, held = index, 0
-        held += size
-    if start < rows.num_rows:
-        yield rows.slice(start)
-
-
-def _remove_stale(dataset: Dataset, planned: dict[str, str]) -> None:
-    """Take away part rows, then shards, that are not the planned ones; a shard without its row is known by its footer."""
+def _remove_stale(dataset: Dataset, planned: dict[str, str], held: dict[str, str]) -> None:
+    """Take away part rows, then shards, that are not the planned ones."""
     keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {f"{SEED}.parquet"}
     for path in files(dataset.root, "parts", stage=SHARD):
         if path.name not in keep:
             dataset.store.remove(f"parts/shard/{path.name}")
-    for path in files(dataset.root, "shards"):
-        if planned.get(path.stem) != _content(path):
-            dataset.store.remove(f"shards/{path.name}")
-
-
-def refuse_unexplained(dataset: Dataset, planned: dict[str, str]) -> None:
-    """Raise DamagedError, before a shard goes, if a table is damaged, or the dataset knows nothing of a shard's video any
-    more that was not taken down: a clip goes for a reason only."""
-    going = [path for path in files(dataset.root, "shards") if planned.get(path.stem) != _content(path)]
-    if not going:
-        return
-    if found := broken(dataset.root):
-        raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in found], "damaged"))
-    held: set[str] = set()
-    for path in going:
-        with suppress(OSError, pa.ArrowException):  # a damaged shard is written anew
-            held |= set(pq.read_table(path, columns=["video_id"])["video_id"].to_pylist())
-    tombstones = Tombstones.of(dataset.root)
-    known = {
-        name
-        for path in files(dataset.root, "inputs")
-        for name in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist()
-    }
-    lost = sorted(name for name in held - known if not tombstones.hold("video", name))
-    if lost:
-        raise DamagedError(
-            f"{dataset.root}: shards hold {len(lost)} videos that no list of links names, the first is {lost[0]}: "
-            f"a file of inputs/ is lost; nothing was changed. `hdvg verify {dataset.root}` says more"
-        )
-
-
-def _content(path: Path) -> str:
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException):
-        return "unreadable"
-    return str(metadata.get(b"hdvg_content", b"").decode())
+    for name, content in held.items():
+        if planned.get(name) != content:
+            dataset.store.remove(f"shards/{name}.parquet")
 
 
 def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:
@@ -146,11 +73,9 @@ def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:
     ]
 
 
-def _refuse_lost(dataset: Dataset, planned: dict[str, tuple[str, pa.Table]]) -> None:
-    for name, (content, rows) in planned.items():
-        if _written(dataset, name, content):
-            continue
-        names = rows.column("clip_sha256").drop_null().to_pylist()
+def _refuse_lost(dataset: Dataset, plan: ShardPlan) -> None:
+    for rows in plan.rows.values():
+        names = pq.read_table(rows, columns=["clip_sha256"])["clip_sha256"].drop_null().to_pylist()
         if not all(has_cut_file(dataset.store, name) for name in names):
             lost = lost_clips(dataset)
             raise LostClipsError(
@@ -160,30 +85,62 @@ def _refuse_lost(dataset: Dataset, planned: dict[str, tuple[str, pa.Table]]) -> 
             )
 
 
-def _written(dataset: Dataset, name: str, content: str) -> bool:
-    part = f"parts/shard/{name}-{content}.parquet"
-    return (dataset.root / part).exists() and (dataset.root / f"shards/{name}.parquet").exists()
+class _Hashed:
+    """A file to write to, of which the hash is known when it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._sha256 = file, hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self._sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
 
 
-def _write(dataset: Dataset, name: str, *, content: str, rows: pa.Table, cutter: Cutter) -> None:
-    part = f"parts/shard/{name}-{content}.parquet"
-    if _written(dataset, name, content):
-        return
-    dataset.store.publish(
-        f"shards/{name}.parquet",
-        lambda path: _write_rows(dataset, path, rows=rows, content=content, cutter=cutter),
-    )
+def _write(dataset: Dataset, name: str, *, content: str, rows: Path, cutter: Cutter) -> None:
+    hashes: list[str] = []
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            hashed = _Hashed(file)
+            _write_rows(dataset, hashed, rows=pq.read_table(rows), content=content, cutter=cutter)
+            hashes.append(hashed.sha256())
+
     final = dataset.root / f"shards/{name}.parquet"
+    is_mine = dataset.store.publish(f"shards/{name}.parquet", write)
     row: dict[str, Any] = {
         "shard": f"shards/{name}.parquet",
         "split": dataset.plan.recipe.shard.split,
         "content": content,
+        "sha256": hashes[0] if is_mine else file_sha256(final),
+        "bytes": final.stat().st_size,
+        "n_clips": pq.read_metadata(rows).num_rows,
     }
-    row |= {"sha256": file_sha256(final), "bytes": final.stat().st_size, "n_clips": rows.num_rows}
-    dataset.store.publish_table(part, pa.Table.from_pylist([row], schema=SHARD_PART))
+    dataset.store.publish_table(shard_row_name(name, content), pa.Table.from_pylist([row], schema=SHARD_PART))
 
 
-def _write_rows(dataset: Dataset, path: Path, *, rows: pa.Table, content: str, cutter: Cutter) -> None:
+def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
+    """Cut the rows into runs of at most `most_bytes` of clips, at least one row each."""
+    start, held = 0, 0
+    for index, size in enumerate(rows.column("size").to_pylist()):
+        if index > start and held + size > most_bytes:
+            yield rows.slice(start, index - start)
+            start, held = index, 0
+        held += size
+    if start < rows.num_rows:
+        yield rows.slice(start)
+
+
+def _write_rows(dataset: Dataset, file: _Hashed, *, rows: pa.Table, content: str, cutter: Cutter) -> None:
     schema = SHARDS.with_metadata(
         {
             **(SHARDS.metadata or {}),
@@ -193,7 +150,7 @@ def _write_rows(dataset: Dataset, path: Path, *, rows: pa.Table, content: str, c
         }
     )
     most = dataset.plan.recipe.shard.row_group_mb * 2**20
-    with pq.ParquetWriter(path, schema, compression="none", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(file, schema, compression="none", write_page_checksum=True) as writer:
         for group in _pack(rows, most):
             full = list(_filled(dataset, group.drop_columns("size").to_pylist(), cutter))
             writer.write_table(pa.Table.from_pylist(full, schema=schema), row_group_size=len(full))

@@ -390,8 +390,10 @@ def test_shards_stay_until_the_new_ones_can_be_written(dataset):
     before = contents(dataset)
     plan = Dataset.open(dataset).plan
     other = parse_recipe(plan.recipe.model_dump(exclude_none=True), ["shard.seed=5"])
+    store = Store(dataset)
+    store.begin()
     with pytest.raises(LostClipsError, match="lost_clip"):
-        write_shards(Dataset(dataset, Plan(other, plan.fingerprints), Store(dataset)), lambda rows: {})
+        write_shards(Dataset(dataset, Plan(other, plan.fingerprints), store), lambda rows: {})
     assert contents(dataset) == before
 
 

@@ -1,0 +1,193 @@
+"""What `shards/` should hold, and what of it is to be written: nothing is asked twice of a shard that did not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hdvg.dataset.damage import broken, say
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import files, row_content
+from hdvg.dataset.manifest import Manifest, literal
+from hdvg.dataset.shard_homes import SIZED, Homes, find_homes
+from hdvg.dataset.snapshot import FOLDER
+from hdvg.dataset.stages import SHARD
+from hdvg.dataset.store import is_sealed
+from hdvg.dataset.tombstones import Tombstones
+from hdvg.errors import DamagedError
+from hdvg.ids import digest
+from schemas import SCHEMA_VERSION
+from schemas.columns import later_names
+from schemas.shards import SHARDS
+
+READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
+"""SQL: the clips of `dataset` that belong into shards."""
+
+COLUMNS = tuple(name for name in SHARDS.names if name not in {"video", "schema_version"})
+STAMPED = tuple(name for name in COLUMNS if name != "caption_copies")
+"""What shapes a shard's stamp: not a count over all texts there are, which any clip anywhere changes. A shard has it as it was."""
+STAMPS = f"{FOLDER}/shards.parquet"
+"""Which stamp went with which content, when shards were last written; may be deleted at any time."""
+BATCH = 4096
+"""Rows of an answer at a time."""
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """All shards that should be, by name, with the hash of what each holds; of those to be written, the file of its rows."""
+
+    contents: dict[str, str]
+    stamps: dict[str, str]
+    clips: int
+    rows: dict[str, Path] = field(default_factory=dict)
+
+
+def plan_shards(dataset: Dataset, scratch: Path) -> ShardPlan:
+    """The plan, with the rows, without clips' bytes, of each shard to be written in a file of `scratch`.
+
+    A shard's content is the hash of its rows. It is asked for only where no stamp vouches for the one that is known.
+    """
+    with dataset.manifest() as manifest:
+        homes = _homes(dataset, manifest)
+        packing = [dataset.plan.recipe.shard.seed, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION, STAMPED]
+        stamps = {name: digest(stamp, packing) for name, stamp in homes.stamps.items()}
+        known = _known(dataset.root)
+        contents = {name: known[name][1] for name, stamp in stamps.items() if known.get(name, ("",))[0] == stamp}
+        written = _written(dataset.root)
+        unknown = [name for name in stamps if name not in contents or (name, contents[name]) not in written]
+        plan = ShardPlan(contents, stamps, homes.clips)
+        for name, rows in _rows(dataset, manifest, homes, unknown):
+            plan.contents[name] = _content(dataset, rows)
+            if (name, plan.contents[name]) not in written:
+                plan.rows[name] = scratch / f"{name}.parquet"
+                pq.write_table(rows, plan.rows[name])
+    return plan
+
+
+def _homes(dataset: Dataset, manifest: Manifest) -> Homes:
+    settings = dataset.plan.recipe.shard
+    return find_homes(
+        manifest,
+        ready=READY.format(captions=dataset.plan.captions_wanted),
+        columns=", ".join(STAMPED),
+        split=settings.split,
+        seed=settings.seed,
+        most=settings.max_mb * 2**20,
+    )
+
+
+def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    """(name, rows) of these shards; one shard's rows are in memory at a time. `size` is as `SIZED` says."""
+    if not names:
+        return
+    wanted = pa.array(names, pa.string())
+    for table, held in (("of_videos", homes.of_videos), ("of_clips", homes.of_clips)):
+        manifest.connection.register("held", held.filter(pc.is_in(held["shard"], wanted)))
+        manifest.connection.execute(f"create table {table} as from held")
+        manifest.connection.unregister("held")
+    ready = READY.format(captions=dataset.plan.captions_wanted)
+    order = f"md5({literal(f'{dataset.plan.recipe.shard.seed}:')} || clip_id)"
+    found = manifest.batches(
+        f"select coalesce(c.shard, v.shard) as shard, {', '.join(COLUMNS)}, size from ({SIZED} where {ready}) "
+        "left join of_videos v using (video_id) left join of_clips c using (clip_id) "
+        f"where coalesce(c.shard, v.shard) is not null order by shard, {order}, clip_id",
+        size=BATCH,
+    )
+    yield from _by_shard(found)
+
+
+def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table]]:
+    """Put rows that come in the order of their shards together."""
+    name, held = "", list[pa.Table]()
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        for shard in pc.unique(rows["shard"]).to_pylist():
+            if held and shard != name:
+                yield name, pa.concat_tables(held)
+                held = []
+            name = shard
+            held.append(rows.filter(pc.equal(rows["shard"], shard)).drop_columns("shard"))
+    if held:
+        yield name, pa.concat_tables(held)
+
+
+def _content(dataset: Dataset, rows: pa.Table) -> str:
+    """The content hash; a later column counts only where it is not null, so that its coming changes no shard."""
+    later = later_names(SHARDS)
+    shown = rows.drop_columns("size").to_pylist()
+    held = [{name: value for name, value in row.items() if value is not None or name not in later} for row in shown]
+    return digest(held, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION)
+
+
+def _known(root: Path) -> dict[str, tuple[str, str]]:
+    """By shard, the stamp and the content that went together."""
+    path = root / STAMPS
+    if not path.exists() or not is_sealed(path):
+        return {}
+    return {row["shard"]: (row["stamp"], row["content"]) for row in pq.read_table(path).to_pylist()}
+
+
+def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
+    """Remember which stamps vouch for which contents, once all shards are written."""
+    rows: list[dict[str, Any]] = [
+        {"shard": name, "stamp": stamp, "content": plan.contents[name]} for name, stamp in plan.stamps.items()
+    ]
+    if _known(dataset.root) != {row["shard"]: (row["stamp"], row["content"]) for row in rows}:
+        schema = pa.schema([("shard", pa.string()), ("stamp", pa.string()), ("content", pa.string())])
+        dataset.store.rewrite_table(STAMPS, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _written(root: Path) -> set[tuple[str, str]]:
+    """(name, content) of the shards that are there with their part row."""
+    there = {path.stem for path in files(root, "shards")}
+    rows = map(row_content, files(root, "parts", stage=SHARD))
+    return {(name, content) for name, content in rows if name in there}
+
+
+def held_shards(root: Path) -> dict[str, str]:
+    """The shards that are there, with what each holds: as its part row says, else as its footer does."""
+    rows = dict(map(row_content, files(root, "parts", stage=SHARD)))
+    there = files(root, "shards")
+    return {path.stem: rows[path.stem] if path.stem in rows else _of_footer(path) for path in there}
+
+
+def _of_footer(path: Path) -> str:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return "unreadable"
+    return str(metadata.get(b"hdvg_content", b"").decode())
+
+
+def refuse_unexplained(dataset: Dataset, planned: dict[str, str]) -> None:
+    """Raise DamagedError, before a shard goes, if a table is damaged, or the dataset knows nothing of a shard's video any
+    more that was not taken down: a clip goes for a reason only."""
+    held = held_shards(dataset.root)
+    going = [dataset.root / f"shards/{name}.parquet" for name in held if planned.get(name) != held[name]]
+    if not going:
+        return
+    if found := broken(dataset.root):
+        raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in found], "damaged"))
+    videos: set[str] = set()
+    for path in going:
+        with suppress(OSError, pa.ArrowException):  # a damaged shard is written anew
+            videos |= set(pq.read_table(path, columns=["video_id"])["video_id"].to_pylist())
+    tombstones = Tombstones.of(dataset.root)
+    known = {
+        name
+        for path in files(dataset.root, "inputs")
+        for name in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist()
+    }
+    lost = sorted(name for name in videos - known if not tombstones.hold("video", name))
+    if lost:
+        raise DamagedError(
+            f"{dataset.root}: shards hold {len(lost)} videos that no list of links names, the first is {lost[0]}: "
+            f"a file of inputs/ is lost; nothing was changed. `hdvg verify {dataset.root}` says more"
+        )
