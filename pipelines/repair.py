@@ -17,9 +17,8 @@ from hdvg.dataset import ledger
 from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
-from hdvg.dataset.layout import SEED, files, stage_of_part, unit_of
+from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part, unit_of
 from hdvg.dataset.shard_plan import READY
-from hdvg.dataset.snapshot import FOLDER
 from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.views import stage_views
@@ -98,7 +97,7 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
             f"{one.key}: set aside in foreign/" for one in problems if "/" in one.key and one.check == "foreign"
         ]
     for one in problems:
-        if one.key.startswith(f"{FOLDER}/"):
+        if one.key.startswith(f"{CACHE}/"):
             dataset.store.remove(one.key)
             done.mended.append(f"{one.key}: removed; it is made again when it is needed")
         if one.key == "manifest.sql":

@@ -61,6 +61,20 @@ def _repair(dataset: Path, *, as_json: bool) -> None:
 
 
 @commands.command()
+def compact(dataset: Folder, as_json: Json = False) -> None:
+    """Keep sorted answers of all views under cache/, so that questions of a large dataset read few files; runs do it too.
+
+    Example: hdvg compact my-dataset
+    """
+    from hdvg.dataset.dataset import Dataset
+
+    written = Dataset.open(dataset, run="compact").compact()
+    if as_json:
+        return print_json({"written": written})
+    typer.echo(f"{written} answers written" if written else "nothing changed since the last time")
+
+
+@commands.command()
 def gc(
     dataset: Folder,
     remove: Annotated[bool, typer.Option("--remove", help="take it away; without this it is only listed")] = False,

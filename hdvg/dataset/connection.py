@@ -21,10 +21,11 @@ SHARE = 0.5
 
 
 def connect(root: Path) -> duckdb.DuckDBPyConnection:
-    """A database in memory; what does not fit there spills into `root`, below tmp if it has that: the next run empties it."""
+    """A database in memory, up to `SHARE` of the machine's; what does not fit there spills into `root`, below tmp if it has that:
+    the next run empties it."""
     place = root.absolute() / "tmp"
     folder = (place if place.is_dir() else place.parent) / f"sort-{uuid.uuid4().hex}"
-    return duckdb.connect(config={"temp_directory": str(folder)})
+    return duckdb.connect(config={"temp_directory": str(folder), "memory_limit": f"{SHARE:.0%}"})
 
 
 def refuse_other(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -103,6 +103,11 @@ class Dataset:
             without = {*without, *foreign(self.root)}
         return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without)
 
+    def compact(self) -> int:
+        """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
+        with self.manifest() as manifest, self.store.aside() as store:
+            return manifest.compact(store)
+
 
 def folder_problem(root: Path) -> str | None:
     """Why `root` cannot become a dataset, or None if it can: it must be new, empty, or a dataset already."""

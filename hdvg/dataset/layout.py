@@ -15,6 +15,9 @@ from hdvg.errors import UsageError
 LAYOUT = 1
 """The newest layout; docs/layout.md says what changes it. Without a number in dataset.toml it is 1."""
 
+CACHE = "cache"
+"""The folder of what is made of other files alone, and may be deleted at any time."""
+
 SEED = "seed"
 """What stands for a unit in the name of a file without rows: views find a file by it."""
 

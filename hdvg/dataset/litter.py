@@ -11,8 +11,8 @@ from hdvg.dataset import ledger
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import named_media
-from hdvg.dataset.layout import SEED, files, stage_of_part
-from hdvg.dataset.snapshot import FOLDER, snapshot_name
+from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part
+from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import DamagedError
 
 YOUNG_S = 3600.0
@@ -32,7 +32,7 @@ KINDS = {
     "temp": "left in tmp/ by a run that was killed",
     "media": "no row of any part names it",
     "settings": "a part by other settings than today's; going back to these would do its work again",
-    "cache": "a snapshot of an earlier state",
+    "cache": "made of an earlier state",
     "foreign": "not written by hdvg; a run set it aside",
 }
 
@@ -75,9 +75,11 @@ def _litter(dataset: Dataset) -> Iterator[tuple[str, Path]]:
         if stage != "shard" and not is_seed and path.stem.split("-")[-2:-1] != [wanted]:
             yield "settings", path
     current = snapshot_name(dataset)
-    for path in root.glob(f"{FOLDER}/measures-*.parquet"):
+    for path in root.glob(f"{CACHE}/measures-*.parquet"):
         if str(path.relative_to(root)) != current:
             yield "cache", path
+    with dataset.manifest() as manifest:
+        yield from (("cache", path) for path in manifest.stale_answers())
     for path in root.glob("foreign/*"):
         yield "foreign", path
 

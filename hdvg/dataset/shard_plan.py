@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files, row_content
+from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.shard_homes import SIZED, Homes, find_homes
-from hdvg.dataset.snapshot import FOLDER
 from hdvg.dataset.stages import SHARD
 from hdvg.dataset.store import is_sealed
 from hdvg.dataset.tombstones import Tombstones
@@ -33,7 +32,7 @@ READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
 COLUMNS = tuple(name for name in SHARDS.names if name not in {"video", "schema_version"})
 STAMPED = tuple(name for name in COLUMNS if name != "caption_copies")
 """What shapes a shard's stamp: not a count over all texts there are, which any clip anywhere changes. A shard has it as it was."""
-STAMPS = f"{FOLDER}/shards.parquet"
+STAMPS = f"{CACHE}/shards.parquet"
 """Which stamp went with which content, when shards were last written; may be deleted at any time."""
 BATCH = 4096
 """Rows of an answer at a time."""

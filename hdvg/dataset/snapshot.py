@@ -19,7 +19,7 @@ from hdvg.dataset import marks
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files
+from hdvg.dataset.layout import CACHE, files
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.dataset.stages import ASSESS, REMEASURE, comes_before, stage_names
 from hdvg.dataset.tables import TABLES, newest
@@ -29,7 +29,6 @@ from hdvg.ids import digest
 from schemas import SCHEMA_VERSION
 from schemas.measures import DERIVED, HOMES, KEYFRAME_MEASURED, RULED, SPLIT
 
-FOLDER = "cache"
 VERSION = 2
 """Raise it when the view `measured` comes to give other values for the same parts."""
 
@@ -98,16 +97,16 @@ def snapshot_name(dataset: Dataset) -> str:
     settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)
     state = digest("snapshot", VERSION, SCHEMA_VERSION, columns_of(dataset), settings, parts)
-    return f"{FOLDER}/measures-{state[:16]}.parquet"
+    return f"{CACHE}/measures-{state[:16]}.parquet"
 
 
 def build_snapshot(dataset: Dataset, name: str) -> None:
     """Publish the snapshot as `name` and take older ones away. Raises ResourceError where the folder takes no files."""
     with dataset.store.aside() as store:
         store.publish(name, lambda path: _write(dataset, path))
-        for path in sorted((dataset.root / FOLDER).glob("measures-*.parquet")):
-            if f"{FOLDER}/{path.name}" != name:
-                store.remove(f"{FOLDER}/{path.name}")
+        for path in sorted((dataset.root / CACHE).glob("measures-*.parquet")):
+            if f"{CACHE}/{path.name}" != name:
+                store.remove(f"{CACHE}/{path.name}")
 
 
 def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | None, list[str]]:

@@ -16,11 +16,10 @@ from hdvg.dataset import ledger
 from hdvg.dataset.damage import NEEDED, broken, foreign
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing, latents_of, media_of, shards_of, tables_of
-from hdvg.dataset.layout import SEED, files, number_of_list, unit_of
+from hdvg.dataset.layout import CACHE, SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
-from hdvg.dataset.shards import READY
-from hdvg.dataset.snapshot import FOLDER
+from hdvg.dataset.shard_plan import READY
 from hdvg.dataset.tombstones import PURGED
 from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.ids import digest
@@ -143,7 +142,7 @@ def _derived(dataset: Dataset) -> Iterator[Problem]:
     """Files that are made of others alone, and so are never lost: that they can be read."""
     if not (dataset.root / "manifest.sql").exists():
         yield Problem("missing", "manifest.sql", "the views for people; `--repair`, or the next run, writes them")
-    for path in sorted(dataset.root.glob(f"{FOLDER}/*.parquet")):
+    for path in sorted(dataset.root.glob(f"{CACHE}/*.parquet")):
         try:
             pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
