@@ -15,9 +15,10 @@ from hdvg.config.recipe import Recipe
 from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
 from hdvg.dataset.dataset import Dataset, folder_problem
+from hdvg.dataset.layout import files
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import lost_clips, write_shards
-from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
+from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, SPLIT, comes_before, entry_of
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.filtering.pool import settle
@@ -37,6 +38,9 @@ from pipelines.release_sources import Release, drop_sources
 from pipelines.runners import Order, Runner, Serial
 from pipelines.virtual_clips import VirtualClips, note_failures
 from pipelines.writing import new_run, writing
+
+COMPACT_MB = 20.0
+"""Of rows of clips, from which on a run keeps the answers of views: some 40,000 clips."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 dataset, again = _pass_stages(dataset, task, console)
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
+        if sum(path.stat().st_size for path in files(dataset.root, "parts", stage=SPLIT)) > COMPACT_MB * 1e6:
+            dataset.compact()
     return fine and listed
 
 

@@ -76,9 +76,13 @@ STAGES = ("split", "text", "pool", "caption")
 
 
 def draw_dataset(
-    root: Path, rows: int, *, keep: Mapping[str, str], clips: Mapping[str, str] | None = None, videos: Mapping[str, str] | None = None, name: str = "synthetic"
+    root: Path, rows: int, *, keep: Mapping[str, str], clips: Mapping[str, str] | None = None, videos: Mapping[str, str] | None = None,
+    name: str = "synthetic", a_unit: int | None = None, cut: bool = False,
 ) -> Dataset:  # fmt: skip
-    """A dataset of `rows` clips, 20 a video; `clips` and `videos` are columns drawn otherwise."""
+    """A dataset of `rows` clips, 20 a video; `clips` and `videos` are columns drawn otherwise.
+
+    `a_unit` videos are a unit, each with parts of its own; else all are one. `cut`: every clip is cut, into no file.
+    """
     root.mkdir(parents=True)
     rules = {"copy": "not duplicate", "little_text": "text_area <= 0.9", **keep}
     dataset = Dataset(root, make_plan(parse_recipe({"name": name, "keep": rules})))
@@ -98,7 +102,7 @@ def draw_dataset(
             f"create table videos as select n, video_id, {drawn} from "
             "(select i // 20 as n, video_id, hash(i // 20) / 18446744073709551616.0 as u from clips where i % 20 = 0)"
         )
-        _write(dataset, connection)
+        _write(dataset, connection, a_unit=a_unit, cut=cut)
     with dataset.manifest() as manifest:
         quantiles = resolve_quantiles(dataset.plan.recipe.rules, manifest.connection, "measured")
     dataset = Dataset(root, replace(dataset.plan, quantiles=quantiles), dataset.store)
@@ -106,19 +110,28 @@ def draw_dataset(
     return dataset
 
 
-def _write(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
+def _write(dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, a_unit: int | None, cut: bool) -> None:
+    unit = "'u'" if a_unit is None else f"lpad(to_hex(n // {a_unit}), 16, '0')"
+    connection.execute(f"alter table videos add column unit varchar; update videos set unit = {unit}")
     link = "video_id as link_id, video_id as link, 'https://videos.example/' || n as source, n as line, 'x' as origin, 1::bigint as seq"
     connection.execute(
-        f"copy (select {link}, video_id, 'u' as unit, 'new' as status, null::varchar as reason, null::varchar as detail from videos) "
+        f"copy (select {link}, video_id, unit, 'new' as status, null::varchar as reason, null::varchar as detail from videos) "
         f"to '{dataset.root / 'inputs/00001-x.parquet'}' (format parquet)"
     )
-    _part(dataset, connection, "download", "videos")
-    for stage in STAGES:
-        if stage in dataset.plan.fingerprints:
-            _part(dataset, connection, stage, "clips")
+    for name, first, last in connection.execute("select unit, min(n), max(n) from videos group by unit").fetchall():
+        connection.execute(f"create or replace temp view unit_videos as from videos where n between {first} and {last}")
+        connection.execute(
+            f"create or replace temp view unit_clips as from clips where i // 20 between {first} and {last}"
+        )
+        _part(dataset, connection, "download", "unit_videos", name)
+        for stage in (*STAGES, *(["cut"] if cut else [])):
+            if stage in dataset.plan.fingerprints and stage != "pool":
+                _part(dataset, connection, stage, "unit_clips", name)
+    if "pool" in dataset.plan.fingerprints:
+        _part(dataset, connection, "pool", "clips", "all")
 
 
-def _part(dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, table: str) -> None:
+def _part(dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, table: str, unit: str) -> None:
     """One part of a stage for the rows of a table; of a split, a row more for each video."""
     held = {name for (name, *_) in connection.execute(f"describe {table}").fetchall()}
     fixed = {"status": "'ok'", "generation": "0::bigint", "attempt": "1::bigint"}
@@ -131,7 +144,6 @@ def _part(dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, t
 
     sql = f"select {row(held)} from {table}"
     if stage == "split":
-        sql = f"select {row({'video_id'})} from videos union all {sql}"
-    unit = "all" if stage == "pool" else "u"
+        sql = f"select {row({'video_id'})} from unit_videos union all {sql}"
     path = dataset.root / "parts" / stage / f"{unit}-{dataset.plan.fingerprints[stage]}-0.parquet"
     connection.execute(f"copy ({sql}) to '{path}' (format parquet, compression zstd)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdvg.dataset import ledger
+from hdvg.dataset.compact import stale, states_of
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import named_media
@@ -79,7 +80,7 @@ def _litter(dataset: Dataset) -> Iterator[tuple[str, Path]]:
         if str(path.relative_to(root)) != current:
             yield "cache", path
     with dataset.manifest() as manifest:
-        yield from (("cache", path) for path in manifest.stale_answers())
+        yield from (("cache", path) for path in stale(root, states_of(root, manifest.sql)))
     for path in root.glob("foreign/*"):
         yield "foreign", path
 

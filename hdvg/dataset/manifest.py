@@ -17,7 +17,7 @@ import pyarrow as pa
 from hdvg.config.deadline import Answer, OverError, within
 from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
-from hdvg.dataset.compact import compact, stale, states_of, with_kept
+from hdvg.dataset.compact import with_kept
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import files, pattern, seed_name
@@ -27,7 +27,6 @@ from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
 from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema
-from hdvg.dataset.store import Store
 from hdvg.dataset.tables import TABLES
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
 from hdvg.dataset.views import Scope, stage_views
@@ -182,7 +181,7 @@ def path_list(paths: Iterable[Path]) -> str:
 
 
 class Manifest:
-    """A DuckDB connection with the dataset's views; use as a context manager."""
+    """A DuckDB connection with the dataset's views; use as a context manager. `sql` makes them, without kept answers."""
 
     def __init__(
         self,
@@ -196,7 +195,7 @@ class Manifest:
         self.connection = connect(root)
         self._root, self._unit = root, unit
         self._is_lost = False
-        self._sql = sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
+        self.sql = sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
             self.judging(lambda: self.connection.execute(held_views().sub("create table ", sql)))
@@ -220,15 +219,6 @@ class Manifest:
         for name in names:
             sql = f"create table held_{name} as from {name}; create or replace view {name} as from held_{name}"
             self.judging(partial(self.connection.execute, sql))
-
-    def compact(self, store: Store) -> int:
-        """Keep the answers of the views of all units, for those who ask next; returns how many were written."""
-        with naming(self._root):
-            return compact(self._root, self.connection, self._sql, store)
-
-    def stale_answers(self) -> list[Path]:
-        """What was kept of states that are past."""
-        return stale(self._root, states_of(self._root, self._sql))
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer as one dict a row; `values` are bound to the `?` marks."""
