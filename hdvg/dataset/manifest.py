@@ -54,18 +54,15 @@ VIEWS = (
 )
 """The views whose names and columns users' scripts may rely on."""
 
-
 FEW = (
     "annotations", "forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured",
 )  # fmt: skip
 """With the views of stages and all others named `..._rows`: those that a unit's manifest reads once, as tables. DuckDB plans a
 view anew wherever it is named, and that takes longer than a unit's rows. Not what is of all units, such as `pooled`."""
 
-
 READING = re.compile(r"create or replace view (\w+) as\n((?:(?!;\n).)*read_parquet(?:(?!;\n).)*);\n", re.DOTALL)
 """The views that read files. While the others are made, empty tables stand for them: DuckDB plans a view as it is made, with
 all that it is made of, and to plan that files are read takes longest."""
-
 
 NOTHING_WANTED = """select null::varchar as stage, null::varchar as key, null::varchar as video_id, null::varchar as old_status,
     null::varchar as old_reason, null::bigint as attempt where false"""
