@@ -239,7 +239,7 @@ def plan_order(dataset: Dataset, names: Sequence[str], *, retry: tuple[str, ...]
     with dataset.manifest() as manifest:
         manifest.hold("videos", "checked")  # every stage asks for both
         rows = manifest.rows(
-            "select i.unit, w.stage from wanted w join inputs i on i.video_id = w.video_id and i.status = 'new' "
+            "select i.unit, w.stage from unfinished w join inputs i on i.video_id = w.video_id and i.status = 'new' "
             "where w.old_status is null or w.old_status = 'retry' "
             "or (w.old_status = 'failed' and list_contains(?::varchar[], w.old_reason)) group by all",
             [list(retry)],

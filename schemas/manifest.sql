@@ -145,9 +145,12 @@ left join (
 create or replace view wanted as
 ${stage_wanted};
 
+create or replace view unfinished as
+select * from wanted where old_status is distinct from 'ok';
+
 create or replace view pending as
 select w.stage, w.key, w.video_id, i.unit, coalesce(w.attempt, 0) as attempt
-from wanted w join (select distinct video_id, unit from inputs where status = 'new') i using (video_id)
+from unfinished w join (select distinct video_id, unit from inputs where status = 'new') i using (video_id)
 where w.old_status is null or w.old_status = 'retry';
 
 -- Videos whose source may still be asked for: to split them, or to cut a clip that no rule has dropped so far.

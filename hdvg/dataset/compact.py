@@ -28,7 +28,7 @@ WORD = re.compile(r"\w+")
 
 OPEN = frozenset({
     *("inputs", "rejected", "given", "given_videos", "forgotten", "shards", "annotations", "questions", "answers"),
-    *("clip_rows", "clips", "measures", "verdicts", "captions", "failures", "wanted", "pending", "needed"),
+    *("clip_rows", "clips", "measures", "verdicts", "captions", "wanted", "pending"),
 })  # fmt: skip
 """Views that are not kept: small ones, and those that are little work over kept ones."""
 
@@ -49,18 +49,17 @@ def kept_files(root: Path) -> list[Path]:
     return sorted((root / CACHE).glob("view-*.parquet"))
 
 
-def with_kept(root: Path, sql: str) -> str:
-    """The statements of the views, with those read from their answers that are there."""
+def with_kept(root: Path, sql: str) -> tuple[str, frozenset[str]]:
+    """The statements of the views, with those read from their answers that are there; and which views these are."""
     there = {path.name for path in kept_files(root)}
-    if not there:
-        return sql
-    states = states_of(root, sql)
+    states = states_of(root, sql) if there else {}
+    names = {view: kept_name(view, state) for view, state in states.items()}
+    kept = frozenset(view for view, name in names.items() if Path(name).name in there)
 
     def swapped(found: re.Match[str]) -> str:
-        name = kept_name(found[1], states.get(found[1], ""))
-        return reading(root, found[1], name) if Path(name).name in there else found[0]
+        return reading(root, found[1], names[found[1]]) if found[1] in kept else found[0]
 
-    return STATEMENT.sub(swapped, sql)
+    return STATEMENT.sub(swapped, sql), kept
 
 
 def reading(root: Path, view: str, name: str) -> str:

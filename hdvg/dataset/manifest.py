@@ -191,13 +191,13 @@ class Manifest:
     ) -> None:
         self.connection = connect(root)
         self._root, self._unit = root, unit
-        self._is_lost = False
+        self._is_lost, self._kept = False, frozenset[str]()
         self.sql = sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
         if unit:
             self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
             self.judging(lambda: self.connection.execute(held_views().sub("create table ", sql)))
         else:
-            sql = with_kept(root, sql)
+            sql, self._kept = with_kept(root, sql)
             self.connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
             for view in READING.finditer(sql):
                 self.connection.execute(f"drop table {view[1]}; {view[0]}")
@@ -212,8 +212,8 @@ class Manifest:
             self.connection.close()
 
     def hold(self, *names: str) -> None:
-        """Read these views once, into memory, for a command that asks of them again and again."""
-        for name in names:
+        """Read these views once, into memory, for a command that asks of them again and again; not those with kept answers."""
+        for name in [name for name in names if name not in self._kept]:
             sql = f"create table held_{name} as from {name}; create or replace view {name} as from held_{name}"
             self.judging(partial(self.connection.execute, sql))
 

@@ -30,7 +30,7 @@ SIZED = (
 
 @dataclass(frozen=True)
 class Homes:
-    """The shards that should be. `stamps`: by name, a hash of all its rows, which is cheap to ask for; `clips` in all."""
+    """The shards that should be. `stamps`: by name, a hash of all its rows, cheap and of this DuckDB alone; `clips` in all."""
 
     stamps: dict[str, str]
     of_videos: pa.Table
@@ -48,7 +48,7 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
     clips = f"({SIZED} where {ready})"
     videos = manifest.table(
         f"select seq, md5_number_upper({literal(f'{seed}:')} || video_id) as key, video_id, sum(size)::bigint as size, "
-        f"count(*) as clips, bit_xor(md5_number(row(video_id, {columns})::varchar))::varchar as stamp "
+        f"count(*) as clips, bit_xor(hash(video_id, {columns}))::varchar as stamp "
         f"from {clips} group by all order by seq, key, video_id"
     )
     names, large = [""] * videos.num_rows, dict[str, str]()

@@ -22,7 +22,7 @@ from tests.faults.moments import differences
 from tests.faults.tally import Asked, Tally
 from tests.videos import draw_scenes
 
-VIDEOS, KILLS, SLICE_KILLS, RAY_KILLS = 6, 110, 8, 5
+VIDEOS, KILLS, SLICE_KILLS, RAY_KILLS = 6, 96, 8, 5
 KINDS = ("driver", "driver", "driver", "driver", "server", "child")
 CHILD_KILLS = 4
 """Most of one dataset: an item whose child dies in five runs is given up, rightly."""

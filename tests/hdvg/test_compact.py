@@ -72,9 +72,13 @@ def test_other_rules_leave_all_answers_but_those_that_judge(dataset):
     judged = Dataset.open(dataset.root)
     shown = answers(judged)
     assert not any('"keep": true' in row for row in shown["verdicts"])
-    assert judged.compact() == 1
+    assert judged.compact() == 3
     assert answers(judged) == shown
-    assert {view for view, states in kept(judged).items() if states != before.get(view)} == {"dataset"}
+    assert {view for view, states in kept(judged).items() if states != before.get(view)} == {
+        "dataset",
+        "unfinished",
+        "needed",
+    }
 
 
 def test_marks_show_at_once(dataset):
