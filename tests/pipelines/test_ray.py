@@ -137,12 +137,16 @@ def disturb(root: Path, links: Path, runner: str, *, kind: str, pauses_s: list[f
 
 
 @pytest.mark.parametrize(
-    "runner", [pytest.param("serial", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+    ("runner", "spans"),
+    [
+        pytest.param("serial", [(0.3, 1.5)] * 4, marks=pytest.mark.slow),
+        pytest.param("ray", [(7, 10)], marks=pytest.mark.ray),
+        pytest.param("ray", [(6, 8), (8, 10)], marks=[pytest.mark.ray, pytest.mark.slow]),
+    ],
 )
-def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner):
+def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner, spans):
     root = tmp_path / "d"
     moments = random.Random(runner)
-    spans = [(0.3, 1.5)] * 4 if runner == "serial" else [(6, 8), (8, 10)]
     kills = sum(disturb(root, links, runner, kind="driver", pauses_s=[moments.uniform(*span)]) for span in spans)
     assert kills >= 1  # on a quick machine a resumed run may be over before its turn
     ends_undisturbed(root, links, runner, undisturbed)
