@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import resource
@@ -10,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
@@ -27,6 +30,13 @@ SIDE_PX = 32
 """Of the tiny BLIP-2's pictures."""
 
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
+
+
+def pytest_configure() -> None:
+    """Make the commands of their signatures once: that takes longer than many of them do."""
+    made = functools.cache(typer.main.get_command)
+    for name in ("typer.main.get_command", "typer.testing._get_command"):
+        pytest.MonkeyPatch().setattr(name, made)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

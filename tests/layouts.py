@@ -87,12 +87,14 @@ def changed_tree(folder: Path, changes: Iterable[tuple[str, str, str]]) -> Path:
 
 
 COMMANDS = """
-import json, os, resource, sys
+import functools, json, os, resource, sys
+import typer.testing
 from typer.testing import CliRunner
 from hdvg.cli import app
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what is printed outside of a command is no answer
 held = resource.getrlimit(resource.RLIMIT_AS)
+typer.testing._get_command = functools.cache(typer.testing._get_command)
 for line in sys.stdin:
     result = CliRunner().invoke(app, json.loads(line))
     print(json.dumps([result.exit_code, result.stdout, f"{result.output} {result.exception!r}"]), file=answers, flush=True)
