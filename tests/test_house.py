@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.dear import SECONDS
 from tests.house import circles, layers, read_house, room_imports
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +168,10 @@ def test_no_module_is_a_drawer_for_everything() -> None:
 def test_every_folder_of_code_is_a_package() -> None:
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_files_that_workers_begin_with_are_there() -> None:
+    assert [name for name in SECONDS if not (ROOT / name).exists()] == []
 
 
 def test_every_module_opens_with_a_docstring() -> None:
