@@ -140,7 +140,7 @@ class Dataset:
     @property
     def _manifest(self) -> Manifest:
         if self._held is None:
-            self._held = self._folder.manifest()
+            self._held = self._folder.manifest(live=True)
             self._held.guard()
         return self._held
 

@@ -16,7 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from hdvg import shots
+from hdvg.config.caption import Caption
 from hdvg.config.recipe import Recipe
+from hdvg.config.sections import Measure
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.stages import CUT, entry_of, part_schema
@@ -247,13 +249,14 @@ def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits:
         return list(pool.map(lambda one: sandbox(detector, limits.sandbox).call(one[0], one[1], limits), calls))
 
 
-_models: dict[str, tuple[Recipe, Any]] = {}
+_models: dict[str, tuple[tuple[Measure, Caption], Any]] = {}
 
 
 def load_model(stage: str, recipe: Recipe) -> Any:
-    """The model of a stage in this process; weights load once for one recipe."""
+    """The model of a stage in this process; weights load once for the settings that shape models."""
     load = find_stage(stage).load
     assert load is not None, stage
-    if stage not in _models or _models[stage][0] != recipe:
-        _models[stage] = recipe, load(recipe)
+    settings = recipe.measure, recipe.caption
+    if stage not in _models or _models[stage][0] != settings:
+        _models[stage] = settings, load(recipe)
     return _models[stage][1]

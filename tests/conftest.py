@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import pickle
 import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.planning import make_plan
 from tests.captioned import TINY, random_blip2
+from tests.dear import SECONDS
+from tests.footage import BUNDLED_SPANS, Footage
+from tests.once import once
 from tests.tools import stir
 from tests.truth import Sequence, make_suite
 
@@ -23,6 +30,18 @@ SIDE_PX = 32
 """Of the tiny BLIP-2's pictures."""
 
 TEXTS = ["a dog runs over the grass", "two people talk in a room", "a photo of a red car on a street"]
+
+
+def pytest_configure() -> None:
+    """Make the commands of their signatures once: that takes longer than many of them do."""
+    made = functools.cache(typer.main.get_command)
+    for name in ("typer.main.get_command", "typer.testing._get_command"):
+        pytest.MonkeyPatch().setattr(name, made)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the dearest files: workers take whole files in this order, and none is left with a long one at the end."""
+    items.sort(key=lambda item: -SECONDS.get(item.nodeid.partition("::")[0], 0))
 
 
 @pytest.fixture(autouse=True)
@@ -52,9 +71,25 @@ def new_dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> list[Sequence]:
+def suite(tmp_path_factory: pytest.TempPathFactory, bundled_footage: Footage) -> list[Sequence]:
     """The small part of the truth suite."""
-    return make_suite(tmp_path_factory.mktemp("truth"), parts="small")
+
+    def make(folder: Path) -> None:
+        (folder / "suite.pickle").write_bytes(pickle.dumps(make_suite(folder, bundled=bundled_footage)))
+
+    made: list[Sequence] = pickle.loads((once(tmp_path_factory, "truth", make) / "suite.pickle").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="session")
+def bundled_footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    """The frames of the bundled spans."""
+
+    def make(folder: Path) -> None:
+        (folder / "footage.pickle").write_bytes(pickle.dumps(Footage(BUNDLED_SPANS)))
+
+    held: Footage = pickle.loads((once(tmp_path_factory, "footage", make) / "footage.pickle").read_bytes())
+    return held
 
 
 @pytest.fixture(scope="session")

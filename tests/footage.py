@@ -103,6 +103,12 @@ class Footage:
                 self._held[span] = []
             self._read(path, wanted)
 
+    def and_of(self, spans: Iterable[Span]) -> Footage:
+        """These frames and those of more spans."""
+        more = Footage(spans)
+        more._held = self._held | more._held
+        return more
+
     @property
     def spans(self) -> list[Span]:
         """The spans whose files are there."""

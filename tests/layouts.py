@@ -78,7 +78,7 @@ def grown_tree(folder: Path) -> Path:
 def changed_tree(folder: Path, changes: Iterable[tuple[str, str, str]]) -> Path:
     """A copy of the code in which texts of files, each of which stands there once, are others."""
     for package in ("schemas", "hdvg", "pipelines"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, folder / package)  # with what is compiled: times are copied too
     for name, before, after in changes:
         text = (folder / name).read_text(encoding="utf-8")
         assert text.count(before) == 1, (name, before)
@@ -86,10 +86,63 @@ def changed_tree(folder: Path, changes: Iterable[tuple[str, str, str]]) -> Path:
     return folder
 
 
+COMMANDS = """
+import functools, json, os, resource, sys
+import typer.testing
+from typer.testing import CliRunner
+from hdvg.cli import app
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what is printed outside of a command is no answer
+held = resource.getrlimit(resource.RLIMIT_AS)
+typer.testing._get_command = functools.cache(typer.testing._get_command)
+for line in sys.stdin:
+    result = CliRunner().invoke(app, json.loads(line))
+    print(json.dumps([result.exit_code, result.stdout, f"{result.output} {result.exception!r}"]), file=answers, flush=True)
+    resource.setrlimit(resource.RLIMIT_AS, held)  # `hdvg query` bounds its process for good
+"""
+"""Runs commands one after the other: to start a process and its limited children takes longer than most commands."""
+
+
+class _Process:
+    """The code of a tree at work, until its input is closed."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", COMMANDS],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, words: list[str]) -> tuple[int, str, str]:
+        """Exit code, what was printed, and that with errors."""
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._popen.stdin.write(json.dumps(words) + "\n")
+        self._popen.stdin.flush()
+        line = self._popen.stdout.readline()
+        assert line, f"the code in {self.tree} ended with {self._popen.wait()}"
+        code, printed, told = json.loads(line)
+        return code, printed, told
+
+    def close(self) -> None:
+        """Let it end."""
+        self._popen.communicate()
+
+
+_latest: list[_Process] = []
+"""At most one: trees are used one after the other."""
+
+
 def call_in(tree: Path, *words: object) -> str:
-    """What a command of the code in `tree` prints. It must end with exit code 0."""
-    command = [sys.executable, "-c", "from hdvg.cli import app; app()", *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout
+    """What a command of the code in `tree` prints; the code is read at the first one. It must end with exit code 0."""
+    if _latest and _latest[0].tree != tree:
+        _latest.pop().close()
+    if not _latest:
+        _latest.append(_Process(tree))
+    code, printed, told = _latest[0].call([*map(str, words)])
+    assert code == 0, (words, told)
+    return printed

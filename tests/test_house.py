@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.dear import SECONDS
 from tests.house import circles, layers, read_house, room_imports
 
 ROOT = Path(__file__).parent.parent
@@ -63,21 +63,37 @@ def tracked_files() -> tuple[Path, ...]:
 
 
 @cache
-def modules(*packages: str) -> tuple[tuple[str, ast.Module], ...]:
-    """Path below the root and syntax tree of every module of the packages."""
-    paths = sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+def modules_of(package: str) -> tuple[tuple[str, ast.Module], ...]:
+    paths = sorted((ROOT / package).rglob("*.py"))
     return tuple((path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
-def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+def modules(*packages: str) -> list[tuple[str, ast.Module]]:
+    """Path below the root and syntax tree of every module of the packages."""
+    return [one for package in packages for one in modules_of(package)]
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
+@cache
+def imports(tree: ast.Module) -> tuple[tuple[str, bool], ...]:
     """Top name of every import, and whether it stands inside a function's body."""
-    inside = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer)}
-    for node in ast.walk(tree):
+    found: list[tuple[str, bool]] = []
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, is_inside = waiting.pop()
         if isinstance(node, ast.Import):
-            yield from ((alias.name.split(".")[0], id(node) in inside) for alias in node.names)
+            found += [(alias.name.split(".")[0], is_inside) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: relative import"
-            yield (node.module or "").split(".")[0], id(node) in inside
+            found.append(((node.module or "").split(".")[0], is_inside))
+        elif not isinstance(node, ast.expr):
+            is_inside |= isinstance(node, ast.FunctionDef)
+            waiting += [(child, is_inside) for child in ast.iter_child_nodes(node)]
+    return tuple(found)
 
 
 def test_imports_point_one_way() -> None:
@@ -154,6 +170,10 @@ def test_every_folder_of_code_is_a_package() -> None:
     assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
+def test_files_that_workers_begin_with_are_there() -> None:
+    assert [name for name in SECONDS if not (ROOT / name).exists()] == []
+
+
 def test_every_module_opens_with_a_docstring() -> None:
     def silent(path: str, tree: ast.Module) -> bool:
         empty_package = path.startswith("tests/") and not tree.body
@@ -162,23 +182,26 @@ def test_every_module_opens_with_a_docstring() -> None:
     assert [path for path, tree in modules(*PACKAGES, "tests") if silent(path, tree)] == []
 
 
+SHELLS = {"system": "os", "popen": "os", "getoutput": "subprocess", "getstatusoutput": "subprocess"}
+
+
 def test_no_command_goes_through_a_shell() -> None:
     found = []
     for path, tree in modules(*PACKAGES):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if not isinstance(node, ast.Call):
                 continue
-            called = ast.unparse(node.func)
             shell = [word for word in node.keywords if word.arg == "shell" and ast.unparse(word.value) != "False"]
-            if shell or called in {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}:
-                found.append(f"{path}:{node.lineno}: {called}")
+            is_shell = isinstance(node.func, ast.Attribute) and node.func.attr in SHELLS
+            if shell or (is_shell and ast.unparse(node.func) in {f"{home}.{name}" for name, home in SHELLS.items()}):
+                found.append(f"{path}:{node.lineno}: {ast.unparse(node.func)}")
     assert found == []
 
 
 def test_everything_is_caught_only_where_the_list_says_so() -> None:
     found: list[tuple[str, str]] = []
     for path, tree in modules(*PACKAGES):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ExceptHandler):
                 caught = {"BaseException"} if node.type is None else set(re.findall(r"\w+", ast.unparse(node.type)))
                 found += [(path, name) for name in sorted(caught & {"Exception", "BaseException"})]

@@ -156,12 +156,16 @@ UNLIKE_LEVELS = 12.0
 """Least mean difference between the thumbnails on both sides of a boundary, levels 0-255."""
 
 
-def make_suite(folder: Path, *, parts: Literal["small", "full"] = "small", seed: int = 0) -> list[Sequence]:
-    """Write the sequences into `folder`; the same arguments (and media) give the same edits.
+def make_suite(
+    folder: Path, *, parts: Literal["small", "full"] = "small", seed: int = 0, bundled: Footage | None = None
+) -> list[Sequence]:
+    """Write the sequences into `folder`; the same arguments (and media) give the same edits. `bundled`: their footage, if
+    it is read already.
 
     `small` needs only the bundled media; `full` uses the shared ones too, where they are.
     """
-    footage = Footage(BUNDLED_SPANS if parts == "small" else BUNDLED_SPANS + SHARED_SPANS)
+    footage = bundled or Footage(BUNDLED_SPANS)
+    footage = footage if parts == "small" else footage.and_of(SHARED_SPANS)
     kinds = SMALL if parts == "small" else tuple(KINDS) * ROUNDS
     sequences = []
     for number, kind in enumerate(kinds):

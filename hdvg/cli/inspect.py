@@ -42,12 +42,13 @@ def query(
 
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
-    import hdvg
     from hdvg.dataset.connection import bound_memory
+    from hdvg.dataset.dataset import Dataset
 
-    opened = hdvg.open(dataset)
-    bound_memory()
-    answer = opened.sql(sql, limit_s=limit_s)
+    with Dataset.open(dataset).manifest() as manifest:
+        bound_memory()
+        manifest.guard()
+        answer = manifest.select(sql, limit_s=limit_s)
     if columns is not None:
         answer = answer.select(choose_columns(answer.column_names, columns))
     if parquet is not None:

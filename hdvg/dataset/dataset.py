@@ -94,19 +94,21 @@ class Dataset:
         (store or self.store).replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
 
     def manifest(
-        self, *, unit: str | None = None, stage: str | None = None, without: Collection[Path] = ()
+        self, *, unit: str | None = None, stage: str | None = None, without: Collection[Path] = (), live: bool = False
     ) -> Manifest:
         """The dataset's views, or one unit's; with a `stage`, only its items are wanted.
+
+        Of a small dataset the first query that needs a file reads it for all; `live`: each query reads what is there then.
 
         Files `without`, and parts that hdvg did not write here, are left out of the views of all units.
         """
         if unit is None and not self.store.is_locked():  # a run has set them aside
             without = {*without, *foreign(self.root)}
-        return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without)
+        return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without, live=live)
 
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
-        with naming(self.root), self.manifest() as manifest, self.store.aside() as store:
+        with naming(self.root), self.manifest(live=True) as manifest, self.store.aside() as store:
             return compact(self.root, manifest.connection, manifest.sql, store)
 
 

@@ -7,6 +7,7 @@ new names: files of several units together, a run's epoch in names, or an object
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,8 @@ SEED = "seed"
 
 EVERYTHING = "all"
 """What stands for a unit in the name of a part of the whole pool."""
+
+SMALL_FILES, SMALL_BYTES = 500, 4_000_000
 
 Sort = Literal[
     "inputs", "given", "rejected", "parts", "pieces", "shard_rows", "shards", "media", "tombstones", "tables"
@@ -64,6 +67,19 @@ def tables(root: Path) -> Iterator[Path]:
     sorts: tuple[Sort, ...] = ("tombstones", "inputs", "given", "rejected", "tables")
     found = [path for sort in sorts for path in files(root, sort)]
     yield from sorted([*found, *root.glob("parts/*/*.parquet")])
+
+
+def is_small(root: Path) -> bool:
+    """Whether all tables together are so few and small that a query may as well read them whole."""
+    found = chain(
+        root.glob(pattern("inputs")), *(root.glob(place) for place in ("parts/*/*.parquet", "tables/*/*.parquet"))
+    )
+    left = SMALL_BYTES
+    for _, path in zip(range(SMALL_FILES), found, strict=False):
+        left -= path.stat().st_size
+        if left < 0:
+            return False
+    return next(found, None) is None
 
 
 def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:

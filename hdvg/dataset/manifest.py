@@ -20,15 +20,16 @@ from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.compact import with_kept
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
-from hdvg.dataset.layout import files, pattern, seed_name
+from hdvg.dataset.layout import files, is_small, pattern, seed_name
 from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.scene_views import given_sql, has_given
-from hdvg.dataset.stages import DOWNLOAD, SHARD, STAGES, entry_of, in_order, part_schema
+from hdvg.dataset.stages import DOWNLOAD, SHARD, entry_of, in_order, part_schema
 from hdvg.dataset.tables import TABLES
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
+from hdvg.dataset.view_making import AllViews, LazyViews
 from hdvg.dataset.views import Scope, stage_views
 from hdvg.errors import UsageError
 from schemas.clips import CUT, SPAN
@@ -54,15 +55,6 @@ VIEWS = (
 )
 """The views whose names and columns users' scripts may rely on."""
 
-FEW = (
-    "annotations", "forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured",
-)  # fmt: skip
-"""With the views of stages and all others named `..._rows`: those that a unit's manifest reads once, as tables. DuckDB plans a
-view anew wherever it is named, and that takes longer than a unit's rows. Not what is of all units, such as `pooled`."""
-
-READING = re.compile(r"create or replace view (\w+) as\n((?:(?!;\n).)*read_parquet(?:(?!;\n).)*);\n", re.DOTALL)
-"""The views that read files. While the others are made, empty tables stand for them: DuckDB plans a view as it is made, with
-all that it is made of, and to plan that files are read takes longest."""
 
 NOTHING_WANTED = """select null::varchar as stage, null::varchar as key, null::varchar as video_id, null::varchar as old_status,
     null::varchar as old_reason, null::bigint as attempt where false"""
@@ -151,13 +143,6 @@ def _stage_sql(scope: Scope, *, only: str | None) -> dict[str, str]:
     }
 
 
-def held_views() -> re.Pattern[str]:
-    """Where a statement begins that makes one of the views that a unit's manifest reads once."""
-    of_units = {entry.rows_view() for entry in STAGES.values() if entry.parts == "unit"}
-    names = "|".join(sorted({*FEW, *of_units}))
-    return re.compile(rf"create or replace view (?=(?:{names}|\w+_rows)\n?\s*as\b)")
-
-
 def _unit_filter(unit: str | None) -> str:
     return f"where unit = {literal(unit)}" if unit else ""
 
@@ -188,20 +173,21 @@ class Manifest:
         unit: str | None = None,
         stage: str | None = None,
         without: Collection[Path] = (),
+        live: bool = False,
     ) -> None:
-        self.connection = connect(root)
+        self._connection = connect(root)
         self._root, self._unit = root, unit
-        self._is_lost, self._kept = False, frozenset[str]()
-        self.sql = sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
+        self._is_lost = False
         if unit:
-            self.connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
-            self.judging(lambda: self.connection.execute(held_views().sub("create table ", sql)))
-        else:
-            sql, self._kept = with_kept(root, sql)
-            self.connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
-            for view in READING.finditer(sql):
-                self.connection.execute(f"drop table {view[1]}; {view[0]}")
-        if tombstone_files(root) and not unit:
+            self._connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
+        self.sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
+        is_lazy = unit is not None or (not live and is_small(root))
+        self._views = (
+            LazyViews(self._connection, self.sql, of_unit=unit is not None)
+            if is_lazy
+            else AllViews(self._connection, *with_kept(root, self.sql))
+        )
+        if tombstone_files(root) and not is_lazy:
             self.hold("forgotten")  # every view asks for it
 
     def __enter__(self) -> Manifest:
@@ -209,13 +195,27 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         if not self._is_lost:  # else it would wait for the query
-            self.connection.close()
+            self._connection.close()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection, with all views on it."""
+        self.judging(self._views.need)
+        return self._connection
 
     def hold(self, *names: str) -> None:
-        """Read these views once, into memory, for a command that asks of them again and again; not those with kept answers."""
-        for name in [name for name in names if name not in self._kept]:
-            sql = f"create table held_{name} as from {name}; create or replace view {name} as from held_{name}"
-            self.judging(partial(self.connection.execute, sql))
+        """Read these views once, into memory, for a command that asks of them again and again."""
+        for name in names:
+            self.judging(partial(self._views.need, name))
+            if not self._views.is_held(name):
+                sql = f"create table held_{name} as from {name}; create or replace view {name} as from held_{name}"
+                self.judging(partial(self._connection.execute, sql))
+
+    def put(self, name: str, rows: pa.Table) -> None:
+        """Make a table of these rows, for queries to join."""
+        self._connection.register("given_rows", rows)
+        self._connection.execute(f"create table {name} as from given_rows")
+        self._connection.unregister("given_rows")
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer as one dict a row; `values` are bound to the `?` marks."""
@@ -224,12 +224,20 @@ class Manifest:
 
     def table(self, sql: str, values: Sequence[object] = ()) -> pa.Table:
         """The answer as an Arrow table."""
-        return self.judging(lambda: self.connection.sql(sql, params=list(values)).to_arrow_table())
+        return self.judging(lambda: self._ready_for(sql).sql(sql, params=list(values)).to_arrow_table())
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
         """The single value of the answer."""
-        rows = self.judging(lambda: self.connection.execute(sql, list(values)).fetchall())
+        rows = self.fetch(sql, values)
         return rows[0][0] if rows else None
+
+    def fetch(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The answer as one tuple a row."""
+        return self.judging(lambda: self._ready_for(sql).execute(sql, list(values)).fetchall())
+
+    def _ready_for(self, sql: str) -> duckdb.DuckDBPyConnection:
+        self._views.need(sql)
+        return self._connection
 
     def judging(self, ask: Callable[[], Answer]) -> Answer:
         """What `ask` gives, which asks this connection for what rules say. Raises OverError if that takes far too long."""
@@ -240,16 +248,16 @@ class Manifest:
         if self._is_lost:
             raise UsageError("a query before this one could not be stopped: open the dataset anew")
         try:
-            return within(cursor or self.connection, ask, limit_s=limit_s, said=said.format(limit_s))
+            return within(cursor or self._connection, ask, limit_s=limit_s, said=said.format(limit_s))
         except OverError as error:
             self._is_lost = error.is_lost
             raise
 
     def guard(self, memory: str = f"{SHARE:.0%}") -> None:
         """From now on the connection reads nothing but the dataset's folder, writes nothing, and stays so."""
-        self.connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
-        self.connection.execute(f"set memory_limit = '{memory}'")
-        self.connection.execute("set enable_external_access = false; set lock_configuration = true")
+        self._connection.execute(f"set allowed_directories = [{literal(str(self._root))}]")
+        self._connection.execute(f"set memory_limit = '{memory}'")
+        self._connection.execute("set enable_external_access = false; set lock_configuration = true")
 
     def select(self, sql: str, *, limit_s: float = 300.0) -> pa.Table:
         """Answer a user's query: exactly one SELECT. After `guard`.
@@ -260,14 +268,15 @@ class Manifest:
             return self._within(lambda: self._select(sql), limit_s, QUERY_TOO_LONG)
 
     def _select(self, sql: str) -> pa.Table:
-        refuse_other(self.connection, sql)
-        return self.connection.sql(sql).to_arrow_table()
+        refuse_other(self._connection, sql)
+        return self._ready_for(sql).sql(sql).to_arrow_table()
 
     def batches(self, sql: str, *, size: int) -> Iterator[pa.RecordBatch]:
         """The answer to a user's query in pieces of `size` rows, on a cursor of its own. Raises as `select`."""
-        cursor = self.connection.cursor()  # never closed by hand: a query that is left behind would keep that waiting
+        cursor = self._connection.cursor()  # never closed by hand: a query that is left behind would keep that waiting
         with _worded(), naming(self._root):
-            refuse_other(self.connection, sql)
+            refuse_other(self._connection, sql)
+            self._within(partial(self._views.need, sql), longest_s(self._root), TOO_LONG)
             left = (batch for answer in [cursor.sql(sql)] for batch in answer.to_arrow_reader(size))
             limit_s = longest_s(self._root)
             while (batch := self._within(lambda: next(left, None), limit_s, TOO_LONG, cursor)) is not None:

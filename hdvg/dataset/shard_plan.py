@@ -88,9 +88,7 @@ def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) 
         return
     wanted = pa.array(names, pa.string())
     for table, held in (("of_videos", homes.of_videos), ("of_clips", homes.of_clips)):
-        manifest.connection.register("held", held.filter(pc.is_in(held["shard"], wanted)))
-        manifest.connection.execute(f"create table {table} as from held")
-        manifest.connection.unregister("held")
+        manifest.put(table, held.filter(pc.is_in(held["shard"], wanted)))
     ready = READY.format(captions=dataset.plan.captions_wanted)
     order = f"md5({literal(f'{dataset.plan.recipe.shard.seed}:')} || clip_id)"
     found = manifest.batches(

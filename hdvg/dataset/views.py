@@ -87,7 +87,7 @@ class ShardViews(StageViews):
 
 
 def view(name: str, sql: str) -> str:
-    """The statement that makes a view; `manifest.READING` and `manifest.held` rely on its shape."""
+    """The statement that makes a view; `hdvg.dataset.view_making` relies on its shape."""
     return f"create or replace view {name} as\n{sql};\n"
 
 

@@ -81,7 +81,7 @@ def new_page(
 ) -> Watched:
     """A page of its own, without cookies."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     return watch(context.new_page())
 
 

@@ -82,4 +82,4 @@ def served(dataset: Dataset, folder: Path, browser: Browser) -> Iterator[Explore
             yield Explorer(dataset, folder, found[1], watched)
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)

@@ -16,7 +16,7 @@ from hdvg.measures.phash import phash
 from hdvg.media.blocked import Pictures
 from hdvg.media.scan import scan
 from hdvg.sources.blocklist import block_list
-from tests.footage import BUNDLED, BUNDLED_SPANS, Footage
+from tests.footage import BUNDLED
 
 FILE = "ab" * 32
 PICTURE = "0f1e2d3c4b5a6978"
@@ -101,8 +101,8 @@ def changed(bgr):
     yield from (bgr, jpeg(bgr, 30), small, jpeg(small, 30), cv2.convertScaleAbs(bgr, alpha=1.1, beta=15))
 
 
-def test_listed_picture_of_real_footage_is_known_again_and_no_other_is_taken_for_it():
-    footage = Footage(BUNDLED_SPANS)
+def test_listed_picture_of_real_footage_is_known_again_and_no_other_is_taken_for_it(bundled_footage):
+    footage = bundled_footage
     frames = {span: [footage.frame(span, at) for at in range(0, footage.length(span), 24)] for span in footage.spans}
     assert len(frames) >= 10
     hashes = {span: [phash(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)) for bgr in held] for span, held in frames.items()}

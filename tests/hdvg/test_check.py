@@ -15,7 +15,7 @@ from hdvg.published.checking import check, report, wilson
 from tests import servers as web
 from tests.metadata import stamp
 
-SETTINGS = Fetch(silence_s=0.4, wall_s=20, tries=1, max_wait_s=1, throttle_wait_s=0)
+SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_wait_s=1, throttle_wait_s=0)
 
 
 def page(server: web.HostileServer, length_s: int) -> web.Answer:

@@ -16,7 +16,7 @@ from hdvg.duplicates import Index, Settings, find_duplicates
 from hdvg.measures.phash import hash_pairs, moments, small
 from hdvg.media.scan import scan
 from tests.copies import COPIES, FPS, crop, half_size, logo, row, table
-from tests.footage import BUNDLED, BUNDLED_SPANS, SHARED_SPANS, Footage
+from tests.footage import BUNDLED, SHARED_SPANS
 
 LONG = 3 * FPS
 """Frames that a span needs for a second of it to be missing."""
@@ -29,8 +29,8 @@ NEARLY_BLANK = {"wannaworktogether.mp4@00262", "wannaworktogether_30s.mp4@00360"
 
 
 @pytest.fixture(scope="module")
-def footage():
-    return Footage(BUNDLED_SPANS + SHARED_SPANS)
+def footage(bundled_footage):
+    return bundled_footage.and_of(SHARED_SPANS)
 
 
 @pytest.fixture(scope="module")

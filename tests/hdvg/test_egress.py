@@ -25,12 +25,12 @@ from hdvg.sources.hops import private_target
 from hdvg.sources.hosts import HostGate
 from pipelines.run import Task, Where, run
 from tests import servers as web
-from tests.hdvg.test_fetch import ANSWERS
+from tests.hdvg.test_fetch import ANSWERS, patience_s
 from tests.proxy import LoopbackProxy, TestCA
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(100_000)
 DEMO = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
-SETTINGS = Fetch(silence_s=2, wall_s=20, tries=1, max_mb=1.0, max_wait_s=2, throttle_wait_s=0)
+SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_mb=1.0, max_wait_s=2, throttle_wait_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_private_target_is_not_sent_to_the_proxy_from_anywhere(take, server, inn
 def test_answer_ends_in_the_same_reason_behind_a_proxy(take, server, proxy, tmp_path, name):
     reason, answer = ANSWERS[name]
     server.add(f"/{name}", answer)
-    error = fails(take, f"http://www.example.org/{name}", proxy=proxy.url(), silence_s=0.4)
+    error = fails(take, f"http://www.example.org/{name}", proxy=proxy.url(), silence_s=patience_s(reason))
     assert error.reason == reason, error.detail
     assert all("www.example.org" in asked for asked in proxy.asked)
 

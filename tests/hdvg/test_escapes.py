@@ -313,7 +313,7 @@ def fill(removed: bool) -> None:
         time.sleep(0.01)  # the folder is looked at every 0.25 s
         if removed:
             os.unlink(f"{number}")
-    time.sleep(5)
+    time.sleep(60)
 
 
 @pytest.mark.parametrize("removed", [False, True])
@@ -322,7 +322,7 @@ def test_many_files_do_not_fill_the_disk(sandbox, tmp_path, removed):
     with pytest.raises(ItemError, match="scratch_mb") as failed:
         sandbox.call(fill(removed), tmp_path, Limits(file_mb=64, scratch_mb=20))
     assert failed.value.reason == "too_big"
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 30
 
 
 # Other items, and the server

@@ -21,7 +21,7 @@ from tests import servers as web
 from tests import sources
 
 PIXELS = 36_000_000
-SETTINGS = Fetch(silence_s=2, wall_s=60, tries=1, max_wait_s=1)
+SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_wait_s=1)
 NOWHERE = dict.fromkeys(
     ("parent", "parent_start_ms", "parent_end_ms", "start_frame", "end_frame", "start_ms", "end_ms")
 )

@@ -239,8 +239,9 @@ def prepared(out: Path) -> Wanted:
 
 def swap(job: Job, view: str, columns: str) -> None:
     """Have a view tell something else."""
+    there = "table" if job.manifest.one(f"select count(*) from duckdb_tables() where table_name = '{view}'") else "view"
     job.manifest.connection.execute(f"create table swapped_{view} as select {columns} from {view}")
-    job.manifest.connection.execute(f"create or replace view {view} as from swapped_{view}")
+    job.manifest.connection.execute(f"drop {there} {view}; create view {view} as from swapped_{view}")
 
 
 def written(job: Job, path: Path) -> Layout:

@@ -11,7 +11,7 @@ import pytest
 from hdvg.keyframes import Shot
 from hdvg.measures.nsfw import Nsfw, weights
 from schemas.measures import NSFW
-from tests.footage import BUNDLED, BUNDLED_SPANS, Footage
+from tests.footage import BUNDLED, Footage
 from tests.tools import need
 from tests.writing import jpeg
 
@@ -24,9 +24,9 @@ def nsfw() -> Nsfw:
 
 
 @pytest.fixture(scope="module")
-def shots() -> list[Shot]:
+def shots(bundled_footage: Footage) -> list[Shot]:
     """One a bundled span: three pictures each, which differ."""
-    footage = Footage(BUNDLED_SPANS)
+    footage = bundled_footage
     made = []
     for number, span in enumerate(footage.spans):
         length = footage.length(span)

@@ -197,7 +197,7 @@ def test_whatever_breaks_the_walls_ends_with_its_reason(sandbox, tmp_path, funct
     with pytest.raises(ItemError) as error:
         sandbox.call(function(), tmp_path, Limits(wall_s=1.0, memory_mb=2048))
     assert error.value.reason == reason
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30  # of the 60 that one of them would sleep
     assert sandbox.call(echo(), tmp_path, Limits())["kwargs"] == {}
 
 
@@ -246,8 +246,8 @@ def test_no_file_grows_over_its_limit(sandbox, tmp_path):
 def test_who_leaves_the_session_neither_holds_the_call_nor_outlives_it(open_sandbox, tmp_path):
     start = time.monotonic()
     assert open_sandbox.call(escape(), tmp_path, Limits(wall_s=20)) is None
-    assert time.monotonic() - start < 5
-    while _processes_in(tmp_path) and time.monotonic() - start < 10:
+    assert time.monotonic() - start < 15  # before its time is over
+    while _processes_in(tmp_path) and time.monotonic() - start < 60:
         time.sleep(0.02)
     assert not _processes_in(tmp_path)
 
@@ -268,7 +268,7 @@ def test_closing_ends_the_calls_in_flight(tmp_path):
             time.sleep(0.02)
         lock.close()
         with pytest.raises(ResourceError, match="stopped"):
-            call.result(timeout=5)
+            call.result(timeout=60)
     assert not _processes_in(tmp_path)
 
 
@@ -284,7 +284,7 @@ def test_children_die_with_a_killed_parent(tmp_path):
     assert _processes_in(tmp_path)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _processes_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _processes_in(tmp_path)

@@ -93,9 +93,8 @@ def thirds(footage: Footage, span: Span) -> list[Picture]:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> dict[Span, list[Picture]]:
-    footage = Footage(BUNDLED_SPANS)
-    return {span: thirds(footage, span) for span in footage.spans}
+def bundled(bundled_footage: Footage) -> dict[Span, list[Picture]]:
+    return {span: thirds(bundled_footage, span) for span in bundled_footage.spans}
 
 
 @pytest.fixture(scope="module")

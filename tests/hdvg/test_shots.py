@@ -186,8 +186,9 @@ def test_no_blended_frame_gets_into_a_neighbour(detector, frames):
     assert 99 <= transition.start <= 106
 
 
-@pytest.mark.parametrize("sizes", [[1, 60], [250], [13]])
-def test_cascade_does_not_depend_on_the_chunks(sizes):
+@pytest.fixture(scope="module")
+def film() -> tuple[np.ndarray, list[Transition]]:
+    """Cuts, a dissolve and motion, and what the cascade finds in one go."""
     pictures = np.concatenate(
         [
             dissolve(real("cockatoo.mp4"), real("bigbuckbunny_720p.mp4"), 12),
@@ -195,7 +196,12 @@ def test_cascade_does_not_depend_on_the_chunks(sizes):
             real("oa4_launch.webm"),
         ]
     )
-    whole = found(pictures, detector="cascade")
+    return pictures, found(pictures, detector="cascade")
+
+
+@pytest.mark.parametrize("sizes", [[1, 60], [250], [13]])
+def test_cascade_does_not_depend_on_the_chunks(sizes, film):
+    pictures, whole = film
     assert found(pictures, sizes, detector="cascade") == whole
     assert {400, 650} <= {cut.start for cut in whole if cut.kind == "cut"}
     assert any(cut.kind == "gradual" and cut.end < 280 <= cut.start for cut in whole)

@@ -22,7 +22,7 @@ from hdvg.sources.hosts import HostGate
 from tests import servers as web
 from tests.clapper import CLAPS_S, FFMPEG, SOUND, VIDEO, claps, film
 
-SETTINGS = Fetch(silence_s=2, wall_s=30, tries=1, max_mb=20, max_wait_s=1, throttle_wait_s=0, sound=True)
+SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_mb=20, max_wait_s=1, throttle_wait_s=0, sound=True)
 STARTS = {"together": (0.0, 0.0), "sound-late": (0.0, 0.52), "sound-early": (0.52, 0.0)}
 APART_S = 0.010
 DASH = ("-f", "dash", "-adaptation_sets", "id=0,streams=v id=1,streams=a", "-seg_duration", "2")

@@ -23,7 +23,7 @@ from hdvg.sources.subtitles import choose, language_tag, spoken_language
 from tests import servers as web
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(50_000)
-SETTINGS = Fetch(silence_s=2, wall_s=30, tries=2, max_wait_s=0.1)
+SETTINGS = Fetch(silence_s=15, wall_s=60, tries=2, max_wait_s=0.1)
 
 VTT = """WEBVTT - a title
 X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0

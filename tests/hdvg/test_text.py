@@ -83,12 +83,12 @@ def area(rects: Sequence[Rect], picture: Picture) -> float:
 # --- truth: drawn text over real footage against the same footage without
 
 
-@pytest.fixture(scope="module")
-def measured(text: Text) -> dict[str, list[tuple[dict[str, object], float]]]:
-    """Rows of all windows as they are, with a caption and with a title, and the share of the picture drawn upon."""
+@pytest.fixture(scope="module", params=[3, pytest.param(1, marks=pytest.mark.slow)], ids=["a third", "all"])
+def measured(text: Text, request: pytest.FixtureRequest) -> dict[str, list[tuple[dict[str, object], float]]]:
+    """Rows of windows as they are, with a caption and with a title, and the share of the picture drawn upon."""
     draw = random.Random(4)
     made: dict[str, list[tuple[dict[str, object], float]]] = {"clean": [], "caption": [], "title": []}
-    for number, window in enumerate(clean_windows()):
+    for number, window in enumerate(clean_windows()[:: request.param]):
         made["clean"].append((text.measure([shot(window)], [])[0], 0.0))
         for kind, texts, ink_of in (("caption", CAPTIONS, caption_ink), ("title", TITLES, title_ink)):
             line, ink = texts[number % len(texts)], ink_of(draw)

@@ -43,7 +43,7 @@ def settings(site, tmp_path):
     ca = TestCA()
     with LoopbackProxy({tube.SITE: site.server, tube.MEDIA: site.server}, ca=ca) as proxy:
         path = ca.write(tmp_path / "ca.pem")
-        yield Fetch(silence_s=5, wall_s=60, tries=3, max_wait_s=1, proxy=proxy.url(), ca_file=path)
+        yield Fetch(silence_s=15, wall_s=60, tries=3, max_wait_s=1, proxy=proxy.url(), ca_file=path)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def catch(root: Path, wanted: Recipe) -> int:
 
 def ask(root: Path, sql: str) -> list[tuple]:
     with Dataset.open(root).manifest() as manifest:
-        return manifest.connection.execute(sql).fetchall()
+        return manifest.fetch(sql)
 
 
 def outcomes(root: Path) -> dict[str, tuple]:

@@ -32,7 +32,7 @@ def test_figures_are_written_while_the_run_goes_and_at_its_end(tmp_path, monkeyp
         time.sleep(0.05)
         assert not (tmp_path / HOSTS).exists()  # nothing was fetched
         visited(gate, "a.org")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not (tmp_path / HOSTS).exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert written(tmp_path) == {"a.org": 1}

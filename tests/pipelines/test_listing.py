@@ -19,7 +19,7 @@ from pipelines.run import Task, Where, run
 from tests import servers as web
 from tests.lists import MEDIA, Archive, answer_json, feed, item, original
 
-ONCE = {"fetch": {"tries": 1, "silence_s": 2}, "caption": {"captioner": "none"}}
+ONCE = {"fetch": {"tries": 1, "silence_s": 15}, "caption": {"captioner": "none"}}
 
 
 @pytest.fixture

@@ -137,12 +137,16 @@ def disturb(root: Path, links: Path, runner: str, *, kind: str, pauses_s: list[f
 
 
 @pytest.mark.parametrize(
-    "runner", [pytest.param("serial", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+    ("runner", "spans"),
+    [
+        pytest.param("serial", [(0.3, 1.5)] * 4, marks=pytest.mark.slow),
+        pytest.param("ray", [(7, 10)], marks=pytest.mark.ray),
+        pytest.param("ray", [(6, 8), (8, 10)], marks=[pytest.mark.ray, pytest.mark.slow]),
+    ],
 )
-def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner):
+def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp_path, runner, spans):
     root = tmp_path / "d"
     moments = random.Random(runner)
-    spans = [(0.3, 1.5)] * 4 if runner == "serial" else [(6, 8), (8, 10)]
     kills = sum(disturb(root, links, runner, kind="driver", pauses_s=[moments.uniform(*span)]) for span in spans)
     assert kills >= 1  # on a quick machine a resumed run may be over before its turn
     ends_undisturbed(root, links, runner, undisturbed)
@@ -223,10 +227,10 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, 
         time.sleep(0.02)
         assert run.poll() is None
     run.send_signal(sent)
-    said = run.communicate(timeout=20)[1]
+    said = run.communicate(timeout=60)[1]
     assert run.returncode == code
     assert "the same command goes on" in said
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while its_own(root) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert its_own(root) == []
@@ -241,7 +245,7 @@ def test_a_run_that_waits_for_a_slow_server_stops_at_once(tmp_path):
                 time.sleep(0.02)
                 assert run.poll() is None
             run.send_signal(signal.SIGTERM)
-            assert run.wait(timeout=5) == 143
+            assert run.wait(timeout=12) == 143  # before its server may be given up
 
 
 @pytest.mark.ray

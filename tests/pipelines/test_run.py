@@ -38,7 +38,7 @@ RECIPE = parse_recipe(
         "name": "test",
         "caption": {"captioner": "none"},
         "keep": {"too_short": "duration_s >= 0.7"},
-        "fetch": {"silence_s": 1.0, "wall_s": 6.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1},
+        "fetch": {"silence_s": 2.0, "wall_s": 30.0, "tries": 2, "max_wait_s": 0.2, "max_mb": 1},
     }
 )
 
@@ -100,7 +100,7 @@ def dataset(finished: Path, tmp_path: Path) -> Path:
 
 def ask(root: Path, sql: str) -> list[tuple]:
     with Dataset.open(root).manifest() as manifest:
-        return manifest.connection.execute(sql).fetchall()
+        return manifest.fetch(sql)
 
 
 def test_shots_are_found_judged_cut_and_packed(finished):

@@ -105,7 +105,7 @@ def go(root: Path, **task: object) -> bool:
 
 def ask(root: Path, sql: str) -> list[tuple]:
     with Dataset.open(root).manifest() as manifest:
-        return manifest.connection.execute(sql).fetchall()
+        return manifest.fetch(sql)
 
 
 def test_stages_before_it_are_not_done_again(before, dataset):
