@@ -357,7 +357,7 @@ def test_words_about_a_neighbour_do_not_tell_of_it(made, dataset):
     assert hits(dataset, {gone.encode()}) == []
 
 
-def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_path):
+def test_shards_of_neighbours_stay_as_they_are(made, tmp_path):
     recipe = parse_recipe(
         {"caption": {"captioner": "none"}, "cut": {"mode": "virtual"}, "storage": {"keep_sources": False}}
     )
@@ -365,12 +365,30 @@ def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_p
     for path in (TARGET, NEIGHBOUR):
         go(root, recipe, links=[made.url(path)])
     (root / "shards").mkdir(exist_ok=True)
-    shard = "shards/train-00000.parquet"
-    assert len(list(root.glob("shards/*"))) == 2
-    kept = [row for path in sorted(root.glob("shards/*")) for row in pq.read_table(path).to_pylist() if "red_boats" in row["source"]]  # fmt: skip
+    shards = {path.name: path.read_bytes() for path in root.glob("shards/*")}
+    assert sorted(shards) == ["train-00000.parquet", "train-00001.parquet"]
     made.server.hits.clear()
     call("forget", root, "--video", made.url(TARGET), "--purge")
-    assert pq.read_table(root / shard).to_pylist() == kept
+    assert [path.name for path in root.glob("shards/*")] == ["train-00001.parquet"]
+    assert (root / "shards/train-00001.parquet").read_bytes() == shards["train-00001.parquet"]
+    assert not made.server.hits
+    assert verify(Dataset.open(root)) == []
+
+
+def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_path):
+    recipe = parse_recipe(
+        {"caption": {"captioner": "none"}, "cut": {"mode": "virtual"}, "storage": {"keep_sources": False}}
+    )
+    links = tmp_path / "links.txt"
+    links.write_text(f"{made.url(TARGET)}\n{made.url(NEIGHBOUR)}\n")
+    root = tmp_path / "together"
+    go(root, recipe, links=[str(links)])
+    (shard,) = root.glob("shards/*")
+    kept = [row for row in pq.read_table(shard).to_pylist() if "red_boats" in row["source"]]
+    assert 0 < len(kept) < pq.read_metadata(shard).num_rows
+    made.server.hits.clear()
+    call("forget", root, "--video", made.url(TARGET), "--purge")
+    assert pq.read_table(shard).to_pylist() == kept
     assert not made.server.hits
     assert verify(Dataset.open(root)) == []
 
