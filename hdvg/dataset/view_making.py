@@ -28,7 +28,8 @@ NO_NAMES = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
 ODD = re.compile(r"[$\\]|/\*")
 """What may stand around a quote that begins no text: then words count wherever they stand."""
 
-LATEST = 32
+LATEST = 1000
+PIECE = re.compile(r"(?<=;\n)(?=(?:--[^\n]*\n|\n)*create (?:or replace )?(?:view|table|macro) )")
 CATALOGUE = re.compile(
     r"\b(?:show|describe|summarize|pragma|information_schema|duckdb_\w+|sqlite_\w+|query(?:_table)?\s*\()"
 )
@@ -105,23 +106,32 @@ class LazyViews:
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, _Making]:
-    """What the statements make, by name; those of the latest texts are kept, for to parse them takes long."""
-    made = _latest.get(sql)
-    if made is None:
-        made = {}
-        for statement in connection.extract_statements(sql):
-            text = statement.query
-            found = NAMED.match(text)
-            assert found, text
-            head, rest = text[: found.start(1)], text[found.start(1) :]
-            made[found[1]] = _Making(statement, _words(rest), VIEW + rest if head.endswith(TABLE) else None)
+    """What the statements make, by name. To parse them takes long, and most are the same for every unit and run."""
+    try:
+        return dict(_parsed_one(connection, piece) for piece in PIECE.split(sql) if piece.strip())
+    except (duckdb.ParserException, ValueError):  # what looks like the end of a statement stands in a text of a rule
+        return dict(map(_making, connection.extract_statements(sql)))
+
+
+def _parsed_one(connection: duckdb.DuckDBPyConnection, piece: str) -> tuple[str, _Making]:
+    known = _latest.get(piece)
+    if known is None:
+        (statement,) = connection.extract_statements(piece)
         if len(_latest) >= LATEST:
             _latest.clear()
-        _latest[sql] = made
-    return made
+        known = _latest[piece] = _making(statement)
+    return known
 
 
-_latest: dict[str, dict[str, _Making]] = {}
+_latest: dict[str, tuple[str, _Making]] = {}
+
+
+def _making(statement: duckdb.Statement) -> tuple[str, _Making]:
+    text = statement.query
+    found = NAMED.match(text)
+    assert found, text
+    head, rest = text[: found.start(1)], text[found.start(1) :]
+    return found[1], _Making(statement, _words(rest), VIEW + rest if head.endswith(TABLE) else None)
 
 
 def _words(statement: str) -> frozenset[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from hdvg.config.fetch import Fetch
 from hdvg.published.checking import check, report, wilson
 from tests import servers as web
 from tests.metadata import stamp
+from tests.test_cli import hdvg as in_this_process
 
 SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_wait_s=1, throttle_wait_s=0)
 
@@ -117,11 +116,8 @@ def test_size_is_told_by_the_sample_or_assumed_aloud():
 
 
 def hdvg(*arguments: object, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "hdvg.cli", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    said = in_this_process(*arguments, code=code)
+    return said.stdout if code == 0 else said.stderr
 
 
 def test_commands_import_check_and_show_what_was_rejected(server, tmp_path):

