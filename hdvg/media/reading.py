@@ -12,7 +12,7 @@ import av
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import framed
-from hdvg.media.decode import DamageError, Decoder, Frame, open_video
+from hdvg.media.decode import DamageError, Decoder, Frame, Trust, open_video
 from hdvg.media.packets import Index, coded_packets
 from hdvg.media.parameter_sets import signature
 
@@ -77,7 +77,8 @@ def stretches(index: Index, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
 
 class Reading:
     """One way through a file, beside its index; `errors` lists the numbers of packets that did not decode. If `strict`,
-    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s, `whole_only` is `Decoder`'s."""
+    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s, `whole_only` is `Decoder`'s.
+    `skips`: pictures that no other needs are left out on the way to wanted ones, and with them their damage."""
 
     def __init__(
         self,
@@ -95,6 +96,8 @@ class Reading:
         self._strict = strict
         self._whole_only = whole_only
         self._opening: dict[str, Any] = {"threads": threads, "thrifty": thrifty, "max_pixels": max_pixels}
+        self._trust = Trust()
+        self.skips = True
         self.decoded = 0
         self.errors: list[int] = []
 
@@ -117,9 +120,10 @@ class Reading:
                 if number in copied:
                     yield Payload(number, packet.pts, bytes(packet))
                 if waiting and waiting[-1].first <= number < waiting[-1].stop:
-                    if self._index.syntax.codec in SKIPPING:
+                    if self.skips and self._index.syntax.codec in SKIPPING:
                         stream.codec_context.skip_frame = "NONREF" if waiting[-1].is_run_up(number) else "DEFAULT"
                     if number == waiting[-1].first:
+                        self._trust = Trust()
                         packet = self._signed(packet, number)
                     yield from self._decode(stream.codec_context, packet, number)
                     if number + 1 == waiting[-1].stop:
@@ -152,11 +156,12 @@ class Reading:
         except MemoryError:
             raise
         except FFmpegError:
+            self._trust.lose()
             self._damaged(number)
             return
         for picture in pictures:
             self.decoded += 1
-            if picture.is_corrupt and not self._strict:
+            if not self._trust.holds(picture) and not self._strict:
                 self._damaged(number)
             elif picture.pts is not None:
                 yield Frame(number, picture.pts, picture)
