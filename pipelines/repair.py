@@ -123,7 +123,8 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
     if any(stage_of_part(Path(one.key)) == POOL for one in tables) and dataset.plan.pool_wanted:
         settle(dataset)
         done.mended.append(f"parts/{POOL}/: settled again")
-    drifted = {path.stem for path in files(dataset.root, "media")} - before
+    made = (".parquet", ".zip")
+    drifted = {path.stem for path in files(dataset.root, "media") if path.suffix not in made} - before
     done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
     _mend_files(dataset, verify(dataset), done)
     done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
@@ -134,14 +135,15 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
 
 def _do_again(dataset: Dataset, stage: str, unit: str) -> str:
     """Write a unit's part anew; why it cannot be, for measures whose packs are lost too."""
-    alone = stage in (REMEASURE, ASSESS)
+    gate, alone = make_gate(dataset.plan.recipe), [one for one in (REMEASURE, ASSESS) if one in dataset.plan.stages]
+    if stage not in alone:
+        perform(Job(dataset.root, dataset.store.run, stage, unit), gate, dataset)
+        return ""
     try:
-        if alone:
-            bring_keyframes(dataset, unit)
-        perform(Job(dataset.root, dataset.store.run, stage, unit), make_gate(dataset.plan.recipe), dataset)
+        bring_keyframes(dataset, unit)
+        for one in alone:  # both write the same packs
+            perform(Job(dataset.root, dataset.store.run, one, unit), gate, dataset)
     except (NotMadeError, DamagedError) as error:
-        if not alone:
-            raise
         return first_line(error)
     return ""
 

@@ -52,10 +52,12 @@ class Pack:
     number: int
 
 
-def packs_of(dataset: Dataset) -> dict[str, Pack]:
+def packs_of(dataset: Dataset, *, unit: str | None = None) -> dict[str, Pack]:
     """By hash, the packs that hold more than keyframes."""
-    with dataset.manifest() as manifest:
-        rows = manifest.rows("select video_id, replaces, pack, pack_number from packs where pack <> replaces")
+    with dataset.manifest(unit=unit) as manifest:
+        rows = manifest.rows(
+            "select video_id, replaces, pack, pack_number from packs where pack <> replaces order by all"
+        )
     return {row["pack"]: Pack(row["video_id"], row["replaces"], row["pack_number"] or 0) for row in rows}
 
 
@@ -84,14 +86,14 @@ def mend_pack(dataset: Dataset, thing: Thing, pack: Pack) -> Outcome:
 
 
 def bring_keyframes(dataset: Dataset, unit: str) -> None:
-    """Split the videos of a unit again whose own keyframes are gone, for a pack took their place that no row names any more.
-
-    Raises NotMadeError.
+    """Bring the splits' own keyframes of a unit back, of which a part of measures is lost: packs took their place that no row
+    names any more. A pack that older rows name is gone too; what these say was in it is pending then. Raises NotMadeError.
     """
+    for name, pack in packs_of(dataset, unit=unit).items():
+        if dataset.store.find_media(name) is None:
+            _take_again(dataset, pack, _steps(dataset, pack), {})
     with dataset.manifest(unit=unit) as manifest:
-        rows = manifest.rows(
-            "select distinct video_id, keyframes from clips where keyframes not in (select pack from packs) order by all"
-        )
+        rows = manifest.rows("select distinct video_id, keyframes from clips where keyframes is not null order by all")
     for row in rows:
         if dataset.store.find_media(row["keyframes"]) is None:
             _split_again(dataset, row["video_id"])
