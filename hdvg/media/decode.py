@@ -14,11 +14,15 @@ from hdvg.errors import ItemError
 from hdvg.media.clock import Clock
 from hdvg.media.containers import check_size, most_pixels, open_container, refused_size
 from hdvg.media.excerpt import Excerpt, HoleError
+from hdvg.media.hearing import hearing
 from hdvg.media.protection import refuse_packet, refuse_protected
 from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_film
 
 WHOLE_ENOUGH = 0.9
+
+SILENT = frozenset({"vp8", "hevc"})
+"""Decoders that say nothing of most damage, and with several threads make other pictures of it each time: one thread is theirs."""
 
 T = TypeVar("T")
 
@@ -59,7 +63,7 @@ def open_video(
             "skip_loop_filter": "noref" if thrifty else "default",
         }
         context.thread_type = "AUTO"
-        context.thread_count = threads
+        context.thread_count = 1 if context.name in SILENT else threads
         yield container, stream
 
 
@@ -136,6 +140,18 @@ class Decoder:
         yield from self._clock.rest()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
+        if not self._whole_only:
+            yield from self._decoded()
+            return
+        with hearing(self._stream.codec_context) as is_heard:
+            for picture in self._decoded():
+                if is_heard():
+                    raise DamageError
+                yield picture
+            if is_heard():
+                raise DamageError
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._coded():
             try:
                 pictures = self._stream.codec_context.decode(packet)

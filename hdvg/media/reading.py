@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -13,6 +14,7 @@ from av.error import FFmpegError
 
 from hdvg.media.bitstream import framed
 from hdvg.media.decode import DamageError, Decoder, Frame, Trust, open_video
+from hdvg.media.hearing import hearing
 from hdvg.media.packets import Index, coded_packets
 from hdvg.media.parameter_sets import signature
 
@@ -97,6 +99,7 @@ class Reading:
         self._whole_only = whole_only
         self._opening: dict[str, Any] = {"threads": threads, "thrifty": thrifty, "max_pixels": max_pixels}
         self._trust = Trust()
+        self._is_heard: Callable[[], bool] = lambda: False
         self.skips = True
         self.decoded = 0
         self.errors: list[int] = []
@@ -110,7 +113,7 @@ class Reading:
         if not plan and not copied:
             return
         last = max([stretch.stop for stretch in plan] + [number + 1 for number in copied])
-        with open_video(self._path, **self._opening) as (container, stream):
+        with open_video(self._path, **self._opening) as (container, stream), self._hearing(stream) as self._is_heard:
             waiting = list(reversed(plan))
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
@@ -150,6 +153,9 @@ class Reading:
         signed.time_base, signed.is_keyframe = packet.time_base, packet.is_keyframe
         return signed
 
+    def _hearing(self, stream: Any) -> AbstractContextManager[Callable[[], bool]]:
+        return hearing(stream.codec_context) if self._whole_only else nullcontext(lambda: False)
+
     def _decode(self, context: Any, packet: av.Packet[Any] | None, number: int) -> Iterator[Frame]:
         try:
             pictures = context.decode(packet)
@@ -159,6 +165,8 @@ class Reading:
             self._trust.lose()
             self._damaged(number)
             return
+        if self._is_heard():
+            self._damaged(number)
         for picture in pictures:
             self.decoded += 1
             if not self._trust.holds(picture) and not self._strict:

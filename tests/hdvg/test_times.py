@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from fractions import Fraction
 from itertools import pairwise
@@ -338,6 +339,39 @@ def test_what_is_made_of_damage_is_damage_until_the_next_key_picture(tmp_path, k
         assert [sorted(true)[number] for number in shown] == numbers
     with pytest.raises(ItemError, match="corrupt: "):
         scanned(path, tmp_path / "out")
+
+
+THREADED = {
+    "h264": ("a.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "48"),
+    "hevc": ("a.mp4", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=48"),
+    "vp8": ("a.webm", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "48", "-b:v", "300k"),
+    "av1": ("a.mp4", "-c:v", "libsvtav1", "-preset", "13", "-g", "48"),
+}
+
+
+@pytest.mark.parametrize("coder", THREADED)
+def test_rows_of_a_damaged_video_do_not_depend_on_threads(tmp_path, coder):
+    """Also where the decoder says nothing of the damage (VP8, HEVC), or says it to its log alone (AV1)."""
+    suffix, *coding = THREADED[coder]
+    whole, path = tmp_path / suffix, tmp_path / f"damaged-{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=3", *coding, f"{whole}")
+    with av.open(str(whole)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(container.streams.video[0]) if one.size]
+    for seed in (2, 3, 5):
+        drawn, data = random.Random(f"{coder} {seed}"), bytearray(whole.read_bytes())
+        for pos, size in drawn.sample(packets, 1):
+            data[pos + drawn.randrange(min(14, size // 2), size)] = drawn.randrange(256)
+        path.write_bytes(bytes(data))
+        outcomes = [outcome(path, tmp_path, threads) for threads in (1, 2, 4, 4)]
+        assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3], seed
+
+
+def outcome(path: Path, out: Path, threads: int) -> object:
+    """The rows of a scan, or why there are none."""
+    try:
+        return scan(str(path), str(out), Split(max_error_share=0.5).model_dump(), threads, PIXELS)
+    except ItemError as error:
+        return str(error)
 
 
 def harm(whole: Path, path: Path, numbers: list[int]) -> None:
