@@ -10,10 +10,9 @@ from tests.faults.__main__ import main
 from tests.faults.families import FAMILIES
 
 ALWAYS = (
-    ("crash", "forget"), ("crash", "import"), ("crash", "export hd-vg"), ("refuse", "forget"), ("refuse", "export hd-vg"),
+    ("crash", "forget"), ("crash", "import"), ("crash", "export hd-vg"), ("refuse", "export hd-vg"),
     ("bad", "media a.mkv"), ("bad", "list jsonl"), ("bad", "metadata internvid"), ("bad", "text 3"), ("bad", "dataset cut"),
     ("fuzz", "links"), ("fuzz", "bitstream"), ("planted", "folder fsync dropped"), ("planted", "span end off by one"),
-    ("planted", "unit order by arrival"),
 )  # fmt: skip
 """Family, and what its cases' names hold: kills and escapes have tests of their own (tests/pipelines/test_ray.py, tests/hdvg/test_escapes.py)."""
 
