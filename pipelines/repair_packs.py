@@ -141,7 +141,7 @@ def _key(row: Row) -> tuple[str, int, str]:
 
 def _places(dataset: Dataset, unit: str, parts: set[tuple[str, int]]) -> dict[tuple[str, int, str], int]:
     """Where rows stand in their parts: in the order in which the clips were measured."""
-    places = {}
+    places: dict[tuple[str, int, str], int] = {}
     for stage, generation in parts:
         name = part_name(stage, unit, dataset.plan.fingerprints[stage], generation)
         clips = pq.read_table(dataset.root / name, columns=["clip_id"])["clip_id"].to_pylist()
