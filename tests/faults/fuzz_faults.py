@@ -109,14 +109,14 @@ CORPORA: dict[str, Callable[[], list[bytes]]] = {
 
 def try_one(target: str, data: bytes) -> str | None:
     """What is wrong with how a parser took these bytes, or None."""
-    began = time.monotonic()
+    began = time.process_time()  # on a machine with other work, waiting is no fault
     try:
         TARGETS[target](data)
     except HdvgError:
         pass
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
-    spent_s = time.monotonic() - began
+    spent_s = time.process_time() - began
     return f"{spent_s:.1f} s" if spent_s > MOST_S else None
 
 
