@@ -54,6 +54,7 @@ REASONS: dict[str, str] = {
     "no_keyframe": "`cut.mode = copy`: nothing inside the span can be copied",
     "lost_source": "the source video is gone from the dataset and from its link",
     "lost_clip": "the file of the cut clip is gone from the dataset; it is cut again",
+    "lost_pack": "what was measured of it beside numbers is lost; `hdvg measure` takes it again",
     "changed": "the link now gives other bytes than the first time",
     "caption": "the captioner gave no usable text",
     "error": "an unknown failure; the detail holds the traceback",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hdvg.config.own_measures import PREVIEW, PREVIEW_VERSION, Input, Taken
 from hdvg.config.recipe import Recipe
@@ -17,7 +16,7 @@ from hdvg.dataset.alone_views import MAPS
 from hdvg.dataset.clip_files import cut_file
 from hdvg.dataset.damage import say
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.packs import add_sections, read_section, sections
+from hdvg.dataset.packs import Section, add_sections
 from hdvg.errors import DamagedError, ItemError
 from hdvg.media import measure_calls
 from hdvg.plugins import load_named
@@ -72,18 +71,26 @@ def _take(work: Work[Any], items: list[Any]) -> list[Row]:
     """The rows of one video's clips: what any of them lacks is taken of all."""
     marks = {mark for item in items for mark in item["versions"].split()}
     lacks = [one for one in work.model.taken.values() if one.mark in marks]
-    values: list[dict[str, Any]] = [{} for _ in items]
     with work.dataset.store.scratch() as scratch:
-        measures_of = sorted((one for one in lacks if one.columns), key=lambda one: one.input)
-        for given, group in groupby(measures_of, key=lambda one: one.input):
-            measures = list(group)
-            for value, found in zip(values, GIVEN[given](work, items, measures, scratch), strict=True):
-                value |= {one.name: one.checked(found[one.name]) for one in measures}
-        added = _series(items, lacks, values)
-        if any(one.name == PREVIEW for one in lacks):
-            added[PREVIEW] = PREVIEW_VERSION, take_previews(work, items, scratch)
+        values, added = values_and_sections(work, items, lacks, scratch)
         pack = _publish(work, items, added, scratch)
     return [_row(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
+
+
+def values_and_sections(
+    work: Work[Any], items: list[Any], lacks: Sequence[Taken], scratch: Path
+) -> tuple[list[dict[str, Any]], Added]:
+    """Take these measures of one video's clips: of each clip the values by measure, and the sections of its pack."""
+    values: list[dict[str, Any]] = [{} for _ in items]
+    measures_of = sorted((one for one in lacks if one.columns), key=lambda one: one.input)
+    for given, group in groupby(measures_of, key=lambda one: one.input):
+        measures = list(group)
+        for value, found in zip(values, GIVEN[given](work, items, measures, scratch), strict=True):
+            value |= {one.name: one.checked(found[one.name]) for one in measures}
+    added = _series(items, lacks, values)
+    if any(one.name == PREVIEW for one in lacks):
+        added[PREVIEW] = PREVIEW_VERSION, take_previews(work, items, scratch)
+    return values, added
 
 
 def _row(item: RemeasureItem | AssessItem, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
@@ -168,18 +175,21 @@ Added = dict[str, tuple[str, pa.Table]]
 """Sections of a pack: by name, the version and the rows."""
 
 
-def _series(items: list[Any], lacks: list[Taken], values: list[dict[str, Any]]) -> Added:
+def sections_of(one: Taken) -> list[Section]:
+    """The sections that a measure makes."""
+    if one.name == PREVIEW:
+        return [(PREVIEW, PREVIEW_VERSION)]
+    return [(name, one.version) for name, (kind, _) in one.columns.items() if kind == "series"]
+
+
+def _series(items: list[Any], lacks: Sequence[Taken], values: list[dict[str, Any]]) -> Added:
     """The series that were taken."""
-    names, added = _names(items), Added()
+    names, added = pa.array([item["clip_id"] for item in items], pa.string()), Added()
     for one in lacks:
-        for column in (column for column, (kind, _) in one.columns.items() if kind == "series"):
+        for column, version in (section for section in sections_of(one) if section[0] in one.columns):
             found = pa.array([value[one.name][column] for value in values], pa.list_(pa.float64()))
-            added[column] = one.version, pa.table({"clip_id": names, "values": found})
+            added[column] = version, pa.table({"clip_id": names, "values": found})
     return added
-
-
-def _names(items: list[Any]) -> pa.Array:
-    return pa.array([item["clip_id"] for item in items], pa.string())
 
 
 def _publish(work: Work[Any], items: list[Any], added: Added, scratch: Path) -> Row:
@@ -190,12 +200,6 @@ def _publish(work: Work[Any], items: list[Any], added: Added, scratch: Path) -> 
     old = work.dataset.store.find_media(name)
     if old is None:
         raise DamagedError(say(work.dataset.root, [f"media/{name[:2]}/{name}.*"], "lost"))
-    held = sections(old)
-    for section, (version, rows) in added.items():
-        if held.get(section) == version:
-            before = read_section(old, section)
-            others = before.filter(pc.invert(pc.is_in(before["clip_id"], _names(items))))
-            added[section] = version, pa.concat_tables([others, rows])
     add_sections(old, added, scratch / "pack")
     pack = work.dataset.store.put_media(scratch / "pack", "zip")
     work.model.newest[items[0]["keyframes"]] = pack, number + 1

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,16 +17,15 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part, unit_of
 from hdvg.dataset.shard_plan import READY
-from hdvg.dataset.stages import CUT, DOWNLOAD, POOL, SPLIT, entry_of, part_schema
+from hdvg.dataset.stages import ASSESS, POOL, REMEASURE
 from hdvg.dataset.store import Store
-from hdvg.dataset.views import stage_views
+from hdvg.errors import DamagedError, first_line
 from hdvg.filtering.pool import settle
 from hdvg.reports.verify import Problem, verify, verify_folder
-from pipelines.graph import find_stage
-from pipelines.perform import Job, commit, make_gate, perform, sandbox, side_by_side
+from pipelines.perform import Job, make_gate, perform
+from pipelines.repair_media import mend_media
+from pipelines.repair_packs import NotMadeError, bring_keyframes, mend_pack, packs_of
 from pipelines.run import fill_shards
-from pipelines.stages import _fetch, _split, cut_files
-from pipelines.work import Row, Work
 from pipelines.writing import new_run
 
 SHARDED = pa.schema([("clip_id", pa.string()), ("video_id", pa.string()), ("video_sha256", pa.string())])
@@ -111,21 +108,43 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
         if _job_of(one) not in jobs:
             done.mended.append(f"{one.key}: removed; what today's settings need of it is written anew")
     dataset.publish_seeds()
-    for stage, unit in jobs:
-        perform(Job(dataset.root, dataset.store.run, stage, unit), make_gate(dataset.plan.recipe), dataset)
+    faults = {job: _do_again(dataset, *job) for job in jobs}
+    done.drift += [
+        f"parts/{stage}/: unit {unit}: {why}; `hdvg run` does it" for (stage, unit), why in faults.items() if why
+    ]
     undone = _undo(dataset, {unit for _, unit in jobs}, parts, done) if jobs else set()
     done.lost += [one.key for one in tables if unit_of(Path(one.key)) in undone]
-    done.mended += [f"parts/{stage}/: unit {unit} done again" for stage, unit in jobs if unit not in undone]
+    done.mended += [
+        f"parts/{stage}/: unit {unit} done again"
+        for stage, unit in jobs
+        if unit not in undone and not faults[stage, unit]
+    ]
     if any(stage_of_part(Path(one.key)) == POOL for one in tables) and dataset.plan.pool_wanted:
         settle(dataset)
         done.mended.append(f"parts/{POOL}/: settled again")
-    drifted = {path.stem for path in files(dataset.root, "media")} - before
+    made = (".parquet", ".zip")
+    drifted = {path.stem for path in files(dataset.root, "media") if path.suffix not in made} - before
     done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
     _mend_files(dataset, verify(dataset), done)
     done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
     if (dataset.root / "shards").is_dir() and not undone:
         fill_shards(dataset, console)
     dataset.write_views()
+
+
+def _do_again(dataset: Dataset, stage: str, unit: str) -> str:
+    """Write a unit's part anew; why it cannot be, for measures whose packs are lost too."""
+    gate, alone = make_gate(dataset.plan.recipe), [one for one in (REMEASURE, ASSESS) if one in dataset.plan.stages]
+    if stage not in alone:
+        perform(Job(dataset.root, dataset.store.run, stage, unit), gate, dataset)
+        return ""
+    try:
+        bring_keyframes(dataset, unit)
+        for one in alone:  # both write the same packs
+            perform(Job(dataset.root, dataset.store.run, one, unit), gate, dataset)
+    except (NotMadeError, DamagedError) as error:
+        return first_line(error)
+    return ""
 
 
 def _job_of(one: Problem) -> tuple[str, str]:
@@ -181,14 +200,22 @@ def _sharded(root: Path) -> Iterator[pa.Table]:
 
 
 def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> None:
-    """Media, shards and latents; of media the sources first, for the others are made of these."""
-    rank = {"source": 0, "keyframes": 1, "clip": 2}
+    """Media, shards and latents; of media the sources first, for the others are made of these, and packs last."""
     things = [one.thing for one in problems if one.thing and one.thing.sort != "table"]
-    for thing in sorted(things, key=lambda thing: rank.get(thing.what.partition(" ")[0], 3)):
-        if thing.state(dataset.store) == "whole":
+    packs = packs_of(dataset) if things else {}
+    rank = {"source": 0, "keyframes": 1, "clip": 2}
+    tried: set[str | None] = set()
+    for thing in sorted(
+        things, key=lambda thing: 3 if thing.sha256 in packs else rank.get(thing.what.partition(" ")[0], 4)
+    ):
+        if thing.sha256 in tried or thing.state(dataset.store) == "whole":
             continue  # two things have the same bytes
         if thing.sort == "media":
-            _mend_media(dataset, thing, done)
+            tried.add(thing.sha256)
+            pack = packs.get(str(thing.sha256))
+            outcome = mend_pack(dataset, thing, pack) if pack else mend_media(dataset, thing)
+            done.mended += [outcome.mended] * bool(outcome.mended)
+            done.drift += [outcome.drift] * bool(outcome.drift)
         else:
             pair = [thing.name] if thing.sort == "shard" else _unit_of_latents(thing)
             for row in files(dataset.root, "shard_rows", of=Path(thing.name).stem) if thing.sort == "shard" else []:
@@ -203,69 +230,3 @@ def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> No
 def _unit_of_latents(thing: Thing) -> list[str]:
     stem = thing.name.rpartition(".")[0]
     return [f"{stem}.parquet", f"{stem}.npy"]
-
-
-def _mend_media(dataset: Dataset, thing: Thing, done: Repaired) -> None:
-    """Make a file of media/ again, and say whether it has the bytes that it had."""
-    kind, _, name = thing.what.partition(" ")[0], "", thing.what.rpartition(" ")[2]
-    makers = {"source": (DOWNLOAD, _source), "keyframes": (SPLIT, _keyframes), "clip": (CUT, _clip)}
-    if kind not in makers:
-        return  # left, and named
-    stage, make = makers[kind]
-    damaged = thing.path(dataset.store)
-    aside = None if damaged is None else f"tmp/{dataset.store.run}/{damaged.name}"
-    if damaged is not None and aside is not None:
-        dataset.store.move(str(damaged.relative_to(dataset.root)), aside)
-    with _work(dataset, stage, name) as work:
-        rows = [row for item in work.items for row in work.guarded(functools.partial(make, work), item)]
-    failed = next((row for row in rows if row.get("status", "ok") != "ok"), None)
-    if thing.path(dataset.store) is not None:
-        done.mended.append(f"{thing.name}: {thing.what}, made again with the same bytes")
-    elif failed is not None:
-        if damaged is not None and aside is not None:  # better than nothing
-            dataset.store.move(aside, str(damaged.relative_to(dataset.root)))
-        done.drift.append(f"{thing.what}: {failed['reason']}: {failed['detail']}"[:300])
-    elif stage == CUT:  # the newest word on the clip: other bytes, the same frames
-        unit = _unit(dataset, rows[0]["video_id"])
-        commit(dataset, Job(dataset.root, dataset.store.run, CUT, unit), cast("list[Row]", work.items), rows)
-        done.mended.append(f"{thing.what}: cut again, with other bytes")
-    else:
-        done.drift.append(f"{thing.what}: other bytes than it had; `hdvg explain` names its clips")
-
-
-@contextmanager
-def _work(dataset: Dataset, stage: str, key: str) -> Iterator[Work[Any]]:
-    """One item of a stage, whether it is pending or not."""
-    column = entry_of(stage).key
-    needs = ", ".join(f"i.{name}" for name in find_stage(stage).needs)
-    with dataset.manifest() as manifest:
-        items = manifest.rows(
-            f"select i.{column} as key, i.video_id, 0 as attempt, {needs} from ({stage_views(stage).items(stage)}) i "
-            f"where i.{column} = ?",
-            [key],
-        )
-    detector = dataset.recipe.split.detector
-    spread = functools.partial(side_by_side, detector)
-    gate = make_gate(dataset.plan.recipe)
-    yield Work(dataset, items, gate, sandbox(detector), part_schema(stage), spread, stage=stage)
-
-
-def _source(work: Work[Any], item: Any) -> list[Row]:
-    return [_fetch(work, item, again=True)]
-
-
-def _keyframes(work: Work[Any], item: Any) -> list[Row]:
-    return _split(work, item)
-
-
-def _clip(work: Work[Any], item: Any) -> list[Row]:
-    store = work.dataset.store
-    with store.scratch() as scratch:
-        made = list(cut_files(work, [item], scratch))
-        return [row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")} for row, path in made]
-
-
-def _unit(dataset: Dataset, video: str) -> str:
-    with dataset.manifest() as manifest:
-        unit: str = manifest.one("select unit from inputs where status = 'new' and video_id = ?", [video])
-    return unit

@@ -41,6 +41,7 @@ CATCHES_ALL = {
         "hdvg/cli/__init__.py",
         "Exception",
     ): "looked at for what the machine lacks, which ends with 75; all else is raised again",
+    ("pipelines/repair_packs.py", "Exception"): "a measure of the user's own: what it raises is why a pack is left",
     ("hdvg/sources/solver.py", "Exception"): "noted and raised again: yt-dlp goes on behind a solver that failed",
 }
 """Where anything may be caught, and why."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,12 @@ LOCAL_HEADER = 30
 
 ROWS = 64
 """Of a row group of a section."""
+
+Section = tuple[str, str]
+"""Its name and its version."""
+
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, ValueError, RuntimeError)
+"""What reading a damaged zip may raise."""
 
 
 def sections(path: Path) -> dict[str, str]:
@@ -75,17 +82,54 @@ def _of_clips(file: pq.ParquetFile, columns: list[str] | None, clips: Collection
 
 
 def add_sections(old: Path, added: Mapping[str, tuple[str, pa.Table]], new: Path) -> None:
-    """Write the pack `new`: what `old` has, and the sections that are added, {name: (version, rows)}, instead of its own."""
+    """Write the pack `new`: what `old` has, and the sections that are added, {name: (version, rows)}, instead of its own.
+
+    Of a section that `old` has in the same version, the rows of other clips stay, before those that are added.
+    """
+    held = sections(old)
     with zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as pack:
-        for name, version in sections(old).items():
+        for name, version in held.items():
             if name not in added:
                 with _opened(old, name, version) as source, pack.open(_entry(name, version), "w") as target:
                     shutil.copyfileobj(source, target)
         for name, (version, rows) in added.items():
             sink = pa.BufferOutputStream()
-            pq.write_table(rows, sink, row_group_size=ROWS)
+            all_rows = _beside(read_section(old, name), rows) if held.get(name) == version else rows
+            pq.write_table(all_rows, sink, row_group_size=ROWS)
             with pack.open(_entry(name, version), "w") as target:
                 target.write(sink.getvalue())
+
+
+def _beside(held: pa.Table, rows: pa.Table) -> pa.Table:
+    """The rows of other clips that are held already, then these."""
+    return pa.concat_tables([held.filter(pc.invert(pc.is_in(held["clip_id"], rows["clip_id"]))), rows])
+
+
+def whole_sections(path: Path) -> dict[Section, bytes | None]:
+    """The sections of a pack that may be damaged, in its order: the bytes of each that is as it was written, None for another.
+
+    Empty if that cannot be said: it is no zip, or its list of sections is damaged.
+    """
+    found: dict[Section, bytes | None] = {}
+    try:
+        with zipfile.ZipFile(path) as pack:
+            for member in pack.namelist():
+                name, _, version = member.removesuffix(".parquet").partition("@")
+                try:
+                    found[name, version] = pack.read(member)  # raises if its checksum says otherwise
+                except (*BROKEN, OSError):
+                    found[name, version] = None
+    except (*BROKEN, OSError):
+        return {}
+    return found
+
+
+def join_sections(held: Mapping[Section, bytes], new: Path) -> None:
+    """Write the pack `new` of sections as they are, in this order."""
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as pack:
+        for (name, version), content in held.items():
+            with pack.open(_entry(name, version), "w") as target:
+                target.write(content)
 
 
 def _opened(path: Path, section: str, version: str) -> IO[bytes]:

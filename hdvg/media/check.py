@@ -32,7 +32,7 @@ class Expected:
     """What a clip must be: its frames' times from 0 and its end, in source ticks of `time_base` seconds; the digests of
     the copied packets and how many packets stand before them; small grey pictures and 8 x 8 looks of its first and last
     frame (None where there is nothing to compare with); `sound` if the whole source is known to decode without an error;
-    `upright` if the clip may carry no display matrix."""
+    `damaged` if some of it does not; `upright` if the clip may carry no display matrix."""
 
     times: Sequence[int]
     end: int
@@ -42,11 +42,14 @@ class Expected:
     pictures: tuple[Grey | None, Grey | None] = (None, None)
     looks: tuple[str | None, str | None] = (None, None)
     sound: bool = False
+    damaged: bool = False
     upright: bool = False
 
     def decoded(self) -> set[int]:
         """Numbers of the frames that must be decoded to believe in them: the first, the last and those at each joint; but
-        behind the first, not the copied ones of a sound source, whose bits are compared."""
+        behind the first, not the copied ones of a sound source, whose bits are compared. Of a damaged source all."""
+        if self.damaged:
+            return set(range(len(self.times)))
         count, joints = len(self.times), {self.before, self.before + len(self.digests)} if self.digests else set()
         ends = {0, count - 1} | {number for joint in joints for number in (joint - 1, joint) if 0 < joint < count}
         copied = range(self.before + 1, self.before + len(self.digests)) if self.sound else range(0)

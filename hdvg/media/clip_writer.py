@@ -46,9 +46,10 @@ def add_sound(job: Job, file: ClipFile, plan: Plan) -> None:
 def expected_of(job: Job, plan: Plan, times: list[int]) -> Expected:
     """What the check must find, for frames at `times` from the clip's start."""
     looks = plan.span.get("first_look"), plan.span.get("last_look")
-    sound = plan.span.get("decode_errors") == 0
+    errors = plan.span.get("decode_errors")
     end, upright = plan.end_pts - plan.start_pts, plan.mode != "copy"
-    return Expected(times, end, job.source.time_base, looks=looks, sound=sound, upright=upright)
+    trust: Any = {"sound": errors == 0, "damaged": bool(errors), "upright": upright}
+    return Expected(times, end, job.source.time_base, looks=looks, **trust)
 
 
 def with_ends(expected: Expected, ends: list[Grey | None], *, looks: bool) -> Expected:

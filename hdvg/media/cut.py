@@ -105,8 +105,10 @@ def _make(job: Job, plans: Sequence[Plan], looks: dict[str, Look]) -> dict[str, 
     clips = [_clip(job, plan, looks) for plan in plans]
     waiting = _Waiting(clips)
     results: dict[str, Future[Result]] = {}
-    threads = 1 if any(plan.span.get("decode_errors") for plan in plans) else THREADS
+    damaged = any(plan.span.get("decode_errors") for plan in plans)
+    threads = 1 if damaged else THREADS
     reading = Reading(job.source.path, job.index, max_pixels=job.source.max_pixels, threads=threads)
+    reading.skips = not damaged
     marked = 0
     with ThreadPoolExecutor(1) as ends:
 

@@ -14,11 +14,15 @@ from hdvg.errors import ItemError
 from hdvg.media.clock import Clock
 from hdvg.media.containers import check_size, most_pixels, open_container, refused_size
 from hdvg.media.excerpt import Excerpt, HoleError
+from hdvg.media.hearing import hearing
 from hdvg.media.protection import refuse_packet, refuse_protected
 from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_film
 
 WHOLE_ENOUGH = 0.9
+
+SILENT = frozenset({"vp8", "hevc"})
+"""Decoders that say nothing of most damage, and with several threads make other pictures of it each time: one thread is theirs."""
 
 T = TypeVar("T")
 
@@ -51,7 +55,7 @@ def open_video(
         context = stream.codec_context
         if context is None or not context.name:
             raise ItemError("unsupported", "no decoder for this codec")
-        refuse_protected(stream)
+        refuse_protected(container, stream)
         size = context.width, context.height
         check_size(size if all(size) else refused_size(path, max_pixels) or size, max_pixels)
         context.options = {
@@ -59,7 +63,7 @@ def open_video(
             "skip_loop_filter": "noref" if thrifty else "default",
         }
         context.thread_type = "AUTO"
-        context.thread_count = threads
+        context.thread_count = 1 if context.name in SILENT else threads
         yield container, stream
 
 
@@ -75,17 +79,35 @@ def alone_if_damaged(make: Callable[[int], T], threads: int) -> T:
         return make(1)
 
 
+class Trust:
+    """Which pictures of a decoder may be believed: behind damage none before the next key picture, for they are made of what
+    is damaged, though the decoder marks only the first."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def lose(self) -> None:
+        """A packet did not decode, or is gone."""
+        self._lost = True
+
+    def holds(self, picture: av.VideoFrame) -> bool:
+        """Whether the next picture is believed."""
+        self._lost = picture.is_corrupt or (self._lost and not picture.key_frame)
+        return not self._lost
+
+
 class Decoder:
     """Iterates over a stream's frames once, with the times of a `Clock`.
 
-    `errors`, `packets`, `hidden` (by an edit list), `decoded`, `retimed` and `end_pts` say what happened. A picture that
-    the decoder marks as corrupt is an error, and no frame. If `whole_only`, the first error raises DamageError.
+    `errors`, `packets`, `hidden` (by an edit list), `decoded`, `retimed` and `end_pts` say what happened. A picture that is
+    not to be trusted is an error, and no frame. If `whole_only`, the first error raises DamageError.
     """
 
     def __init__(self, container: Any, stream: Any, *, whole_only: bool = False) -> None:
         self._container = container
         self._stream = stream
         self._clock = Clock(stream)
+        self._trust = Trust()
         self._whole_only = whole_only
         self._refused: FFmpegError | None = None
         self.errors = 0
@@ -118,6 +140,18 @@ class Decoder:
         yield from self._clock.rest()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
+        if not self._whole_only:
+            yield from self._decoded()
+            return
+        with hearing(self._stream.codec_context) as is_heard:
+            for picture in self._decoded():
+                if is_heard():
+                    raise DamageError
+                yield picture
+            if is_heard():
+                raise DamageError
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._coded():
             try:
                 pictures = self._stream.codec_context.decode(packet)
@@ -125,16 +159,17 @@ class Decoder:
                 raise
             except FFmpegError as error:
                 self._refused = self._refused or error
+                self._trust.lose()
                 self._damaged()
                 if self.errors > 1000 and self.errors > self.packets // 2:
                     return
                 continue
             self.decoded += len(pictures)
             for picture in pictures:
-                if picture.is_corrupt:
-                    self._damaged()
-                else:
+                if self._trust.holds(picture):
                     yield picture
+                else:
+                    self._damaged()
         if not self.decoded and self._refused is not None and not isinstance(self._refused, InvalidDataError):
             raise ItemError("unsupported", str(self._refused)) from self._refused
 
@@ -148,6 +183,7 @@ class Decoder:
                 raise
             except (FFmpegError, OSError):
                 check_was_read(file_of(self._container))
+                self._trust.lose()
                 self._damaged()
                 continue
             if packet is None:

@@ -56,25 +56,25 @@ def _hevc_sps_id(unit: bytes) -> int:
 
 
 def avcc_sets(data: bytes) -> Iterator[bytes]:
-    """The parameter sets in an avcC."""
+    """The parameter sets in an avcC. Raises IndexError if it counts more than it holds."""
     at = 5
     for mask in (31, 255):
         count = data[at] & mask
         at += 1
         for _ in range(count):
-            size = int.from_bytes(data[at : at + 2])
+            size = data[at] << 8 | data[at + 1]
             yield data[at + 2 : at + 2 + size]
             at += 2 + size
 
 
 def hvcc_sets(data: bytes) -> Iterator[bytes]:
-    """The parameter sets in an hvcC."""
+    """The parameter sets in an hvcC. Raises IndexError if it counts more than it holds."""
     at = 23
     for _ in range(data[22]):
         kind, count = data[at] & 63, int.from_bytes(data[at + 1 : at + 3])
         at += 3
         for _ in range(count):
-            size = int.from_bytes(data[at : at + 2])
+            size = data[at] << 8 | data[at + 1]
             if kind in HEVC_SETS:
                 yield data[at + 2 : at + 2 + size]
             at += 2 + size

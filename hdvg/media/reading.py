@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -12,7 +13,8 @@ import av
 from av.error import FFmpegError
 
 from hdvg.media.bitstream import framed
-from hdvg.media.decode import DamageError, Decoder, Frame, open_video
+from hdvg.media.decode import DamageError, Decoder, Frame, Trust, open_video
+from hdvg.media.hearing import hearing
 from hdvg.media.packets import Index, coded_packets
 from hdvg.media.parameter_sets import signature
 
@@ -77,7 +79,8 @@ def stretches(index: Index, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
 
 class Reading:
     """One way through a file, beside its index; `errors` lists the numbers of packets that did not decode. If `strict`,
-    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s, `whole_only` is `Decoder`'s."""
+    a decoder does not hide damage that it sees; `threads` and `thrifty` are `open_video`'s, `whole_only` is `Decoder`'s.
+    `skips`: pictures that no other needs are left out on the way to wanted ones, and with them their damage."""
 
     def __init__(
         self,
@@ -95,6 +98,9 @@ class Reading:
         self._strict = strict
         self._whole_only = whole_only
         self._opening: dict[str, Any] = {"threads": threads, "thrifty": thrifty, "max_pixels": max_pixels}
+        self._trust = Trust()
+        self._is_heard: Callable[[], bool] = lambda: False
+        self.skips = True
         self.decoded = 0
         self.errors: list[int] = []
 
@@ -107,7 +113,7 @@ class Reading:
         if not plan and not copied:
             return
         last = max([stretch.stop for stretch in plan] + [number + 1 for number in copied])
-        with open_video(self._path, **self._opening) as (container, stream):
+        with open_video(self._path, **self._opening) as (container, stream), self._hearing(stream) as self._is_heard:
             waiting = list(reversed(plan))
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
@@ -117,9 +123,10 @@ class Reading:
                 if number in copied:
                     yield Payload(number, packet.pts, bytes(packet))
                 if waiting and waiting[-1].first <= number < waiting[-1].stop:
-                    if self._index.syntax.codec in SKIPPING:
+                    if self.skips and self._index.syntax.codec in SKIPPING:
                         stream.codec_context.skip_frame = "NONREF" if waiting[-1].is_run_up(number) else "DEFAULT"
                     if number == waiting[-1].first:
+                        self._trust = Trust()
                         packet = self._signed(packet, number)
                     yield from self._decode(stream.codec_context, packet, number)
                     if number + 1 == waiting[-1].stop:
@@ -146,17 +153,23 @@ class Reading:
         signed.time_base, signed.is_keyframe = packet.time_base, packet.is_keyframe
         return signed
 
+    def _hearing(self, stream: Any) -> AbstractContextManager[Callable[[], bool]]:
+        return hearing(stream.codec_context) if self._whole_only else nullcontext(lambda: False)
+
     def _decode(self, context: Any, packet: av.Packet[Any] | None, number: int) -> Iterator[Frame]:
         try:
             pictures = context.decode(packet)
         except MemoryError:
             raise
         except FFmpegError:
+            self._trust.lose()
             self._damaged(number)
             return
+        if self._is_heard():
+            self._damaged(number)
         for picture in pictures:
             self.decoded += 1
-            if picture.is_corrupt and not self._strict:
+            if not self._trust.holds(picture) and not self._strict:
                 self._damaged(number)
             elif picture.pts is not None:
                 yield Frame(number, picture.pts, picture)

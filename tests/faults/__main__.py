@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
-from tests.faults.families import FAMILIES, run_family
+from tests.faults.families import BY_NAME, FAMILIES, run_family
 from tests.faults.tally import COUNTS, WORST, Tally
 
 TARGETS = {"crash_points": 500, "kills": 100, "bad_inputs": 600, "planted": 25, "escapes_tried": 20}
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         for family, tally in zip(families, running, strict=True):
             tallies[family] = tally
-            print(f"{family}: {FAMILIES[family]}: {tally.seconds:.0f} s", file=sys.stderr, flush=True)
+            print(f"{family}: {(FAMILIES | BY_NAME)[family]}: {tally.seconds:.0f} s", file=sys.stderr, flush=True)
             for trouble in tally.failures:
                 print(f"  {trouble}\n    again: {_again(family, asked, trouble)}", file=sys.stderr, flush=True)
     whole = not (asked.slice or asked.family or asked.only)
@@ -41,7 +41,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("family", nargs="*", metavar="FAMILY", help=", ".join(FAMILIES), choices=[[], *FAMILIES])
+    parser.add_argument(
+        "family", nargs="*", metavar="FAMILY", help=", ".join([*FAMILIES, *BY_NAME]), choices=[[], *FAMILIES, *BY_NAME]
+    )
     parser.add_argument("--slice", action="store_true", help="five minutes: some of everything")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random")
     parser.add_argument("--only", default="", help="cases whose name holds this")

@@ -17,6 +17,8 @@ FAMILIES = {
     "escape": "ways out of the decoder's child",
     "fuzz": "our own parsers, guided by coverage where atheris is installed",
 }
+BY_NAME = {"soak": "kills in a run of 1,000 videos, and a cluster that loses a node"}
+"""Families that a whole run leaves out: they take long."""
 
 
 def run_family(family: str, asked: argparse.Namespace) -> Tally:

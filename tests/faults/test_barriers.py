@@ -24,6 +24,7 @@ from hdvg.exporting import Wanted, export
 from hdvg.ids import video_id
 from hdvg.media.decode import Decoder, open_container, open_video
 from hdvg.media.mux import SOUND_OPTIONS
+from hdvg.media.parameter_sets import avcc_sets, hvcc_sets
 from hdvg.published.entries import Source
 from hdvg.published.sets import SETS
 from pipelines.perform import Job, commit, make_gate, sandbox
@@ -224,3 +225,11 @@ def test_a_table_whose_first_row_is_broken_is_refused_by_name(tmp_path):
     path.write_bytes(b'videoID,"[ption"x,url\n')
     with pytest.raises(UsageError, match="first row, with the names of the columns"):
         list(SETS["panda-70m"].read(Source(path)))
+
+
+def test_a_record_that_counts_more_parameter_sets_than_it_holds_is_broken():
+    """Found by fuzzing: 65,535 empty ones."""
+    with pytest.raises(IndexError):
+        list(hvcc_sets(bytes(22) + b"\1\x20\xff\xff"))
+    with pytest.raises(IndexError):
+        list(avcc_sets(bytes(5) + b"\0\xff"))

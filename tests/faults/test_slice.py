@@ -1,4 +1,4 @@
-"""The slice of every family of faults; `make faults` runs them whole."""
+"""A slice of the families of faults: some of it always, all of it in `make nightly`; `make faults` runs them whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ import pytest
 
 from tests.faults.__main__ import main
 from tests.faults.families import FAMILIES
+
+ALWAYS = (
+    ("crash", "forget"), ("crash", "import"), ("crash", "export hd-vg"), ("refuse", "export hd-vg"),
+    ("bad", "media a.mkv"), ("bad", "list jsonl"), ("bad", "metadata internvid"), ("bad", "text 3"), ("bad", "dataset cut"),
+    ("fuzz", "links"), ("fuzz", "bitstream"), ("planted", "folder fsync dropped"), ("planted", "span end off by one"),
+)  # fmt: skip
+"""Family, and what its cases' names hold: kills and escapes have tests of their own (tests/pipelines/test_ray.py, tests/hdvg/test_escapes.py)."""
+
+
+@pytest.mark.parametrize(("family", "only"), ALWAYS, ids=lambda one: one.replace(" ", "-"))
+def test_some_of_the_family_finds_nothing(family, only, capsys):
+    code = main([family, "--slice", "--only", only])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    found = json.loads(said.out.splitlines()[-1])
+    tried = ("crash_points", "survived", "bad_inputs", "fuzzed", "planted_caught")
+    assert sum(found[count] for count in tried) > 0, f"no case of {family} is called {only}"
+    assert found["planted_caught"] == found["planted"]
+    assert (found["lost"], found["twice"], found["hangs"]) == (0, 0, 0)
 
 
 @pytest.mark.slow

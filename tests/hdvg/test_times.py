@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from fractions import Fraction
 from itertools import pairwise
@@ -305,6 +306,86 @@ def test_frames_that_are_marked_corrupt_are_errors_and_one_thread_decodes_them(t
     assert scans[0] == scans[1] == scans[2]
     assert scans[0]["video"]["decode_errors"] == decoder.errors
     clips_of(path, scans[0], tmp_path / "out", "smart")
+
+
+def greys(path: Path) -> dict[int, np.ndarray]:
+    """By time, all pictures that decode, as they are."""
+    with open_video(str(path), max_pixels=PIXELS) as (container, stream):
+        return {frame.pts: frame.picture.to_ndarray(format="gray") for frame in Decoder(container, stream)}
+
+
+@pytest.mark.parametrize("kind", ["h264.mp4", "mpeg4.mp4", "mpeg2video.ts"])
+def test_what_is_made_of_damage_is_damage_until_the_next_key_picture(tmp_path, kind):
+    """A decoder marks the first picture alone; those that are made of it look like it."""
+    codec, _, suffix = kind.partition(".")
+    coding = ("-c:v", {"h264": "libx264"}.get(codec, codec), "-g", "30", "-bf", "0", "-q:v", "3", "-sc_threshold", "0")
+    whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"damaged.{suffix}"
+    ffmpeg("-i", f"{numbered(tmp_path / 'source.mp4', scenes=(120,))}", *coding, f"{whole}")
+    harm(whole, path, [40])
+    true, kept = greys(whole), greys(path)
+    assert 90 <= len(kept) < 115
+    assert [pts for pts in kept if np.abs(true[pts].astype(int) - kept[pts]).mean() > 0.5] == []
+    scans = [
+        scan(str(path), str(tmp_path), Split(max_error_share=0.9).model_dump(), threads, PIXELS)
+        for threads in (1, 2, 4)
+    ]
+    assert scans[0] == scans[1] == scans[2]
+    assert sum(clip["n_frames"] for clip in scans[0]["clips"]) == len(kept)
+    assert scans[0]["video"]["decode_errors"] >= 120 - len(kept) > 5
+    numbers = [pts for number, pts in enumerate(sorted(true)) if pts in kept]
+    for mode in ("smart", "encode"):
+        files = clips_of(path, scans[0], tmp_path, mode)
+        shown = [number for file in files for number in read_numbers(file)]
+        assert [sorted(true)[number] for number in shown] == numbers
+    with pytest.raises(ItemError, match="corrupt: "):
+        scanned(path, tmp_path / "out")
+
+
+THREADED = {
+    "h264": ("a.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "48"),
+    "hevc": ("a.mp4", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=48"),
+    "vp8": ("a.webm", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "48", "-b:v", "300k"),
+    "av1": ("a.mp4", "-c:v", "libsvtav1", "-preset", "13", "-g", "48"),
+}
+
+
+@pytest.mark.parametrize("coder", THREADED)
+def test_rows_of_a_damaged_video_do_not_depend_on_threads(tmp_path, coder):
+    """Also where the decoder says nothing of the damage (VP8, HEVC), or says it to its log alone (AV1)."""
+    suffix, *coding = THREADED[coder]
+    whole, path = tmp_path / suffix, tmp_path / f"damaged-{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=3", *coding, f"{whole}")
+    with av.open(str(whole)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(container.streams.video[0]) if one.size]
+    for seed in (2, 3, 5):
+        drawn, data = random.Random(f"{coder} {seed}"), bytearray(whole.read_bytes())
+        for pos, size in drawn.sample(packets, 1):
+            data[pos + drawn.randrange(min(14, size // 2), size)] = drawn.randrange(256)
+        path.write_bytes(bytes(data))
+        outcomes = [outcome(path, tmp_path, threads) for threads in (1, 2, 4, 4)]
+        assert outcomes[0] == outcomes[1] == outcomes[2] == outcomes[3], seed
+
+
+def outcome(path: Path, out: Path, threads: int) -> object:
+    """The rows of a scan, or why there are none."""
+    try:
+        return scan(str(path), str(out), Split(max_error_share=0.5).model_dump(), threads, PIXELS)
+    except ItemError as error:
+        return str(error)
+
+
+def harm(whole: Path, path: Path, numbers: list[int]) -> None:
+    """Write a video anew, with noise in these packets."""
+    data = bytearray(whole.read_bytes())
+    with av.open(str(whole)) as container:
+        packets = [(one.pos, one.size) for one in container.demux(container.streams.video[0]) if one.size]
+    for number in numbers:
+        pos, size = packets[number]
+        step = 188 if whole.suffix == ".ts" else size  # of a transport stream no heads
+        for at in range(pos + 40, pos + size - 8, step):
+            end = min(at + step - 60, pos + size)
+            data[at:end] = np.random.default_rng(number).integers(0, 256, end - at, np.uint8).tobytes()
+    path.write_bytes(bytes(data))
 
 
 @pytest.mark.parametrize("scheme", ["cenc", "cbc1", "cens", "cbcs"])
