@@ -1,6 +1,6 @@
 // Words on a clip: captions by writer, copies, and what people said: marks, an edited caption, a note.
 import type { VNode } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Text, visible } from "../shared/text";
 import { type Explained, wordRow } from "./explained";
 import { canUndo, marked, markTrouble, say, undo, wordOn } from "./marking";
@@ -51,6 +51,9 @@ function Marking({ clip }: { clip: Explained }): VNode {
   const chosen = clip.captions.find((one) => one.best)?.text ?? "";
   const [caption, setCaption] = useState(word.caption ?? chosen ?? "");
   const [note, setNote] = useState(word.note ?? "");
+  useEffect(() => {
+    marked.value = ""; // it was said of another clip
+  }, []);
   const save = (event: SubmitEvent): void => {
     event.preventDefault();
     const edited = caption.trim();
@@ -59,10 +62,11 @@ function Marking({ clip }: { clip: Explained }): VNode {
   return (
     <section class="panel marking" aria-label="Marks">
       <div class="rules-head">
-        <h2>Your word</h2>
+        <h2>Your mark</h2>
         <MarkButtons row={row} />
         <button type="button" class="quiet" disabled={!canUndo()} onClick={() => void undo()}>Undo</button>
         <span role="status" class={markTrouble.value ? "lost" : "dim"}>{markTrouble.value ?? marked.value}</span>
+        <span class="dim keys">k d f mark · u undoes · [ before · ] next</span>
       </div>
       <form onSubmit={save}>
         <label>caption <textarea rows={2} maxLength={5000} dir="auto" value={caption} onInput={(event) => setCaption(event.currentTarget.value)} /></label>

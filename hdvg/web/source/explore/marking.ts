@@ -54,7 +54,7 @@ export async function undo(): Promise<void> {
   if (!last) return;
   steps.value = steps.value.slice(0, -1);
   const now = words.value.get(last.clip) ?? last.before;
-  if (await write(last.clip, last.before, now)) marked.value = "undone";
+  if (await write(last.clip, last.before, now)) marked.value = `undone: clip ${last.clip.slice(0, 12)}`;
 }
 
 export const KEYS: Record<string, Mark> = { k: "keep", d: "drop", f: "flag" };
