@@ -68,10 +68,10 @@ def explain(dataset: Dataset, clip_id: str, *, unit: str | None = None) -> Expla
             )
         row = found[0]
         rules, quantiles = dataset.plan.recipe.rules, dataset.plan.quantiles
-        passes = [
-            manifest.one(f"select {rule.sql(quantiles)} from measured where clip_id = ?", [row["clip_id"]])
-            for rule in rules
-        ]
+        judged = ", ".join(
+            ["clip_id", *(f"({rule.sql(quantiles)}) as rule_{place}" for place, rule in enumerate(rules))]
+        )
+        _, *passes = manifest.rows(f"select {judged} from measured where clip_id = ?", [row["clip_id"]])[0].values()
         video = manifest.rows("select * from videos where video_id = ?", [row["video_id"]])[0]
         texts = manifest.rows(
             "select writer, kind, text, captioner, model, best, sound, similarity, agreement from captions "

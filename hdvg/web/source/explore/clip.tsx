@@ -13,6 +13,7 @@ import { Frames } from "./frames";
 import { KEYS, toggle, undo } from "./marking";
 import { Film } from "./player";
 import { meta } from "./session";
+import { MarkButtons } from "./tile";
 import { Timeline } from "./timeline";
 import { go, linkTo, view } from "./view";
 
@@ -72,6 +73,7 @@ function Early({ id }: { id: string }): VNode {
       </header>
       <div class="clip-left">
         <section class="screen"><div class="stage"><Film clip={id} media={row.media} controls /></div></section>
+        <section class="panel marking" aria-label="Marks"><div class="rules-head"><h2>Your mark</h2><MarkButtons row={row} /></div></section>
         {row.caption && <p class="panel caption-text"><Text value={row.caption} /></p>}
       </div>
     </article>
@@ -133,9 +135,9 @@ function useKeys(): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       const typing = (event.target as HTMLElement).closest("input, textarea, select, video");
-      const clip = shown.value;
+      const clip = shown.value ? wordRow(shown.value) : list.peek()?.find(view.peek().arg ?? "");
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key in KEYS && clip) void toggle(wordRow(clip), KEYS[event.key]);
+      if (event.key in KEYS && clip) void toggle(clip, KEYS[event.key]);
       else if (event.key === "u") void undo();
       else if (event.key === "[" || event.key === "]") document.querySelectorAll<HTMLButtonElement>(".clip-head button")[event.key === "[" ? 0 : 1]?.click();
       else return;

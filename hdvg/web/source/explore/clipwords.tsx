@@ -1,9 +1,9 @@
 // Words on a clip: captions by writer, copies, and what people said: marks, an edited caption, a note.
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Text, visible } from "../shared/text";
 import { type Explained, wordRow } from "./explained";
-import { canUndo, marked, markTrouble, say, undo, wordOn } from "./marking";
+import { canUndo, markedOf, markTrouble, say, undo, wordOn } from "./marking";
 import { MarkButtons } from "./tile";
 import { linkTo, view } from "./view";
 
@@ -51,9 +51,6 @@ function Marking({ clip }: { clip: Explained }): VNode {
   const chosen = clip.captions.find((one) => one.best)?.text ?? "";
   const [caption, setCaption] = useState(word.caption ?? chosen ?? "");
   const [note, setNote] = useState(word.note ?? "");
-  useEffect(() => {
-    marked.value = ""; // it was said of another clip
-  }, []);
   const save = (event: SubmitEvent): void => {
     event.preventDefault();
     const edited = caption.trim();
@@ -65,7 +62,7 @@ function Marking({ clip }: { clip: Explained }): VNode {
         <h2>Your mark</h2>
         <MarkButtons row={row} />
         <button type="button" class="quiet" disabled={!canUndo()} onClick={() => void undo()}>Undo</button>
-        <span role="status" class={markTrouble.value ? "lost" : "dim"}>{markTrouble.value ?? marked.value}</span>
+        <span role="status" class={markTrouble.value ? "lost" : "dim"}>{markTrouble.value ?? markedOf(clip.clip_id)}</span>
         <span class="dim keys">k d f mark · u undoes · [ before · ] next</span>
       </div>
       <form onSubmit={save}>
