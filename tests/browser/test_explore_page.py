@@ -171,6 +171,19 @@ def test_tile_plays_while_it_is_pointed_at_and_gives_its_player_back(explorer: E
     assert page.locator("video").count() <= 1
 
 
+def test_clip_page_says_of_no_other_clip_that_it_is_marked(explorer: Explorer):
+    page = explorer.open("grid?verdict=kept").page
+    page.locator("[data-n='0'] [data-tile]").click()
+    page.get_by_role("region", name="Captions").wait_for()
+    page.keyboard.press("f")
+    page.get_by_text("marked flag", exact=True).wait_for()
+    page.keyboard.press("]")
+    until(page, "document.querySelector('.marking') && !document.querySelector('.marking [aria-pressed=true]')")
+    assert page.get_by_text("marked flag", exact=True).count() == 0
+    page.keyboard.press("u")
+    page.get_by_text("undone: clip").wait_for()
+
+
 def test_search_finds_what_duckdb_finds(explorer: Explorer):
     page = explorer.open("grid").page
     settle(page)

@@ -13,6 +13,7 @@ import { Frames } from "./frames";
 import { KEYS, toggle, undo } from "./marking";
 import { Film } from "./player";
 import { meta } from "./session";
+import { MarkButtons } from "./tile";
 import { Timeline } from "./timeline";
 import { go, linkTo, view } from "./view";
 
@@ -68,9 +69,11 @@ function Early({ id }: { id: string }): VNode {
         <span class={`verdict-badge ${row.keep ? "is-kept" : "is-dropped"}`}>{row.keep ? "kept" : "dropped"}</span>
         <h2>{row.title ? <Text value={row.title} /> : <span class="dim">no title</span>}</h2>
         <span class="dim" role="status">reading what is known of it …</span>
+        <Steps id={id} />
       </header>
       <div class="clip-left">
         <section class="screen"><div class="stage"><Film clip={id} media={row.media} controls /></div></section>
+        <section class="panel marking" aria-label="Marks"><div class="rules-head"><h2>Your mark</h2><MarkButtons row={row} /></div></section>
         {row.caption && <p class="panel caption-text"><Text value={row.caption} /></p>}
       </div>
     </article>
@@ -91,7 +94,6 @@ function OpenClip(): VNode {
 }
 
 function ClipHead({ clip }: { clip: Explained }): VNode {
-  const place = usePlace(clip.clip_id);
   return (
     <header class="clip-head">
       <span class={`verdict-badge ${clip.verdict === "kept" ? "is-kept" : "is-dropped"}`}>{clip.verdict}</span>
@@ -100,13 +102,21 @@ function ClipHead({ clip }: { clip: Explained }): VNode {
         <span class="dim"> {moment(clip.span.start_s)} – {moment(clip.span.end_s)}</span>
       </h2>
       <code class="dim">{clip.clip_id}</code>
-      <span class="line">
-        <button type="button" disabled={!place.before} onClick={() => place.before && go({ arg: place.before })} title="the clip before it in the list ([)">‹ before</button>
-        <button type="button" disabled={!place.after} onClick={() => place.after && go({ arg: place.after })} title="the clip behind it in the list (])">next ›</button>
-        <a class="button" href={linkTo({ ...view.value, page: "grid", arg: "" })}>Back to the grid</a>
-        {meta.value?.has.embeddings && <a class="button" href={linkTo({ page: "grid", arg: "", like: clip.clip_id })}>More like it</a>}
-      </span>
+      <Steps id={clip.clip_id} />
     </header>
+  );
+}
+
+/** To the clips beside it in the list, and back to the list: at hand before the server has explained the clip. */
+function Steps({ id }: { id: string }): VNode {
+  const place = usePlace(id);
+  return (
+    <span class="line">
+      <button type="button" disabled={!place.before} onClick={() => place.before && go({ arg: place.before })} title="the clip before it in the list ([)">‹ before</button>
+      <button type="button" disabled={!place.after} onClick={() => place.after && go({ arg: place.after })} title="the clip behind it in the list (])">next ›</button>
+      <a class="button" href={linkTo({ ...view.value, page: "grid", arg: "" })}>Back to the grid</a>
+      {meta.value?.has.embeddings && <a class="button" href={linkTo({ page: "grid", arg: "", like: id })}>More like it</a>}
+    </span>
   );
 }
 
@@ -125,9 +135,9 @@ function useKeys(): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       const typing = (event.target as HTMLElement).closest("input, textarea, select, video");
-      const clip = shown.value;
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || !clip) return;
-      if (event.key in KEYS) void toggle(wordRow(clip), KEYS[event.key]);
+      const clip = shown.value ? wordRow(shown.value) : list.peek()?.find(view.peek().arg ?? "");
+      if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key in KEYS && clip) void toggle(clip, KEYS[event.key]);
       else if (event.key === "u") void undo();
       else if (event.key === "[" || event.key === "]") document.querySelectorAll<HTMLButtonElement>(".clip-head button")[event.key === "[" ? 0 : 1]?.click();
       else return;

@@ -3,7 +3,7 @@ import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Text, visible } from "../shared/text";
 import { type Explained, wordRow } from "./explained";
-import { canUndo, marked, markTrouble, say, undo, wordOn } from "./marking";
+import { canUndo, markedOf, markTrouble, say, undo, wordOn } from "./marking";
 import { MarkButtons } from "./tile";
 import { linkTo, view } from "./view";
 
@@ -59,10 +59,11 @@ function Marking({ clip }: { clip: Explained }): VNode {
   return (
     <section class="panel marking" aria-label="Marks">
       <div class="rules-head">
-        <h2>Your word</h2>
+        <h2>Your mark</h2>
         <MarkButtons row={row} />
         <button type="button" class="quiet" disabled={!canUndo()} onClick={() => void undo()}>Undo</button>
-        <span role="status" class={markTrouble.value ? "lost" : "dim"}>{markTrouble.value ?? marked.value}</span>
+        <span role="status" class={markTrouble.value ? "lost" : "dim"}>{markTrouble.value ?? markedOf(clip.clip_id)}</span>
+        <span class="dim keys">k d f mark · u undoes · [ before · ] next</span>
       </div>
       <form onSubmit={save}>
         <label>caption <textarea rows={2} maxLength={5000} dir="auto" value={caption} onInput={(event) => setCaption(event.currentTarget.value)} /></label>

@@ -5,12 +5,12 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { count } from "../shared/format";
 import { canUndo, KEYS, marked, markTrouble, toggle, undo } from "./marking";
 import { forgetWanted } from "./media";
-import type { Sort } from "./protocol";
 import { RowSource } from "./rows";
 import { type Scroll, useScroll } from "./scroll";
 import { meta, usable } from "./session";
+import { Sorting } from "./sorting";
 import { Tile } from "./tile";
-import { go, selection, view } from "./view";
+import { selection, view } from "./view";
 
 const WIDTH = 216;
 const NARROW = 158;
@@ -73,29 +73,6 @@ function useSource(): RowSource {
   return source;
 }
 
-function Sorting(): VNode {
-  const sort = view.value.sort;
-  const columns = meta.value!.columns.filter((column) => column.known > 0 && column.kind !== "list");
-  const set = (next: Sort | undefined): void => go({ sort: next });
-  return (
-    <span class="line">
-      <label>
-        sorted by{" "}
-        <select value={sort?.column ?? ""} onChange={(event) => set(event.currentTarget.value ? { column: event.currentTarget.value, descending: sort?.descending ?? false } : undefined)}>
-          <option value="">{view.value.like ? "likeness" : "chance (draw)"}</option>
-          {["caption", "title", "video_id"].map((name) => <option key={name}>{name}</option>)}
-          {columns.map(({ name }) => <option key={name}>{name}</option>)}
-        </select>
-      </label>
-      {sort && (
-        <button type="button" onClick={() => set({ ...sort, descending: !sort.descending })} title="turn the order round">
-          {sort.descending ? "largest first" : "smallest first"}
-        </button>
-      )}
-    </span>
-  );
-}
-
 function GoTo({ total }: { total: number }): VNode | null {
   if (total < 200) return null;
   const jump = (event: Event): void => {
@@ -124,7 +101,7 @@ function Tiles({ source, total }: { source: RowSource; total: number }): VNode {
             return row ? (
               <Tile key={row.clip_id} row={row} column={source.question.columns[0]} active={place === active.value} total={total} />
             ) : (
-              <div key={place} class="tile" role="listitem" aria-busy="true"><span class="strip" /></div>
+              <div key={place} class="tile" role="listitem" aria-busy="true"><span class="strip coming" /></div>
             );
           })}
         </div>

@@ -13,6 +13,8 @@ export interface Word {
 export const words = signal<ReadonlyMap<string, Word>>(new Map());
 const steps = signal<readonly { clip: string; before: Word }[]>([]);
 export const marked = signal<string>("");
+/** The clip that `marked` speaks of; after an undo it names the clip itself. */
+const speaksOf = signal<string | null>(null);
 export const markTrouble = signal<string | null>(null);
 
 export function wordOn(row: Pick<Row, "clip_id" | "mark" | "edited" | "note">): Word {
@@ -38,8 +40,14 @@ export async function say(row: Pick<Row, "clip_id" | "mark" | "edited" | "note">
   const word = { ...before, ...change };
   if (await write(row.clip_id, word, before)) {
     steps.value = [...steps.value, { clip: row.clip_id, before }];
+    speaksOf.value = row.clip_id;
     marked.value = "mark" in change ? (word.mark ? `marked ${word.mark}` : "mark taken away") : "written";
   }
+}
+
+/** What was done last, unless it was done to another clip. */
+export function markedOf(clip: string): string {
+  return speaksOf.value === null || speaksOf.value === clip ? marked.value : "";
 }
 
 /** The same mark again takes it away. */
@@ -54,7 +62,10 @@ export async function undo(): Promise<void> {
   if (!last) return;
   steps.value = steps.value.slice(0, -1);
   const now = words.value.get(last.clip) ?? last.before;
-  if (await write(last.clip, last.before, now)) marked.value = "undone";
+  if (await write(last.clip, last.before, now)) {
+    speaksOf.value = null;
+    marked.value = `undone: clip ${last.clip.slice(0, 12)}`;
+  }
 }
 
 export const KEYS: Record<string, Mark> = { k: "keep", d: "drop", f: "flag" };

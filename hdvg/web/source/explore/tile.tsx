@@ -47,7 +47,7 @@ export function Tile({ row, column, active, total }: TileProps): VNode {
     >
       <a href={linkTo({ ...view.value, page: "clip", arg: row.clip_id })} tabIndex={active ? 0 : -1} data-tile>
         <span class="visually-hidden">{labelOf(row, caption)}</span>
-        {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip" />}
+        {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip coming" />}
         {playing && row.media.state !== "gone" && <Film clip={row.clip_id} media={row.media} preview />}
         {word.mark && <span class={`badge over mark-${word.mark}`} aria-hidden="true">{word.mark}</span>}
         <span class="length" aria-hidden="true">{moment(row.duration_s, 1)}</span>
@@ -69,7 +69,7 @@ function Verdict({ row, column }: { row: Row; column?: string }): VNode {
   const text = row.likeness !== undefined ? `likeness ${number(row.likeness, 3)}` : typeof shown === "number" ? `${column} ${number(shown)}` : shown == null ? "" : `${column} ${visible(String(shown))}`;
   return (
     <p class="verdict">
-      <span class={row.keep ? "is-kept" : "is-dropped"}>{row.keep ? "kept" : row.reasons.map(visible).join(", ") || "not judged"}</span>
+      <span class={row.keep ? "is-kept" : "is-dropped"} title={row.keep ? undefined : visible(row.reasons.join(", "))}>{row.keep ? "kept" : row.reasons.map(visible).join(", ") || "not judged"}</span>
       <span class="dim">{text}</span>
     </p>
   );

@@ -35,7 +35,7 @@ function Beside({ one }: { one: Neighbour }): VNode {
     <li data-here={one.here || undefined}>
       <a href={linkTo({ ...view.value, page: "clip", arg: one.clip_id })} aria-current={one.here ? "true" : undefined}>
         <span class="visually-hidden">{`clip from ${times}, ${one.keep ? "kept" : "dropped"}`}</span>
-        {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip" />}
+        {strip ? <Strip src={strip.src} why={strip.why} label="" /> : <span class="strip coming" />}
       </a>
       <p>
         <span class={one.keep ? "is-kept" : "is-dropped"}>{one.keep ? "kept" : "dropped"}</span> <span class="dim">{times}</span>

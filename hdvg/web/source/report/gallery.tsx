@@ -10,7 +10,7 @@ export function Gallery(): VNode | null {
   if (!data.shelves.length) return null;
   const about = "Clips that only this rule decides come first, then those nearest to its threshold, by the recipe as it stands. Pictures move while pointed at, focused or tapped.";
   return (
-    <Section id="near" title="Near the thresholds" about={about}>
+    <Section id="near" title="Clips near the thresholds" about={about}>
       {data.shelves.map((shelf, number) => <OneShelf key={number} shelf={shelf} />)}
     </Section>
   );

@@ -12,7 +12,7 @@ import { command, data, drafts, engine, outcome, reads, readRows } from "./state
 import { Bar, Thresholds } from "./thresholds";
 
 const PLACES: [string, string][] = [
-  ["compare", "Compared"], ["funnel", "Funnel"], ["thresholds", "Thresholds"], ["near", "Near the thresholds"], ["audits", "How right"], ["failures", "Failures"],
+  ["compare", "Compared"], ["funnel", "Funnel"], ["thresholds", "Thresholds"], ["near", "Clips near the thresholds"], ["audits", "How right"], ["failures", "Failures"],
   ["contents", "What is in it"], ["copies", "Copies"], ["run", "Last run"], ["provenance", "Made with"],
 ];
 

@@ -80,7 +80,6 @@ export function ClipCard({ at, clip, measure }: { at: OnShelf; clip: Clip | unde
     <li class="clip" data-keep={clip.keep || undefined}>
       <Strip
         src={picture ? `data:image/webp;base64,${picture}` : null}
-        frames={picture ? framesOf(picture) : 1}
         label={visible(`${clip.keep ? "kept" : "dropped"} clip: ${says}`)}
         focusable
       />
@@ -95,20 +94,6 @@ export function ClipCard({ at, clip, measure }: { at: OnShelf; clip: Clip | unde
       </p>
     </li>
   );
-}
-
-const FRAME_PX = 160;
-
-/** How many pictures a strip holds: its width stands in the file's first bytes. */
-export function framesOf(webp: string): number {
-  const head = atob(webp.slice(0, 64));
-  const at = (place: number): number => head.charCodeAt(place);
-  const kind = head.slice(12, 16);
-  let width = FRAME_PX;
-  if (kind === "VP8 ") width = (at(26) | (at(27) << 8)) & 0x3fff;
-  if (kind === "VP8L") width = ((at(21) | (at(22) << 8)) & 0x3fff) + 1;
-  if (kind === "VP8X") width = (at(24) | (at(25) << 8) | (at(26) << 16)) + 1;
-  return Math.max(1, Math.round(width / FRAME_PX));
 }
 
 export const totals = data.figures.totals;

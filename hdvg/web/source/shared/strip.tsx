@@ -8,14 +8,19 @@ export interface StripProps {
   src: string | null;
   /** What it shows, for people who do not see it; empty where the words beside it say so. */
   label: string;
-  frames?: number;
   /** Whether it is a tab stop of its own; leave it out inside a link or button, whose focus moves it. */
   focusable?: boolean;
   /** What to say in place of a picture that is missing. */
   why?: string;
 }
 
-export function Strip({ src, label, frames = 8, focusable = false, why = "no picture" }: StripProps): VNode {
+/** A strip has at least one frame and as many as its clip has pictures; each is 16 : 9. */
+function framesOf(image: HTMLImageElement): number {
+  return Math.max(1, Math.round((image.naturalWidth / image.naturalHeight) * (9 / 16)));
+}
+
+export function Strip({ src, label, focusable = false, why = "no picture" }: StripProps): VNode {
+  const [frames, setFrames] = useState(1);
   const [tapped, setTapped] = useState(false);
   const [broken, setBroken] = useState(false);
   const shown = src !== null && !broken;
@@ -31,7 +36,7 @@ export function Strip({ src, label, frames = 8, focusable = false, why = "no pic
       onPointerUp={(event) => event.pointerType !== "mouse" && setTapped(!tapped)}
     >
       {shown ? (
-        <img src={src} alt="" loading="lazy" decoding="async" draggable={false} onError={() => setBroken(true)} />
+        <img src={src} alt="" loading="lazy" decoding="async" draggable={false} onLoad={(event) => setFrames(framesOf(event.currentTarget))} onError={() => setBroken(true)} />
       ) : (
         <span class="why">{why}</span>
       )}
