@@ -48,7 +48,7 @@ export function ClipWords({ clip }: { clip: Explained }): VNode {
 function Marking({ clip }: { clip: Explained }): VNode {
   const row = wordRow(clip);
   const word = wordOn(row);
-  const chosen = clip.captions.find((one) => one.best)?.text ?? "";
+  const chosen = clip.captions.find((one) => one.best && one.kind !== "person")?.text ?? "";
   const [caption, setCaption] = useState(word.caption ?? chosen ?? "");
   const [note, setNote] = useState(word.note ?? "");
   const save = (event: SubmitEvent): void => {
