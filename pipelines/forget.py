@@ -13,7 +13,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
-from hdvg.reports.beside import beside, models_that_saw
+from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
 from hdvg.takedown import Found, find, hide, media_bytes, purge
 from pipelines.run import fill_shards
 from pipelines.virtual_clips import VirtualClips
@@ -68,5 +68,6 @@ def _report(dataset: Dataset, found: Found) -> dict[str, Any]:
         "hidden": 0,
         "models_that_saw_clips": models_that_saw(dataset, found.clips),
         "beside": beside(dataset),
+        "written": written_that_may_show(dataset, found.clips),
         "index_of_duplicates": None if index is None else str(Path(index).expanduser()),
     }

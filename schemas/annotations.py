@@ -1,6 +1,7 @@
 """`annotations`: what people say of clips, one row a clip and author; the names under which rules may use their marks."""
 
-from schemas.columns import BOOL, STR, column, table
+from schemas.captions import WORDING
+from schemas.columns import BOOL, STR, column, doc, table
 
 MARKS = ("keep", "drop", "flag")
 """What a person may mark a clip with."""
@@ -12,10 +13,13 @@ ANNOTATIONS = table(
         column("author", STR, "who says so, as they call themselves"),
         column("mark", STR, "`keep`, `drop` or `flag`; null: none, or one that was taken back"),
         column(
-            "caption", STR, "a better caption in the author's words, one line; stored, and not yet used as the caption"
+            "caption",
+            STR,
+            "a better caption in the author's words, one line; used where `caption.weights.person` is above 0",
         ),
         column("note", STR, "anything else, one line"),
-    ]
+    ],
+    [column(field.name, field.type, f"{doc(field)}; of `caption`", later=True) for field in WORDING],
 )
 """A row is all that its author says of the clip: the newest row counts, whole."""
 

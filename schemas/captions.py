@@ -6,7 +6,10 @@ from schemas.columns import BOOL, INT, REAL, STR, column
 
 SPEECH = "speech"
 CAPTION_KINDS = ("short", "detailed", "title", SPEECH)
-"""What a text can be: a sentence, a paragraph, the source's own title, cleaned, or what is said in the clip."""
+"""What a writer's text can be: a sentence, a paragraph, the source's own title, cleaned, or what is said in the clip."""
+
+PERSON = "person"
+"""The kind of the newest caption that someone wrote of a clip (`hdvg annotate`), where `caption.weights` has one for it."""
 
 WORDING = [
     column("words", INT, "words of the text"),

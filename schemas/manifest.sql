@@ -50,12 +50,12 @@ select d.video_id, d.source, d.link, d.unit, d.seq, d.line, d.owner,
     s.generation as split_generation, s.given_digest
 from fetched d left join scanned s using (video_id);
 
--- The texts of every writer, with what is told of them; `best` is the best of its kind.
+-- The texts of every writer, and of people where they count, with what is told of them; `best` is the best of its kind.
 create or replace view texts as
 with t as (
-    select t.*, m.similarity, m.text_embedding, m.match_model, m.status as match_status, ${sound} as sound,
-        ${kind_weight} as kind_weight
-    from (select * from captioned ${living}where status = 'ok' and text is not null) t
+    select t.*, m.similarity, m.text_embedding, m.match_model,
+        case when kind = 'person' then 'ok' else m.status end as match_status, ${sound} as sound, ${kind_weight} as kind_weight
+    from (select * from captioned ${living}where status = 'ok' and text is not null${persons_texts}) t
     left join matched m using (writer, video_id, clip_id, kind)
 ), agreed as (
     select a.writer, a.video_id, a.clip_id, a.kind,

@@ -71,6 +71,14 @@ def new_dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def seen_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of real videos; nobody changes what a run made of them."""
+    from tests.seen import make_seen
+
+    return make_seen(tmp_path_factory.mktemp("seen"))
+
+
+@pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory, bundled_footage: Footage) -> list[Sequence]:
     """The small part of the truth suite."""
 

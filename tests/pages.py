@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import started
+from tests.browser.chromium import started, watch
 
 CHROMIUM = shutil.which("chromium")
 WAIT_S = 60.0
@@ -39,19 +39,16 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, path: Path, *, width: int = 1440, **how: Any) -> Iterator[Any]:
     """A page from a file; afterwards it must have asked for nothing but itself, and said nothing on the console."""
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **how)
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: heard.append(f"request: {request.url[:100]}"))
+    watched = watch(context.new_page())
+    page = watched.page
     page.goto(path.as_uri())
     end = time.monotonic() + WAIT_S
     while not page.evaluate(
         "globalThis.report?.ready()"
     ):  # wait_for_function would need eval, which no page of ours allows
-        assert time.monotonic() < end, heard
+        assert time.monotonic() < end, (watched.complaints, watched.words)
         time.sleep(0.02)
     yield page
-    assert [one for one in heard if not one.startswith(("request: data:", f"request: {path.as_uri()}"))] == []
+    assert (watched.complaints, watched.words) == ([], [])
+    assert [url[:100] for url in watched.requests if not url.startswith(("data:", path.as_uri()))] == []
     context.close()

@@ -136,4 +136,6 @@ def _say(report: Mapping[str, Any]) -> None:
         typer.echo(f"out of reach: the model in {name} saw {clips} of its clips; hdvg train --which-steps tells when")
     for name, what in report["beside"].items():
         typer.echo(f"out of reach: {name} holds {what}; make it anew, or remove it")
-    typer.echo("out of reach: exports and copies made before; make them anew")
+    for name, what in report["written"].items():
+        typer.echo(f"out of reach: {name}, {what}")
+    typer.echo("out of reach: exports, reports and copies made before; make them anew")

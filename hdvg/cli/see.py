@@ -142,6 +142,7 @@ def sheet(
     """
     import hdvg
     from hdvg.dataset.dataset import Dataset
+    from hdvg.reports.beside import note_written
     from hdvg.reports.sheet import Layout, write_sheet
 
     ending = out.suffix.lower()
@@ -152,6 +153,7 @@ def sheet(
     with hdvg.open(dataset) as opened:
         rows = opened.sql(sql, limit_s=limit_s).to_pylist()
     without = write_sheet(Dataset.open(dataset), rows, out, layout)
+    note_written(Dataset.open(dataset), "sheet", [out])
     typer.echo(out)
     if without:
         typer.echo(f"{without} of the clips have no picture in this dataset: see hdvg verify", err=True)

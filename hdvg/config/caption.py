@@ -14,7 +14,7 @@ from hdvg.config.sections import Settings, Share
 from hdvg.config.writers import MAIN
 from hdvg.errors import ResourceError, UsageError, suggestion
 from hdvg.registry import ClassName
-from schemas.captions import BEST_BY, CAPTION_KINDS
+from schemas.captions import BEST_BY, CAPTION_KINDS, PERSON
 from schemas.measures import CAPTION_STAGES
 
 SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
@@ -130,7 +130,8 @@ class Caption(Writer):
     )
     weights: dict[str, float] = Field(
         {"short": 0.5, "detailed": 0.25, "title": 0.25},
-        description="how often a trainer draws each kind; a clip's `caption` is of the kind with the largest that it has",
+        description="how often a trainer draws each kind; a clip's `caption` is of the kind with the largest that it has; "
+        "`person`: a caption that someone wrote with `hdvg annotate`, not used without a weight",
     )
 
     @field_validator("also")
@@ -145,10 +146,9 @@ class Caption(Writer):
     @classmethod
     def _check_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         for kind, weight in weights.items():
-            if kind not in CAPTION_KINDS or not weight >= 0:
-                raise ValueError(
-                    f"caption.weights.{kind} = {weight}: kinds are {', '.join(CAPTION_KINDS)}, weights not negative"
-                )
+            if kind not in (*CAPTION_KINDS, PERSON) or not weight >= 0:
+                kinds = ", ".join((*CAPTION_KINDS, PERSON))
+                raise ValueError(f"caption.weights.{kind} = {weight}: kinds are {kinds}, weights not negative")
         return weights
 
     @model_validator(mode="after")
@@ -167,6 +167,11 @@ class Caption(Writer):
                 hint = suggestion(name, BEST_BY, f"there are: {', '.join(BEST_BY)}")
                 raise ValueError(f"caption.best: `{name}` is nothing to choose a text by; {hint}")
         return best
+
+    @property
+    def takes_persons(self) -> bool:
+        """Whether a caption that a person wrote may stand for a clip."""
+        return self.weights.get(PERSON, 0.0) > 0
 
     @property
     def writers(self) -> dict[str, Writer]:

@@ -40,6 +40,8 @@ def annotate(dataset: Dataset, said: Iterable[Mapping[str, Any]]) -> list[Row]:
     what it does not name stays as it was. Raises UsageError for another mark, or text that is too long or holds control
     characters.
     """
+    from hdvg.captioners.quality import wording
+
     entries = [dict(entry) for entry in said]
     partial = [entry["clip_id"] for entry in entries if not entry.keys() >= set(SAID)]
     held = current(dataset, partial) if partial else {}  # else nothing of what was said before stays
@@ -50,7 +52,9 @@ def annotate(dataset: Dataset, said: Iterable[Mapping[str, Any]]) -> list[Row]:
             raise UsageError("an author has a name, such as --author ada")
         before = rows.get(key) or held.get(key) or {}
         row = {name: before.get(name) for name in SAID} | {name: entry[name] for name in SAID if name in entry}
-        rows[key] = {"clip_id": key[0], "video_id": entry["video_id"], "author": key[1], **_checked(row)}
+        row = _checked(row)
+        row |= wording(row["caption"]) if row["caption"] else {}
+        rows[key] = {"clip_id": key[0], "video_id": entry["video_id"], "author": key[1], **row}
     is_first = not are_there(dataset.root)
     write_rows(dataset.store, NAME, rows.values())
     if is_first:

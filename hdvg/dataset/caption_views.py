@@ -8,7 +8,7 @@ from hdvg.config.writers import stage_of, step_and_writer
 from hdvg.dataset.parts import no_rows
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
-from schemas.captions import CAPTION_KINDS, CAPTION_MEASURED
+from schemas.captions import CAPTION_KINDS, CAPTION_MEASURED, PERSON
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
@@ -47,12 +47,13 @@ def caption_sql(recipe: Recipe) -> dict[str, str]:
         f"and odd_characters <= {caption.max_odd_characters!r} and not boilerplate"
     )
     order = [f"{name} {'desc' if name in DESCENDING else 'asc'} nulls last" for name in caption.best]
-    weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in CAPTION_KINDS)
+    kinds = [*([PERSON] if caption.takes_persons else []), *CAPTION_KINDS]
+    weights = " ".join(f"when '{kind}' then {caption.weights.get(kind, 0.0)!r}" for kind in kinds)
     return {
         "sound": sound,
         "best_order": ", ".join((*order, "place")),
         "kind_weight": f"case kind {weights} end::double",
-        "kind_place": f"list_position({list(CAPTION_KINDS)}, kind)",
+        "kind_place": f"list_position({kinds}, kind)",
         "caption_columns": ", ".join(
             f"checked.{field.name}" for fields in CAPTION_MEASURED.values() for field in fields
         ),

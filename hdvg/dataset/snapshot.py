@@ -93,6 +93,8 @@ def snapshot_name(dataset: Dataset) -> str:
         if shows and stage in plan.fingerprints:
             found = files(dataset.root, "parts", stage=stage, fingerprint=plan.fingerprints[stage])
             parts += [f"{stage}/{path.name}" for path in found]
+    if plan.recipe.caption.takes_persons:
+        parts += [path.name for path in files(dataset.root, "tables", of=marks.NAME)]
     writers = [*plan.recipe.caption.writers, *(one.mark for one in plan.recipe.measure.taken)]
     settings = [f"{name}: {sql}" for name, (_, sql) in DERIVED.items()], caption_sql(plan.recipe), writers
     parts += tombstone_files(dataset.root)

@@ -63,6 +63,7 @@ TABLES: dict[str, Table] = {
         Table("annotations", "schemas.annotations:ANNOTATIONS", ("clip_id", "author")),
         Table("questions", "schemas.answers:QUESTIONS", ("audit", "question")),
         Table("answers", "schemas.answers:ANSWERS", ("audit", "question", "author")),
+        Table("written", "schemas.written:WRITTEN", ("path",)),
     )
 }
 """By name."""

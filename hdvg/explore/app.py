@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ KINDS = {"js": "text/javascript", "css": "text/css", "txt": "text/plain"}
 JSON = "application/json"
 BYTES = "application/octet-stream"
 SUPERSEDED = 499
+SLOW_AT_ONCE = 8
 
 Question = Callable[[State, Explorer, Mapping[str, Any], Asking], Any]
 
@@ -50,6 +52,7 @@ def make_app(explorer: Explorer, keys: Keys, hosts: frozenset[str]) -> ASGIApp:
         Route("/metrics", _metrics),
         *(Route(path, _post(answer), methods=["POST"]) for path, answer in posts.items()),
         *(Route(path, _get(answer), methods=["GET"]) for path, answer in looks.items()),
+        *(Route(path, _in_turn(_get(answer)), methods=["GET"]) for path, answer in sights.SLOW_LOOKS.items()),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, HdvgError: _error, 500: _fault})  # type: ignore[dict-item]  # handlers of narrower errors
     app.state.explorer, app.state.keys = explorer, keys
@@ -90,6 +93,20 @@ def _get(answer: Callable[[State, Explorer, Request], Any]) -> Callable[[Request
         return _signed(answered(content), state, explorer)
 
     return route
+
+
+def _in_turn(route: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """What may take seconds, a few at a time, so that quick questions find a thread; whoever has left meanwhile loses the turn."""
+    turns = anyio.CapacityLimiter(SLOW_AT_ONCE)
+
+    async def waiting(request: Request) -> Response:
+        async with turns:
+            if await request.is_disconnected():
+                return Response(status_code=SUPERSEDED)
+            response: Response = await route(request)
+            return response
+
+    return waiting
 
 
 def _state(request: Request) -> State | Response:

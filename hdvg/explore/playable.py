@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 import shutil
 import tempfile
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,11 @@ from hdvg.dataset.clip_files import PLACED, clip_path, limits
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files as files_of
 from hdvg.errors import HdvgError, UsageError
+from hdvg.explore.copies import Copies
+from hdvg.explore.growing import Growing, ProxyJobs
 from hdvg.media.viewing_calls import write_picture, write_proxy
 from hdvg.sandbox.process import process_sandbox
 
-CACHE = "cache/proxies"
-"""Below the dataset's folder; a purge takes it away with all of cache/."""
-CACHE_BYTES = 2 * 2**30
 PROXY_HEIGHT, PICTURE_HEIGHT = 480, 720
 VIEWING = ("hdvg.media.viewing",)
 """What the child that shows clips loads beforehand."""
@@ -42,9 +38,8 @@ class Files:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._making: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
-        self._spare: tempfile.TemporaryDirectory[str] | None = None
+        self._jobs = ProxyJobs()
+        self.copies = Copies(dataset.root)
         self._has_shards = bool(files_of(dataset.root, "shards"))
 
     def media(self, row: Row) -> dict[str, Any]:
@@ -68,12 +63,29 @@ class Files:
         said = self.media(row)
         if said["state"] == "gone":
             raise UsageError(said["why"])
-        return held or self._cached(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
+        return held or self.copies.made(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
 
-    def proxy(self, row: Row) -> Path:
-        """A copy of the clip that every browser plays: H.264, small. Raises as `clip`."""
-        name = row["clip_sha256"] or row["clip_id"]
-        return self._cached(f"{name}-h264.mp4", lambda path: self._encode(row, path))
+    def proxy(self, row: Row) -> Path | Growing:
+        """A copy of the clip that every browser plays: H.264, small. One that is still made is to be handed to `leave`."""
+        name = f"{row['clip_sha256'] or row['clip_id']}-h264.mp4"
+        return self.copies.find(name) or self._jobs.join(
+            name, lambda growing, goes_on: self._encode(row, name, growing, goes_on)
+        )
+
+    def whole_proxy(self, row: Row) -> Path:
+        """As `proxy`, once all of it is made. Raises as `clip`."""
+        found = self.proxy(row)
+        while isinstance(found, Growing):
+            found.ended.wait()
+            self.leave(found)
+            if found.error:
+                raise found.error
+            found = self.proxy(row)
+        return found
+
+    def leave(self, growing: Growing) -> None:
+        """One that waited for it does so no more."""
+        self._jobs.leave(growing)
 
     def picture(self, row: Row, number: int) -> bytes:
         """One frame of the clip, WebP; raises as `clip`, and UsageError if it has not so many."""
@@ -83,16 +95,6 @@ class Files:
             call = write_picture(str(source), str(out), number, PICTURE_HEIGHT, recipe.limits.max_pixels)
             process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
             return out.read_bytes()
-
-    def held(self) -> list[str]:
-        """Of which clips copies are kept, by hash or id."""
-        return sorted({_name(path) for path in self._folder.glob("*.mp4")})
-
-    def prune(self, known: set[str]) -> None:
-        """Remove the copies of all but these."""
-        for path in self._folder.glob("*.mp4"):
-            if _name(path) not in known:
-                path.unlink(missing_ok=True)
 
     def _gone(self, row: Row) -> str:
         if row["cut_status"] not in (None, "ok"):
@@ -109,56 +111,20 @@ class Files:
             with clip_path(self._dataset, placed[0], manifest) as found:
                 shutil.copyfile(found, path)
 
-    def _encode(self, row: Row, path: Path) -> None:
+    def _encode(self, row: Row, name: str, growing: Growing, goes_on: Callable[[Any], bool]) -> None:
         source, recipe = self.clip(row), self._dataset.plan.recipe
         with tempfile.TemporaryDirectory(prefix="hdvg-proxy-") as scratch:
-            out = Path(scratch) / "proxy.mp4"
-            call = write_proxy(str(source), str(out), PROXY_HEIGHT, recipe.limits.max_pixels)
-            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
-            shutil.copyfile(out, path)
-
-    def _cached(self, name: str, make: Any) -> Path:
-        """The file of that name in the cache, made now if it is not there; the least used go where it grows too large."""
-        path = self._folder / name
-        with self._lock:
-            mine = self._making.setdefault(name, threading.Lock())
-        with mine:
-            if path.exists():
-                os.utime(path)
-                return path
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            try:
-                make(part)
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
-        self._shrink(path)
-        return path
-
-    def _shrink(self, newest: Path) -> None:
-        held = sorted(self._folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime)
-        size = sum(path.stat().st_size for path in held)
-        for path in held:
-            if size <= CACHE_BYTES or path == newest:
-                return
-            size -= path.stat().st_size
-            path.unlink(missing_ok=True)
-
-    @functools.cached_property
-    def _folder(self) -> Path:
-        """In the dataset's folder; where that takes no files, a temporary one of this process alone."""
-        root = self._dataset.root
-        if os.access(root, os.W_OK):
-            return root / CACHE
-        self._spare = tempfile.TemporaryDirectory(prefix="hdvg-proxies-")
-        return Path(self._spare.name)
+            live, out = growing.opened(Path(scratch) / "live.mp4"), Path(scratch) / "proxy.mp4"
+            call = write_proxy(str(source), str(live), str(out), PROXY_HEIGHT, recipe.limits.max_pixels)
+            process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe), answer=goes_on)
+            if out.is_file() and not out.is_symlink():  # else it was given up, or the child was hijacked
+                self.copies.made(name, lambda path: _moved(out, path))
 
 
-def _name(path: Path) -> str:
-    return path.name.removesuffix(".mp4").removesuffix("-h264")
+def _moved(made: Path, path: Path) -> None:
+    shutil.move(made, path)
 
 
-def why(error: HdvgError) -> str:
+def first_line(error: HdvgError) -> str:
     """What a tile shows of an error."""
     return str(error).splitlines()[0]

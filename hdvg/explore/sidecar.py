@@ -20,7 +20,7 @@ from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import Sort, files
 from hdvg.dataset.manifest import literal, no_glob
-from hdvg.dataset.marks import NOBODY
+from hdvg.dataset.marks import NAME, NOBODY
 from hdvg.dataset.snapshot import SOURCE, columns_of
 from hdvg.dataset.store import Store
 from hdvg.filtering.edges import EXPLORER_BINS, Axis, axes, bounds_in_force, value_sql
@@ -102,6 +102,8 @@ def rows_name(dataset: Dataset) -> str:
     """Path, in the dataset's folder, of the rows of its present state; rules play no part in it."""
     sorts: tuple[Sort, ...] = ("inputs", "parts", "tombstones")
     parts = [f"{path.parent.name}/{path.name}" for sort in sorts for path in files(dataset.root, sort)]
+    if dataset.plan.recipe.caption.takes_persons:
+        parts += [path.name for path in files(dataset.root, "tables", of=NAME)]
     state = digest(
         "explore", VERSION, SHOWN, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts
     )

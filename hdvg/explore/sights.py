@@ -16,8 +16,9 @@ from hdvg.errors import HdvgError, UsageError
 from hdvg.explore import clip_page, drafts
 from hdvg.explore.arrays import pack
 from hdvg.explore.grid import MOST_ROWS, OF_FILES, place_of, take
-from hdvg.explore.media_answers import file_answer
-from hdvg.explore.playable import CLIP_ID, PROXY_HEIGHT, why
+from hdvg.explore.growing import Growing
+from hdvg.explore.media_answers import GrowingAnswer, file_answer
+from hdvg.explore.playable import CLIP_ID, PROXY_HEIGHT, first_line
 from hdvg.explore.sql import LIMIT_S, ROWS
 from hdvg.explore.state import Explorer, State
 from hdvg.reports.strips import strips_of
@@ -73,18 +74,25 @@ def clip(state: State, explorer: Explorer, request: Request) -> Any:
 
 
 def media(state: State, explorer: Explorer, request: Request) -> Response:
-    """The clip's mp4, or with `as=h264` a small copy that every browser plays."""
+    """The clip's mp4, or with `as=h264` a small copy that every browser plays, which is sent while it is made."""
     row = _row(state, request.path_params["clip_id"])
     wanted, headers = request.query_params.get("as"), {}
     if wanted not in (None, "h264"):
         raise UsageError(f"as = {wanted[:40]!r}: h264, or leave it out")
+    asked = request.headers.get("range")
     try:
-        path = state.files.clip(row) if wanted is None else state.files.proxy(row)
+        if wanted is None:
+            path = state.files.clip(row)
+        else:
+            headers["x-hdvg-proxy"] = f"h264 {PROXY_HEIGHT}p"
+            from_start = asked in (None, "bytes=0-") and request.method == "GET" and "whole" not in request.query_params
+            found = state.files.proxy(row) if from_start else state.files.whole_proxy(row)
+            if isinstance(found, Growing):
+                return GrowingAnswer(found, state.files.leave, headers)
+            path = found
     except HdvgError as error:
-        raise UnplayableError(why(error)) from None
-    if wanted is not None:
-        headers["x-hdvg-proxy"] = f"h264 {PROXY_HEIGHT}p"
-    return file_answer(path, kind="video/mp4", asked=request.headers.get("range"), headers=headers)
+        raise UnplayableError(first_line(error)) from None
+    return file_answer(path, kind="video/mp4", asked=asked, headers=headers)
 
 
 def strips(state: State, explorer: Explorer, request: Request) -> bytes:
@@ -122,7 +130,7 @@ def frame(state: State, explorer: Explorer, request: Request) -> Response:
     try:
         return Response(state.files.picture(row, number), media_type=WEBP)
     except HdvgError as error:
-        raise UnplayableError(why(error)) from None
+        raise UnplayableError(first_line(error)) from None
 
 
 def map_(state: State, explorer: Explorer, request: Request) -> bytes:
@@ -170,9 +178,9 @@ LOOKS = {
     "/api/clip/{clip_id}": clip,
     "/api/recipes": recipes,
     "/api/recipes/{name}": recipe,
-    "/media/{clip_id}": media,
     "/strips": strips,
     "/strip/{clip_id}": strip,
-    "/frame/{clip_id}/{number:int}": frame,
 }
 """By route."""
+SLOW_LOOKS = {"/media/{clip_id}": media, "/frame/{clip_id}/{number:int}": frame}
+"""Those that may decode or cut."""

@@ -170,9 +170,9 @@ class Explorer:
         masks = Masks(sidecar, connection, others=others, said=lambda: marks.state)
         name = digest(sidecar.rows.name, dataset.plan.to_toml())[:16]
         playable = Files(dataset)
-        if held := playable.held():
+        if held := playable.copies.held():
             sql = f"select unnest([clip_id, clip_sha256]) as name from {SOURCE} where list_has_any(?::varchar[], [clip_id, clip_sha256])"
-            playable.prune({row[0] for row in connection.execute(sql, [held]).fetchall()})
+            playable.copies.prune({row[0] for row in connection.execute(sql, [held]).fetchall()})
         return State(name, dataset, sidecar, connection, masks, marks, likeness, playable, before)
 
     def _sidecar(self, dataset: Dataset, say: Callable[[str, float], None]) -> Sidecar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from typing import Any
 
@@ -17,23 +18,28 @@ from hdvg.media import viewing_calls
 from hdvg.media.decode import Decoder, open_video
 from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.pixels import Scaler
+from hdvg.sandbox.child import ask
 
-CRF, PRESET = "28", "veryfast"
+CODING = {"crf": "28", "preset": "superfast", "tune": "zerolatency", "g": "48"}
+GROWING = {"movflags": "empty_moov+default_base_moof", "frag_duration": "200000", "flush_packets": "1"}
+"""Fragments of 0.2 s, so that the first picture is there soon."""
+THREADS = 2
 QUALITY = 85
 BT709, LIMITED = 1, 1
 
 
 @viewing_calls.write_proxy.serves
-def write_proxy(path: str, out: str, height: int, max_pixels: int) -> int:
+def write_proxy(path: str, live: str, out: str, height: int, max_pixels: int) -> int:
     """Write the pictures as H.264, 8-bit 4:2:0, at most `height` px high, with their times and without sound; returns how many.
 
-    Runs in the sandbox's child. Raises ItemError corrupt if none decodes, and what `open_video` raises.
+    `live` can be played while it grows; `out`, written at the end, can be sought in. After each fragment of `live` the caller
+    is asked whether to go on; if not, there is no `out`.
+    Runs in the sandbox's child. Raises ItemError corrupt if no picture decodes, and what `open_video` raises.
     """
     cv2.setNumThreads(1)
-    count, first = 0, 0
-    options = {"movflags": "+faststart"}
-    opened = open_video(path, max_pixels=max_pixels)
-    with opened as (container, stream), av.open(out, "w", format="mp4", options=options) as file:
+    count, first, said = 0, 0, 0
+    opened = open_video(path, threads=THREADS, max_pixels=max_pixels, thrifty=True)
+    with opened as (container, stream), av.open(live, "w", format="mp4", options=GROWING) as file:
         small, encoder = _Small(stream, height), None
         for frame in Decoder(container, stream):
             picture = small(frame.picture)
@@ -43,11 +49,25 @@ def write_proxy(path: str, out: str, height: int, max_pixels: int) -> int:
             picture.pict_type = 0  # the encoder's choice
             file.mux(encoder.encode(picture))
             count += 1
+            if (written := os.stat(live).st_size) > said and not ask({"bytes": written}):
+                return count
+            said = written
         if encoder is not None:
             file.mux(encoder.encode(None))
     if not count:
         raise ItemError("corrupt", "no frame decodes")
+    _make_seekable(live, out)
     return count
+
+
+def _make_seekable(live: str, out: str) -> None:
+    """The same packets, with one index of all of them in front."""
+    with av.open(live) as container, av.open(out, "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        stream = file.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                file.mux_one(packet)
 
 
 class _Small:
@@ -103,8 +123,8 @@ def _encoder(file: Any, stream: Any, size: tuple[int, int]) -> Any:
     encoder.pix_fmt = "yuv420p"
     context = encoder.codec_context
     encoder.time_base = context.time_base = Fraction(stream.time_base)
-    context.thread_count = 2
-    context.options = {"crf": CRF, "preset": PRESET, "g": "48"}
+    context.thread_count = THREADS
+    context.options = CODING
     context.color_primaries = context.color_trc = context.colorspace = BT709
     context.color_range = LIMITED
     return encoder

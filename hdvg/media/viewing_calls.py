@@ -7,7 +7,7 @@ from hdvg.sandbox.seam import seam
 
 
 @seam("hdvg.media.viewing:write_proxy")
-def write_proxy(path: Reads, out: Writes, height: int, max_pixels: int) -> int:
+def write_proxy(path: Reads, live: Writes, out: Writes, height: int, max_pixels: int) -> int:
     raise NotImplementedError
 
 

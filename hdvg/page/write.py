@@ -14,6 +14,7 @@ from hdvg.page.compare import of_datasets, of_recipes
 from hdvg.page.figures import Row, figures
 from hdvg.page.html import plain_json
 from hdvg.page.report import page_of
+from hdvg.reports.beside import note_written
 
 PAGES, CARDS = (".html", ".htm"), (".md", ".markdown")
 
@@ -52,6 +53,8 @@ def written(
             _save(path, page_of(dataset, connection, found, compared=compared, pictures=pictures))
     for path in cards:
         _save(path, card_of(found, compared))
+    for one in [dataset, *([compare] if isinstance(compare, Dataset) else [])]:
+        note_written(one, "report", {*pages, *cards})
     result: Row = plain_json(found | {"compared": compared})
     return result
 

@@ -52,6 +52,8 @@ class Watched:
     page: Page
     complaints: list[str] = field(default_factory=list)
     """Errors of the console and of scripts, and dialogs."""
+    words: list[str] = field(default_factory=list)
+    """What else the console got."""
     requests: list[str] = field(default_factory=list)
 
     @property
@@ -65,11 +67,15 @@ def watch(page: Page) -> Watched:
     """Note what a page says and asks from now on."""
     watched = Watched(page)
 
+    def said(message: Any) -> None:
+        heard = watched.complaints if message.type == "error" else watched.words
+        heard.append(message.text)
+
     def dialog(box: Any) -> None:
         watched.complaints.append(f"dialog: {box.message}")
         box.dismiss()
 
-    page.on("console", lambda said: watched.complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", said)
     page.on("pageerror", lambda error: watched.complaints.append(str(error)))
     page.on("dialog", dialog)
     page.on("request", lambda request: watched.requests.append(request.url))
@@ -83,6 +89,23 @@ def new_page(
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
     context.set_default_timeout(60_000)
     return watch(context.new_page())
+
+
+def until(page: Page, condition: str) -> None:
+    """Until a condition in JavaScript holds; the page's policy forbids what Playwright's own waiting does."""
+    for _ in range(300):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never came true: {condition}")
+
+
+def settle(page: Page) -> None:
+    """Until nothing is asked any more, and the answers are drawn; questions wait for up to 150 ms."""
+    quiet = 0
+    while quiet < 5:
+        page.wait_for_timeout(50)
+        quiet = 0 if page.evaluate("document.documentElement.hasAttribute('data-asking')") else quiet + 1
 
 
 def axe_script(folder: Path) -> str:

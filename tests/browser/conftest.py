@@ -43,6 +43,8 @@ class Explorer:
     folder: Path
     address: str
     watched: Watched
+    pid: int
+    """Of the server."""
 
     def open(self, view: str) -> Watched:
         """The page with a view, as a link brings it; what it said before is forgotten."""
@@ -79,7 +81,7 @@ def served(dataset: Dataset, folder: Path, browser: Browser) -> Iterator[Explore
             watched = new_page(browser)
             watched.page.goto(found[0])
             watched.page.get_by_test_id("kept").filter(has_text=re.compile(r"\d")).wait_for()
-            yield Explorer(dataset, folder, found[1], watched)
+            yield Explorer(dataset, folder, found[1], watched, server.pid)
         finally:
             server.terminate()
             server.wait(60)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 
-from tests.browser.chromium import barriers
+from tests.browser.chromium import barriers, settle, until
 from tests.browser.conftest import served
 from tests.browser.films import hostile
 from tests.hdvg.test_explore import with_embeddings
@@ -39,23 +39,6 @@ def draft(page: Page) -> dict[str, str]:
     """The rules of the draft, as the link has them."""
     found = parse_qs(page.url.partition("?")[2]).get("rules")
     return dict(json.loads(found[0])) if found else {}
-
-
-def until(page: Page, condition: str) -> None:
-    """Until a condition in JavaScript holds; the page's policy forbids what Playwright's own waiting does."""
-    for _ in range(1200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never came true: {condition}")
-
-
-def settle(page: Page) -> None:
-    """Until nothing is asked any more, and the answers are drawn; questions wait for up to 150 ms."""
-    quiet = 0
-    while quiet < 5:
-        page.wait_for_timeout(50)
-        quiet = 0 if page.evaluate("document.documentElement.hasAttribute('data-asking')") else quiet + 1
 
 
 def kept_by(explorer: Explorer, rules: dict[str, str]) -> int:
@@ -333,37 +316,6 @@ def test_lasso_on_the_map_selects_the_clips_within(browser: Browser, tmp_path: P
         settle(page)
         assert shown_number(page.get_by_test_id("total")) == 20
         assert other.watched.complaints == []
-
-
-@pytest.mark.slow
-def test_hundreds_of_tiles_that_were_pointed_at_leave_one_player(explorer: Explorer):
-    page = explorer.open("grid?verdict=kept").page
-    settle(page)
-    for number in range(200):
-        page.locator(f"[data-n='{number % 18}']").hover()
-        page.wait_for_timeout(190)
-        assert page.locator("video").count() <= 1
-    page.locator("[data-n='3']").hover()
-    until(page, "document.querySelector(\"[data-n='3'] video\")?.currentTime > 0")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
-def test_clip_of_each_codec_plays_or_its_proxy_does(explorer: Explorer, browser: Browser, codec: str, tmp_path: Path):
-    from tests.products import Clip, make
-    from tests.videos import draw_scenes
-
-    film = tmp_path / "film.mp4"
-    draw_scenes(film, scene_frames=(50,), codec=codec, options={})
-    dataset = make(tmp_path / "dataset", [[Clip(0, 2000, film.read_bytes(), "a film")]])
-    with served(dataset, tmp_path, browser) as other:
-        clip = other.ask("select clip_id from clips")
-        page = other.open(f"clip/{clip}").page
-        page.get_by_role("button", name="Play").click()
-        until(page, "document.querySelector('video')?.currentTime > 0.2")
-        proxied = page.get_by_text("proxy, h264").count() == 1
-        print(codec, "as a proxy" if proxied else "as it is")
-        assert proxied == (codec == "libx265")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.annotations import annotate
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
+from hdvg.dataset.shards import write_shards
 from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import UsageError
 from hdvg.filtering.supposition import supposed
@@ -23,6 +24,7 @@ from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from pipelines.forget import forget
 from tests.hdvg.test_snapshot import add_unit
+from tests.products import Clip, make, shard_rows
 
 KEEP = {"short": "duration_s >= 2", "by_hand": "not marked_drop"}
 
@@ -136,6 +138,33 @@ def test_a_take_down_hides_marks_and_a_purge_removes_them(dataset):
     forget(dataset.root, [], quiet, purged=True)
     held = [row for path in files(dataset.root, "tables") for row in pq.read_table(path).to_pylist()]
     assert [row["clip_id"] for row in held] == ["2-0"]
+
+
+def test_a_persons_caption_stands_for_its_clip_where_it_has_a_weight_and_shapes_no_stage(tmp_path):
+    plain = make(tmp_path / "d", [[Clip(0, 3000, b"x", "a boat in a port"), Clip(3000, 6000, b"y", "a red boat")]])
+    with plain.manifest() as manifest:
+        first, second = [row["clip_id"] for row in manifest.rows("select clip_id from clips order by start_pts")]
+    recipe = plain.plan.recipe.model_copy(
+        update={"caption": plain.plan.recipe.caption.model_copy(update={"weights": {"short": 0.5, "person": 1.0}})}
+    )
+    weighed = Dataset(plain.root, make_plan(recipe), plain.store)
+    assert weighed.plan.fingerprints == plain.plan.fingerprints
+    before = snapshot_name(weighed)
+    say(plain, first, caption="an older text")
+    say(plain, first, "bob", caption="two boats at night")
+    texts = {first: "two boats at night", second: "a red boat"}
+    asked = "select clip_id, caption, captioner from dataset"
+    for unit in (None, unit_of(plain, first)):
+        with weighed.manifest(unit=unit) as manifest:
+            rows = manifest.rows(asked)
+        assert {row["clip_id"]: row["caption"] for row in rows} == texts
+    assert {row["captioner"] for row in rows} == {"person", "title"}
+    with plain.manifest() as manifest:
+        assert {row["caption"] for row in manifest.rows(asked)} == {"a boat in a port", "a red boat"}
+        assert manifest.rows("select kind from captions where kind = 'person'") == []
+    assert snapshot_name(weighed) != before
+    write_shards(weighed, lambda rows: {})
+    assert {name: row["caption"] for name, row in shard_rows(weighed).items()} == texts
 
 
 def cli(*words: str | Path) -> str:

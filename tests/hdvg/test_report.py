@@ -17,8 +17,9 @@ from hdvg.errors import UsageError
 from hdvg.page import report, rows
 from hdvg.page.gallery import shown_source
 from hdvg.page.write import written
+from hdvg.reports.beside import note_written, written_that_may_show
 from pipelines.recipes import find_recipe
-from tests.products import make
+from tests.products import Clip, make
 from tests.synthetic import draw_dataset
 
 CLIPS = 3000
@@ -194,3 +195,30 @@ def test_a_dataset_without_clips_has_a_report_and_a_card(tmp_path):
     written(empty, out=tmp_path / "r.html", card=tmp_path / "r.md", compare=find_recipe("demo"), say=print)
     assert "0 of 0 clips kept" in (tmp_path / "r.md").read_text()
     assert (tmp_path / "r.html").stat().st_size > 10_000
+
+
+def test_what_is_written_is_noted_and_a_take_down_names_what_shows_a_clip_or_may(tmp_path):
+    dataset = make(tmp_path / "d", [[Clip(0, 3000, b"x", "a zebra")], [Clip(0, 1000, b"y", "a boat")]])
+    written(dataset, out=tmp_path / "there.html", card=tmp_path / "card.md", say=lambda said: None)
+    note_written(dataset, "report", [tmp_path / "sent.html"])
+    note_written(dataset, "sheet", [tmp_path / "sheet.png"])
+    (tmp_path / "sheet.png").write_bytes(b"")
+    with dataset.manifest() as manifest:
+        video = manifest.one("select video_id from clips limit 1")
+    words = ["forget", str(dataset.root), "--video", video, "--dry-run"]
+    found = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["written"]
+    assert {Path(path).name: text.partition(", ")[2] or text.partition(": ")[2] for path, text in found.items()} == {
+        "there.html": "which shows one of its clips",
+        "sent.html": "which is not there any more: it was removed, moved or sent",
+        "sheet.png": "look whether it shows one of its clips",
+    }
+    assert f"out of reach: {tmp_path / 'there.html'}, report of 20" in CliRunner().invoke(app, words).stdout
+    others = written_that_may_show(dataset, ["0" * 32])
+    assert [Path(path).name for path in others] == ["sent.html", "sheet.png"]
+
+
+def test_a_report_is_written_where_it_cannot_be_noted(tmp_path):
+    dataset = make(tmp_path / "d", [[]])
+    (dataset.root / "tables").touch()
+    note_written(dataset, "report", [tmp_path / "r.html"])
+    assert (dataset.root / "tables").is_file()

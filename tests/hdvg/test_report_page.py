@@ -23,6 +23,7 @@ from hdvg.page.rows import bounded
 from hdvg.page.write import written
 from tests.browser.chromium import axe_script
 from tests.pages import AXE, browser, needs_chromium, opened
+from tests.products import make
 from tests.synthetic import draw_dataset
 
 pytestmark = needs_chromium
@@ -259,3 +260,11 @@ def test_60_hostile_texts_are_shown_and_nothing_of_them_runs(hostile, chromium):
             assert text in said
         assert tab.locator("b.control", has_text="RLO").count() > 0
         assert tab.evaluate("document.title").startswith("<img src=x onerror=alert(1)>")
+
+
+def test_a_dataset_without_clips_has_a_page_that_says_so(chromium, tmp_path):
+    written(make(tmp_path / "d", [[]]), out=tmp_path / "r.html", say=lambda said: None)
+    with opened(chromium, tmp_path / "r.html", width=390) as tab:
+        assert "nothing to bound" in tab.locator("#thresholds").inner_text()
+        assert tab.locator("#thresholds details, #thresholds input").count() == 0
+        assert tab.locator("#provenance tr", has_text="first_fetch").count() == 0

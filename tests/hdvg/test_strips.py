@@ -17,22 +17,12 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.packs import read_section
 from hdvg.reports.sheet import DROPPED, KEPT, Layout, _fitting, _font, write_sheet
 from hdvg.reports.strips import spread, strips
-from tests.footage import BUNDLED
 from tests.layouts import asked, call
-
-RECIPE = 'name = "seen"\nkeep = {long = "duration_s >= 2"}\n[cut]\nmode = "virtual"\n[caption]\ncaptioner = "none"\n'
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """A dataset of a short wide video of one clip, and of one of 4:3 with several."""
-    folder = tmp_path_factory.mktemp("seen")
-    (folder / "clips").mkdir()
-    for name in ("birds_720p.mp4", "wannaworktogether_30s.mp4"):
-        shutil.copy(BUNDLED / name, folder / "clips")
-    (folder / "seen.toml").write_text(RECIPE)
-    call("run", folder / "seen.toml", "--links", folder / "clips", "--out", folder / "d", "--runner", "serial")
-    return folder / "d"
+def root(seen_dataset: Path) -> Path:
+    return seen_dataset
 
 
 def picture(webp: bytes) -> np.ndarray:

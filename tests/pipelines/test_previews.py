@@ -17,24 +17,15 @@ from hdvg.dataset.packs import read_section, sections
 from hdvg.errors import ItemError
 from hdvg.reports.strips import strips
 from pipelines.previews import FRAMES_MOST, _pieces, take_previews
-from tests.footage import BUNDLED
 from tests.layouts import asked, call, files
 
-RECIPE = 'name = "seen"\nkeep = {long = "duration_s >= 2"}\n[cut]\nmode = "encode"\n[caption]\ncaptioner = "none"\n'
 SERIAL = ("--runner", "serial")
 CLIPS = "select clip_id, source, keep, keyframes, duration_s from dataset order by source, start_pts"
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> Path:
-    """A finished dataset of a video whose clip was dropped, and of one with clips that were kept and dropped."""
-    folder = tmp_path_factory.mktemp("seen")
-    (folder / "clips").mkdir()
-    for name in ("birds_720p.mp4", "wannaworktogether_30s.mp4"):
-        shutil.copy(BUNDLED / name, folder / "clips")
-    (folder / "seen.toml").write_text(RECIPE)
-    call("run", folder / "seen.toml", "--links", folder / "clips", "--out", folder / "d", *SERIAL)
-    return folder / "d"
+def plain(seen_dataset: Path) -> Path:
+    return seen_dataset
 
 
 @pytest.fixture(scope="module")

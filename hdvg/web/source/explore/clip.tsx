@@ -98,7 +98,7 @@ function ClipHead({ clip }: { clip: Explained }): VNode {
     <header class="clip-head">
       <span class={`verdict-badge ${clip.verdict === "kept" ? "is-kept" : "is-dropped"}`}>{clip.verdict}</span>
       <h2>
-        {clip.video.title ? <Text value={clip.video.title} /> : <span class="dim">no title</span>}
+        {clip.video.title ? <span class="name" title={visible(clip.video.title)}><Text value={clip.video.title} /></span> : <span class="dim">no title</span>}
         <span class="dim"> {moment(clip.span.start_s)} – {moment(clip.span.end_s)}</span>
       </h2>
       <code class="dim">{clip.clip_id}</code>

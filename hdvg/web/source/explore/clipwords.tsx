@@ -7,6 +7,8 @@ import { canUndo, markedOf, markTrouble, say, undo, wordOn } from "./marking";
 import { MarkButtons } from "./tile";
 import { linkTo, view } from "./view";
 
+const LONG = 1000; // characters: what is longer scrolls, so that what is behind it stays in reach
+
 export function ClipWords({ clip }: { clip: Explained }): VNode {
   return (
     <>
@@ -23,7 +25,7 @@ export function ClipWords({ clip }: { clip: Explained }): VNode {
                 {one.sound === false && <span class="badge bad">doubtful</span>}
                 {one.similarity !== null && ` fits ${one.similarity.toFixed(2)}`}
               </p>
-              <p class="caption-text">{one.text ? <Text value={one.text} /> : <span class="dim">no text</span>}</p>
+              <p class="caption-text" tabIndex={(one.text?.length ?? 0) > LONG ? 0 : undefined}>{one.text ? <Text value={one.text} /> : <span class="dim">no text</span>}</p>
             </li>
           ))}
         </ul>
@@ -48,7 +50,7 @@ export function ClipWords({ clip }: { clip: Explained }): VNode {
 function Marking({ clip }: { clip: Explained }): VNode {
   const row = wordRow(clip);
   const word = wordOn(row);
-  const chosen = clip.captions.find((one) => one.best)?.text ?? "";
+  const chosen = clip.captions.find((one) => one.best && one.kind !== "person")?.text ?? "";
   const [caption, setCaption] = useState(word.caption ?? chosen ?? "");
   const [note, setNote] = useState(word.note ?? "");
   const save = (event: SubmitEvent): void => {

@@ -71,23 +71,35 @@ function hold(id: string, state: StripState): void {
 export interface Playing {
   src: string;
   proxy: boolean;
+  /** It may come while it is made: then nothing in it can be sought, and `ended` is the time to take the whole one. */
+  growing?: boolean;
 }
 
 /** What to give a `<video>` first: the clip itself, or its proxy where this browser says that it cannot play it. */
 export function firstSource(clip: string, media: Media): Playing | null {
   if (media.state === "gone") return null;
   const refused = media.type !== null && document.createElement("video").canPlayType(media.type) === "";
-  return refused ? proxyOf(clip) : { src: `/media/${clip}`, proxy: false };
+  return refused ? growingProxy(clip) : { src: `/media/${clip}`, proxy: false };
 }
 
-export function proxyOf(clip: string): Playing {
-  return { src: `/media/${clip}?as=h264`, proxy: true };
+/** What to try when that broke; null: nothing is left. */
+export function nextSource(clip: string, broken: Playing): Playing | null {
+  if (!broken.proxy) return growingProxy(clip);
+  return broken.growing ? wholeProxy(clip) : null;
+}
+
+function growingProxy(clip: string): Playing {
+  return { src: `/media/${clip}?as=h264`, proxy: true, growing: true };
+}
+
+export function wholeProxy(clip: string): Playing {
+  return { src: `/media/${clip}?as=h264&whole=1`, proxy: true };
 }
 
 /** Why neither the clip nor its proxy plays, in the server's words. */
 export async function whyNot(clip: string): Promise<string> {
   try {
-    const answer = await fetch(proxyOf(clip).src, { headers: { Range: "bytes=0-1" } });
+    const answer = await fetch(wholeProxy(clip).src, { headers: { Range: "bytes=0-1" } });
     if (answer.ok) return "This browser plays neither the clip nor its proxy.";
     throw new Refusal(answer.status, String((await answer.json()).error));
   } catch (error) {

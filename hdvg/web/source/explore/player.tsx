@@ -1,7 +1,7 @@
 // A clip's film: plays the file, else a proxy, else says why; frees the player when it goes.
 import type { RefObject, VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { firstSource, type Playing, proxyOf, whyNot } from "./media";
+import { firstSource, nextSource, type Playing, wholeProxy, whyNot } from "./media";
 import type { Media } from "./protocol";
 
 export interface FilmProps {
@@ -29,9 +29,9 @@ export function Film({ clip, media, controls = false, preview = false, video }: 
   }, []);
   const broken = (): void => {
     if (!element.current?.getAttribute("src") || !playing) return;
-    if (!playing.proxy) return setPlaying(proxyOf(clip));
-    setPlaying(null);
-    void whyNot(clip).then(setWhy);
+    const next = nextSource(clip, playing);
+    setPlaying(next);
+    if (!next) void whyNot(clip).then(setWhy);
   };
   return (
     <span class="film">
@@ -42,11 +42,12 @@ export function Film({ clip, media, controls = false, preview = false, video }: 
           controls={controls}
           autoplay={preview}
           muted={preview}
-          loop={preview}
+          loop={preview && !playing.growing}
           playsInline
           preload={preview ? "auto" : "metadata"}
           aria-label="film of the clip"
           onError={broken}
+          onEnded={() => playing.growing && setPlaying(wholeProxy(clip))}
         />
       )}
       {playing?.proxy && <span class="badge over">proxy, h264 480p</span>}

@@ -143,7 +143,7 @@ export function Run(): VNode {
 
 export function Provenance(): VNode {
   const { recipe_toml: recipe, models, captioners, fingerprints, quantiles, ...others } = figures.provenance;
-  const flat = (of: unknown): Row[] => Object.entries((of ?? {}) as Record<string, unknown>).map(([name, it]) => ({ name, is: text(it) }));
+  const flat = (of: unknown): Row[] => Object.entries((of ?? {}) as Record<string, unknown>).filter(([, it]) => it !== null).map(([name, it]) => ({ name, is: text(it) }));
   const pairs: Column[] = [{ key: "name", title: "" }, { key: "is", title: "" }];
   return (
     <Section id="provenance" title="What it was made with">

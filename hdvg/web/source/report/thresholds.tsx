@@ -14,18 +14,21 @@ export function Thresholds(): VNode {
   const [words, setWords] = useState("");
   const ruled = data.measures.filter((one) => one.ruled);
   const others = data.measures.filter((one) => !one.ruled && one.name.includes(words.trim()));
+  if (data.measures.length === 0) return <Section id="thresholds" title="Thresholds" about="No clip has a measure yet: there is nothing to bound."><></></Section>;
   const about = "Blue: kept. Grey: dropped by this measure alone. Outline: all clips. Drag a handle, use the arrow keys, or type a bound.";
   return (
     <Section id="thresholds" title="Thresholds" about={about}>
       <Notes />
       {ruled.length > 0 && <Charts measures={ruled} title="Measures that rules bound" />}
-      <details open={ruled.length === 0}>
-        <summary>{`${data.measures.length - ruled.length} measures without a rule`}</summary>
-        <label class="find">
-          name contains <input value={words} onInput={(event) => setWords(event.currentTarget.value)} />
-        </label>
-        <Charts measures={others} title="Measures without a rule" />
-      </details>
+      {ruled.length < data.measures.length && (
+        <details open={ruled.length === 0}>
+          <summary>{`${data.measures.length - ruled.length} measures without a rule`}</summary>
+          <label class="find">
+            name contains <input value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+          </label>
+          <Charts measures={others} title="Measures without a rule" />
+        </details>
+      )}
     </Section>
   );
 }
