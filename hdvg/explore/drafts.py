@@ -17,6 +17,7 @@ from hdvg.config.rules import Rule
 from hdvg.errors import UsageError
 from hdvg.explore.counting import choose, total
 from hdvg.explore.grid import FIRST, described
+from hdvg.explore.groups import grouping
 from hdvg.explore.masks import Asking, Mask
 from hdvg.explore.selection import Selection, read_rules
 from hdvg.explore.state import State
@@ -43,7 +44,7 @@ def suppose(state: State, given: Any, asking: Asking) -> dict[str, Any]:
     keep = {rule.name: rule.text for rule in rules}
     with state.connection.cursor() as cursor:
         try:
-            found = asdict(what_if(cursor, state.dataset.plan, keep))
+            found = asdict(what_if(cursor, state.dataset.plan, keep, grouped=grouping(state, asking)))
         except duckdb.Error as error:
             raise UsageError(str(error).splitlines()[0]) from None
     found["funnel"] = _funnel(state, rules, asking)

@@ -20,6 +20,10 @@ SAMPLE = 1_000_000
 """Clips that a measure's spread is taken over: the first in the order of ids, which are hashes."""
 
 
+FIRST = 100_000
+"""Clips by which it is known how far the nearest of all can be."""
+
+
 @dataclass(frozen=True)
 class Near:
     """A clip beside a rule's threshold; `distance` is in standard deviations of the measure."""
@@ -75,23 +79,59 @@ def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], qu
     if not ranges:
         return []
     spreads = _spreads(connection, sorted({str(rule.column) for rule in ranges}))
-    searches: list[str] = []
+    searches = [
+        _Search(number, str(rule.column), side, bound.sql(quantiles))
+        for number, rule in enumerate(ranges)
+        for bound in rule.bounds
+        for side in (">=", "<")
+        if spreads[str(rule.column)] and bound.value(quantiles) is not None
+    ]
     found: dict[tuple[int, int], Near] = {}
-    for number, rule in enumerate(ranges):
-        for bound in rule.bounds:
-            threshold = bound.sql(quantiles)
-            if spreads[str(rule.column)] and bound.value(quantiles) is not None:
-                for beside, order in ((">=", "asc"), ("<", "desc")):
-                    searches.append(
-                        f"(select {number} as rule, place, {rule.column}::double as value from {SOURCE} "
-                        f"where {rule.column} {beside} {threshold} order by {rule.column} {order}, place limit {MOST})"
-                    )
-    for number, place, value in connection.execute(" union all ".join(searches)).fetchall() if searches else ():
+    for number, place, value in _nearest(connection, searches) if searches else ():
         rule = ranges[number]
         margin = rule.margin(value, quantiles)
         if margin is not None:
             found[number, place] = Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin)
     return sorted(found.values(), key=Near.order)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The clips on one side of a bound of a rule, the nearest first."""
+
+    number: int
+    column: str
+    side: str
+    threshold: str
+
+    def sql(self, chosen: str, among: str) -> str:
+        order = "asc" if self.side == ">=" else "desc"
+        return (
+            f"(select {chosen} from {SOURCE} where {self.column} {self.side} {self.threshold} and {among} "
+            f"order by {self.column} {order}, place limit {MOST})"
+        )
+
+    def within(self, farthest: float) -> str:
+        """SQL: as near as a value is that lies on this side, or nearer."""
+        return f"{self.column}::double {'<=' if self.side == '>=' else '>='} '{farthest!r}'::double"
+
+
+def _nearest(connection: duckdb.DuckDBPyConnection, searches: Sequence[_Search]) -> list[tuple[int, int, float]]:
+    """Number of the rule, place and value. What the first clips have at hand is nearer than nearly all there are: these need no sorting."""
+    samples = [
+        f"select {'max' if one.side == '>=' else 'min'}(value) as farthest, count(*) as found, {place} as search "
+        f"from {one.sql(f'{one.column}::double as value', f'place < {FIRST}')}"
+        for place, one in enumerate(searches)
+    ]
+    among = dict.fromkeys(range(len(searches)), "true")
+    for farthest, found, place in connection.execute(" union all ".join(samples)).fetchall():
+        if found == MOST:
+            among[place] = searches[place].within(farthest)
+    asked = [
+        one.sql(f"{one.number} as rule, place, {one.column}::double as value", among[place])
+        for place, one in enumerate(searches)
+    ]
+    return connection.execute(" union all ".join(asked)).fetchall()
 
 
 def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:

@@ -1,13 +1,15 @@
 // What the page shows now: the draft of rules and what it keeps, counted anew with each move.
-import { computed, signal } from "@preact/signals";
-import type { Range, Side } from "../shared/axis";
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import type { Bound, Range, Side } from "../shared/axis";
 import { boundAt } from "../shared/axis";
 import { type Data, type Measure, readData, readStrips } from "./data";
-import { Engine, type Left } from "./engine";
-import { commandOf, draftOf, withEnd } from "./rules";
+import { commandOf, draftOf, endOf, boundOf, rangeOf, withEnd } from "./rules";
+import { Rows } from "./rows";
+import { type Left, Tally } from "./tally";
 
 export const data: Data = readData();
-export const engine = new Engine(data);
+export const heldRows = new Rows(data);
+const tally = new Tally(heldRows);
 
 export const drafts = signal(draftOf(data.rules));
 export const strips = signal<Record<string, string>>({});
@@ -15,7 +17,7 @@ export const strips = signal<Record<string, string>>({});
 export const reads = signal(0);
 
 export const command = computed(() => commandOf(data.figures.dataset, data.rules, drafts.value));
-export const outcome = computed(() => (reads.value, engine.judge(drafts.value)));
+export const outcome = computed(() => (reads.value, tally.judge(drafts.value)));
 
 /** What the page holds stands for this many clips each. */
 export const weight = data.held.rows ? data.held.clips / data.held.rows : 1;
@@ -24,9 +26,9 @@ export const isSample = data.held.rows < data.held.clips;
 /** Reads what the rules need, then all other measures, once the file is parsed. */
 export async function readRows(): Promise<void> {
   strips.value = readStrips();
-  await engine.load(engine.needs(drafts.value));
+  await heldRows.load(tally.needs(drafts.value));
   reads.value++;
-  await engine.load(data.measures.filter((one) => one.held).map((one) => one.block));
+  await heldRows.load(data.measures.filter((one) => one.held).map((one) => one.block));
   reads.value++;
 }
 
@@ -34,6 +36,38 @@ export function move(measure: Measure, range: Range, side: Side): void {
   const bound = boundAt(measure, side, range[side]);
   const end = bound && { value: bound.value, closed: bound.operator.length === 2, share: null };
   drafts.value = withEnd(drafts.value, measure, side, end);
+}
+
+/** By code, the clips that all rules on other measures keep; null until it can be said. */
+export const countsOf = each((measure) => outcome.value && tally.histogram(measure));
+
+/** Where a measure's handles stand, and the bounds as the rules have them. */
+export interface Stand {
+  range: Range;
+  exact: { low: Bound | null; high: Bound | null };
+}
+
+export const standOf = each((measure, before: Stand | undefined) => {
+  const end = (side: Side): Bound | null => {
+    const found = endOf(measure, drafts.value, side);
+    return found && boundOf(side, found);
+  };
+  const now = { range: rangeOf(measure, drafts.value), exact: { low: end("low"), high: end("high") } };
+  return before && JSON.stringify(before) === JSON.stringify(now) ? before : now;
+});
+
+/** Of each measure a value of its own: what shows it is drawn anew only where that has changed. */
+function each<Value>(work: (measure: Measure, before: Value | undefined) => Value): (measure: Measure) => Value {
+  const known = new Map<string, ReadonlySignal<Value>>();
+  return (measure) => {
+    let one = known.get(measure.name);
+    if (!one) {
+      let last: Value | undefined;
+      one = computed(() => (last = work(measure, last)));
+      known.set(measure.name, one);
+    }
+    return one.value;
+  };
 }
 
 export function toggle(name: string): void {
