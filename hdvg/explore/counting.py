@@ -80,7 +80,7 @@ def choose(
 def total(sidecar: Sidecar, mask: Mask) -> tuple[int, float]:
     """Clips and hours of these rows."""
     lengths = sidecar.lengths_s
-    seconds = each_piece(lambda piece: float(np.dot(lengths[piece], mask[piece])), len(mask), Asking())
+    seconds = each_piece(lambda piece: float(np.where(mask[piece], lengths[piece], 0.0).sum()), len(mask), Asking())
     return int(np.count_nonzero(mask)), sum(seconds) / 3600
 
 

@@ -44,7 +44,10 @@ def suppose(state: State, given: Any, asking: Asking) -> dict[str, Any]:
     keep = {rule.name: rule.text for rule in rules}
     with state.connection.cursor() as cursor:
         try:
-            found = asdict(what_if(cursor, state.dataset.plan, keep, grouped=grouping(state, asking)))
+            quantiles = state.resolved(rules)
+            found = asdict(
+                what_if(cursor, state.dataset.plan, keep, quantiles=quantiles, grouped=grouping(state, asking))
+            )
         except duckdb.Error as error:
             raise UsageError(str(error).splitlines()[0]) from None
     found["funnel"] = _funnel(state, rules, asking)

@@ -33,6 +33,8 @@ from hdvg.ids import digest
 WATCH_S = 1.0
 """How often the folder is looked at."""
 TRIES = 3
+ORDERS = 4
+"""Orders that are kept, of four bytes a row."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class State:
     stamp: tuple[Any, ...]
     orders: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     """Rows in an order that was asked for, by selection and sort: see `grid`."""
+    values: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    """Values of quantiles that drafts of rules had."""
 
     def table(self, sql: str, values: Any = (), asking: Asking | None = None) -> pa.Table:
         """The answer over the table `SOURCE`."""
@@ -58,10 +62,26 @@ class State:
 
     def quantiles(self, rules: tuple[Rule, ...]) -> Quantiles:
         """The values of the rules' quantiles: the dataset's where these are its rules."""
-        if rules == self.dataset.plan.recipe.rules or not any(rule.quantiles for rule in rules):
+        return self.dataset.plan.quantiles if rules == self.dataset.plan.recipe.rules else self.resolved(rules)
+
+    def resolved(self, rules: tuple[Rule, ...]) -> Quantiles:
+        """The values of the rules' quantiles over the clips there are now."""
+        if not any(rule.quantiles for rule in rules):
             return self.dataset.plan.quantiles
-        with self.connection.cursor() as cursor:
-            return resolve_quantiles(rules, cursor, SOURCE)
+        key = (tuple(rule.text for rule in rules), self.marks.state)
+        held: Quantiles | None = self.values.get(key)
+        if held is None:
+            with self.connection.cursor() as cursor:
+                held = resolve_quantiles(rules, cursor, SOURCE)
+            keep(self.values, key, held)
+        return held
+
+
+def keep(orders: dict[tuple[Any, ...], Any], key: tuple[Any, ...], order: Any) -> None:
+    """Hold what was worked out, in place of the oldest."""
+    while len(orders) >= ORDERS:
+        orders.pop(next(iter(orders)), None)
+    orders[key] = order
 
 
 @dataclass(frozen=True)

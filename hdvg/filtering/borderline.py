@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from hdvg.config.rules import Quantiles, Rule
 from hdvg.dataset.snapshot import SOURCE
@@ -21,7 +23,7 @@ SAMPLE = 1_000_000
 
 
 FIRST = 100_000
-"""Clips by which it is known how far the nearest of all can be."""
+"""Clips, by place, that tell how far the nearest of all can be."""
 
 
 @dataclass(frozen=True)
@@ -104,34 +106,54 @@ class _Search:
     side: str
     threshold: str
 
-    def sql(self, chosen: str, among: str) -> str:
-        order = "asc" if self.side == ">=" else "desc"
-        return (
-            f"(select {chosen} from {SOURCE} where {self.column} {self.side} {self.threshold} and {among} "
-            f"order by {self.column} {order}, place limit {MOST})"
-        )
+    @property
+    def there(self) -> str:
+        """SQL: on this side."""
+        return f"{self.column} {self.side} {self.threshold}"
 
-    def within(self, farthest: float) -> str:
-        """SQL: as near as a value is that lies on this side, or nearer."""
-        return f"{self.column}::double {'<=' if self.side == '>=' else '>='} '{farthest!r}'::double"
+    def nearer(self, value: float) -> str:
+        """SQL: on this side, and nearer than a value that is."""
+        return f"({self.there} and {self.column}::double {'<' if self.side == '>=' else '>'} '{value!r}'::double)"
+
+    def nearest(self, places: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which of these clips are the nearest `MOST`, in order; of equal values the lower place comes first, and NaN last."""
+        order = np.lexsort((places, values if self.side == ">=" else -values))
+        return order[:MOST]
 
 
 def _nearest(connection: duckdb.DuckDBPyConnection, searches: Sequence[_Search]) -> list[tuple[int, int, float]]:
-    """Number of the rule, place and value. What the first clips have at hand is nearer than nearly all there are: these need no sorting."""
-    samples = [
-        f"select {'max' if one.side == '>=' else 'min'}(value) as farthest, count(*) as found, {place} as search "
-        f"from {one.sql(f'{one.column}::double as value', f'place < {FIRST}')}"
-        for place, one in enumerate(searches)
+    """Number of the rule, place and value.
+
+    Of the others only clips that are nearer than the last of the first ones' are looked at: with an equal value these come first.
+    """
+    first = _clips(connection, searches, [one.there for one in searches], f"place < {FIRST}")
+    nearest = [one.nearest(*some) for one, some in zip(searches, first, strict=True)]
+    nearer = [
+        one.nearer(float(values[near[-1]])) if len(near) == MOST else one.there
+        for one, (_, values), near in zip(searches, first, nearest, strict=True)
     ]
-    among = dict.fromkeys(range(len(searches)), "true")
-    for farthest, found, place in connection.execute(" union all ".join(samples)).fetchall():
-        if found == MOST:
-            among[place] = searches[place].within(farthest)
-    asked = [
-        one.sql(f"{one.number} as rule, place, {one.column}::double as value", among[place])
-        for place, one in enumerate(searches)
-    ]
-    return connection.execute(" union all ".join(asked)).fetchall()
+    others = _clips(connection, searches, nearer, f"place >= {FIRST} and ({' or '.join(nearer)})")
+    found = []
+    for one, near, some, more in zip(searches, nearest, first, others, strict=True):
+        places, values = (np.concatenate([here[near], there]) for here, there in zip(some, more, strict=True))
+        best = one.nearest(places, values)
+        found += [(one.number, place, value) for place, value in zip(places[best].tolist(), values[best].tolist(), strict=True)]  # fmt: skip
+    return found
+
+
+def _clips(
+    connection: duckdb.DuckDBPyConnection, searches: Sequence[_Search], tests: Sequence[str], where: str
+) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """For each search, place and value of the clips of which its test holds; one look at the clips for all of them."""
+    columns = list(dict.fromkeys(one.column for one in searches))
+    asked = [f"{column}::double as {column}" for column in columns]
+    asked += [f"coalesce({test}, false) as test_{place}" for place, test in enumerate(tests)]
+    table = connection.sql(f"select place, {', '.join(asked)} from {SOURCE} where {where}").to_arrow_table()
+    found = []
+    for number, one in enumerate(searches):
+        some = table.select(["place", one.column]).filter(table[f"test_{number}"])
+        found.append((some["place"].to_numpy(), some[one.column].to_numpy()))
+    return found
 
 
 def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:

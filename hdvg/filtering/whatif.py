@@ -137,16 +137,21 @@ Grouping = Callable[[duckdb.DuckDBPyConnection, Sequence[Judge]], Groups]
 
 
 def what_if(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str, str], *, grouped: Grouping | None = None
+    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    keep: Mapping[str, str],
+    *,
+    quantiles: Quantiles | None = None,
+    grouped: Grouping | None = None,
 ) -> WhatIf:
     """What verdicts would be by the rules `keep`, beside what they are.
 
     `connection` has the table `SOURCE`. Quantiles are over the clips that pass all other rules, as when rules are changed.
-    `grouped`: another way to what `group` gives.
+    They are worked out where `quantiles` does not bring them. `grouped`: another way to what `group` gives.
     """
     rules = parse_rules(keep, plan.recipe.measure.columns)
     before = Judge(plan.recipe.rules, plan.quantiles)
-    after = Judge(rules, resolve_quantiles(rules, connection, SOURCE))
+    after = Judge(rules, resolve_quantiles(rules, connection, SOURCE) if quantiles is None else quantiles)
     groups = (grouped or group)(connection, [before, after])
     kept_before, kept = ((groups.outcomes(judge) == 1).all(1) for judge in (before, after))
     everything = np.ones(len(groups.clips), bool)
