@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from hdvg.dataset.layout import files, pattern, table_name
 from hdvg.dataset.parts import no_rows, read_as
@@ -114,9 +114,9 @@ def _behind(root: Path, table: Table) -> str:
 
 
 def _last(root: Path, table: Table) -> str:
-    paths = [str(path) for path in files(root, "tables", of=table.name)]
-    rows = pads.dataset(paths, schema=pa.schema([WRITTEN_AT]), format="parquet").to_table()
-    return pc.max(rows[WRITTEN_AT.name]).as_py() or ""
+    name = WRITTEN_AT.name
+    columns = [pq.ParquetFile(path).read([name])[name] for path in files(root, "tables", of=table.name)]
+    return max((pc.max(column).as_py() or "" for column in columns), default="")
 
 
 def reread(read: Callable[[], Found]) -> Found:
