@@ -95,26 +95,30 @@ function useSize(canvas: { current: HTMLCanvasElement | null }, set: (size: { wi
   }, []);
 }
 
-function usePicture(canvas: { current: HTMLCanvasElement | null }, size: { width: number; height: number }, drawing: PlaneProps["drawing"], camera: Camera): void {
-  const { points, colours } = drawing;
+const REST_MS = 120;
+
+/** Draws what the camera sees; of very many points some while it moves, and all once it rests. */
+function usePicture(canvas: { current: HTMLCanvasElement | null }, size: { width: number; height: number }, { points, colours }: PlaneProps["drawing"], camera: Camera): void {
   useEffect(() => {
     const element = canvas.current;
     const context = element?.getContext("2d");
     if (!element || !context || size.width === 0) return;
-    const asked = requestAnimationFrame(() => {
+    const grain = grainOf(points.x.length);
+    const sharp = grain.cell ? 1 / grain.cell : Math.min(window.devicePixelRatio || 1, 2);
+    const [wide, high] = [Math.round(size.width * sharp), Math.round(size.height * sharp)];
+    const paint = (most: number): void => {
       const start = performance.now();
-      const grain = grainOf(points.x.length);
-      const sharp = grain.cell ? 1 / grain.cell : Math.min(window.devicePixelRatio || 1, 2);
-      const [wide, high] = [Math.round(size.width * sharp), Math.round(size.height * sharp)];
       if (element.width !== wide || element.height !== high) [element.width, element.height] = [wide, high];
       const picture = context.createImageData(wide, high);
       const ink = rgb(getComputedStyle(element).color);
-      draw(picture, { points, colours, ink, size: grain.cell ? 1 : Math.round(grain.size * sharp), camera: { ...camera, unit: camera.unit / sharp } });
+      draw(picture, { points, colours, ink, most, size: grain.cell ? 1 : Math.round(grain.size * sharp), camera: { ...camera, unit: camera.unit / sharp } });
       context.putImageData(picture, 0, 0);
       element.toggleAttribute("data-cells", grain.cell > 0);
-      element.dataset.drawnMs = (performance.now() - start).toFixed(1);
-    });
-    return () => cancelAnimationFrame(asked);
+      element.dataset[most < points.x.length ? "quickMs" : "drawnMs"] = (performance.now() - start).toFixed(1);
+    };
+    let asked = requestAnimationFrame(() => paint(grain.quick));
+    const rest = grain.quick < points.x.length ? setTimeout(() => (asked = requestAnimationFrame(() => paint(points.x.length))), REST_MS) : undefined;
+    return () => (cancelAnimationFrame(asked), clearTimeout(rest));
   }, [points, colours, size.width, size.height, camera.x, camera.y, camera.unit]);
 }
 

@@ -16,11 +16,13 @@ export interface Points {
 export const REACH = 32767;
 
 const CELLS_FROM = 300_000;
+/** Points that are drawn while the map moves. */
+const QUICK = 200_000;
 
-/** How points are drawn: their size in pixels of the page; of so many that nobody sees them one by one, cells of the picture are counted instead. */
-export function grainOf(many: number): { size: number; cell: number } {
-  if (many >= CELLS_FROM) return { size: 1, cell: 2 };
-  return { size: many < 3000 ? 6 : many < 30_000 ? 4 : 3, cell: 0 };
+/** How points are drawn: their size in pixels of the page; of so many that nobody sees them one by one, cells of the picture are counted instead, `quick` points at first. */
+export function grainOf(many: number): { size: number; cell: number; quick: number } {
+  if (many >= CELLS_FROM) return { size: 1, cell: 2, quick: QUICK };
+  return { size: many < 3000 ? 6 : many < 30_000 ? 4 : 3, cell: 0, quick: many };
 }
 
 /** A camera that sees all the points, with a margin. */
@@ -62,6 +64,8 @@ export interface Drawing {
   ink: [number, number, number];
   /** Of a point, in pixels of the picture. */
   size: number;
+  /** Draw only so many points, the first: a fair sample of all. */
+  most: number;
 }
 
 export function draw(picture: ImageData, drawing: Drawing): void {
@@ -72,7 +76,8 @@ export function draw(picture: ImageData, drawing: Drawing): void {
   for (let point = 0; point < corners.length; point++) {
     if (corners[point] >= 0) stamp(many, corners[point], picture.width, drawing.size);
   }
-  const shades = Uint32Array.from({ length: 64 }, (_, count) => (count ? pack(drawing.ink, Math.min(255, 70 + 42 * Math.log2(count + 1))) : 0));
+  const each = drawing.points.x.length / Math.max(corners.length, 1);
+  const shades = Uint32Array.from({ length: 64 }, (_, count) => (count ? pack(drawing.ink, Math.min(255, 70 + 42 * Math.log2(count * each + 1))) : 0));
   for (let pixel = 0; pixel < pixels.length; pixel++) pixels[pixel] = shades[many[pixel] < 63 ? many[pixel] : 63];
 }
 
@@ -97,9 +102,9 @@ function coloured({ width }: ImageData, pixels: Uint32Array, corners: Int32Array
 }
 
 /** Of each point the pixel at its upper left; -1 outside of the picture. */
-function cornersOf({ width, height }: ImageData, { points, camera, size }: Drawing): Int32Array {
+function cornersOf({ width, height }: ImageData, { points, camera, size, most }: Drawing): Int32Array {
   const { x, y } = points;
-  const corners = new Int32Array(x.length);
+  const corners = new Int32Array(Math.min(x.length, most));
   const [left, top] = [width / 2 - camera.x / camera.unit, height / 2 + camera.y / camera.unit];
   const [scale, half] = [1 / camera.unit, size >> 1];
   const [widest, lowest] = [width - size, height - size];
