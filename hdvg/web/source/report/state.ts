@@ -1,7 +1,8 @@
 // What the page shows now: the draft of rules and what it keeps, counted anew with each move.
-import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { Bound, Range, Side } from "../shared/axis";
 import { boundAt } from "../shared/axis";
+import { areSame, each } from "../shared/each";
 import { type Data, type Measure, readData, readStrips } from "./data";
 import { commandOf, draftOf, endOf, boundOf, rangeOf, withEnd } from "./rules";
 import { Rows } from "./rows";
@@ -39,7 +40,7 @@ export function move(measure: Measure, range: Range, side: Side): void {
 }
 
 /** By code, the clips that all rules on other measures keep; null until it can be said. */
-export const countsOf = each((measure) => outcome.value && tally.histogram(measure));
+export const countsOf = each((measure: Measure) => outcome.value && tally.histogram(measure));
 
 /** Where a measure's handles stand, and the bounds as the rules have them. */
 export interface Stand {
@@ -47,28 +48,16 @@ export interface Stand {
   exact: { low: Bound | null; high: Bound | null };
 }
 
-export const standOf = each((measure, before: Stand | undefined) => {
+export const standOf = each((measure: Measure, before: Stand | undefined): Stand => {
   const end = (side: Side): Bound | null => {
     const found = endOf(measure, drafts.value, side);
     return found && boundOf(side, found);
   };
   const now = { range: rangeOf(measure, drafts.value), exact: { low: end("low"), high: end("high") } };
-  return before && JSON.stringify(before) === JSON.stringify(now) ? before : now;
+  const [{ low, high }, is] = [now.range, before];
+  const stays = is && is.range.low === low && is.range.high === high && areSame(is.exact.low, now.exact.low) && areSame(is.exact.high, now.exact.high);
+  return stays ? is : now;
 });
-
-/** Of each measure a value of its own: what shows it is drawn anew only where that has changed. */
-function each<Value>(work: (measure: Measure, before: Value | undefined) => Value): (measure: Measure) => Value {
-  const known = new Map<string, ReadonlySignal<Value>>();
-  return (measure) => {
-    let one = known.get(measure.name);
-    if (!one) {
-      let last: Value | undefined;
-      one = computed(() => (last = work(measure, last)));
-      known.set(measure.name, one);
-    }
-    return one.value;
-  };
-}
 
 export function toggle(name: string): void {
   const known = draftOf(data.rules).find((one) => one.name === name);
