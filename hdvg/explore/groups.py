@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -11,11 +13,11 @@ from numpy.typing import NDArray
 
 from hdvg.config.rules import Quantiles, Rule
 from hdvg.explore.counting import Counted, each_piece
-from hdvg.explore.masks import Asking
+from hdvg.explore.masks import Asking, Mask
 from hdvg.explore.selection import Condition
 from hdvg.filtering.whatif import Groups, Judge, group, homes_of
 
-CELLS = 2**17
+CELLS = 2**19
 """Of all answers that rules may give together; of more DuckDB counts the groups that there are."""
 
 
@@ -25,29 +27,44 @@ def grouping(state: Counted, asking: Asking) -> Callable[[duckdb.DuckDBPyConnect
     def grouped(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Groups:
         rules = {rule.sql(judge.quantiles): (rule, judge.quantiles) for judge in judges for rule in judge.rules}
         homes = homes_of(judges)
-        if 3 ** len(rules) * 2 ** len(homes) > CELLS:
+        said = [_said(state, *one, asking) for one in rules.values()]
+        if math.prod(one.answers for one in said) * 2 ** len(homes) > CELLS:
             return group(connection, judges)
-        return _grouped(state, rules, homes, asking)
+        taken = [state.masks.of(_taken(home), {}, asking) for home in homes]
+        return _grouped(state, dict(zip(rules, said, strict=True)), dict(zip(homes, taken, strict=True)), asking)
 
     return grouped
 
 
-def _grouped(state: Counted, rules: dict[str, tuple[Rule, Quantiles]], homes: Sequence[str], asking: Asking) -> Groups:
+@dataclass(frozen=True)
+class _Said:
+    """What a rule says of every row. `unknown` is None where it can say so of all."""
+
+    passes: Mask
+    unknown: Mask | None
+
+    @property
+    def answers(self) -> int:
+        return 2 if self.unknown is None else 3
+
+
+def _said(state: Counted, rule: Rule, quantiles: Quantiles, asking: Asking) -> _Said:
+    unknown = state.masks.unknown(rule, quantiles, asking)
+    return _Said(state.masks.rule(rule, quantiles, asking), unknown if unknown.any() else None)
+
+
+def _grouped(state: Counted, said: dict[str, _Said], taken: dict[str, Mask], asking: Asking) -> Groups:
     """A group is a number: of each rule a digit 0 (breaks), 1 (passes) or 2 (not known), then of each home whether it was taken."""
-    said = [
-        (state.masks.rule(*one, asking), state.masks.unknown(*one, asking))
-        for one in rules.values()
-    ]  # fmt: skip
-    taken = [state.masks.of(_taken(home), {}, asking) for home in homes]
-    cells, lengths = 3 ** len(said) * 2 ** len(taken), state.sidecar.lengths_s
+    cells, lengths = math.prod(one.answers for one in said.values()) * 2 ** len(taken), state.sidecar.lengths_s
 
     def counted(piece: slice) -> tuple[NDArray[Any], NDArray[Any]]:
         number = np.zeros(piece.stop - piece.start, np.int32)
-        for passes, unknown in said:
-            number *= 3
-            number += passes[piece]
-            number += 2 * unknown[piece].view(np.uint8)
-        for mask in taken:
+        for one in said.values():
+            number *= one.answers
+            number += one.passes[piece]
+            if one.unknown is not None:
+                number += 2 * one.unknown[piece].view(np.uint8)
+        for mask in taken.values():
             number *= 2
             number += mask[piece]
         return np.bincount(number, minlength=cells), np.bincount(number, lengths[piece], cells)
@@ -57,14 +74,12 @@ def _grouped(state: Counted, rules: dict[str, tuple[Rule, Quantiles]], homes: Se
         clips += some
         seconds += of_some
     numbers = np.flatnonzero(clips)
-    left = numbers
-    was_taken: dict[str, NDArray[np.bool_]] = {}
-    for home in reversed(homes):
+    left, was_taken, tests = numbers, {}, {}
+    for home in reversed(taken):
         left, digit = np.divmod(left, 2)
         was_taken[home] = digit == 1
-    tests: dict[str, NDArray[np.int8]] = {}
-    for sql in reversed(rules):
-        left, digit = np.divmod(left, 3)
+    for sql, one in reversed(said.items()):
+        left, digit = np.divmod(left, one.answers)
         tests[sql] = np.where(digit == 2, -1, digit).astype(np.int8)
     return Groups(tests, was_taken, clips[numbers], seconds[numbers] / 3600)
 

@@ -109,7 +109,9 @@ class Masks:
         held = self._known(key)
         if held is not None:
             return held
-        made = self._made(condition, quantiles, asking)
+        return self._hold(key, self._made(condition, quantiles, asking))
+
+    def _hold(self, key: tuple[Any, ...], made: Mask) -> Mask:
         with self._lock:
             self._held[key] = made
             while len(self._held) > self._most:
@@ -142,7 +144,9 @@ class Masks:
         flag = FLAG.fullmatch(rule.text)
         column = self._sidecar.columns.get(rule.column or (flag[2] if flag else ""))
         if column is not None and column.kind != "text":
-            return np.asarray(self._sidecar.codes_of(column.name) == 0)
+            key = ("unknown", column.name)
+            held = self._known(key)
+            return self._hold(key, np.asarray(self._sidecar.codes_of(column.name) == 0)) if held is None else held
         sql = f"{rule.sql(quantiles)} is null"
         return self.of(Condition("sql", ("sql", sql), values=(sql,)), {}, asking)
 

@@ -143,11 +143,13 @@ def what_if(
     *,
     quantiles: Quantiles | None = None,
     grouped: Grouping | None = None,
+    nearest: bool = True,
 ) -> WhatIf:
     """What verdicts would be by the rules `keep`, beside what they are.
 
     `connection` has the table `SOURCE`. Quantiles are over the clips that pass all other rules, as when rules are changed.
     They are worked out where `quantiles` does not bring them. `grouped`: another way to what `group` gives.
+    Without `nearest` no clips near a threshold are looked for.
     """
     rules = parse_rules(keep, plan.recipe.measure.columns)
     before = Judge(plan.recipe.rules, plan.quantiles)
@@ -166,7 +168,7 @@ def what_if(
         rules=_rules(groups, after, plan.recipe.keep),
         overlap=_overlap(groups, after),
         dropped=_reasons(groups, after),
-        nearest=nearest_clips(connection, after.rules, after.quantiles, before=before.tests),
+        nearest=nearest_clips(connection, after.rules, after.quantiles, before=before.tests) if nearest else [],
         sets=changes(plan.recipe.keep, keep),
         notes=_notes(before, after),
     )
