@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -84,13 +85,13 @@ def gc(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the files that nothing needs any more, and with --remove take them away.
+    """List the files that nothing needs any more, and with --remove take them away; small files of a table become one.
 
     Example: hdvg gc my-dataset --only temp --remove
     """
     from dataclasses import asdict
 
-    from hdvg.dataset import litter
+    from hdvg.dataset import compaction, litter
     from hdvg.dataset.dataset import Dataset
     from hdvg.errors import UsageError, suggestion
 
@@ -99,19 +100,22 @@ def gc(
             known = f"one of {', '.join(litter.KINDS)}"
             raise UsageError(f"--only {kind}: no such kind; {suggestion(kind, litter.KINDS, known)}")
     opened = Dataset.open(dataset, run="gc")
-    if remove:
-        with opened.store.lock():
-            found = [one for one in litter.find(opened) if one.kind in (only or litter.KINDS)]
-            litter.remove(opened, found)
-    else:
+    with opened.store.lock() if remove else nullcontext():
         found = [one for one in litter.find(opened) if one.kind in (only or litter.KINDS)]
+        small = {} if only else compaction.small_files(opened.root)
+        if remove:
+            litter.remove(opened, found)
+            for name in small:
+                compaction.compact(opened.store, name)
     if as_json:
-        return print_json({"removed": remove, "files": [asdict(one) for one in found]})
+        return print_json({"removed": remove, "files": [asdict(one) for one in found], "small_files": small})
     by_kind: dict[str, list[int]] = defaultdict(list)
     for one in found:
         by_kind[one.kind].append(one.bytes)
         typer.echo(one.name)
     rows = ((kind, len(sizes), f"{sum(sizes) / 1e6:.3f}", litter.KINDS[kind]) for kind, sizes in by_kind.items())
     print_table(["kind", "files", "MB", "why"], rows)
-    if found and not remove:
-        typer.echo("nothing was changed; --remove takes them away", err=True)
+    for name, many in small.items():
+        typer.echo(f"{name}: {many} small files{', now one' if remove else ''}")
+    if (found or small) and not remove:
+        typer.echo("nothing was changed; --remove takes them away, and puts small files of a table into one", err=True)

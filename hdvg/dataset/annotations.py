@@ -9,7 +9,7 @@ from typing import Any
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.marks import NAME, are_there
-from hdvg.dataset.tables import TABLES, newest, write_rows
+from hdvg.dataset.tables import TABLES, newest, reread, write_rows
 from hdvg.errors import UsageError
 from schemas.annotations import MARKS
 
@@ -26,6 +26,10 @@ def current(dataset: Dataset, clip_ids: Sequence[str]) -> dict[tuple[str, str], 
     """What is said of these clips now, by clip and author; rows of `annotations`."""
     if not are_there(dataset.root):
         return {}
+    return reread(lambda: _current(dataset, clip_ids))
+
+
+def _current(dataset: Dataset, clip_ids: Sequence[str]) -> dict[tuple[str, str], Row]:
     sql = newest(TABLES[NAME], dataset.root)
     with connect(dataset.root) as connection:
         asked = f"from ({sql}) where list_contains(?::varchar[], clip_id)"

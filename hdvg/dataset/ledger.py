@@ -79,6 +79,16 @@ def note(store: Store, *, coming: str | None = None, still_lost: Collection[str]
         store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
 
 
+def exchange(store: Store, gone: Collection[str], come: str) -> None:
+    """Make the ledger name `come` where it names any of `gone`, before these are removed; under the run lock."""
+    held = read(store.root)
+    if not held.isdisjoint(gone):
+        known = pq.read_schema(store.root / NAME).metadata or {}
+        texts = {key: known[key] for key in (SETTINGS, NEXT) if key in known}
+        left = sorted({*held.difference(gone), come})
+        store.rewrite_table(NAME, pa.table({"name": left}, schema=LEDGER.with_metadata(texts)))
+
+
 def forget(store: Store) -> None:
     """Take the ledger away, before files that it names are removed for a reason; the end of the work notes a new one."""
     store.remove(NAME)

@@ -1,21 +1,23 @@
 """Tables that no stage makes, such as what people say of clips: declared once, then written, read and purged like all else.
 
-A table's rows lie in immutable files `tables/<name>/<hash>.parquet`; of rows with the same key the newest counts. Nothing of a
-table shapes a stage. A take-down removes the rows that name what is lost by their `video_id` or `clip_id`.
+A table's rows lie in immutable files `tables/<name>/<hash>.parquet`, small ones of which `compaction` puts into one; of rows with the same
+key the newest counts. Nothing of a table shapes a stage. A take-down removes the rows that name what is lost by their `video_id` or `clip_id`.
 """
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from hdvg.dataset.layout import files, pattern, table_name
 from hdvg.dataset.parts import no_rows, read_as
@@ -33,6 +35,10 @@ WRITTEN_AT = column(
 
 LOST_BY = ("video_id", "clip_id")
 """Columns by which a take-down finds rows, and a view leaves out what is hidden."""
+
+
+TRIES = 3
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -100,14 +106,26 @@ def _behind(root: Path, table: Table) -> str:
     """The time now, or where a clock that was set back says otherwise, one behind the newest row of the table."""
     place = root, table.name
     if place not in _NEWEST:
-        paths = [str(path) for path in files(root, "tables", of=table.name)]
-        rows = pads.dataset(paths, schema=pa.schema([WRITTEN_AT]), format="parquet").to_table()
-        _NEWEST[place] = pc.max(rows[WRITTEN_AT.name]).as_py() or ""
+        _NEWEST[place] = reread(lambda: _last(root, table))
     now = datetime.now(UTC)
     if now.isoformat(timespec="microseconds") <= _NEWEST[place]:
         now = datetime.fromisoformat(_NEWEST[place]) + timedelta(microseconds=1)
     _NEWEST[place] = now.isoformat(timespec="microseconds")
     return _NEWEST[place]
+
+
+def _last(root: Path, table: Table) -> str:
+    name = WRITTEN_AT.name
+    columns = [pq.ParquetFile(path).read([name])[name] for path in files(root, "tables", of=table.name)]
+    return max((pc.max(column).as_py() or "" for column in columns), default="")
+
+
+def reread(read: Callable[[], Found]) -> Found:
+    """What `read` finds in a table's files; again where one that it had listed was put into another meanwhile."""
+    for _ in range(TRIES - 1):
+        with suppress(FileNotFoundError, duckdb.IOException):
+            return read()
+    return read()
 
 
 def tables_sql(root: Path, prefix: str, *, forgotten: bool, names: Collection[str]) -> str:

@@ -66,9 +66,10 @@ def choose(
 ) -> Chosen:
     """The rows of a selection; of the first `rows` alone, if that is given."""
     held = np.zeros(len(state.sidecar.lengths_s) if rows is None else rows, np.uint8)
+    known = state.masks if rows is None else state.masks.first(rows)
     on: dict[str, list[Mask]] = {}
-    for condition in selection.conditions:
-        mask = state.masks.of(condition, quantiles, asking)[: len(held)]
+    masks = _workers().map(lambda condition: known.of(condition, quantiles, asking), selection.conditions)
+    for condition, mask in zip(selection.conditions, masks, strict=True):
         held += mask.view(np.uint8)
         if condition.column is not None:
             on.setdefault(condition.column, []).append(mask)
@@ -78,7 +79,9 @@ def choose(
 
 def total(sidecar: Sidecar, mask: Mask) -> tuple[int, float]:
     """Clips and hours of these rows."""
-    return int(np.count_nonzero(mask)), float(np.dot(sidecar.lengths_s, mask)) / 3600
+    lengths = sidecar.lengths_s
+    seconds = each_piece(lambda piece: float(np.where(mask[piece], lengths[piece], 0.0).sum()), len(mask), Asking())
+    return int(np.count_nonzero(mask)), sum(seconds) / 3600
 
 
 def histogram(sidecar: Sidecar, name: str, mask: Mask, asking: Asking) -> Counts:
@@ -89,7 +92,7 @@ def histogram(sidecar: Sidecar, name: str, mask: Mask, asking: Asking) -> Counts
         places, shown = _shown(mask[piece])
         return cv2.calcHist([_image(codes[piece][places])], [0], shown, [CODES], [0, CODES]).reshape(-1)
 
-    for counts in _each_piece(counted, len(mask), asking):
+    for counts in each_piece(counted, len(mask), asking):
         found += counts.astype(np.int64)
     return found[: sidecar.columns[name].codes + 1].astype(np.uint32)
 
@@ -123,7 +126,7 @@ def cube(sidecar: Sidecar, name: str, others: Sequence[str], mask: Mask, asking:
             found.append(cv2.calcHist(both, [0, 1], shown, [CODES, CODES], [0, CODES, 0, CODES]))
         return found
 
-    for first, lengths, *of_others in _each_piece(counted, len(mask), asking):
+    for first, lengths, *of_others in each_piece(counted, len(mask), asking):
         clips += first.astype(np.int64)
         hours += lengths / 3600
         for other, counts in zip(others, of_others, strict=True):
@@ -136,7 +139,7 @@ def cube(sidecar: Sidecar, name: str, others: Sequence[str], mask: Mask, asking:
     )
 
 
-def _each_piece(count: Callable[[slice], Found], rows: int, asking: Asking) -> Iterator[Found]:
+def each_piece(count: Callable[[slice], Found], rows: int, asking: Asking) -> Iterator[Found]:
     """What `count` gives of every piece of the rows, counted side by side."""
 
     def one(first: int) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from hdvg.config.recipe import load_recipe, parse_recipe, read_toml
 from hdvg.config.rules import Rule
 from hdvg.errors import UsageError
-from hdvg.explore.counting import choose, total
+from hdvg.explore.counting import choose, each_piece, total
 from hdvg.explore.grid import FIRST, described
+from hdvg.explore.groups import grouping
 from hdvg.explore.masks import Asking, Mask
 from hdvg.explore.selection import Selection, read_rules
 from hdvg.explore.state import State
@@ -38,14 +41,17 @@ class UnknownError(UsageError):
 
 
 def suppose(state: State, given: Any, asking: Asking) -> dict[str, Any]:
-    """What `hdvg filter --what-if` reports of these rules, what is left after each, and the command to copy."""
+    """What `hdvg filter --what-if` reports of these rules, without clips; what is left after each, and the command to copy."""
     rules = read_rules(given, state.dataset.plan)
     keep = {rule.name: rule.text for rule in rules}
     with state.connection.cursor() as cursor:
         try:
-            found = asdict(what_if(cursor, state.dataset.plan, keep))
+            by_masks, quantiles = grouping(state, asking), state.resolved(rules)
+            made = what_if(cursor, state.dataset.plan, keep, quantiles=quantiles, grouped=by_masks, nearest=False)
+            found = asdict(made)
         except duckdb.Error as error:
             raise UsageError(str(error).splitlines()[0]) from None
+    del found["nearest"]
     found["funnel"] = _funnel(state, rules, asking)
     sets = [part for one in found["sets"] for part in ("--set", one)]
     found["command"] = shlex.join(["hdvg", "filter", str(state.dataset.root), *sets]) if sets else None
@@ -113,13 +119,24 @@ def _is_recipe(path: Path) -> bool:
 
 def _funnel(state: State, rules: tuple[Rule, ...], asking: Asking) -> list[dict[str, Any]]:
     """Clips that are left after each rule, in turn."""
-    left = np.ones(len(state.sidecar.lengths_s), bool)
-    quantiles, found = state.quantiles(rules), []
-    for rule in rules:
-        left &= state.masks.rule(rule, quantiles, asking)
-        clips, hours = total(state.sidecar, left)
-        found.append({"rule": rule.name, "clips": clips, "hours": hours})
-    return found
+    quantiles, lengths = state.quantiles(rules), state.sidecar.lengths_s
+    first = np.full(len(lengths), len(rules), np.uint8)  # the rule that a clip breaks first, counted from 0
+    for place in reversed(range(len(rules))):
+        passes = state.masks.rule(rules[place], quantiles, asking)
+        first = np.where(passes, first, np.uint8(place))
+    clips, seconds = np.zeros(len(rules) + 1, np.int64), np.zeros(len(rules) + 1)
+    for some, of_some in each_piece(functools.partial(_fallen, first, lengths), len(first), asking):
+        clips[: len(some)] += some
+        seconds[: len(of_some)] += of_some
+    left, left_s = clips.sum() - np.cumsum(clips), seconds.sum() - np.cumsum(seconds)
+    return [
+        {"rule": rule.name, "clips": int(left[place]), "hours": float(left_s[place]) / 3600}
+        for place, rule in enumerate(rules)
+    ]
+
+
+def _fallen(first: NDArray[np.uint8], lengths: NDArray[np.float64], piece: slice) -> tuple[Any, Any]:
+    return np.bincount(first[piece]), np.bincount(first[piece], lengths[piece])
 
 
 def _kept(state: State, rules: tuple[Rule, ...], asking: Asking) -> Mask:

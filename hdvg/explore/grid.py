@@ -20,7 +20,7 @@ from hdvg.explore.counting import choose
 from hdvg.explore.masks import Asking, Mask
 from hdvg.explore.selection import Selection
 from hdvg.explore.sidecar import ROW_GROUP
-from hdvg.explore.state import State
+from hdvg.explore.state import State, keep
 from schemas.measures import DERIVED
 
 MOST_ROWS = 500
@@ -29,8 +29,6 @@ FIRST_ROWS, LEAST_ROWS = 2000, 200_000
 """Rows of an order that are found without sorting all, and of the dataset from which on that pays."""
 NEAR = 3
 """Row groups that are read whole."""
-ORDERS = 4
-"""Orders that are kept, of four bytes a row."""
 SORTED_TEXTS = ("caption", "title", "video_id", "clip_id", "source")
 PLAIN = (
     *("clip_id", "video_id", "duration_s", "start_s", "end_s", "width", "height", "fps", "title", "source", "caption"),
@@ -166,7 +164,7 @@ def _order(state: State, selection: Selection, page: Page, asking: Asking) -> tu
             held = np.array([place for place in likeness if mask[place]], np.uint32), likeness
         else:
             held = np.flatnonzero(mask).astype(np.uint32), likeness
-        _keep(state, key, held)
+        keep(state.orders, key, held)
     places, likeness = held
     return places, len(places), likeness
 
@@ -209,11 +207,5 @@ def _sorted(state: State, page: Page, asking: Asking) -> Places:
         way = "desc" if page.descending else "asc"
         sql = f"select place::uinteger as place from {SOURCE} order by {page.column} {way} nulls last, place"
         held = state.table(sql, asking=asking)["place"].to_numpy()
-        _keep(state, key, held)
+        keep(state.orders, key, held)
     return held
-
-
-def _keep(state: State, key: tuple[Any, ...], order: Any) -> None:
-    while len(state.orders) >= ORDERS:
-        state.orders.pop(next(iter(state.orders)), None)
-    state.orders[key] = order

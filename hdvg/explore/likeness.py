@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -68,11 +69,10 @@ class Likeness:
 
     def inside(self, condition: Condition, asking: Asking) -> Mask:
         """[rows]: clips whose place on the map lies inside a polygon."""
-        places, points = self.map
+        by_height = self._by_height
         asking.check()
-        corners = np.array(condition.values, np.float32)
         mask = np.zeros(len(self._sidecar.lengths_s), bool)
-        mask[places[_inside(points.astype(np.float32), corners)]] = True
+        mask[by_height.inside(np.array(condition.values, np.float32))] = True
         return mask
 
     @cached_property
@@ -86,6 +86,13 @@ class Likeness:
         flat = np.concatenate([(piece.astype(np.float32) - middle) @ axes for piece in _pieces(vectors)])
         reach = np.quantile(np.abs(flat), 0.999, axis=0).max() if len(flat) else 1.0
         return places, np.clip(flat / max(float(reach), 1e-9) * 0.9 * REACH, -REACH, REACH).astype(np.int16)
+
+    @cached_property
+    def _by_height(self) -> ByHeight:
+        places, points = self.map
+        order = np.argsort(points[:, 1], kind="stable")
+        x, y = points[order].astype(np.float32).T
+        return ByHeight(places[order], np.ascontiguousarray(x), np.ascontiguousarray(y))
 
     @property
     def model(self) -> str:
@@ -130,12 +137,20 @@ def _matrix(lists: pa.Array) -> NDArray[np.float16]:
     return np.asarray(flat.reshape(len(lists), -1), np.float16)
 
 
-def _inside(points: NDArray[np.float32], corners: NDArray[np.float32]) -> Mask:
-    """[points]: inside a polygon, by the parity of the sides that a ray to the right crosses."""
-    x, y = points[:, 0], points[:, 1]
-    inside = np.zeros(len(points), bool)
-    for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if ay != by:
-            crosses = (ay > y) != (by > y)
-            inside ^= crosses & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
-    return inside
+@dataclass(frozen=True)
+class ByHeight:
+    """The map's points, the lowest first: a side of a polygon is compared with those beside it alone. `places`: rows of the clips."""
+
+    places: NDArray[np.int64]
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+    def inside(self, corners: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Places of the points inside a polygon, by the parity of the sides that a ray to the right crosses."""
+        found = np.zeros(len(self.places), bool)
+        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            first, end = np.searchsorted(self.y, (min(ay, by), max(ay, by)))
+            beside = slice(first, end)
+            if first < end:
+                found[beside] ^= self.x[beside] < (bx - ax) * (self.y[beside] - ay) / (by - ay) + ax
+        return self.places[found]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import SEED, files, unit_of
 from hdvg.dataset.run_log import FILE
 from hdvg.errors import HdvgError
 from hdvg.explore.arrays import dumps
@@ -45,7 +43,7 @@ def look(explorer: Explorer) -> dict[str, Any]:
         "running": running,
         "changed": shown is not None and explorer.is_stale(shown),
         "clock": datetime.now(UTC).isoformat(timespec="seconds"),
-        "stages": _stages(dataset, running=running),
+        "stages": _stages(explorer, dataset, running=running),
         "hosts": read_json(dataset.root / HOSTS),
         "last_run": read_report(dataset.root),
         "log": lines[-LINES:],
@@ -70,40 +68,18 @@ def metrics(explorer: Explorer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _stages(dataset: Dataset, *, running: bool) -> list[dict[str, Any]]:
+def _stages(explorer: Explorer, dataset: Dataset, *, running: bool) -> list[dict[str, Any]]:
     """Units done of each stage, of all there are, and how many a minute over the last ten minutes; the slowest limits."""
-    units = _units(dataset)
+    units = explorer.progress.units(dataset)
     now = time.time()
     found: list[dict[str, Any]] = []
     for stage in dataset.plan.stages:
-        parts: Counter[str] = Counter()
-        fresh: list[float] = []
-        for path in files(dataset.root, "parts", stage=stage, fingerprint=dataset.plan.fingerprints[stage]):
-            if unit_of(path) != SEED:
-                parts[unit_of(path)] += 1
-                at = _time(path)
-                fresh += [at] if now - at < WINDOW_S else []
+        done, fresh = explorer.progress.done(dataset, stage, window_s=WINDOW_S)
         minutes = max((now - min(fresh, default=now)) / 60, 1 / 60)
-        found.append({"stage": stage, "done": len(parts), "of": units, "per_min": round(len(fresh) / minutes, 2)})
+        found.append({"stage": stage, "done": done, "of": units, "per_min": round(len(fresh) / minutes, 2)})
     open_ = [stage for stage in found if running and int(stage["done"]) < units]
     slowest = min(open_, key=lambda stage: (stage["per_min"], stage["done"]), default=None)
     return [stage | {"limiting": stage is slowest} for stage in found]
-
-
-def _units(dataset: Dataset) -> int:
-    """Units of all accepted lists."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    columns = [pq.read_table(path, columns=["unit"])["unit"] for path in files(dataset.root, "inputs")]
-    return len({unit for column in columns for unit in pc.unique(column).to_pylist() if unit})
-
-
-def _time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _tail(path: Path) -> list[str]:

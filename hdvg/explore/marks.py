@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset.annotations import SAID, annotate
+from hdvg.dataset.compaction import compact_some
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.marks import NAME
 from hdvg.dataset.snapshot import SOURCE, with_marks
-from hdvg.dataset.tables import TABLES, newest
-from hdvg.errors import UsageError
+from hdvg.dataset.tables import TABLES, newest, reread
+from hdvg.errors import HdvgError, UsageError
 from hdvg.explore.masks import Asking, Mask, asked, is_marked
 from hdvg.explore.selection import Condition
+from hdvg.explore.texts import Texts
 from schemas.annotations import MARKS
 
 ROWS = 500
@@ -29,8 +32,8 @@ Row = dict[str, Any]
 class Marks:
     """The annotations of one dataset; for many threads."""
 
-    def __init__(self, dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, rows: int) -> None:
-        self._dataset, self._connection, self._rows = dataset, connection, rows
+    def __init__(self, dataset: Dataset, connection: duckdb.DuckDBPyConnection, texts: Texts, *, rows: int) -> None:
+        self._dataset, self._connection, self._texts, self._rows = dataset, connection, texts, rows
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._read: tuple[str, ...] | None = None
         self._of_clip: dict[str, list[Row]] = {}
@@ -41,6 +44,9 @@ class Marks:
 
     def all(self) -> Mapping[str, list[Row]]:
         """By clip, as `of`."""
+        return reread(self._all)
+
+    def _all(self) -> Mapping[str, list[Row]]:
         held = files(self._dataset.root, "tables", of=NAME)
         names = tuple(path.name for path in held)
         with self._lock:
@@ -66,6 +72,8 @@ class Marks:
             raise UsageError(f"annotations: no clip {missing[0][:80]!r} in the dataset")
         with self._writing:
             annotate(self._dataset, [row | {"author": author, "video_id": videos[row["clip_id"]]} for row in rows])
+            with contextlib.suppress(HdvgError, OSError):  # what was said is written; the next word tries again
+                compact_some(self._dataset.store, NAME)
         return len(rows)
 
     def mask(self, condition: Condition, asking: Asking) -> Mask:
@@ -77,10 +85,7 @@ class Marks:
     def texts(self, condition: Condition, asking: Asking) -> Mask:
         """[rows]: clips in whose caption, title or notes all of the words are."""
         words = condition.values
-        joined = "lower(concat_ws(' ', caption, title))"
-        holds = " and ".join(f"contains({joined}, ?)" for _ in words)
-        with self._connection.cursor() as cursor:
-            found = asked(cursor, holds, self._rows, asking, words)
+        found = self._texts.holding(words, self._connection, asking)
         said = {clip: " ".join(row[name] or "" for row in rows for name in ("caption", "note")).casefold() for clip, rows in self.all().items()}  # fmt: skip
         noted = [clip for clip, text in said.items() if all(word in text for word in words)]
         return found | self._places(noted, asking)

@@ -27,6 +27,8 @@ NO_CODE = 256
 """What no row has."""
 MOST_BYTES = 300_000_000
 """Of all masks that are kept."""
+FIRST_MOST = 64
+"""Masks of the first rows that are kept."""
 
 
 class SupersededError(UsageError):
@@ -89,21 +91,41 @@ class Masks:
         self._held: OrderedDict[tuple[Any, ...], Mask] = OrderedDict()
         self._lock = threading.Lock()
         self._most = max(8, MOST_BYTES // max(len(sidecar.lengths_s), 1))
+        self._beginnings: dict[int, Masks] = {}
+        self._whole: Masks | None = None
+
+    def first(self, rows: int) -> Masks:
+        """The same of the first rows alone, which asks nothing of the others."""
+        with self._lock:
+            if rows not in self._beginnings:
+                begun = Masks(self._sidecar.first(rows), self._connection, others=self._others, said=self._said)
+                begun._whole, begun._most = self, FIRST_MOST
+                self._beginnings[rows] = begun
+            return self._beginnings[rows]
 
     def of(self, condition: Condition, quantiles: Quantiles, asking: Asking) -> Mask:
         """[rows]. Raises UsageError where a condition cannot be worked out."""
         key = self.key(condition, quantiles)
-        with self._lock:
-            held = self._held.get(key)
-            if held is not None:
-                self._held.move_to_end(key)
-                return held
-        made = self._made(condition, quantiles, asking)
+        held = self._known(key)
+        if held is not None:
+            return held
+        return self._hold(key, self._made(condition, quantiles, asking))
+
+    def _hold(self, key: tuple[Any, ...], made: Mask) -> Mask:
         with self._lock:
             self._held[key] = made
             while len(self._held) > self._most:
                 self._held.popitem(last=False)
         return made
+
+    def _known(self, key: tuple[Any, ...]) -> Mask | None:
+        with self._lock:
+            held = self._held.get(key)
+            if held is not None:
+                self._held.move_to_end(key)
+                return held
+        whole = self._whole._known(key) if self._whole else None
+        return None if whole is None else whole[: len(self._sidecar.lengths_s)]
 
     def key(self, condition: Condition, quantiles: Quantiles) -> tuple[Any, ...]:
         """What the condition's rows depend on; equal keys are equal rows. What people say counts where it is looked at."""
@@ -114,6 +136,19 @@ class Masks:
     def rule(self, rule: Rule, quantiles: Quantiles, asking: Asking) -> Mask:
         """[rows]: which pass a rule."""
         return self.of(Condition("rule", ("rule", rule.text), rule.column, (rule,)), quantiles, asking)
+
+    def unknown(self, rule: Rule, quantiles: Quantiles, asking: Asking) -> Mask:
+        """[rows]: of which a rule says neither that they pass nor that they break it."""
+        if any(bound.value(quantiles) is None for bound in rule.bounds):
+            return np.ones(len(self._sidecar.lengths_s), bool)
+        flag = FLAG.fullmatch(rule.text)
+        column = self._sidecar.columns.get(rule.column or (flag[2] if flag else ""))
+        if column is not None and column.kind != "text":
+            key = ("unknown", column.name)
+            held = self._known(key)
+            return self._hold(key, np.asarray(self._sidecar.codes_of(column.name) == 0)) if held is None else held
+        sql = f"{rule.sql(quantiles)} is null"
+        return self.of(Condition("sql", ("sql", sql), values=(sql,)), {}, asking)
 
     def _made(self, condition: Condition, quantiles: Quantiles, asking: Asking) -> Mask:
         if condition.sort == "rule":
@@ -129,7 +164,7 @@ class Masks:
             return self._only(condition, asking)
         if condition.sort == "sql":
             return self._asked(f"({condition.values[0]})", asking)
-        return self._others[condition.sort](condition, asking)
+        return self._others[condition.sort](condition, asking)[: len(self._sidecar.lengths_s)]
 
     def _range(self, condition: Condition, asking: Asking) -> Mask:
         by_codes = self._by_codes(condition.low, condition.high, {})
@@ -155,7 +190,7 @@ class Masks:
         first, last = max(passing[0], 1), passing[1]
         if first > last:
             return np.zeros(len(codes), bool)
-        return np.asarray((codes >= first) & (codes <= last))
+        return np.asarray(codes - np.uint8(first) <= np.uint8(last - first))  # code 0 wraps round to the largest
 
     def _flag(self, text: str) -> Mask | None:
         """The rows of a rule that is a boolean alone, such as `not duplicate`; None for others."""
@@ -192,7 +227,8 @@ class Masks:
         """What DuckDB says of every row; null is no."""
         with self._connection.cursor() as cursor:
             try:
-                return asked(cursor, sql, len(self._sidecar.lengths_s), asking)
+                rows = len(self._sidecar.lengths_s)
+                return asked(cursor, f"({sql}) and place < {rows}" if self._whole else sql, rows, asking)
             except duckdb.Error as error:
                 raise UsageError(str(error).splitlines()[0]) from None
 

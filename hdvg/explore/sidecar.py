@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ SERVING = "600MB"
 """Of DuckDB while it answers."""
 ROW_GROUP = 32_768
 BATCH = 65_536
+LENGTH = np.dtype("<f8")
 COARSE = 64
 TEXTS = ("captioner", "clip_codec", "cut_status")
 """Columns of few values that are no measures."""
@@ -92,6 +93,15 @@ class Sidecar:
     stem: str
     """Of the names of the files that hold codes and columns."""
 
+    @property
+    def texts(self) -> Path:
+        """The file that hdvg/explore/texts.py makes of the rows."""
+        return self.rows.with_name(self.rows.name.replace("rows", "texts")).with_suffix(".arrow")
+
+    def first(self, rows: int) -> Sidecar:
+        """Its first rows alone."""
+        return replace(self, codes=self.codes[:, :rows], lengths_s=self.lengths_s[:rows])
+
     def codes_of(self, name: str) -> NDArray[np.uint8]:
         """[rows]."""
         found: NDArray[np.uint8] = self.codes[list(self.columns).index(name)]
@@ -122,12 +132,15 @@ def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
     Raises ResourceError where the folder takes no files, duckdb.Error if the views cannot be read.
     """
     rows = rows_name(dataset)
-    codes = codes_name(dataset, rows)
+    lengths, codes = f"{rows.replace('rows', 'lengths').removesuffix('.parquet')}.f8", codes_name(dataset, rows)
     described = f"{codes.removesuffix('.u1')}.json"
     with store.aside() as beside:
         if not (store.root / rows).exists():
             say("reading all clips", 0.0)
             beside.publish(rows, lambda path: _write_rows(dataset, path))
+        if not (store.root / lengths).exists():
+            with opened(store.root / rows) as connection:
+                beside.publish(lengths, lambda path: _write_lengths(connection, path))
         if not ((store.root / codes).exists() and (store.root / described).exists()):
             with opened(store.root / rows) as connection:
                 columns = _columns(dataset, connection)
@@ -135,24 +148,27 @@ def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
                 beside.publish(codes, lambda path: _write_codes(dataset, connection, columns, path, say=say))
                 text = json.dumps([asdict(column) for column in columns])
                 beside.publish(described, lambda path: path.write_text(text, encoding="utf-8"))
-    return read(store.root / rows, store.root / codes, store.root / described)
+    return read(*(store.root / name for name in (rows, lengths, codes, described)))
 
 
 def sweep(store: Store, used: Sidecar) -> None:
     """Remove the files of other states."""
     for path in sorted((store.root / FOLDER).glob("explore-*-*")):
-        if path.stem not in (used.rows.stem, used.stem):
+        if path.stem not in (
+            used.stem,
+            *(used.rows.stem.replace("rows", what) for what in ("rows", "lengths", "texts")),
+        ):
             store.remove(f"{FOLDER}/{path.name}")
 
 
-def read(rows: Path, codes: Path, described: Path) -> Sidecar:
+def read(rows: Path, lengths: Path, codes: Path, described: Path) -> Sidecar:
     """The sidecar that these files hold."""
     columns = [Column(**entry) for entry in json.loads(described.read_text(encoding="utf-8"))]
-    with opened(rows) as connection:
-        lengths = connection.sql(f"select coalesce(duration_s, 0.0) from {SOURCE}").to_arrow_table().column(0)
-    shape = (len(columns), len(lengths))
+    size = lengths.stat().st_size // LENGTH.itemsize
+    shape = (len(columns), size)
     held = np.memmap(codes, np.uint8, "r", shape=shape) if all(shape) else np.zeros(shape, np.uint8)
-    return Sidecar(rows, {column.name: column for column in columns}, held, lengths.to_numpy(), codes.stem)
+    lengths_s = np.memmap(lengths, LENGTH, "r") if size else np.zeros(0, LENGTH)
+    return Sidecar(rows, {column.name: column for column in columns}, held, lengths_s, codes.stem)
 
 
 def opened(rows: Path, *, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
@@ -175,6 +191,12 @@ def _write_rows(dataset: Dataset, path: Path) -> None:
         manifest.connection.execute(
             f"copy (select {columns}, {SHOWN} {JOINS}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
         )
+
+
+def _write_lengths(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Seconds of every row, to be mapped: a dataset of 10 M clips opens without a look at its rows."""
+    lengths = connection.sql(f"select coalesce(duration_s, 0.0) from {SOURCE}").to_arrow_table().column(0)
+    path.write_bytes(np.asarray(lengths.to_numpy(), LENGTH).tobytes())
 
 
 def _columns(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> list[Column]:

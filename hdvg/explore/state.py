@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,17 @@ from hdvg.explore.likeness import Likeness
 from hdvg.explore.marks import Marks
 from hdvg.explore.masks import Asking, Masks
 from hdvg.explore.playable import Files
-from hdvg.explore.sidecar import SERVING, Sidecar, make, opened, sweep
+from hdvg.explore.progress import Progress
+from hdvg.explore.sidecar import SERVING, Say, Sidecar, make, opened, sweep
+from hdvg.explore.texts import Texts, make_texts
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.ids import digest
 
 WATCH_S = 1.0
 """How often the folder is looked at."""
 TRIES = 3
+ORDERS = 4
+"""Orders that are kept, of four bytes a row."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class State:
     stamp: tuple[Any, ...]
     orders: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     """Rows in an order that was asked for, by selection and sort: see `grid`."""
+    values: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    """Values of quantiles that drafts of rules had."""
 
     def table(self, sql: str, values: Any = (), asking: Asking | None = None) -> pa.Table:
         """The answer over the table `SOURCE`."""
@@ -56,10 +62,26 @@ class State:
 
     def quantiles(self, rules: tuple[Rule, ...]) -> Quantiles:
         """The values of the rules' quantiles: the dataset's where these are its rules."""
-        if rules == self.dataset.plan.recipe.rules or not any(rule.quantiles for rule in rules):
+        return self.dataset.plan.quantiles if rules == self.dataset.plan.recipe.rules else self.resolved(rules)
+
+    def resolved(self, rules: tuple[Rule, ...]) -> Quantiles:
+        """The values of the rules' quantiles over the clips there are now."""
+        if not any(rule.quantiles for rule in rules):
             return self.dataset.plan.quantiles
-        with self.connection.cursor() as cursor:
-            return resolve_quantiles(rules, cursor, SOURCE)
+        key = (tuple(rule.text for rule in rules), self.marks.state)
+        held: Quantiles | None = self.values.get(key)
+        if held is None:
+            with self.connection.cursor() as cursor:
+                held = resolve_quantiles(rules, cursor, SOURCE)
+            keep(self.values, key, held)
+        return held
+
+
+def keep(orders: dict[tuple[Any, ...], Any], key: tuple[Any, ...], order: Any) -> None:
+    """Hold what was worked out, in place of the oldest."""
+    while len(orders) >= ORDERS:
+        orders.pop(next(iter(orders)), None)
+    orders[key] = order
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,7 @@ class Explorer:
         """Where recipes are saved."""
         self.state: State | None = None
         self.building = Building()
+        self.progress = Progress()
         self._wanted, self._closed = threading.Event(), threading.Event()
         self._spare: tempfile.TemporaryDirectory[str] | None = None
         self._thread = threading.Thread(target=self._work, daemon=True, name="explorer")
@@ -103,6 +126,7 @@ class Explorer:
     def refresh(self) -> None:
         """Take over the dataset's present state as soon as it is made."""
         self.building = Building()
+        self.progress = Progress()
         self._wanted.set()
 
     def shown(self) -> State | None:
@@ -159,11 +183,11 @@ class Explorer:
         except (HdvgError, duckdb.Error, OSError) as error:
             self.building = replace(self.building, error=str(error))
 
-    def _made(self, dataset: Dataset, before: tuple[Any, ...], say: Callable[[str, float], None]) -> State:
+    def _made(self, dataset: Dataset, before: tuple[Any, ...], say: Say) -> State:
         sidecar = self._sidecar(dataset, say)
         connection = opened(sidecar.rows, memory=SERVING)
         marks, likeness = (
-            Marks(dataset, connection, rows=len(sidecar.lengths_s)),
+            Marks(dataset, connection, Texts(sidecar.texts), rows=len(sidecar.lengths_s)),
             Likeness(dataset, sidecar, connection),
         )
         others = {"text": marks.texts, "marks": marks.mask, "like": likeness.near, "polygon": likeness.inside}
@@ -175,18 +199,25 @@ class Explorer:
             playable.copies.prune({row[0] for row in connection.execute(sql, [held]).fetchall()})
         return State(name, dataset, sidecar, connection, masks, marks, likeness, playable, before)
 
-    def _sidecar(self, dataset: Dataset, say: Callable[[str, float], None]) -> Sidecar:
+    def _sidecar(self, dataset: Dataset, say: Say) -> Sidecar:
         """In the dataset's folder, or where that takes no files elsewhere, for as long as this server runs."""
         for _ in range(TRIES):
             try:
-                return make(dataset, dataset.store, say)
+                return copied(dataset, dataset.store, say)
             except (ResourceError, PermissionError):
                 if not os.access(self.root, os.W_OK):
                     break
                 time.sleep(WATCH_S)  # a run that began took the unfinished file away
         if self._spare is None:
             self._spare = tempfile.TemporaryDirectory(prefix="hdvg-explore-")
-        return make(dataset, Store(Path(self._spare.name)), say)
+        return copied(dataset, Store(Path(self._spare.name)), say)
+
+
+def copied(dataset: Dataset, store: Store, say: Say) -> Sidecar:
+    """The explorer's own copy of the clips, all its files made, below the folder of `store`."""
+    sidecar = make(dataset, store, say)
+    make_texts(sidecar, store, say)
+    return sidecar
 
 
 def stamp(root: Path) -> tuple[Any, ...]:

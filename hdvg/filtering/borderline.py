@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from hdvg.config.rules import Quantiles, Rule
 from hdvg.dataset.snapshot import SOURCE
@@ -18,6 +20,10 @@ EQUALS = 2
 
 SAMPLE = 1_000_000
 """Clips that a measure's spread is taken over: the first in the order of ids, which are hashes."""
+
+
+FIRST = 100_000
+"""Clips, by place, that tell how far the nearest of all can be."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +81,79 @@ def _candidates(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], qu
     if not ranges:
         return []
     spreads = _spreads(connection, sorted({str(rule.column) for rule in ranges}))
-    searches: list[str] = []
+    searches = [
+        _Search(number, str(rule.column), side, bound.sql(quantiles))
+        for number, rule in enumerate(ranges)
+        for bound in rule.bounds
+        for side in (">=", "<")
+        if spreads[str(rule.column)] and bound.value(quantiles) is not None
+    ]
     found: dict[tuple[int, int], Near] = {}
-    for number, rule in enumerate(ranges):
-        for bound in rule.bounds:
-            threshold = bound.sql(quantiles)
-            if spreads[str(rule.column)] and bound.value(quantiles) is not None:
-                for beside, order in ((">=", "asc"), ("<", "desc")):
-                    searches.append(
-                        f"(select {number} as rule, place, {rule.column}::double as value from {SOURCE} "
-                        f"where {rule.column} {beside} {threshold} order by {rule.column} {order}, place limit {MOST})"
-                    )
-    for number, place, value in connection.execute(" union all ".join(searches)).fetchall() if searches else ():
+    for number, place, value in _nearest(connection, searches) if searches else ():
         rule = ranges[number]
         margin = rule.margin(value, quantiles)
         if margin is not None:
             found[number, place] = Near(abs(margin) / spreads[str(rule.column)], place, rule, value, margin)
     return sorted(found.values(), key=Near.order)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The clips on one side of a bound of a rule, the nearest first."""
+
+    number: int
+    column: str
+    side: str
+    threshold: str
+
+    @property
+    def there(self) -> str:
+        """SQL: on this side."""
+        return f"{self.column} {self.side} {self.threshold}"
+
+    def nearer(self, value: float) -> str:
+        """SQL: on this side, and nearer than a value that is."""
+        return f"({self.there} and {self.column}::double {'<' if self.side == '>=' else '>'} '{value!r}'::double)"
+
+    def nearest(self, places: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Which of these clips are the nearest `MOST`, in order; of equal values the lower place comes first, and NaN last."""
+        order = np.lexsort((places, values if self.side == ">=" else -values))
+        return order[:MOST]
+
+
+def _nearest(connection: duckdb.DuckDBPyConnection, searches: Sequence[_Search]) -> list[tuple[int, int, float]]:
+    """Number of the rule, place and value.
+
+    Of the others only clips that are nearer than the last of the first ones' are looked at: with an equal value these come first.
+    """
+    first = _clips(connection, searches, [one.there for one in searches], f"place < {FIRST}")
+    nearest = [one.nearest(*some) for one, some in zip(searches, first, strict=True)]
+    nearer = [
+        one.nearer(float(values[near[-1]])) if len(near) == MOST else one.there
+        for one, (_, values), near in zip(searches, first, nearest, strict=True)
+    ]
+    others = _clips(connection, searches, nearer, f"place >= {FIRST} and ({' or '.join(nearer)})")
+    found = []
+    for one, near, some, more in zip(searches, nearest, first, others, strict=True):
+        places, values = (np.concatenate([here[near], there]) for here, there in zip(some, more, strict=True))
+        best = one.nearest(places, values)
+        found += [(one.number, place, value) for place, value in zip(places[best].tolist(), values[best].tolist(), strict=True)]  # fmt: skip
+    return found
+
+
+def _clips(
+    connection: duckdb.DuckDBPyConnection, searches: Sequence[_Search], tests: Sequence[str], where: str
+) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """For each search, place and value of the clips of which its test holds; one look at the clips for all of them."""
+    columns = list(dict.fromkeys(one.column for one in searches))
+    asked = [f"{column}::double as {column}" for column in columns]
+    asked += [f"coalesce({test}, false) as test_{place}" for place, test in enumerate(tests)]
+    table = connection.sql(f"select place, {', '.join(asked)} from {SOURCE} where {where}").to_arrow_table()
+    found = []
+    for number, one in enumerate(searches):
+        some = table.select(["place", one.column]).filter(table[f"test_{number}"])
+        found.append((some["place"].to_numpy(), some[one.column].to_numpy()))
+    return found
 
 
 def _spreads(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ One pass over the measures groups clips by which rules they pass, break, or cann
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,15 +133,28 @@ class Groups:
         return np.zeros((len(self.clips), 0), np.int8)
 
 
-def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str, str]) -> WhatIf:
+Grouping = Callable[[duckdb.DuckDBPyConnection, Sequence[Judge]], Groups]
+
+
+def what_if(
+    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    keep: Mapping[str, str],
+    *,
+    quantiles: Quantiles | None = None,
+    grouped: Grouping | None = None,
+    nearest: bool = True,
+) -> WhatIf:
     """What verdicts would be by the rules `keep`, beside what they are.
 
     `connection` has the table `SOURCE`. Quantiles are over the clips that pass all other rules, as when rules are changed.
+    They are worked out where `quantiles` does not bring them. `grouped`: another way to what `group` gives.
+    Without `nearest` no clips near a threshold are looked for.
     """
     rules = parse_rules(keep, plan.recipe.measure.columns)
     before = Judge(plan.recipe.rules, plan.quantiles)
-    after = Judge(rules, resolve_quantiles(rules, connection, SOURCE))
-    groups = group(connection, [before, after])
+    after = Judge(rules, resolve_quantiles(rules, connection, SOURCE) if quantiles is None else quantiles)
+    groups = (grouped or group)(connection, [before, after])
     kept_before, kept = ((groups.outcomes(judge) == 1).all(1) for judge in (before, after))
     everything = np.ones(len(groups.clips), bool)
     return WhatIf(
@@ -155,7 +168,7 @@ def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str
         rules=_rules(groups, after, plan.recipe.keep),
         overlap=_overlap(groups, after),
         dropped=_reasons(groups, after),
-        nearest=nearest_clips(connection, after.rules, after.quantiles, before=before.tests),
+        nearest=nearest_clips(connection, after.rules, after.quantiles, before=before.tests) if nearest else [],
         sets=changes(plan.recipe.keep, keep),
         notes=_notes(before, after),
     )
@@ -164,7 +177,7 @@ def what_if(connection: duckdb.DuckDBPyConnection, plan: Plan, keep: Mapping[str
 def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Groups:
     """Count the clips of the table `SOURCE` by what all rules of the judges say of them, in one pass."""
     tests = list(dict.fromkeys(sql for judge in judges for sql in judge.tests))
-    homes = sorted({home for judge in judges for rule in judge.rules for home in rule.homes} - {SPLIT})
+    homes = homes_of(judges)
     keys = [f"{sql} as test{number}" for number, sql in enumerate(tests)]
     keys += [f"{home}_status is not null as taken_{home}" for home in homes]
     rows = connection.execute(
@@ -180,6 +193,11 @@ def group(connection: duckdb.DuckDBPyConnection, judges: Sequence[Judge]) -> Gro
         np.asarray(rows["clips"], np.int64),
         np.asarray(rows["hours"], np.float64),
     )
+
+
+def homes_of(judges: Sequence[Judge]) -> list[str]:
+    """What must be taken beside the pass for all rules to be judged."""
+    return sorted({home for judge in judges for rule in judge.rules for home in rule.homes} - {SPLIT})
 
 
 def _rules(groups: Groups, judge: Judge, known: Mapping[str, str]) -> list[RuleEffect]:
@@ -219,7 +237,7 @@ def _to_measure(groups: Groups, judge: Judge) -> ToMeasure:
     outcomes, not_taken = groups.outcomes(judge), groups.not_taken(judge)
     unknown = outcomes == -1
     open_ = unknown.any(1) & ~(outcomes == 0).any(1) & ~(unknown & ~not_taken).any(1)
-    homes = sorted({home for rule in judge.rules for home in rule.homes} - {SPLIT})
+    homes = homes_of([judge])
     needs = {
         home: np.logical_or.reduce(
             [unknown[:, place] & ~groups.taken[home] for place, rule in enumerate(judge.rules) if home in rule.homes]

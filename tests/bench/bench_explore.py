@@ -4,9 +4,9 @@ Run: python -m tests.bench.bench_explore [--rows 10000000] [--part-rows 500000] 
 a number is drawn, so that a row has about 60 of them. The last line is one JSON object:
 `rows`, `columns`; `codes_s`, `codes_cpu_s`, `codes_peak_mb` of making codes of the rows; `explore_first_paint_s` (start of the process
 until /api/meta and twelve histograms are there, the tables being made; the browser's own part is not in it) and `paint_cpu_s`, the
-server's CPU by then; `first_touch_ms` (median) and `first_touch_p95_ms` of the cube's first eighth after the selection has changed,
-`whole_cube_ms`, `count_ms`, `rows_ms` (a page from a
-random place), `sort_ms` (the first page by a measure), `server_cpu_ms` (CPU of the server for one first touch), `server_peak_mb` (VmHWM,
+server's CPU by then; then medians on the clock (`…_ms`) and of the server's CPU (`…_cpu_ms`): `first_touch` of the cube's first eighth
+after the selection has changed (and its 95th percentiles), `whole_cube`, `count`, `rows` (a page from a random place), `sort` (the first
+page by a measure), `search` (the first page of the clips that have two words in caption or title), `whatif`; `server_peak_mb` (VmHWM,
 mapped codes included); and over `part_rows` clips in one part file for every 64 videos `build_s`, `build_cpu_s` and `build_peak_mb` of
 reading the clips from the views.
 """
@@ -83,9 +83,9 @@ def bench_explore(rows: int, *, part_rows: int, repeats: int, big: str | None = 
 CODES = """
 import sys
 from hdvg.dataset.dataset import Dataset
-from hdvg.explore.sidecar import make
+from hdvg.explore.state import copied
 dataset = Dataset.open(sys.argv[1])
-print(len(make(dataset, dataset.store, lambda *_: None).columns))
+print(len(copied(dataset, dataset.store, lambda *_: None).columns))
 """
 
 
@@ -153,40 +153,59 @@ def _served(dataset: Dataset, repeats: int) -> dict[str, Any]:
     return figures
 
 
-def _touched(browser: Browser, columns: list[str], pid: int, repeats: int) -> dict[str, Any]:
-    draw = random.Random(1)
-    times: dict[str, list[float]] = {name: [] for name in ("eighth", "all", "count", "rows", "sort", "cpu")}
+class Clock:
+    """Times of questions by name, on the clock and of the server's CPU, in ms."""
 
-    def timed(name: str, ask: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        answer = ask()
-        times[name].append(1000 * (time.perf_counter() - start))
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.took: dict[str, list[float]] = {}
+        self.cpu: dict[str, list[float]] = {}
+
+    def ask(self, name: str, question: Callable[[], Any]) -> Any:
+        """The answer, which must be one."""
+        cpu, start = _cpu_ms(self._pid), time.perf_counter()
+        answer = question()
+        self.took.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+        self.cpu.setdefault(name, []).append(_cpu_ms(self._pid) - cpu)
         assert answer.status == 200, answer.body
         return answer
 
+    def figures(self) -> dict[str, Any]:
+        """Medians by name."""
+        found = {f"{name}_ms": round(statistics.median(some)) for name, some in self.took.items()}
+        return found | {f"{name}_cpu_ms": round(statistics.median(some)) for name, some in self.cpu.items()}
+
+    def p95(self, name: str, *, cpu: bool = False) -> int:
+        """The 95th percentile."""
+        ordered = sorted((self.cpu if cpu else self.took)[name])
+        return round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))])
+
+
+def _touched(browser: Browser, columns: list[str], pid: int, repeats: int) -> dict[str, Any]:
+    draw, clock = random.Random(1), Clock(pid)
+    rules = browser.get("/api/meta").json["rules"]
     for number in range(repeats):
         column, *others = draw.sample(columns, VISIBLE + 1)
         bound = {"column": "luma_mean", "low": draw.choice([16, 20, 30.5, 40])}
         selection = {"verdict": "kept", "bounds": [bound, {"column": others[0], "low": draw.random()}]}
         body = {"selection": selection, "column": column, "columns": others, "part": "eighth"}
-        cpu = _cpu_ms(pid)
-        timed("eighth", partial(browser.post, "/api/cube", body))
-        times["cpu"].append(_cpu_ms(pid) - cpu)
-        timed("all", partial(browser.post, "/api/cube", {**body, "part": "all"}))
-        timed("count", partial(browser.post, "/api/count", {"selection": selection}))
+        clock.ask("first_touch", partial(browser.post, "/api/cube", body))
+        clock.ask("whole_cube", partial(browser.post, "/api/cube", {**body, "part": "all"}))
+        clock.ask("count", partial(browser.post, "/api/count", {"selection": selection}))
         if number < 5:
             total = int(browser.post("/api/count").json["total"])
             at = {"offset": total - 10 if number == 0 else draw.randrange(total - 50), "limit": 50}
-            timed("rows", partial(browser.post, "/api/rows", at))
-            timed("sort", partial(browser.post, "/api/rows", {"sort": {"column": column}, "limit": 50}))
-    ordered = sorted(times["eighth"])
-    middle = {name: round(statistics.median(some)) for name, some in times.items()}
-    return {
-        "first_touch_ms": middle["eighth"],
-        "first_touch_p95_ms": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]),
-        "whole_cube_ms": middle["all"], "count_ms": middle["count"], "rows_ms": middle["rows"], "sort_ms": middle["sort"],
-        "server_cpu_ms": middle["cpu"],
-    }  # fmt: skip
+            clock.ask("rows", partial(browser.post, "/api/rows", at))
+            clock.ask("sort", partial(browser.post, "/api/rows", {"sort": {"column": column}, "limit": 50}))
+            words = f"{draw.randrange(10_000)} film"
+            clock.ask("search", partial(browser.post, "/api/search", {"text": words, "limit": 50}))
+            draft = {rule["name"]: rule["text"] for rule in rules} | {"tried": f"luma_mean >= {draw.randrange(16, 60)}"}
+            clock.ask("whatif", partial(browser.post, "/api/whatif", {"rules": draft}))
+    of_eighth = {
+        "first_touch_p95_ms": clock.p95("first_touch"),
+        "first_touch_p95_cpu_ms": clock.p95("first_touch", cpu=True),
+    }
+    return clock.figures() | of_eighth
 
 
 def _cpu_ms(pid: int) -> float:

@@ -93,7 +93,7 @@ def new_page(
 
 def until(page: Page, condition: str) -> None:
     """Until a condition in JavaScript holds; the page's policy forbids what Playwright's own waiting does."""
-    for _ in range(300):
+    for _ in range(1200):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)

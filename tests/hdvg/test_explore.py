@@ -311,8 +311,10 @@ def test_what_if_is_what_the_command_says(server: Served, dataset: Dataset) -> N
     found = server.browser.post("/api/whatif", {"rules": rules}).json
     words = ["filter", str(dataset.root), "--what-if", "duration_s >= 4", "--json"]
     said = json.loads(subprocess.run([sys.executable, "-m", "hdvg.cli", *words], check=True, capture_output=True, text=True).stdout)  # fmt: skip
-    for name in ("after", "newly_dropped"):
+    for name in ("all", "before", "after", "newly_kept", "newly_dropped"):
         assert found[name] == pytest.approx(said[name], rel=1e-12)
+    for name in ("rules", "overlap", "dropped", "sets"):  # counted from masks here, by DuckDB there
+        assert found[name] == said[name]
     assert found["funnel"][-1]["clips"] == said["after"]["clips"]
     assert "keep.too_short=duration_s >= 4" in found["command"]
 

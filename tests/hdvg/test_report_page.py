@@ -187,6 +187,40 @@ def test_drags_keys_typed_bounds_and_switches_show_what_filter_says(dataset, pag
     assert hours == pytest.approx(expected[-1][1], abs=CLIPS * 0.0005 / 3600)
 
 
+EVERY_CHART = """() => report.data.measures.filter((one) => one.held).map((one) => {
+    const { low, high } = report.standOf(one).range;
+    const counts = [...report.countsOf(one)];
+    const open = low === 0 && high === one.edges.length ? counts[0] : 0;
+    return counts.slice(low + 1, high + 1).reduce((sum, each) => sum + each, open);
+})"""
+
+
+def test_however_handles_were_moved_every_chart_and_step_counts_as_if_it_had_been_so_at_once(
+    dataset, page, connection, chromium
+):
+    draw = random.Random(3)
+    tests = {name: rule.sql(dataset.plan.quantiles) for name, rule in zip(dataset.plan.recipe.keep, dataset.plan.recipe.rules, strict=True)}  # fmt: skip
+    with opened(chromium, page) as tab:
+        tab.locator("#thresholds").scroll_into_view_if_needed()
+        names = (
+            "motion_px_s, lower bound",
+            "motion_px_s, upper bound",
+            "duration_s, lower bound",
+            "static_share, upper bound",
+        )
+        handles = [tab.get_by_role("slider", name=name) for name in names]
+        for _ in range(25):
+            draw.choice(handles).press(draw.choice(("ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End")))
+            kept = tab.evaluate("report.outcome.value.kept.clips")
+            assert set(tab.evaluate(EVERY_CHART)) == {kept}
+        tab.get_by_role("checkbox", name=next(iter(tests))).uncheck()
+        assert set(tab.evaluate(EVERY_CHART)) == {tab.evaluate("report.outcome.value.kept.clips")}
+        tab.get_by_role("button", name="Reset").click()
+        steps = tab.evaluate("report.outcome.value.steps.map((one) => one.clips)")
+    sqls = [" and ".join(list(tests.values())[: place + 1]) for place in range(len(tests))]
+    assert steps == [connection.execute(f"select count(*) from {SOURCE} where {sql}").fetchall()[0][0] for sql in sqls]
+
+
 def test_a_bound_between_two_steps_is_refused_and_not_rounded(page, chromium):
     with opened(chromium, page) as tab:
         field = tab.get_by_label("motion_px_s, lower bound as a number")

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Axis, type Bound, type Range, type Side, within } from "../shared/axis";
+import { areSame, each } from "../shared/each";
 import { count } from "../shared/format";
 import { Histogram } from "../shared/histogram";
 import { Text } from "../shared/text";
@@ -43,13 +44,20 @@ export function Chart({ column }: { column: Column }): VNode {
   );
 }
 
+const movedTo = each((column: Column) => (drag.value?.column === column.name ? drag.value.range : null));
+const liveOf = each((column: Column) => previewOf(column.name));
+const endsOn = each((column: Column, before: ReturnType<typeof boundsOn> | undefined) => {
+  const now = boundsOn(column.name);
+  const stays = before && areSame(before.low, now.low) && areSame(before.high, now.high) && before.names.low === now.names.low && before.names.high === now.names.high;
+  return stays ? before : now;
+});
+
 function Measure({ column, axis }: { column: Column; axis: Axis }): VNode {
   const all = totals.value.get(column.name) ?? EMPTY;
   const own = others.value.get(column.name) ?? EMPTY;
-  const ends = boundsOn(column.name);
-  const moved = drag.value?.column === column.name ? drag.value.range : null;
-  const range = moved ?? rangeOf(axis, ends);
-  const live = previewOf(column.name);
+  const ends = endsOn(column);
+  const range = movedTo(column) ?? rangeOf(axis, ends);
+  const live = liveOf(column);
   const names = [...new Set([ends.names.low, ends.names.high].filter(Boolean))].join(", ");
   return (
     <>

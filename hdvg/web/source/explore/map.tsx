@@ -64,8 +64,7 @@ function Placed({ map }: { map: Frame<MapHeader> }): VNode {
   const points: Points = useMemo(() => ({ x: map.arrays.get("x")!, y: map.arrays.get("y")! }), [map]);
   const column = columnOf(colouring.value);
   const colours = useMemo(() => codes.value && { codes: codes.value, palette: palette((column?.edges ?? column?.values ?? []).length) }, [codes.value]);
-  const many = points.x.length;
-  const drawing = { points, colours, size: many < 3000 ? 6 : many < 30_000 ? 4 : many < 300_000 ? 3 : 2 };
+  const drawing = { points, colours };
   const rowAt = async (place: [number, number], reach: number): Promise<Row | null> => {
     const point = nearestPoint(points, place, reach);
     if (point < 0) return null;

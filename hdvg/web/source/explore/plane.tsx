@@ -1,12 +1,12 @@
 // The map's surface: moved by dragging and arrows, zoomed by the wheel and by + and −, a lasso drawn while it is asked for.
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Camera, type Drawing, draw, toMap, toScreen, wholeMap } from "./raster";
+import { type Camera, type Drawing, draw, grainOf, toMap, toScreen, wholeMap } from "./raster";
 
 type Point = [number, number];
 
 export interface PlaneProps {
-  drawing: Omit<Drawing, "camera" | "ink">;
+  drawing: Pick<Drawing, "points" | "colours">;
   lassoing: boolean;
   polygon: readonly Point[] | undefined;
   onLasso(polygon: Point[]): void;
@@ -95,22 +95,31 @@ function useSize(canvas: { current: HTMLCanvasElement | null }, set: (size: { wi
   }, []);
 }
 
-function usePicture(canvas: { current: HTMLCanvasElement | null }, size: { width: number; height: number }, drawing: PlaneProps["drawing"], camera: Camera): void {
-  const { points, colours, size: dot } = drawing;
+const REST_MS = 120;
+
+/** Draws what the camera sees; of very many points some while it moves, and all once it rests. */
+function usePicture(canvas: { current: HTMLCanvasElement | null }, size: { width: number; height: number }, { points, colours }: PlaneProps["drawing"], camera: Camera): void {
   useEffect(() => {
     const element = canvas.current;
     const context = element?.getContext("2d");
     if (!element || !context || size.width === 0) return;
-    const asked = requestAnimationFrame(() => {
-      const sharp = Math.min(window.devicePixelRatio || 1, 2);
-      [element.width, element.height] = [Math.round(size.width * sharp), Math.round(size.height * sharp)];
-      const picture = context.createImageData(element.width, element.height);
+    const grain = grainOf(points.x.length);
+    const sharp = grain.cell ? 1 / grain.cell : Math.min(window.devicePixelRatio || 1, 2);
+    const [wide, high] = [Math.round(size.width * sharp), Math.round(size.height * sharp)];
+    const paint = (most: number): void => {
+      const start = performance.now();
+      if (element.width !== wide || element.height !== high) [element.width, element.height] = [wide, high];
+      const picture = context.createImageData(wide, high);
       const ink = rgb(getComputedStyle(element).color);
-      draw(picture, { points, colours, ink, size: Math.round(dot * sharp), camera: { ...camera, unit: camera.unit / sharp } });
+      draw(picture, { points, colours, ink, most, size: grain.cell ? 1 : Math.round(grain.size * sharp), camera: { ...camera, unit: camera.unit / sharp } });
       context.putImageData(picture, 0, 0);
-    });
-    return () => cancelAnimationFrame(asked);
-  }, [points, colours, dot, size.width, size.height, camera.x, camera.y, camera.unit]);
+      element.toggleAttribute("data-cells", grain.cell > 0);
+      element.dataset[most < points.x.length ? "quickMs" : "drawnMs"] = (performance.now() - start).toFixed(1);
+    };
+    let asked = requestAnimationFrame(() => paint(grain.quick));
+    const rest = grain.quick < points.x.length ? setTimeout(() => (asked = requestAnimationFrame(() => paint(points.x.length))), REST_MS) : undefined;
+    return () => (cancelAnimationFrame(asked), clearTimeout(rest));
+  }, [points, colours, size.width, size.height, camera.x, camera.y, camera.unit]);
 }
 
 function rgb(colour: string): [number, number, number] {

@@ -124,7 +124,6 @@ export interface WhatIf {
   newly_dropped: Total;
   to_measure: Total & { measures: Record<string, number> };
   rules: { rule: string; asks: string; was: string | null; breaks: number; alone: number; alone_so_far: number; unmeasured: number; not_taken: number }[];
-  nearest: { clip_id: string; rule: string; value: number | null; margin: number; distance: number; kept: boolean; kept_before: boolean }[];
   sets: string[];
   notes: string[];
   funnel: { rule: string; clips: number; hours: number }[];

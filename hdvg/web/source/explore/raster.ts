@@ -1,4 +1,4 @@
-// Draws up to a million points of the map into a picture: lighter where more lie, or in the colour of a measure's code.
+// Draws up to a million points of the map into a picture: lighter where more lie, or in the colour of a measure's code; many of them into cells.
 import type { Numbers } from "./frame";
 
 /** Which part of the map is seen: its centre, in the map's units, and units a pixel. */
@@ -14,6 +14,16 @@ export interface Points {
 }
 
 export const REACH = 32767;
+
+const CELLS_FROM = 300_000;
+/** Points that are drawn while the map moves. */
+const QUICK = 200_000;
+
+/** How points are drawn: their size in pixels of the page; of so many that nobody sees them one by one, cells of the picture are counted instead, `quick` points at first. */
+export function grainOf(many: number): { size: number; cell: number; quick: number } {
+  if (many >= CELLS_FROM) return { size: 1, cell: 2, quick: QUICK };
+  return { size: many < 3000 ? 6 : many < 30_000 ? 4 : 3, cell: 0, quick: many };
+}
 
 /** A camera that sees all the points, with a margin. */
 export function wholeMap(width: number, height: number): Camera {
@@ -52,43 +62,59 @@ export interface Drawing {
   /** Codes of the points with their palette; without them the number of points is drawn, in `ink`. */
   colours: { codes: Numbers; palette: Uint32Array } | null;
   ink: [number, number, number];
+  /** Of a point, in pixels of the picture. */
   size: number;
+  /** Draw only so many points, the first: a fair sample of all. */
+  most: number;
 }
 
 export function draw(picture: ImageData, drawing: Drawing): void {
   const pixels = new Uint32Array(picture.data.buffer);
-  pixels.fill(0);
-  if (drawing.colours) return coloured(picture, pixels, drawing, drawing.colours);
+  const corners = cornersOf(picture, drawing);
+  if (drawing.colours) return coloured(picture, pixels, corners, drawing);
   const many = new Uint16Array(pixels.length);
-  spread(picture, drawing, (pixel) => {
-    many[pixel] += 1;
-  });
-  const shades = Uint32Array.from({ length: 64 }, (_, count) => pack(drawing.ink, Math.min(255, 70 + 42 * Math.log2(count + 1))));
-  many.forEach((count, pixel) => {
-    if (count > 0) pixels[pixel] = shades[Math.min(count, 63)];
-  });
+  for (let point = 0; point < corners.length; point++) {
+    if (corners[point] >= 0) stamp(many, corners[point], picture.width, drawing.size);
+  }
+  const each = drawing.points.x.length / Math.max(corners.length, 1);
+  const shades = Uint32Array.from({ length: 64 }, (_, count) => (count ? pack(drawing.ink, Math.min(255, 70 + 42 * Math.log2(count * each + 1))) : 0));
+  for (let pixel = 0; pixel < pixels.length; pixel++) pixels[pixel] = shades[many[pixel] < 63 ? many[pixel] : 63];
 }
 
-function coloured(picture: ImageData, pixels: Uint32Array, drawing: Drawing, { codes, palette }: NonNullable<Drawing["colours"]>): void {
-  spread(picture, drawing, (pixel, point) => {
-    pixels[pixel] = palette[codes[point]];
-  });
+/** One more in every pixel that a point covers. */
+function stamp(many: Uint16Array, corner: number, width: number, size: number): void {
+  for (let down = 0, start = corner; down < size; down++, start += width) {
+    for (let pixel = start; pixel < start + size; pixel++) many[pixel]++;
+  }
 }
 
-/** Every pixel that each point covers. */
-function spread({ width, height }: ImageData, { points, camera, size }: Drawing, mark: (pixel: number, point: number) => void): void {
-  const { x, y } = points;
-  const [left, top] = [width / 2 - camera.x / camera.unit, height / 2 + camera.y / camera.unit];
-  const [scale, half] = [1 / camera.unit, size >> 1];
-  for (let point = 0; point < x.length; point++) {
-    const column = (left + x[point] * scale - half) | 0;
-    const row = (top - y[point] * scale - half) | 0;
-    if (column < 0 || row < 0 || column + size > width || row + size > height) continue;
-    for (let down = 0; down < size; down++) {
-      const start = (row + down) * width + column;
-      for (let right = 0; right < size; right++) mark(start + right, point);
+function coloured({ width }: ImageData, pixels: Uint32Array, corners: Int32Array, { colours, size }: Drawing): void {
+  const { codes, palette } = colours!;
+  pixels.fill(0);
+  for (let point = 0; point < corners.length; point++) {
+    const corner = corners[point];
+    if (corner < 0) continue;
+    const colour = palette[codes[point]];
+    for (let down = 0, start = corner; down < size; down++, start += width) {
+      for (let pixel = start; pixel < start + size; pixel++) pixels[pixel] = colour;
     }
   }
+}
+
+/** Of each point the pixel at its upper left; -1 outside of the picture. */
+function cornersOf({ width, height }: ImageData, { points, camera, size, most }: Drawing): Int32Array {
+  const { x, y } = points;
+  const corners = new Int32Array(Math.min(x.length, most));
+  const [left, top] = [width / 2 - camera.x / camera.unit, height / 2 + camera.y / camera.unit];
+  const [scale, half] = [1 / camera.unit, size >> 1];
+  const [widest, lowest] = [width - size, height - size];
+  for (let point = 0; point < corners.length; point++) {
+    const column = (left + x[point] * scale - half) | 0;
+    const row = (top - y[point] * scale - half) | 0;
+    const isOut = column < 0 || row < 0 || column > widest || row > lowest;
+    corners[point] = isOut ? -1 : row * width + column;
+  }
+  return corners;
 }
 
 /** The point nearest to a place of the map within `reach` units; -1 where there is none. */

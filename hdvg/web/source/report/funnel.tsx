@@ -9,7 +9,6 @@ import { command, data, drafts, estimate, isSample, kept, outcome, toggle } from
 
 export function Head(): VNode {
   const { figures } = data;
-  const now = kept.value;
   return (
     <header class="head">
       <div>
@@ -19,16 +18,23 @@ export function Head(): VNode {
         </p>
         <p class="dim">{`report of ${figures.made_at.replace("T", " ").replace("+00:00", " UTC")} by hdvg ${figures.provenance.hdvg}`}</p>
       </div>
-      <dl class="headline">
-        <div><dt>clips kept</dt><dd>{now ? countText(now) : "…"}</dd><dd class="dim">{`of ${count(totals.clips)}`}</dd></div>
-        <div><dt>share kept</dt><dd>{now ? share(now.clips, totals.clips) : "…"}</dd><dd class="dim">of clips</dd></div>
-        <div><dt>footage kept</dt><dd>{now ? lengthText(now) : "…"}</dd><dd class="dim">{`of ${length(totals.hours * 3600)}`}</dd></div>
-        <div><dt>videos</dt><dd>{count(totals.videos)}</dd><dd class="dim">{`of ${count(totals.links)} links`}</dd></div>
-      </dl>
+      <Headline />
       {figures.running && <p class="note">A run works on the dataset: these are the figures of {figures.made_at}.</p>}
       {figures.damaged.map((name) => <p class="note" key={name}>lost or damaged, and left out: <Text value={name} /></p>)}
       {data.left_out.map((what) => <p class="note" key={what}>To keep this file small: {what}.</p>)}
     </header>
+  );
+}
+
+function Headline(): VNode {
+  const now = kept.value;
+  return (
+    <dl class="headline">
+      <div><dt>clips kept</dt><dd>{now ? countText(now) : "…"}</dd><dd class="dim">{`of ${count(totals.clips)}`}</dd></div>
+      <div><dt>share kept</dt><dd>{now ? share(now.clips, totals.clips) : "…"}</dd><dd class="dim">of clips</dd></div>
+      <div><dt>footage kept</dt><dd>{now ? lengthText(now) : "…"}</dd><dd class="dim">{`of ${length(totals.hours * 3600)}`}</dd></div>
+      <div><dt>videos</dt><dd>{count(totals.videos)}</dd><dd class="dim">{`of ${count(totals.links)} links`}</dd></div>
+    </dl>
   );
 }
 
@@ -69,13 +75,17 @@ function Rule({ name }: { name: string }): VNode {
   );
 }
 
+function Way(): VNode {
+  return <Funnel steps={steps()} caption="clips and footage left after each rule" />;
+}
+
 export function FunnelSection(): VNode {
   const { figures } = data;
   const way = (figures.funnel as Row[]).map((row) => ({ ...row }));
   return (
     <Section id="funnel" title="Funnel" about="What is left after each rule, in the recipe's order. Switch rules here, move their thresholds below.">
       <div class="two">
-        <Funnel steps={steps()} caption="clips and footage left after each rule" />
+        <Way />
         <div>
           <Table
             caption="From links to shards"

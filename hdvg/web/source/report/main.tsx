@@ -8,7 +8,8 @@ import type { End } from "./data";
 import { FunnelSection, Head } from "./funnel";
 import { Comparison, Gallery } from "./gallery";
 import { boundOf, type Draft } from "./rules";
-import { command, data, drafts, engine, outcome, reads, readRows } from "./state";
+import { command, countsOf, data, drafts, heldRows, outcome, reads, readRows, standOf } from "./state";
+import { Tally } from "./tally";
 import { Bar, Thresholds } from "./thresholds";
 
 const PLACES: [string, string][] = [
@@ -52,14 +53,16 @@ async function count(rules: { column: string; low?: End; high?: End }[]): Promis
     if (one.low && placeOf(axis, boundOf("low", one.low)) === null) return null;
     if (one.high && placeOf(axis, boundOf("high", one.high)) === null) return null;
   }
-  await engine.load(engine.needs(made));
-  return engine.judge(made)!.kept;
+  await heldRows.load(counter.needs(made));
+  return counter.judge(made)!.kept;
 }
+
+const counter = new Tally(heldRows);
 
 const page = document.getElementById("page")!;
 page.replaceChildren();
 render(<Page />, page);
 /** Whether every number has been read. */
 const ready = (): boolean => reads.value === 2;
-Object.assign(globalThis, { report: { count, engine, data, drafts, command, outcome, ready } });
+Object.assign(globalThis, { report: { count, countsOf, standOf, data, drafts, command, outcome, ready } });
 addEventListener("DOMContentLoaded", () => void readRows());

@@ -1,14 +1,13 @@
 // A histogram for each measure, with handles: every count shown is exact for the clips that the page holds.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { VNode } from "preact";
-import type { Bound, Side } from "../shared/axis";
+import type { Side } from "../shared/axis";
 import { count } from "../shared/format";
 import { Histogram } from "../shared/histogram";
 import { visible } from "../shared/text";
 import type { Measure } from "./data";
 import { countText, lengthText, Section } from "./parts";
-import { boundOf, endOf, rangeOf } from "./rules";
-import { command, data, drafts, engine, kept, move, outcome, reset } from "./state";
+import { command, countsOf, data, kept, move, reset, standOf } from "./state";
 
 export function Thresholds(): VNode {
   const [words, setWords] = useState("");
@@ -62,9 +61,8 @@ const BOTH: readonly Side[] = ["low", "high"];
 function Chart({ measure }: { measure: Measure }): VNode {
   const place = useRef<HTMLLIElement>(null);
   const isSeen = useSeen(place);
-  const now = isSeen && measure.held ? outcome.value : null;
-  const counts = useMemo(() => now && engine.histogram(now, measure), [now, measure, engine.has(measure.block)]);
-  const range = rangeOf(measure, drafts.value);
+  const counts = isSeen && measure.held ? countsOf(measure) : null;
+  const { range, exact } = standOf(measure);
   const others = useMemo(() => scaled(counts, measure), [counts, measure]);
   return (
     <li class="panel" ref={place}>
@@ -74,7 +72,7 @@ function Chart({ measure }: { measure: Measure }): VNode {
         all={measure.counts}
         others={others}
         range={range}
-        exact={exactOf(measure)}
+        exact={exact}
         sides={measure.held ? BOTH : NOTHING}
         summary={`${count(measure.counts[0])} without a value`}
         onMove={(to, side) => move(measure, to, side)}
@@ -89,15 +87,6 @@ function scaled(counts: Uint32Array | null, measure: Measure): ArrayLike<number>
   if (!counts) return new Uint32Array(measure.counts.length);
   const weight = data.held.clips / data.held.rows;
   return weight === 1 ? counts : Float64Array.from(counts, (one) => one * weight);
-}
-
-/** The bounds as they are written in the rules. */
-function exactOf(measure: Measure): { low: Bound | null; high: Bound | null } {
-  const of = (side: Side): Bound | null => {
-    const end = endOf(measure, drafts.value, side);
-    return end && boundOf(side, end);
-  };
-  return { low: of("low"), high: of("high") };
 }
 
 /** Whether an element is on the screen, or the page is printed. */

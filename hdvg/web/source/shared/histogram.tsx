@@ -1,6 +1,6 @@
 // A histogram with two handles that go from edge to edge, so that every count shown is exact; by pointer, touch and keys.
 import type { VNode } from "preact";
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Axis, type Bound, type Range, type Side, boundAt, boundText, firstAtLeast, placeOf } from "./axis";
 import { barsOf, type Scale, scaleOf } from "./scale";
 import "./histogram.css";
@@ -53,7 +53,7 @@ export function Histogram(props: HistogramProps): VNode {
           <Handle key={side} {...props} title={title} side={side} scale={scale} plot={plot} />
         ))}
       </div>
-      <Ticks scale={scale} />
+      {useMemo(() => <Ticks scale={scale} />, [scale])}
       {sides.length > 0 && <Fields {...props} sides={sides} title={title} />}
     </div>
   );
@@ -201,17 +201,20 @@ function Fields({ axis, range, exact, sides = BOTH, title, onMove, onRelease, on
           <label key={side}>
             <span aria-hidden="true">{sign}</span>
             <span class="visually-hidden">{`${title}, ${side === "low" ? "lower" : "upper"} bound as a number`}</span>
-            <input
-              key={bound?.value}
-              inputMode="decimal"
-              defaultValue={bound ? String(bound.value) : ""}
-              placeholder="any"
-              onChange={(event) => commit(side, event.currentTarget.value)}
-            />
+            <Field text={bound ? String(bound.value) : ""} onText={(text) => commit(side, text)} />
           </label>
         );
       })}
       <span class="said" role="status">{said}</span>
     </div>
   );
+}
+
+/** What is typed stays until the bound is another. */
+function Field({ text, onText }: { text: string; onText(text: string): void }): VNode {
+  const input = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => {
+    input.current!.value = text;
+  }, [text]);
+  return <input ref={input} inputMode="decimal" defaultValue={text} placeholder="any" onChange={(event) => onText(event.currentTarget.value)} />;
 }
