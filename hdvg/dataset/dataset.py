@@ -9,8 +9,8 @@ import duckdb
 
 from hdvg.config.recipe import Recipe
 from hdvg.dataset import ledger
-from hdvg.dataset.compact import compact
 from hdvg.dataset.damage import foreign, naming
+from hdvg.dataset.kept_views import compact
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
 from hdvg.dataset.plan import Plan, read_plan

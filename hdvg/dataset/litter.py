@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdvg.dataset import ledger
-from hdvg.dataset.compact import stale, states_of
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import named_media
+from hdvg.dataset.kept_views import stale, states_of
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part
 from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import DamagedError

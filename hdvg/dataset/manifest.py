@@ -17,9 +17,9 @@ import pyarrow as pa
 from hdvg.config.deadline import Answer, OverError, within
 from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
-from hdvg.dataset.compact import with_kept
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
+from hdvg.dataset.kept_views import with_kept
 from hdvg.dataset.layout import files, is_small, pattern, seed_name
 from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns

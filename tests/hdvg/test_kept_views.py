@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hdvg.dataset.compact import kept_files
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.kept_views import kept_files
 from hdvg.dataset.manifest import VIEWS
 from hdvg.dataset.tables import write_rows
 from hdvg.takedown import find, hide
