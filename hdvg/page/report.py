@@ -44,7 +44,7 @@ class Parts:
         """The page."""
         codes = {str(number): packed(one.codes) for number, one in enumerate(self.measures) if one.codes is not None}
         shown = self.data | {
-            "measures": [_measure(one, self.data["rules"], ABOUT | self.about) for one in self.measures]
+            "measures": [_measure(one, self.data["rules"], {**ABOUT, **self.about}) for one in self.measures]
         }
         return page(shown, {"ms": self.ms, **codes, **self.bits}, self.strips)
 
