@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -37,11 +37,15 @@ class Parts:
     """Of rules that are no range: which of the held clips pass, by the rule's number."""
     ms: str
     strips: dict[str, bytes]
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Sentences of the user's own measures."""
 
     def html(self) -> str:
         """The page."""
         codes = {str(number): packed(one.codes) for number, one in enumerate(self.measures) if one.codes is not None}
-        shown = self.data | {"measures": [_measure(one, self.data["rules"]) for one in self.measures]}
+        shown = self.data | {
+            "measures": [_measure(one, self.data["rules"], {**ABOUT, **self.about}) for one in self.measures]
+        }
         return page(shown, {"ms": self.ms, **codes, **self.bits}, self.strips)
 
 
@@ -73,7 +77,8 @@ def page_of(
         "left_out": [],
     }
     strips = {**(pictures or {}), **strips}
-    return _fitted(Parts(data, measures, bits, packed(held.ms), strips), judge)
+    about = {one.name: doc(one) for own in plan.recipe.measure.taken if own.is_own for one in own.fields()}
+    return _fitted(Parts(data, measures, bits, packed(held.ms), strips, about), judge)
 
 
 def _fitted(parts: Parts, judge: Judge) -> str:
@@ -141,11 +146,11 @@ def _rule(rule: Rule, judge: Judge, *, number: int, by_codes: bool) -> Row:
     }
 
 
-def _measure(measure: Measure, rules: Sequence[Row]) -> Row:
+def _measure(measure: Measure, rules: Sequence[Row], about: Mapping[str, str]) -> Row:
     axis = measure.axis
     return {
         "name": axis.measure,
-        "about": ABOUT.get(axis.measure, ""),
+        "about": about.get(axis.measure, ""),
         "edges": doubles(axis.edges),
         "lossless": axis.lossless,
         "least": axis.least,
