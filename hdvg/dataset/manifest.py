@@ -41,20 +41,9 @@ from schemas.tombstones import TOMBSTONES
 from schemas.videos import FETCHED, SCANNED
 
 VIEWS = (
-    "videos",
-    "clips",
-    "measures",
-    "verdicts",
-    "captions",
-    "subtitles",
-    "shards",
-    "failures",
-    "dataset",
-    "inputs",
-    "rejected",
-)
+    "videos", "clips", "measures", "verdicts", "captions", "subtitles", "shards", "failures", "dataset", "inputs", "rejected",
+)  # fmt: skip
 """The views whose names and columns users' scripts may rely on."""
-
 
 NOTHING_WANTED = """select null::varchar as stage, null::varchar as key, null::varchar as video_id, null::varchar as old_status,
     null::varchar as old_reason, null::bigint as attempt where false"""
