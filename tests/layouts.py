@@ -25,7 +25,8 @@ DATASETS = ("linked", "imported")
 def unpack(version: str, folder: Path) -> None:
     """Put that version's `DATASETS` into the folder."""
     with tarfile.open(PACKED[VERSIONS.index(version)]) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        tar.extractall(folder)
 
 
 def call(*words: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -240,8 +241,13 @@ def test_peak_of_this_process_rises_with_what_is_held_and_falls_again() -> None:
     before = watched.peak()
     np.ones(300 * MB, np.uint8).sum()
     assert 290 * MB < watched.peak() - before < 400 * MB
-    watched.reset()
-    assert watched.peak() - before < 100 * MB
+    for _ in range(50):  # a page that is given back is counted a little later
+        watched.reset()
+        if watched.peak() - before < 100 * MB:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the peak does not fall again")
     free = watched.free()
     held = np.ones(500 * MB, np.uint8)
     assert free - watched.free() > 200 * MB  # others on this machine may give some back meanwhile

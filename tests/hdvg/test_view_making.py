@@ -58,8 +58,8 @@ def test_a_query_makes_what_it_names_and_what_that_is_made_of(connection, query,
 def test_what_cannot_be_a_table_is_a_view_and_fails_the_queries_that_need_it_alone(connection):
     views = LazyViews(connection, SQL, of_unit=False)
     views.need("from torn")
-    assert views.is_table("one")
-    assert not views.is_table("torn")
+    assert views.is_held("one")
+    assert not views.is_held("torn")
     assert connection.execute("select x from torn").fetchall() == [(1,)]
     with pytest.raises(duckdb.ConversionException):
         connection.execute("select number from torn").fetchall()

@@ -254,7 +254,7 @@ def test_a_repair_killed_at_drawn_moments_ends_as_an_undisturbed_one(dataset, ki
 def test_what_is_made_of_others_alone_is_looked_at_and_made_again(dataset):
     with measures(Dataset.open(dataset), (), lambda _: None):
         pass
-    (snapshot,) = dataset.glob("cache/*.parquet")
+    (snapshot,) = dataset.glob("cache/measures-*.parquet")
     harm(snapshot, "cut short")
     (dataset / "manifest.sql").unlink()
     piece = dataset / "parts/caption/pieces/0123456789abcdef-0123456789ab-run-000001.parquet"
