@@ -16,7 +16,7 @@ from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part, unit_of
-from hdvg.dataset.shard_plan import READY
+from hdvg.dataset.shard_plan import ready_sql
 from hdvg.dataset.stages import ASSESS, POOL, REMEASURE
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, first_line
@@ -171,11 +171,10 @@ def _undo(dataset: Dataset, units: set[str], parts: set[Path], done: Repaired) -
     """
     clips = pa.concat_tables([SHARDED.empty_table(), *_sharded(dataset.root)])
     with dataset.manifest() as manifest:
-        manifest.connection.register("sharded", clips)
-        ready = READY.format(captions=dataset.plan.captions_wanted)
+        manifest.put("sharded", clips)
         rows = manifest.rows(
             "select v.unit, s.video_id, count(*) as clips, any_value(coalesce(v.reason, 'other bytes')) as why "
-            f"from sharded s join videos v using (video_id) left join (select * from dataset where {ready} or not keep) d "
+            f"from sharded s join videos v using (video_id) left join (select * from dataset where {ready_sql(dataset.plan)} or not keep) d "
             "using (clip_id) where (d.clip_id is null or s.video_sha256 is distinct from v.sha256) and list_contains(?, v.unit) "
             "group by all order by all",
             [sorted(units)],

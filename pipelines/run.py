@@ -14,11 +14,11 @@ from rich.console import Console
 from hdvg.config.recipe import Recipe
 from hdvg.config.secrets import refuse_secrets
 from hdvg.dataset import plugins
+from hdvg.dataset.connection import clips_mb
 from hdvg.dataset.dataset import Dataset, folder_problem
-from hdvg.dataset.layout import files
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import lost_clips, write_shards
-from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, SPLIT, comes_before, entry_of
+from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, UncutClipsError, UsageError
 from hdvg.filtering.pool import settle
@@ -126,7 +126,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
                 dataset, again = _pass_stages(dataset, task, console)
                 fine &= again & fill_shards(dataset, console)
         drop_sources(dataset)
-        if sum(path.stat().st_size for path in files(dataset.root, "parts", stage=SPLIT)) > COMPACT_MB * 1e6:
+        if clips_mb(dataset.root) > COMPACT_MB:
             dataset.compact()
     return fine and listed
 

@@ -72,6 +72,17 @@ VIDEOS = {
     "fetched_at": "'2026-01-01T00:00:00+00:00'",
 }
 
+RULES = {
+    "too_short": "duration_s >= 2",
+    "too_long": "duration_s <= 20",
+    "low_resolution": "short_px >= 720",
+    "not_widescreen": "1.742 <= aspect <= 1.813",
+    "low_motion": "motion_px_s >= 4",
+    "static": "static_share <= 0.5",
+    "dark": "luma_mean >= 16",
+}
+"""What benchmarks keep clips by, beside what they add."""
+
 STAGES = ("split", "text", "pool", "caption")
 
 

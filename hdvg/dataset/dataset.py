@@ -10,7 +10,7 @@ import duckdb
 from hdvg.config.recipe import Recipe
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import foreign, naming
-from hdvg.dataset.kept_views import compact
+from hdvg.dataset.kept_views import keep_answers
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
 from hdvg.dataset.plan import Plan, read_plan
@@ -109,7 +109,7 @@ class Dataset:
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
         with naming(self.root), self.manifest(live=True) as manifest, self.store.aside() as store:
-            return compact(self.root, manifest.connection, manifest.sql, store)
+            return keep_answers(self.root, manifest.connection, manifest.sql, store)
 
 
 def folder_problem(root: Path) -> str | None:

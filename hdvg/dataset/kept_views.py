@@ -84,7 +84,7 @@ def _names(sql: str) -> Iterator[str]:
         yield from sorted(Path(path).name for path in glob.iglob(pattern.replace("''", "'")))
 
 
-def compact(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:
+def keep_answers(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:
     """Keep the answer of each view that has none; returns how many were written. Those of other states go, once nobody reads them.
 
     `connection` has the views that `sql` makes.

@@ -58,9 +58,14 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
             large[videos["video_id"][low].as_py()] = name
     of_clips = _of_large(manifest, clips, large, seed, most)
     videos = videos.append_column("shard", pa.array(names, pa.string()))
-    is_small = pa.array([name not in large for name in videos["video_id"].to_pylist()], pa.bool_())
-    return Homes(_stamps(videos, of_clips), videos.filter(is_small).select(["video_id", "shard"]),
-                 of_clips.select(["clip_id", "shard"]), sum(videos["clips"].to_pylist()))  # fmt: skip
+    small = videos.filter(pa.array([name not in large for name in videos["video_id"].to_pylist()], pa.bool_()))
+    stamps = dict(zip(videos["video_id"].to_pylist(), videos["stamp"].to_pylist(), strict=True))
+    return Homes(
+        _of_shards(stamps, small, of_clips),
+        small.select(["video_id", "shard"]),
+        of_clips.select(["clip_id", "shard"]),
+        sum(videos["clips"].to_pylist()),
+    )
 
 
 def _leaves(videos: pa.Table, split: str, most: float) -> Iterator[tuple[str, int, int]]:
@@ -108,13 +113,10 @@ def _of_large(manifest: Manifest, clips: str, large: dict[str, str], seed: int, 
     return found.select(["video_id", "clip_id"]).append_column("shard", pa.array(names, pa.string()))
 
 
-def _stamps(videos: pa.Table, of_clips: pa.Table) -> dict[str, str]:
-    """By shard a hash of what its videos hold; each shard of a large video has that of the whole video."""
-    stamps = dict(zip(videos["video_id"].to_pylist(), videos["stamp"].to_pylist(), strict=True))
+def _of_shards(stamps: dict[str, str], *homes: pa.Table) -> dict[str, str]:
+    """By shard a hash of what its videos hold, of which `stamps` says so; each shard of a large video has that of the whole."""
     members: dict[str, set[str]] = {}
-    large = set(of_clips["video_id"].to_pylist())
-    for table in (of_clips, videos):
+    for table in homes:
         for video, shard in zip(table["video_id"].to_pylist(), table["shard"].to_pylist(), strict=True):
-            if table is of_clips or video not in large:
-                members.setdefault(shard, set()).add(video)
+            members.setdefault(shard, set()).add(video)
     return {name: digest([[video, stamps[video]] for video in sorted(held)]) for name, held in sorted(members.items())}

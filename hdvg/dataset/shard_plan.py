@@ -16,6 +16,7 @@ from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
+from hdvg.dataset.plan import Plan
 from hdvg.dataset.shard_homes import SIZED, Homes, find_homes
 from hdvg.dataset.stages import SHARD
 from hdvg.dataset.store import is_sealed
@@ -25,9 +26,6 @@ from hdvg.ids import digest
 from schemas import SCHEMA_VERSION
 from schemas.columns import later_names
 from schemas.shards import SHARDS
-
-READY = "keep and cut_status = 'ok' and (not {captions} or caption is not null)"
-"""SQL: the clips of `dataset` that belong into shards."""
 
 COLUMNS = tuple(name for name in SHARDS.names if name not in {"video", "schema_version"})
 STAMPED = tuple(name for name in COLUMNS if name != "caption_copies")
@@ -46,6 +44,11 @@ class ShardPlan:
     stamps: dict[str, str]
     clips: int
     rows: dict[str, Path] = field(default_factory=dict)
+
+
+def ready_sql(plan: Plan) -> str:
+    """SQL: whether a clip of `dataset` belongs into shards."""
+    return f"keep and cut_status = 'ok' and (not {plan.captions_wanted} or caption is not null)"
 
 
 def plan_shards(dataset: Dataset, scratch: Path) -> ShardPlan:
@@ -74,7 +77,7 @@ def _homes(dataset: Dataset, manifest: Manifest) -> Homes:
     settings = dataset.plan.recipe.shard
     return find_homes(
         manifest,
-        ready=READY.format(captions=dataset.plan.captions_wanted),
+        ready=ready_sql(dataset.plan),
         columns=", ".join(STAMPED),
         split=settings.split,
         seed=settings.seed,
@@ -89,10 +92,9 @@ def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) 
     wanted = pa.array(names, pa.string())
     for table, held in (("of_videos", homes.of_videos), ("of_clips", homes.of_clips)):
         manifest.put(table, held.filter(pc.is_in(held["shard"], wanted)))
-    ready = READY.format(captions=dataset.plan.captions_wanted)
     order = f"md5({literal(f'{dataset.plan.recipe.shard.seed}:')} || clip_id)"
     found = manifest.batches(
-        f"select coalesce(c.shard, v.shard) as shard, {', '.join(COLUMNS)}, size from ({SIZED} where {ready}) "
+        f"select coalesce(c.shard, v.shard) as shard, {', '.join(COLUMNS)}, size from ({SIZED} where {ready_sql(dataset.plan)}) "
         "left join of_videos v using (video_id) left join of_clips c using (clip_id) "
         f"where coalesce(c.shard, v.shard) is not null order by shard, {order}, clip_id",
         size=BATCH,
@@ -163,11 +165,16 @@ def _of_footer(path: Path) -> str:
     return str(metadata.get(b"hdvg_content", b"").decode())
 
 
-def refuse_unexplained(dataset: Dataset, planned: dict[str, str]) -> None:
-    """Raise DamagedError, before a shard goes, if a table is damaged, or the dataset knows nothing of a shard's video any
+def going_shards(root: Path, planned: dict[str, str]) -> list[Path]:
+    """The shards that are there and do not hold what is planned."""
+    return [
+        root / f"shards/{name}.parquet" for name, content in held_shards(root).items() if planned.get(name) != content
+    ]
+
+
+def refuse_unexplained(dataset: Dataset, going: list[Path]) -> None:
+    """Raise DamagedError, before these shards go, if a table is damaged, or the dataset knows nothing of a shard's video any
     more that was not taken down: a clip goes for a reason only."""
-    held = held_shards(dataset.root)
-    going = [dataset.root / f"shards/{name}.parquet" for name in held if planned.get(name) != held[name]]
     if not going:
         return
     if found := broken(dataset.root):

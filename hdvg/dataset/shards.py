@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hdvg.dataset.clip_files import cut_file, has_cut_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, shard_row_name
-from hdvg.dataset.shard_plan import ShardPlan, held_shards, note_stamps, plan_shards, refuse_unexplained
+from hdvg.dataset.shard_plan import ShardPlan, going_shards, note_stamps, plan_shards, refuse_unexplained
 from hdvg.dataset.stages import SHARD
 from hdvg.errors import LostClipsError, UsageError
 from hdvg.ids import file_sha256
@@ -38,25 +38,24 @@ def write_shards(dataset: Dataset, cutter: Cutter, hold: Hold = lambda shards: N
     with dataset.store.scratch() as scratch:
         plan = plan_shards(dataset, scratch)
         _refuse_lost(dataset, plan)
-        refuse_unexplained(dataset, plan.contents)
-        held = held_shards(dataset.root)
-        hold([dataset.root / f"shards/{name}.parquet" for name in held if held[name] != plan.contents.get(name)])
-        _remove_stale(dataset, plan.contents, held)
+        going = going_shards(dataset.root, plan.contents)
+        refuse_unexplained(dataset, going)
+        hold(going)
+        _remove_stale(dataset, plan.contents, going)
         for name, rows in plan.rows.items():
             _write(dataset, name, content=plan.contents[name], rows=rows, cutter=cutter)
     note_stamps(dataset, plan)
     return plan.clips
 
 
-def _remove_stale(dataset: Dataset, planned: dict[str, str], held: dict[str, str]) -> None:
-    """Take away part rows, then shards, that are not the planned ones."""
+def _remove_stale(dataset: Dataset, planned: dict[str, str], going: Sequence[Path]) -> None:
+    """Take away part rows that are not of the planned shards, then the shards that go."""
     keep = {f"{name}-{content}.parquet" for name, content in planned.items()} | {f"{SEED}.parquet"}
     for path in files(dataset.root, "parts", stage=SHARD):
         if path.name not in keep:
             dataset.store.remove(f"parts/shard/{path.name}")
-    for name, content in held.items():
-        if planned.get(name) != content:
-            dataset.store.remove(f"shards/{name}.parquet")
+    for path in going:
+        dataset.store.remove(f"shards/{path.name}")
 
 
 def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-CACHE = "cache/proxies"
+from hdvg.dataset.layout import CACHE
+
+PROXIES = f"{CACHE}/proxies"
 """Below the dataset's folder; a purge takes it away with all of cache/."""
-CACHE_BYTES = 2 * 2**30
+MOST_BYTES = 2 * 2**30
 
 
 class Copies:
@@ -57,7 +59,7 @@ class Copies:
     def folder(self) -> Path:
         """In the dataset's folder; where that takes no files, a temporary one of this process alone."""
         if os.access(self._root, os.W_OK):
-            return self._root / CACHE
+            return self._root / PROXIES
         self._spare = tempfile.TemporaryDirectory(prefix="hdvg-proxies-")
         return Path(self._spare.name)
 
@@ -77,7 +79,7 @@ class Copies:
         held = sorted(self.folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime)
         size = sum(path.stat().st_size for path in held)
         for path in held:
-            if size <= CACHE_BYTES or path == newest:
+            if size <= MOST_BYTES or path == newest:
                 return
             size -= path.stat().st_size
             path.unlink(missing_ok=True)

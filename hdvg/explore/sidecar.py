@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import Sort, files
+from hdvg.dataset.layout import CACHE, Sort, files
 from hdvg.dataset.manifest import literal, no_glob
 from hdvg.dataset.marks import NAME, NOBODY
 from hdvg.dataset.snapshot import SOURCE, columns_of
@@ -29,7 +29,6 @@ from schemas import SCHEMA_VERSION
 from schemas.columns import doc
 from schemas.measures import ALL_MEASURED
 
-FOLDER = "cache"
 VERSION = 1
 """Raise it when the same parts come to give other rows or codes."""
 MEMORY = "1GB"
@@ -117,13 +116,13 @@ def rows_name(dataset: Dataset) -> str:
     state = digest(
         "explore", VERSION, SHOWN, SCHEMA_VERSION, columns_of(dataset), dict(dataset.plan.fingerprints), parts
     )
-    return f"{FOLDER}/explore-rows-{state[:16]}.parquet"
+    return f"{CACHE}/explore-rows-{state[:16]}.parquet"
 
 
 def codes_name(dataset: Dataset, rows: str) -> str:
     """Path of the codes: their edges are the bounds in force."""
     bounds = bounds_in_force(dataset.plan.recipe.rules, dataset.plan.quantiles)
-    return f"{FOLDER}/explore-codes-{digest(rows, {name: sorted(some) for name, some in bounds.items()})[:16]}.u1"
+    return f"{CACHE}/explore-codes-{digest(rows, {name: sorted(some) for name, some in bounds.items()})[:16]}.u1"
 
 
 def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
@@ -153,12 +152,12 @@ def make(dataset: Dataset, store: Store, say: Say) -> Sidecar:
 
 def sweep(store: Store, used: Sidecar) -> None:
     """Remove the files of other states."""
-    for path in sorted((store.root / FOLDER).glob("explore-*-*")):
+    for path in sorted((store.root / CACHE).glob("explore-*-*")):
         if path.stem not in (
             used.stem,
             *(used.rows.stem.replace("rows", what) for what in ("rows", "lengths", "texts")),
         ):
-            store.remove(f"{FOLDER}/{path.name}")
+            store.remove(f"{CACHE}/{path.name}")
 
 
 def read(rows: Path, lengths: Path, codes: Path, described: Path) -> Sidecar:

@@ -19,7 +19,7 @@ from hdvg.dataset.inventory import Thing, latents_of, media_of, shards_of, table
 from hdvg.dataset.layout import CACHE, SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
-from hdvg.dataset.shard_plan import READY
+from hdvg.dataset.shard_plan import ready_sql
 from hdvg.dataset.tombstones import PURGED
 from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.ids import digest
@@ -207,8 +207,7 @@ def _clips_in_shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     if not shards:
         return []
     held = [clip for name in shards for clip in pq.read_table(dataset.root / name, columns=["clip_id"])[0].to_pylist()]
-    ready = READY.format(captions=dataset.plan.captions_wanted)
-    wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready}")}
+    wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready_sql(dataset.plan)}")}
     problems = [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
     problems += [
         Problem("lost", clip, "kept, but in no shard: run `hdvg shard`") for clip in sorted(wanted - set(held))

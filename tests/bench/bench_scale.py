@@ -1,7 +1,7 @@
 """What commands cost as a dataset grows: CPU seconds and peak memory of each, in a process of its own, over SYNTHETIC datasets.
 
 Run: python -m tests.bench.bench_scale [--rows 10000,100000,1000000]. The clips are drawn by SQL, 20 a video and 64
-videos a unit, each unit with parts of its own, all cut (into no file) and captioned, eight rules; nothing is decoded. Times are
+videos a unit, each unit with parts of its own, all cut (into no file) and captioned, nine rules; nothing is decoded. Times are
 CPU seconds of all threads, less those of starting Python and opening the dataset; the wall clock of this machine says nothing.
 `with answers` is behind `hdvg compact`, whose own cost is `compact`. The last line is one JSON object.
 """
@@ -17,17 +17,8 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.machine import describe
-from tests.synthetic import draw_dataset
+from tests.synthetic import RULES, draw_dataset
 
-KEEP = {
-    "too_short": "duration_s >= 2",
-    "too_long": "duration_s <= 20",
-    "low_resolution": "short_px >= 720",
-    "not_widescreen": "1.742 <= aspect <= 1.813",
-    "low_motion": "motion_px_s >= 4",
-    "static": "static_share <= 0.5",
-    "dark": "luma_mean >= 16",
-}
 CUT = {
     "clip_sha256": "repeat(md5(i::varchar), 2)",
     "clip_bytes": "2000000",
@@ -82,7 +73,7 @@ Spent = tuple[float, float]
 def bench_scale(rows: list[int]) -> dict[str, float]:
     """The figures, see above. Needs 3 kB of disk a row while it runs."""
     with tempfile.TemporaryDirectory() as folder:
-        draw_dataset(Path(folder) / "least", 20, keep=KEEP)
+        draw_dataset(Path(folder) / "least", 20, keep=RULES)
         start_s, start_mb = _child(Path(folder) / "least", "pass")
     print(f"starting costs {start_s:.2f} CPU s, which is taken off the times below, and {start_mb:.0f} MB")
     figures: dict[str, float] = {}
@@ -102,7 +93,7 @@ def bench_scale(rows: list[int]) -> dict[str, float]:
 
 
 def _grown(root: Path, count: int) -> dict[str, Spent]:
-    draw_dataset(root, count, keep=KEEP, clips=CUT, a_unit=64, cut=True)
+    draw_dataset(root, count, keep=RULES, clips=CUT, a_unit=64, cut=True)
     found = {"shards_first": _child(root, WRITTEN)}
     found |= {name: _child(root, code) for name, code in OPERATIONS.items()}
     found["compact"] = _child(root, "dataset.compact()")

@@ -34,19 +34,14 @@ from hdvg.planning import make_plan
 from schemas.columns import sql_type
 from schemas.measures import ALL_MEASURED
 from tests.bench.machine import describe, spread
+from tests.synthetic import RULES
 
 ROOT = Path(__file__).parents[2]
 CLIPS_A_VIDEO, VIDEOS_A_UNIT = 20, 64
 
 KEEP = {
-    "too_short": "duration_s >= 2",
-    "too_long": "duration_s <= 20",
-    "low_resolution": "short_px >= 720",
-    "not_widescreen": "1.742 <= aspect <= 1.813",
-    "low_motion": "motion_px_s >= 4",
+    **RULES,
     "high_motion": "motion_px_s <= 400",
-    "static": "static_share <= 0.5",
-    "dark": "luma_mean >= 16",
     "blurry": "sharpness >= quantile(0.1)",
     "copy": "not duplicate",
 }

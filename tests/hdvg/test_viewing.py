@@ -122,7 +122,7 @@ def test_copies_are_kept_up_to_a_size_the_least_used_go(server: Served, monkeypa
     folder = server.explorer.root / "cache/proxies"
     for path in folder.glob("*"):
         path.unlink()
-    monkeypatch.setattr("hdvg.explore.copies.CACHE_BYTES", 1)
+    monkeypatch.setattr("hdvg.explore.copies.MOST_BYTES", 1)
     for clip in ids[:2]:
         assert server.browser.get(f"/media/{clip}?as=h264&whole=1").status == 200
         assert len(list(folder.glob("*"))) == 1

@@ -13,6 +13,7 @@ import hdvg
 from hdvg.cli import app
 from hdvg.dataset.packs import read_section, sections
 from tests.layouts import VERSIONS, asked, call, call_in, changed_tree, files, unpack
+from tests.own_measures import CORNER
 from tests.videos import draw_scenes
 
 
@@ -125,26 +126,9 @@ def test_a_newer_version_is_taken_alone_and_the_older_stands_until_then(measured
     assert told(newer, root, "select min(vignette) >= 1000 as newer from dataset where keep") == [{"newer": True}]
 
 
-OWN = """
-from hdvg.measures.measure import Series
-
-
-class Corner:
-    version = 1
-    input = "frames"
-    sees = "look"
-    columns = {"corner": ("number", "level of a corner, 0-255"), "levels": ("series", "level of each look")}
-
-    def __init__(self, offset=0.0):
-        self.offset = offset
-        self.series = {"corner": Series()}
-
-    def see(self, view):
-        self.series["corner"].add(view.index, float(view.grey[:8, :8].mean()) + self.offset)
-
-    def of_clip(self, clip):
-        return {"corner": clip.mean("corner"), "levels": clip.values("corner")[1].tolist()}
-
+OWN = (
+    CORNER
+    + """
 
 class Mood:
     version = 1
@@ -192,6 +176,7 @@ class Sly:
     def measure(self, shot):
         return {"sly": "text"}
 """
+)
 
 RECIPE = """
 name = "own"

@@ -15,39 +15,14 @@ from hdvg.ids import digest
 from pipelines.previews import take_previews
 from pipelines.repair import repair
 from tests.layouts import asked, call, files
+from tests.own_measures import BYTES, CORNER
 from tests.videos import draw_scenes
 
-OWN = """
-import random
-
-from hdvg.measures.measure import Series
-
-
-class Corner:
-    version = 1
-    input = "frames"
-    sees = "look"
-    columns = {"corner": ("number", "level of a corner, 0-255"), "levels": ("series", "level of each look")}
-
-    def __init__(self, offset=0.0):
-        self.offset = offset
-        self.series = {"corner": Series()}
-
-    def see(self, view):
-        self.series["corner"].add(view.index, float(view.grey[:8, :8].mean()) + self.offset)
-
-    def of_clip(self, clip):
-        return {"corner": clip.mean("corner"), "levels": clip.values("corner")[1].tolist()}
-
-
-class Bytes:
-    version = 1
-    input = "clip"
-    columns = {"first_bytes": ("series", "the first bytes of the cut file")}
-
-    def measure(self, file):
-        return {"first_bytes": list(file[:8])}
-
+OWN = (
+    "import random\n"
+    + CORNER
+    + BYTES
+    + """
 
 class Dice:
     version = 1
@@ -57,6 +32,7 @@ class Dice:
     def measure(self, shot):
         return {"dice": 1.0, "throws": [random.random() for _ in shot.keyframes]}
 """
+)
 RECIPE = """
 name = "packs"
 keep = {short = "duration_s >= 0.3"}

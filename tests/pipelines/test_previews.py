@@ -18,6 +18,7 @@ from hdvg.errors import ItemError
 from hdvg.reports.strips import strips
 from pipelines.previews import FRAMES_MOST, _pieces, take_previews
 from tests.layouts import asked, call, files
+from tests.own_measures import BYTES
 
 SERIAL = ("--runner", "serial")
 CLIPS = "select clip_id, source, keep, keyframes, duration_s from dataset order by source, start_pts"
@@ -165,21 +166,10 @@ def test_a_child_that_gives_no_small_webps_is_not_believed(said):
         list(_pieces(b"RIFF    WEBP" + b"x" * 8, said))
 
 
-LATE = """
-class Bytes:
-    version = 1
-    input = "clip"
-    columns = {"first_bytes": ("series", "the first bytes of the cut file")}
-
-    def measure(self, file):
-        return {"first_bytes": list(file[:8])}
-"""
-
-
 @pytest.mark.slow
 def test_a_section_that_a_later_stage_adds_stands_beside_the_previews(seen, tmp_path):
     root = Path(shutil.copytree(seen, tmp_path / "d"))
-    (tmp_path / "late_of_test.py").write_text(LATE)
+    (tmp_path / "late_of_test.py").write_text(BYTES)
     held = previews(root)
     call("run", root, "--set", f"measure.own.bytes={tmp_path}/late_of_test.py:Bytes", *SERIAL)
     assert previews(root) == held
