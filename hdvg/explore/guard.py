@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import anyio
+
 from hdvg.explore.arrays import dumps
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 1_000_000
 """Most that a question may hold."""
+READ_AWAY_S = 2.0
+"""Longest wait for the body of a request that is refused."""
 HEADER = b"x-hdvg"
 OPEN = ("/", "/audit", "/session", "/metrics", "/favicon.ico")
 """Routes that ask for no cookie: the page holds nothing of the dataset, /metrics has its own token."""
@@ -107,6 +111,7 @@ class Guard:
         if refused is None:
             return await self._app(scope, receive, with_headers)
         status, why = refused
+        await _read_away(receive)
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await with_headers({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": dumps({"error": why})})
@@ -145,6 +150,15 @@ class Guard:
         if path in OPEN or path.startswith(OPEN_BELOW) or self._keys.holds(headers.first(b"cookie")):
             return None
         return 401, "no session: open the link that `hdvg explore` printed, or ask for another one there"
+
+
+async def _read_away(receive: Receive) -> None:
+    """Take what is sent with a refused request, as far as a question goes: a connection that is closed over unread bytes is
+    reset, and the answer lost with it."""
+    left = BODY_BYTES
+    with anyio.move_on_after(READ_AWAY_S):
+        while left > 0 and (message := await receive()).get("more_body"):
+            left -= len(message.get("body", b""))
 
 
 class _Headers:
