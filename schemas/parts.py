@@ -22,7 +22,19 @@ KEYFRAME_MEASURES = {name: table(OUTCOME, [CLIP], fields) for name, fields in KE
 
 REMEASURE = table(OUTCOME, [CLIP], REMEASURED)
 
-POOL = table(OUTCOME, [CLIP], POOL_MEASURED, [column("content", STR, "hash of the clips that were compared")])
+POOL = table(
+    OUTCOME,
+    [CLIP],
+    POOL_MEASURED,
+    [
+        column("content", STR, "of the index: hash of the clips that were compared"),
+        column("part", STR, "unit, generation and hash of the rows of a unit's part", volatile=True, later=True),
+    ],
+)
+"""One row a clip in the part of its unit; in the index (unit `all`) one row for each of these parts, and one for itself.
+
+Parts of earlier versions are one for all clips: their rows have no `part`.
+"""
 
 CUT = table(OUTCOME, CUT_COLUMNS)
 

@@ -136,16 +136,21 @@ def _write(dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, a_unit: i
         )
         _part(dataset, connection, "download", "unit_videos", name)
         for stage in (*STAGES, *(["cut"] if cut else [])):
-            if stage in dataset.plan.fingerprints and stage != "pool":
-                _part(dataset, connection, stage, "unit_clips", name)
+            if stage in dataset.plan.fingerprints:
+                part = {"part": f"'{name}-0-rows'"} if stage == "pool" else {}
+                _part(dataset, connection, stage, "unit_clips", name, **part)
     if "pool" in dataset.plan.fingerprints:
-        _part(dataset, connection, "pool", "clips", "all")
+        connection.execute("create table pool_index as select distinct unit || '-0-rows' as part from videos")
+        connection.execute("insert into pool_index values (null)")
+        _part(dataset, connection, "pool", "pool_index", "all", content="'made up'")
 
 
-def _part(dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, table: str, unit: str) -> None:
-    """One part of a stage for the rows of a table; of a split, a row more for each video."""
+def _part(
+    dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, table: str, unit: str, **fixed: str
+) -> None:
+    """One part of a stage for the rows of a table; of a split, a row more for each video. `fixed`: SQL of columns."""
     held = {name for (name, *_) in connection.execute(f"describe {table}").fetchall()}
-    fixed = {"status": "'ok'", "generation": "0::bigint", "attempt": "1::bigint"}
+    fixed |= {"status": "'ok'", "generation": "0::bigint", "attempt": "1::bigint"}
 
     def row(known: set[str]) -> str:
         return ", ".join(

@@ -20,7 +20,7 @@ from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.kept_views import with_kept
-from hdvg.dataset.layout import files, is_small, pattern, seed_name
+from hdvg.dataset.layout import EVERYTHING, files, is_small, pattern, seed_name
 from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
@@ -102,13 +102,15 @@ def views_sql(
 
 
 def _reads(root: Path, plan: Plan, stage: str, *, prefix: str, unit: str | None) -> str:
-    """SQL: the rows of a stage's parts, of one unit if its parts are of units; none if it was never wanted."""
+    """SQL: the rows of a stage's parts, of one unit if that has parts of its own; none if it was never wanted."""
     if stage != SHARD and stage not in plan.fingerprints:
         return no_rows(part_schema(stage))
     fingerprint = plan.fingerprints.get(stage, "*")
-    if unit is None or entry_of(stage).parts != "unit":
+    of = entry_of(stage).parts
+    if unit is None or of == "shard":
         return read_parts(stage, literal(prefix + pattern("parts", stage=stage, fingerprint=fingerprint)))
-    found = files(root, "parts", stage=stage, unit=unit, fingerprint=fingerprint)
+    units = [unit, EVERYTHING] if of == "pool" else [unit]
+    found = [path for one in units for path in files(root, "parts", stage=stage, unit=one, fingerprint=fingerprint)]
     return read_parts(stage, path_list(found or [root / seed_name(stage, fingerprint)]))
 
 

@@ -38,12 +38,18 @@ class Keyframed(StageViews):
 
 
 class Pooled(StageViews):
-    """What is computed over all clips at once: its newest part counts, whole."""
+    """What is computed over all clips at once: the parts that the newest index names count."""
 
     def views(self, scope: Scope) -> str:
-        """The newest part."""
-        newest = "qualify generation = max(generation) over ()"
-        return view(self.entry.rows_view(), f"select * from {scope.rows(self.entry.name)}\n{newest}")
+        """Their rows, with the index's `content`; or those of the newest part of all clips, as earlier versions wrote it."""
+        sql = (
+            f"with every as (select * from {scope.rows(self.entry.name)}),\n"
+            "newest as (select * from every where clip_id is null or part is null "
+            "qualify generation = max(generation) over ())\n"
+            "select every.* replace (newest.content as content) from every join newest using (part) where every.clip_id is not null\n"
+            "union all by name select * from newest where clip_id is not null"
+        )
+        return view(self.entry.rows_view(), sql)
 
     def wanted(self, scope: Scope, stage: str) -> str:
         """The clips that are compared, if the recipe asks for it; "" if not."""

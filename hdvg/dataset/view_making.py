@@ -13,7 +13,7 @@ FEW = (
     "annotations", "forgotten", "given", "given_videos", "inputs", "scanned", "videos", "texts", "checked", "measured",
 )  # fmt: skip
 """With the views of stages and all others named `..._rows`: those that a unit's manifest reads once, as tables. DuckDB plans a
-view anew wherever it is named, and that takes longer than a unit's rows. Not what is of all units, such as `pooled`."""
+view anew wherever it is named, and that takes longer than a unit's rows."""
 
 READING = re.compile(r"create or replace view (\w+) as\n((?:(?!;\n).)*read_parquet(?:(?!;\n).)*);\n", re.DOTALL)
 """The views that read files. While the others are made, empty tables stand for them: DuckDB plans a view as it is made, with
@@ -141,6 +141,6 @@ def _words(statement: str) -> frozenset[str]:
 
 def _held() -> re.Pattern[str]:
     """Where a statement begins that makes one of the views that a unit's manifest reads once."""
-    of_units = {entry.rows_view() for entry in STAGES.values() if entry.parts == "unit"}
+    of_units = {entry.rows_view() for entry in STAGES.values() if entry.parts != "shard"}
     names = "|".join(sorted({*FEW, *of_units}))
     return re.compile(rf"{VIEW}(?=(?:{names}|\w+_rows)\n?\s*as\b)")

@@ -7,17 +7,20 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hdvg.duplicates.candidates import candidates
+from hdvg.duplicates.cosines import Embeddings, unlike
 from hdvg.duplicates.groups import completed, stars
 from hdvg.duplicates.index import Index
 from hdvg.duplicates.likeness import Pairs, Settings, copies, none
-from hdvg.duplicates.series import NEEDED, Clips, Ints, concatenated
+from hdvg.duplicates.series import NEEDED, Clips, Ints, concatenated, in_order
 from schemas.measures import DUPLICATES
 
 __all__ = ["NEEDED", "Index", "Settings", "find_duplicates"]
 
 FOUND = pa.schema([pa.field("clip_id", pa.string()), *DUPLICATES])
+SAID_OF_COPIES = ("duplicate_of", "duplicate_how", "duplicate_bits", "duplicate_in")
 
 
 def find_duplicates(
@@ -26,20 +29,26 @@ def find_duplicates(
     earlier: Iterable[pa.Table] = (),
     score: Sequence[str] = (),
     settings: Settings | None = None,
+    embeddings: Embeddings | None = None,
 ) -> pa.Table:
     """One row a clip, sorted by clip_id, with the columns `DUPLICATES`.
 
-    `clips` has the columns `NEEDED`, perhaps `embedding` (lists of numbers; null for none) and those that `score` names:
-    of copies the one with the highest first score stays, of equals the one with the highest second, and so on (null
-    is lowest), in the end the smallest clip_id. `earlier` are parts of earlier datasets, as `Index.parts` gives them,
-    with the label in the column `dataset`: their clips always stay. Memory grows with the clips and the longest part.
-    Raises ValueError if a clip_id stands in a table twice or a series of hashes is broken.
+    `clips` has the columns `NEEDED` and those that `score` names: of copies the one with the highest first score stays,
+    of equals the one with the highest second, and so on (null is lowest), in the end the smallest clip_id. `embeddings`
+    looks up those of some clips: copies whose embeddings differ are none. `earlier` are parts of earlier datasets, as
+    `Index.parts` gives them, with the label in the column `dataset`: their clips always stay. Memory grows with the clips
+    and the longest part. Raises ValueError if a clip_id stands in a table twice or a series of hashes is broken.
     """
     settings = settings or Settings()
+    clips = in_order(clips)
     fresh = Clips.of(clips)
-    pairs = _pairs(fresh, np.ones(len(fresh), np.bool_), settings)
+
+    def alike(pairs: Pairs) -> Pairs:
+        return pairs[~unlike(fresh, pairs, embeddings, settings.cosine)] if embeddings and len(pairs) else pairs
+
+    pairs = alike(_pairs(fresh, np.ones(len(fresh), np.bool_), settings))
     rank = _rank(clips, score)
-    pairs = completed(fresh, pairs, rank, settings)
+    pairs = alike(completed(fresh, pairs, rank, settings))
     found = _Best(fresh)
     for part in earlier:
         old = Clips.of(part)
@@ -60,8 +69,7 @@ def _pairs(clips: Clips, fresh: npt.NDArray[np.bool_], settings: Settings, *, ac
 
 
 def _rank(clips: pa.Table, score: Sequence[str]) -> Ints:
-    """(n,): the place of each clip, 0 the best, in the order of clip_id."""
-    clips = clips.sort_by("clip_id")
+    """(n,): the place of each clip, 0 the best."""
     columns = [clips[name].cast(pa.float64()).to_numpy() for name in score]
     keys = [np.where(np.isnan(column), np.inf, -column) for column in columns]
     order = np.lexsort((np.arange(len(clips)), *reversed(keys)))
@@ -81,7 +89,7 @@ class _Best:
         """Copies between the new clips and a part of an earlier dataset."""
         labels = dict(zip(part["clip_id"].to_pylist(), part["dataset"].to_pylist(), strict=True))
         for number in range(len(pairs)):
-            old = str(both.clip_id[pairs.b[number]])
+            old = both.clip_id[int(pairs.b[number])].as_py()
             candidate = float(pairs.bits[number]), labels[old], old, bool(pairs.exact[number])
             new = int(pairs.a[number])
             self.of[new] = min(self.of.get(new, candidate), candidate)
@@ -96,17 +104,18 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
         (int(a), int(b)): (float(bits), bool(exact))
         for a, b, bits, exact in zip(pairs.a, pairs.b, pairs.bits, pairs.exact, strict=True)
     }
-    rows = []
-    for index, name in enumerate(clips.clip_id):
-        row = {"clip_id": name, "duplicate": False, "duplicate_group": name}
-        head = int(heads[index])
+    said: dict[str, list[object]] = {name: [None] * len(clips) for name in SAID_OF_COPIES}
+    for index in np.flatnonzero(old | (heads != np.arange(len(clips)))).tolist():
         if index in found.of:
-            bits, label, earlier, exact = found.of[index]
-            row |= {"duplicate_of": earlier, "duplicate_group": earlier, "duplicate_in": label}
-        elif head != index:
+            bits, label, kept, exact = found.of[index]
+        else:
+            head = int(heads[index])
             bits, exact = by_pair[min(index, head), max(index, head)]
-            row |= {"duplicate_of": clips.clip_id[head], "duplicate_group": clips.clip_id[head]}
-        if "duplicate_of" in row:
-            row |= {"duplicate": True, "duplicate_how": "exact" if exact else "near", "duplicate_bits": bits}
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=FOUND)
+            label, kept = None, clips.clip_id[head].as_py()
+        for name, value in zip(SAID_OF_COPIES, (kept, "exact" if exact else "near", bits, label), strict=True):
+            said[name][index] = value
+    columns = {name: pa.array(values, FOUND.field(name).type) for name, values in said.items()}
+    kept_ones = columns["duplicate_of"]
+    columns |= {"clip_id": clips.clip_id, "duplicate": kept_ones.is_valid()}
+    columns["duplicate_group"] = pc.coalesce(kept_ones, clips.clip_id)
+    return pa.table([columns[name] for name in FOUND.names], schema=FOUND)

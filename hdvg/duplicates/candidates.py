@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +20,20 @@ LEAST_BITS, MOST_BITS = 14, 24
 NEIGHBOURS = 16
 """Entries of one key that each entry is compared with: a picture that everybody has costs no more than any other."""
 
+AT_ONCE = 2_000_000
+"""Entries compared with their neighbours at once."""
+
 NEAR_BITS = 12
 SHIFTS_MOST = 6
 REPEAT_BITS = 2
 EVERY = 4
 """A picture that differs by at most 2 bits from the one before is an entry only every 2 s."""
 
+SORTED = 4_000_000
+"""Entries sorted at once."""
+
 CLIP_BITS, SHIFT_BITS = 28, 8
+KEY_BITS, ENTRY_BITS = 24, 40
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -38,28 +47,78 @@ def candidates(clips: Clips, fresh: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, 
     """
     if len(clips) >= 2**CLIP_BITS:
         raise ValueError(f"{len(clips)} clips at once are more than {2**CLIP_BITS}")
-    place, hashes = _entries(clips)
-    owner = clips.owners[place]
-    moment = place - clips.starts[owner]
+    entries = _Entries.of(clips)
     found, votes = np.empty(0, np.uint64), np.empty(0, np.int64)
-    for mask in _masks(len(hashes)):
-        order = _sorted(hashes, mask)
+    for mask in _masks(len(entries)):
         pieces = [found]
-        for left, right in _neighbours(order, hashes):
-            good = (owner[left] != owner[right]) & (fresh[owner[left]] | fresh[owner[right]])
-            pieces.append(_packed(owner, moment, left[good], right[good]))
+        for left, right in _neighbours(entries, mask):
+            owner_left, owner_right = entries.owners(left), entries.owners(right)
+            good = (owner_left != owner_right) & (fresh[owner_left] | fresh[owner_right])
+            pieces.append(entries.packed(left[good], right[good]))
         found, votes = _counted(pieces, votes)
     return _unpacked(_foremost(found, votes))
 
 
-def _entries(clips: Clips) -> tuple[Ints, Hashes]:
-    """Where the pictures worth looking up lie, and their hashes; whole and inner ones alike."""
-    informative = (clips.whole != 0) & (clips.inner != 0)
-    moment = np.arange(len(clips.whole)) - np.repeat(clips.starts[:-1], clips.lengths)
-    turned = np.ones(len(clips.whole), np.bool_)
-    turned[1:] = np.bitwise_count(clips.whole[1:] ^ clips.whole[:-1]) > REPEAT_BITS
-    place = np.flatnonzero(informative & (turned | (moment % EVERY == 0)))
-    return np.concatenate([place, place]), np.concatenate([clips.whole[place], clips.inner[place]])
+@dataclass(frozen=True)
+class _Entries:
+    """What is looked up: the whole hashes of k pictures worth it, numbered 0 to k - 1, then their inner ones, k to 2k - 1.
+
+    Hashes stay where they are: of a million clips, copies of them would be the most that a search holds.
+    """
+
+    clips: Clips
+    place: npt.NDArray[np.uint32]
+    """(k,): where each picture's hashes lie."""
+    owner: npt.NDArray[np.uint32]
+    """(k,): its clip."""
+
+    @classmethod
+    def of(cls, clips: Clips) -> _Entries:
+        """Those of the pictures that are not flat and not as the one before."""
+        turned = np.ones(len(clips.whole), np.bool_)
+        turned[1:] = np.bitwise_count(clips.whole[1:] ^ clips.whole[:-1]) > REPEAT_BITS
+        owner = np.repeat(np.arange(len(clips), dtype=np.uint32), clips.lengths)
+        moment = np.arange(len(clips.whole), dtype=np.uint32) - clips.starts[:-1].astype(np.uint32)[owner]
+        chosen = (clips.whole != 0) & (clips.inner != 0) & (turned | (moment % EVERY == 0))
+        return cls(clips, np.flatnonzero(chosen).astype(np.uint32), owner[chosen])
+
+    def __len__(self) -> int:
+        return 2 * len(self.place)
+
+    def pictures(self, entries: Ints) -> Ints:
+        """The picture, 0 to k - 1, of each entry."""
+        return entries - len(self.place) * (entries >= len(self.place))
+
+    def owners(self, entries: Ints) -> npt.NDArray[np.uint32]:
+        """The clip of each entry."""
+        return self.owner[self.pictures(entries)]
+
+    def hashes(self, entries: Ints) -> Hashes:
+        """The hash of each entry."""
+        inside = entries >= len(self.place)
+        place = self.place[entries - len(self.place) * inside]
+        found: Hashes = self.clips.whole[place]
+        np.copyto(found, self.clips.inner[place], where=inside)
+        return found
+
+    def keys(self, mask: np.uint64) -> npt.NDArray[np.uint32]:
+        """(2k,): the key of each entry, `KEY_BITS` long, made of the bits of the mask."""
+        keys = np.empty((2, len(self.place)), np.uint32)
+        for row, series in zip(keys, (self.clips.whole, self.clips.inner), strict=True):
+            for start in range(0, len(row), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                row[part] = ((series[self.place[part]] & mask) * FACTOR) >> np.uint64(64 - KEY_BITS)
+        return keys.reshape(-1)
+
+    def packed(self, left: Ints, right: Ints) -> Hashes:
+        """A code for each pair: the lower clip, the higher one, and how many pictures later its picture comes."""
+        swapped = self.owners(left) > self.owners(right)
+        first, second = (self.pictures(np.where(swapped, *pair)) for pair in ((right, left), (left, right)))
+        one, other = self.owner[first].astype(np.int64), self.owner[second].astype(np.int64)
+        moments = (self.place[first] - self.clips.starts[one], self.place[second] - self.clips.starts[other])
+        shift = moments[1] - moments[0] + 2 ** (SHIFT_BITS - 1)
+        code: Ints = (one << (CLIP_BITS + SHIFT_BITS)) | (other << SHIFT_BITS) | shift
+        return code.astype(np.uint64)
 
 
 def _masks(n_entries: int) -> list[np.uint64]:
@@ -77,38 +136,35 @@ def _masks(n_entries: int) -> list[np.uint64]:
     ]
 
 
-def _sorted(hashes: Hashes, mask: np.uint64) -> Hashes:
-    """Entries sorted by key: the key in the upper 24 bits, the entry in the lower 40."""
-    keys: Hashes = ((hashes & mask) * FACTOR) >> np.uint64(40)
-    keys <<= np.uint64(40)
-    keys |= np.arange(len(hashes), dtype=np.uint64)
-    keys.sort()
-    return keys
-
-
-def _neighbours(order: Hashes, hashes: Hashes) -> list[tuple[Ints, Ints]]:
+def _neighbours(entries: _Entries, mask: np.uint64) -> Iterator[tuple[Ints, Ints]]:
     """Pairs of entries with one key that stand near each other and whose hashes are near."""
-    entry = (order & np.uint64(2**40 - 1)).astype(np.int64)
-    key = (order >> np.uint64(40)).astype(np.uint32)
-    found = []
-    at = np.arange(len(order))
-    for step in range(1, NEIGHBOURS + 1):
-        at = at[at < len(order) - step]
-        at = at[key[at] == key[at + step]]
-        if not len(at):
-            break
-        left, right = entry[at], entry[at + step]
-        near = np.bitwise_count(hashes[left] ^ hashes[right]) <= NEAR_BITS
-        found.append((left[near], right[near]))
-    return found
+    for order in _sorted(entries.keys(mask)):
+        for start in range(0, len(order), AT_ONCE):
+            piece = order[start : start + AT_ONCE + NEIGHBOURS]
+            entry = (piece & np.uint64(2**ENTRY_BITS - 1)).astype(np.int64)
+            key = (piece >> np.uint64(ENTRY_BITS)).astype(np.uint32)
+            hashes = entries.hashes(entry)
+            at = np.arange(min(len(piece), AT_ONCE))
+            for step in range(1, NEIGHBOURS + 1):
+                at = at[at < len(piece) - step]
+                at = at[key[at] == key[at + step]]
+                if not len(at):
+                    break
+                near = at[np.bitwise_count(hashes[at] ^ hashes[at + step]) <= NEAR_BITS]
+                yield entry[near], entry[near + step]
 
 
-def _packed(owner: Ints, moment: Ints, left: Ints, right: Ints) -> Hashes:
-    swapped = owner[left] > owner[right]
-    first, second = np.where(swapped, right, left), np.where(swapped, left, right)
-    shift = moment[second] - moment[first] + 2 ** (SHIFT_BITS - 1)
-    code: Ints = (owner[first] << (CLIP_BITS + SHIFT_BITS)) | (owner[second] << SHIFT_BITS) | shift
-    return code.astype(np.uint64)
+def _sorted(keys: npt.NDArray[np.uint32]) -> Iterator[Hashes]:
+    """Entries sorted by key, the key in the upper bits and the entry in the lower ones; some `SORTED` at a time, all of a key
+    together."""
+    bits = max(math.ceil(math.log2(max(len(keys), 1) / SORTED)), 0)
+    for part in range(2**bits):
+        chosen = np.flatnonzero(keys >> (KEY_BITS - bits) == part).astype(np.uint64)
+        order: Hashes = keys[chosen].astype(np.uint64)
+        order <<= np.uint64(ENTRY_BITS)
+        order |= chosen
+        order.sort()
+        yield order
 
 
 def _counted(pieces: list[Hashes], votes: Ints) -> tuple[Hashes, Ints]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hdvg.duplicates.series import Clips, Ints, Reals, distinct, ranges
 
-BLOCK = 2_000_000
+BLOCK = 500_000
 """Pictures compared at once."""
 
 UNLIKE = 12.0
@@ -26,7 +26,7 @@ PATH = 48.0
 ENOUGH = 8
 """Informative pictures more than the least after which it no longer matters how little of the longer clip overlaps."""
 
-AT_ONCE = 500_000
+AT_ONCE = 200_000
 """Candidates looked into at once."""
 
 SHIFTS = 512
@@ -163,7 +163,7 @@ def _shifts(clips: Clips, a: Ints, b: Ints, shift: Ints) -> tuple[Ints, Ints, In
 
 
 def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
-    """The bits up to which each pair is a copy; -1 if its embeddings forbid it."""
+    """The bits up to which each pair is a copy."""
     steps, spread = clips.steps, clips.spread
     stiller = np.minimum(steps[pairs.a], steps[pairs.b])
     excused = settings.bits_moving * stiller * np.minimum(stiller * (pairs.informative - 1) / PATH, 1)
@@ -175,10 +175,6 @@ def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
     course = settings.within_video * np.minimum(spread[pairs.a], spread[pairs.b])
     course[course == 0] = -1
     limit = np.where(clips.video[pairs.a] == clips.video[pairs.b], np.minimum(limit, course), limit)
-    if clips.embedding is not None:
-        one, other = clips.embedding[pairs.a], clips.embedding[pairs.b]
-        known = one.any(axis=1) & other.any(axis=1)
-        limit = np.where(known & (np.einsum("nd,nd->n", one, other) < settings.cosine), -1.0, limit)
     return np.asarray(limit, dtype=np.float64)
 
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hdvg import duplicates
 from hdvg.config.rules import Rule, Verdicts
 from hdvg.config.sections import Duplicates
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import EVERYTHING, files, newest_generation, part_name
+from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import Manifest
-from hdvg.dataset.stages import part_schema
-from hdvg.filtering.diversity import diverse_draw
+from hdvg.filtering.pool_clips import PoolClips
+from hdvg.filtering.pool_parts import publish
 from hdvg.ids import digest
-from schemas.measures import CAPTION_STAGES, HOMES, POOL
+from schemas.measures import CAPTION_STAGES, HOMES
 
 
 def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
@@ -83,16 +83,18 @@ class _Earlier:
     def decide(self, found: pa.Table) -> pa.Table:
         """Verdicts on clips that the index holds already: our own stay, the very clips of others are copies."""
         held = self.index.holders(found["clip_id"])
-        rows = found.to_pylist()
+        is_held = pc.is_in(found["clip_id"], value_set=pa.array(held, pa.string()))
+        rows = found.filter(is_held).to_pylist()
         for row in rows:
-            labels = held.get(row["clip_id"], [])
+            labels = held[row["clip_id"]]
             if self.label in labels and row["duplicate_in"] is not None:
                 row |= dict.fromkeys(("duplicate_of", "duplicate_how", "duplicate_bits", "duplicate_in"))
                 row |= {"duplicate": False, "duplicate_group": row["clip_id"]}
-            elif labels and self.label not in labels:
+            elif self.label not in labels:
                 row |= {"duplicate": True, "duplicate_how": "exact", "duplicate_bits": 0.0, "duplicate_in": labels[0]}
                 row |= dict.fromkeys(("duplicate_of", "duplicate_group"), row["clip_id"])
-        return pa.Table.from_pylist(rows, schema=found.schema)
+        decided = pa.Table.from_pylist(rows, schema=found.schema)
+        return pa.concat_tables([found.filter(pc.invert(is_held)), decided]).sort_by("clip_id")
 
 
 def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
@@ -101,16 +103,26 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> 
     labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
     count, *hashes = _content(manifest, plan.verdicts, settings.score)
     content = digest([count, *hashes], plan.fingerprints.get("semantics"), labels)
-    published = manifest.one("select content from pooled limit 1")
-    if published == content or (published is None and not count):
+    ((published, rows),) = manifest.fetch("select any_value(content), count(*) from pooled")
+    if rows == count and (published == content or not count):
         return
-    columns = ", ".join(dict.fromkeys((*duplicates.NEEDED, *settings.score, "embedding", "draw")))
-    clips = manifest.table(f"select {columns} from measured where {plan.verdicts.in_pool()} order by clip_id")
-    parts = earlier.index.parts(but=earlier.label) if earlier else ()
-    found = duplicates.find_duplicates(clips, earlier=parts, score=settings.score, settings=_limits(settings))
-    if earlier is not None:
-        found = earlier.decide(found)
-    _publish(dataset, clips, found.append_column("diverse_draw", _places(clips)), content)
+    columns = (*duplicates.NEEDED, *settings.score)
+    with dataset.store.scratch() as scratch:
+        clips = PoolClips.read(manifest, columns, plan.verdicts.in_pool(), scratch / "pool.parquet")
+        compared = clips.compared()
+        results = duplicates.find_duplicates(
+            compared,
+            earlier=earlier.index.parts(but=earlier.label) if earlier else (),
+            score=settings.score,
+            settings=_limits(settings),
+            embeddings=clips.embeddings,
+        )
+        if earlier is not None:
+            results = earlier.decide(results)
+        results = results.append_column("diverse_draw", clips.diverse_draws(results["clip_id"]))
+    for name in ("video_id", "unit"):
+        results = results.append_column(name, compared[name])
+    publish(dataset, manifest, results, content)
 
 
 def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
@@ -125,34 +137,3 @@ def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> li
 
 def _limits(settings: Duplicates) -> duplicates.Settings:
     return duplicates.Settings(**settings.model_dump(exclude={"score", "index", "label"}))
-
-
-def _places(clips: pa.Table) -> pa.Array:
-    """`diverse_draw` of the clips; null where there is no embedding."""
-    known = np.flatnonzero(clips["embedding"].is_valid())
-    places: list[float | None] = [None] * len(clips)
-    if len(known):
-        some = clips.take(pa.array(known))
-        embeddings = np.stack(some["embedding"].to_numpy(zero_copy_only=False)).astype(np.float32)
-        for at, place in zip(known, diverse_draw(embeddings, some["draw"].to_numpy()), strict=True):
-            places[at] = float(place)
-    return pa.array(places, pa.float64())
-
-
-def _publish(dataset: Dataset, clips: pa.Table, results: pa.Table, content: str) -> None:
-    """Write the newest word on the pool, of which `clips` and `results` have the same order.
-
-    The one before stays until the next, for those who read it now; older ones go.
-    """
-    fingerprint = dataset.plan.fingerprints[POOL]
-    held = files(dataset.root, "parts", stage=POOL, unit=EVERYTHING, fingerprint=fingerprint)
-    before = sorted(held, key=lambda path: newest_generation([path]))
-    generation = newest_generation(before) + 1
-    constant = {"status": "ok", "content": content, "generation": generation}
-    columns = {name: pa.repeat(pa.scalar(value), len(results)) for name, value in constant.items()}
-    columns |= {"video_id": clips["video_id"]} | {name: results[name] for name in results.column_names}
-    nothing = {field.name: pa.nulls(len(results), field.type) for field in part_schema(POOL)}
-    table = pa.table(nothing | columns, schema=part_schema(POOL))
-    dataset.store.publish_table(part_name(POOL, EVERYTHING, fingerprint, generation), table)
-    for path in before[:-1]:
-        dataset.store.remove(f"parts/{POOL}/{path.name}")

@@ -37,6 +37,7 @@ OPERATIONS = {
     "status": "from hdvg.reports.status import status; status(dataset)",
     "idle_order": "from pipelines.run import plan_order; plan_order(dataset, dataset.plan.stages)",
     "idle_shards": SHARDS,
+    "job": "from pipelines.perform import Job, pending_items; pending_items(dataset, Job(dataset.root, 'bench', 'cut', 16 * '0'))",
 }
 """By name, Python over `dataset`; `clip` is the id of one."""
 

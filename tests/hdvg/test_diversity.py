@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hdvg.filtering.diversity import diverse_draw
+from hdvg.filtering import diversity
 
 
 @pytest.fixture
@@ -14,6 +14,12 @@ def clips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     embeddings = np.eye(10, 16)[kinds] + random.normal(0, 0.02, (len(kinds), 16))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     return kinds, embeddings.astype(np.float32), random.random(len(kinds))
+
+
+def diverse_draw(embeddings: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """The places, from embeddings that come in blocks of 100."""
+    blocks = (embeddings[start : start + 100] for start in range(0, len(draws), 100))
+    return diversity.diverse_draw(draws, embeddings[np.argsort(draws)][: diversity.FITTED], blocks)
 
 
 def test_a_beginning_holds_rare_kinds_as_often_as_common_ones(clips):

@@ -213,7 +213,14 @@ def test_still_clips_of_one_video_are_no_copies_but_a_replay_is():
 def test_embeddings_that_differ_forbid_and_missing_ones_do_not():
     one = walk(1)
     vectors = {"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0], "d": None}
-    answer = of([made_up(name, one, embedding=vectors[name]) for name in "abcd"])
+    looked_up = []
+
+    def embeddings(clip_ids):
+        looked_up.append(clip_ids.to_pylist())
+        return pa.array([vectors[name] for name in clip_ids.to_pylist()], pa.list_(pa.float32()))
+
+    answer = of([made_up(name, one) for name in "abcd"] + [made_up("e", walk(2))], embeddings=embeddings)
+    assert looked_up[0] == list("abcd")  # of nothing else
     assert [answer[name]["duplicate_of"] for name in "abd"] == [None, "a", "a"]
     assert answer["c"]["duplicate_of"] != "a"
     assert answer["c"]["duplicate"] is False

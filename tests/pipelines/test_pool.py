@@ -6,10 +6,13 @@ import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
+import pyarrow as pa
 import pytest
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.stages import part_schema
+from hdvg.dataset.store import sealed
 from hdvg.reports.verify import verify
 from tests.footage import BUNDLED
 from tests.pipelines.test_run import ask, go
@@ -67,6 +70,62 @@ def test_a_better_copy_that_comes_later_takes_the_place(videos, tmp_path):
     assert kept(root) == {"small": ["copy"], "large": []}
     assert ask(root, "select sum(n_clips) from shards") == ask(root, "select count(*) from dataset where keep")
     assert verify(Dataset.open(root)) == []
+
+
+def units(root: Path) -> dict[str, list[int]]:
+    """The generations of the pool's parts, by unit; `all` is the index."""
+    found: dict[str, list[int]] = {}
+    for path in sorted((root / "parts/pool").glob("[!s]*-*-*.parquet")):
+        unit, _, generation = path.stem.split("-")
+        found.setdefault(unit, []).append(int(generation))
+    return found
+
+
+def test_each_unit_has_a_part_which_is_written_again_only_if_its_rows_change(videos, tmp_path):
+    root = tmp_path / "d"
+    go(root, recipe(), links=[str(videos / "small.mp4")])
+    (small,) = units(root).keys() - {"all"}
+    go(root, recipe(), links=[str(videos / "other.mp4")])
+    (other,) = units(root).keys() - {"all", small}
+    assert units(root) == {"all": [1, 2], small: [1], other: [2]}
+    go(root, recipe(), links=[str(videos / "large.mp4")])
+    (large,) = units(root).keys() - {"all", small, other}
+    assert units(root) == {"all": [2, 3], small: [1, 3], other: [2], large: [3]}  # small is a copy now
+    assert ask(root, "select count(*), count(distinct part) from pooled") == [(3, 3)]
+
+
+def test_without_its_index_a_newer_part_does_not_count_and_a_lost_part_is_written_again(videos, tmp_path):
+    root = tmp_path / "d"
+    go(root, recipe(), links=[str(videos / "small.mp4")])
+    go(root, recipe(), links=[str(videos / "large.mp4")])
+    verdicts = kept(root)
+    (index,) = (root / "parts/pool").glob("all-*-2.parquet")
+    index.rename(tmp_path / "index")  # as if it had been killed before it wrote the index
+    assert ask(root, "select duplicate from pooled") == [(False,)]
+    go(root, recipe())
+    assert kept(root) == verdicts
+    newest = max((root / "parts/pool").glob("[!as]*-*-*.parquet"), key=lambda path: int(path.stem.rsplit("-", 1)[1]))
+    newest.unlink()
+    go(root, recipe())
+    assert kept(root) == verdicts
+    assert verify(Dataset.open(root)) == []
+
+
+def test_the_part_of_all_clips_of_an_earlier_version_counts(videos, tmp_path):
+    root = tmp_path / "d"
+    go(root, recipe(), links=[str(videos)])
+    verdicts, made = kept(root), Dataset.open(root)
+    with made.manifest() as manifest:
+        rows = manifest.table("select * exclude (part) from pooled")
+    for path in (root / "parts/pool").glob("[!s]*.parquet"):
+        path.unlink()
+    name = f"parts/pool/all-{made.plan.fingerprints['pool']}-7.parquet"
+    (root / name).write_bytes(
+        sealed(rows.cast(pa.schema([part_schema("pool").field(name) for name in rows.column_names])))
+    )
+    assert kept(root) == verdicts
+    assert go(root, recipe()) == []
+    assert units(root) == {"all": [7]}
 
 
 @pytest.mark.slow
