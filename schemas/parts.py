@@ -28,7 +28,7 @@ POOL = table(
     POOL_MEASURED,
     [
         column("content", STR, "of the index: hash of the clips that were compared"),
-        column("part", STR, "unit, generation and hash of the rows of a unit's part", volatile=True, later=True),
+        column("part", STR, "unit and hash of the rows of a unit's part", volatile=True, later=True),
     ],
 )
 """One row a clip in the part of its unit; in the index (unit `all`) one row for each of these parts, and one for itself.

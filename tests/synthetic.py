@@ -137,10 +137,10 @@ def _write(dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, a_unit: i
         _part(dataset, connection, "download", "unit_videos", name)
         for stage in (*STAGES, *(["cut"] if cut else [])):
             if stage in dataset.plan.fingerprints:
-                part = {"part": f"'{name}-0-rows'"} if stage == "pool" else {}
+                part = {"part": f"'{name}-rows'"} if stage == "pool" else {}
                 _part(dataset, connection, stage, "unit_clips", name, **part)
     if "pool" in dataset.plan.fingerprints:
-        connection.execute("create table pool_index as select distinct unit || '-0-rows' as part from videos")
+        connection.execute("create table pool_index as select distinct unit || '-rows' as part from videos")
         connection.execute("insert into pool_index values (null)")
         _part(dataset, connection, "pool", "pool_index", "all", content="'made up'")
 

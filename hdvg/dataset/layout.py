@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from hdvg.dataset.stages import POOL
 from hdvg.errors import UsageError
 
 LAYOUT = 1
@@ -83,11 +84,12 @@ def is_small(root: Path) -> bool:
 
 
 def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
-    """The files of these units: their parts at every stage, by whatever settings, pieces of such, and given scenes."""
+    """The files of these units: their parts at every stage but the pool, by whatever settings, pieces of such, given scenes."""
     wanted = set(units)
     sorts: tuple[Sort, ...] = ("given", "parts", "pieces")
     for sort in sorts:
-        yield from (path for path in files(root, sort) if unit_of(path) in wanted)
+        found = (path for path in files(root, sort) if unit_of(path) in wanted)
+        yield from (path for path in found if stage_of_part(path) != POOL)
 
 
 def unit_of(path: Path) -> str:
@@ -123,6 +125,11 @@ def list_name(number: int, content: str) -> str:
 def part_name(stage: str, unit: str, fingerprint: str, generation: int) -> str:
     """The name of a part."""
     return f"parts/{stage}/{unit}-{fingerprint}-{generation}.parquet"
+
+
+def pool_part_name(unit: str, fingerprint: str, content: str) -> str:
+    """The name of the part of a unit's clips in the pool; `content` is a hash of its rows."""
+    return f"parts/{POOL}/{unit}-{fingerprint}-{content}.parquet"
 
 
 def piece_name(stage: str, unit: str, fingerprint: str, *, run: str, number: int) -> str:

@@ -122,7 +122,7 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> 
         results = results.append_column("diverse_draw", clips.diverse_draws(results["clip_id"]))
     for name in ("video_id", "unit"):
         results = results.append_column(name, compared[name])
-    publish(dataset, manifest, results, content)
+    publish(dataset, results, content)
 
 
 def _content(manifest: Manifest, verdicts: Verdicts, score: Sequence[str]) -> list[object]:
