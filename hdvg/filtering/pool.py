@@ -83,7 +83,7 @@ class _Earlier:
     def decide(self, found: pa.Table) -> pa.Table:
         """Verdicts on clips that the index holds already: our own stay, the very clips of others are copies."""
         held = self.index.holders(found["clip_id"])
-        is_held = pc.is_in(found["clip_id"], value_set=pa.array(held, pa.string()))
+        is_held = pc.is_in(found["clip_id"], value_set=pa.array(list(held), pa.string()))
         rows = found.filter(is_held).to_pylist()
         for row in rows:
             labels = held[row["clip_id"]]

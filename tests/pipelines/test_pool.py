@@ -8,12 +8,14 @@ from pathlib import Path
 import imageio_ffmpeg
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import sealed
 from hdvg.reports.verify import verify
+from pipelines.repair import repair
 from tests.footage import BUNDLED
 from tests.pipelines.test_run import ask, go
 
@@ -110,6 +112,10 @@ def test_without_its_index_a_newer_part_does_not_count_and_a_lost_part_is_writte
     newest = max((root / "parts/pool").glob("[!as]*-*-*.parquet"), key=lambda path: path.stat().st_mtime)
     newest.unlink()
     go(root, recipe())
+    assert kept(root) == verdicts
+    newest.write_bytes(newest.read_bytes()[:-9])
+    assert [problem.key for problem in verify(Dataset.open(root))] == [str(newest.relative_to(root))]
+    assert not repair(root, Console(quiet=True)).left
     assert kept(root) == verdicts
     assert verify(Dataset.open(root)) == []
 
