@@ -15,7 +15,7 @@ from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
 from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
 from hdvg.takedown import Found, find, hide, media_bytes, purge
-from pipelines.run import fill_shards
+from pipelines.shard_stage import fill_shards
 from pipelines.virtual_clips import VirtualClips
 from pipelines.writing import new_run, writing
 

@@ -25,7 +25,7 @@ from hdvg.reports.verify import Problem, verify, verify_folder
 from pipelines.perform import Job, make_gate, perform
 from pipelines.repair_media import mend_media
 from pipelines.repair_packs import NotMadeError, bring_keyframes, mend_pack, packs_of
-from pipelines.run import fill_shards
+from pipelines.shard_stage import fill_shards
 from pipelines.writing import new_run
 
 SHARDED = pa.schema([("clip_id", pa.string()), ("video_id", pa.string()), ("video_sha256", pa.string())])

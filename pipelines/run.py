@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +18,10 @@ from hdvg.dataset import plugins
 from hdvg.dataset.connection import clips_mb
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
-from hdvg.dataset.shards import lost_clips, write_shards
+from hdvg.dataset.shards import in_turn, lost_clips
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
-from hdvg.errors import LostClipsError, UncutClipsError, UsageError
+from hdvg.errors import LostClipsError, UsageError
 from hdvg.filtering.pool import settle
 from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
@@ -36,7 +37,7 @@ from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release_sources import Release, drop_sources
 from pipelines.runners import Order, Runner, Serial
-from pipelines.virtual_clips import VirtualClips, note_failures
+from pipelines.shard_stage import Spread, fill_shards
 from pipelines.writing import new_run, writing
 
 COMPACT_MB = 20.0
@@ -59,6 +60,15 @@ class Where:
         from pipelines.ray_runner import OnRay  # imports ray
 
         return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus)
+
+    def spread(self, dataset: Dataset) -> Spread:
+        """What writes shards: all nodes of a cluster that stands, else this process."""
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        if address == "local" or (self.runner or dataset.plan.recipe.run.runner) == "serial":
+            return in_turn
+        from pipelines.shards_on_ray import on_cluster  # imports ray
+
+        return on_cluster(address)
 
 
 @dataclass(frozen=True)
@@ -119,12 +129,12 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         _block(dataset, console)
         if task.stage is None:
             try:
-                fine &= fill_shards(dataset, console)
+                fine &= fill_shards(dataset, console, spread=task.where.spread(dataset))
             except LostClipsError as lost:
                 console.print(f"{len(lost.clips)} cut clips have no file any more: cut again", highlight=False)
                 cut_again(dataset, lost.clips)
                 dataset, again = _pass_stages(dataset, task, console)
-                fine &= again & fill_shards(dataset, console)
+                fine &= again & fill_shards(dataset, console, spread=task.where.spread(dataset))
         drop_sources(dataset)
         if clips_mb(dataset.root) > COMPACT_MB:
             dataset.compact()
@@ -258,23 +268,6 @@ def shard(root: Path, console: Console) -> bool:
     with writing(dataset.store):
         _block(dataset, console)
         return fill_shards(dataset, console)
-
-
-def fill_shards(dataset: Dataset, console: Console, clips: VirtualClips | None = None) -> bool:
-    """As `shard`, within a run; `clips` gives virtual clips."""
-    fine = True
-    with dataset.store.scratch() as folder:
-        clips = clips or VirtualClips(dataset, folder)
-        while True:
-            try:
-                count = write_shards(dataset, clips, clips.hold)
-            except UncutClipsError as failed:
-                console.print(str(failed), highlight=False, markup=False)
-                note_failures(dataset, failed.rows)
-                fine &= all(row["reason"] != "error" for row in failed.rows)
-            else:
-                console.print(f"shards/: {count} clips", highlight=False)
-                return fine
 
 
 def decide(root: Path, recipe: Recipe) -> Dataset:

@@ -23,15 +23,17 @@ from schemas.clips import CUT as CUT_COLUMNS
 
 Made = dict[str, tuple[Row, bytes]]
 """By clip_id, the row with its cut's columns, and the file's bytes."""
+Places = dict[str, tuple[Path, int]]
+"""By clip_id, the held shard that has the clip's file, and the row group in it."""
 
 
 class VirtualClips:
     """Gives shards their virtual clips: out of shards that go, else cut; sources that were dropped are fetched again.
 
-    Shards that are held are linked into `folder`, on the dataset's disk.
+    Shards that are held are linked into `folder`, on the dataset's disk; `places` are those that another has held.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path) -> None:
+    def __init__(self, dataset: Dataset, folder: Path, places: Places | None = None) -> None:
         recipe = dataset.plan.recipe
         detector = dataset.recipe.split.detector
         spread = functools.partial(side_by_side, detector)
@@ -40,7 +42,7 @@ class VirtualClips:
         )
         self._folder = folder
         self._cut_as = _cut_settings(recipe.to_toml())
-        self._places: dict[str, tuple[Path, int]] = {}
+        self.places: Places = places or {}
 
     def hold(self, shards: Sequence[Path]) -> None:
         """Keep the clips of shards that are about to go, if they were cut as they would be now."""
@@ -52,17 +54,17 @@ class VirtualClips:
                 is_as_now = _cut_settings(made_by.decode()) == self._cut_as
                 for group in range(file.num_row_groups) if is_as_now else ():
                     for name in file.read_row_group(group, columns=["clip_id"])["clip_id"].to_pylist():
-                        self._places[name] = link, group
+                        self.places[name] = link, group
 
     def __call__(self, rows: list[Row]) -> Made:
         """The clips of these rows. Raises UncutClipsError if any cannot be cut."""
-        held = [row for row in rows if row["clip_id"] in self._places]
-        return self._held(held) | self._newly_cut([row for row in rows if row["clip_id"] not in self._places])
+        held = [row for row in rows if row["clip_id"] in self.places]
+        return self._held(held) | self._newly_cut([row for row in rows if row["clip_id"] not in self.places])
 
     def _held(self, rows: list[Row]) -> Made:
         wanted: defaultdict[tuple[Path, int], dict[str, Row]] = defaultdict(dict)
         for row in rows:
-            wanted[self._places[row["clip_id"]]][row["clip_id"]] = row
+            wanted[self.places[row["clip_id"]]][row["clip_id"]] = row
         made: Made = {}
         for (path, group), mine in wanted.items():
             with pq.ParquetFile(path) as file:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.store import Store
 from hdvg.ids import digest
 from hdvg.planning import make_plan
@@ -68,7 +68,7 @@ def add(dataset: Dataset, videos: Sequence[Sequence[Clip]]) -> None:
         units.setdefault(row["unit"], {})[row["video_id"]] = videos[row["line"] - 1]
     for unit, members in units.items():
         _unit(dataset, unit, members)
-    write_shards(dataset, lambda rows: {})
+    write_shards(dataset, in_turn(dataset, lambda rows: {}))
 
 
 def _unit(dataset: Dataset, unit: str, videos: dict[str, Sequence[Clip]]) -> None:

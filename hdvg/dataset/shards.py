@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,12 +29,35 @@ Hold = Callable[[Sequence[Path]], None]
 """Is given the shards that are about to go: their virtual clips need not be made again."""
 
 
-def write_shards(dataset: Dataset, cutter: Cutter, hold: Hold = lambda shards: None) -> int:
+@dataclass(frozen=True)
+class NewShard:
+    """A shard that is to be written; `rows` is a file with its rows, without clips' bytes, on the dataset's disk."""
+
+    name: str
+    content: str
+    rows: Path
+
+
+WriteAll = Callable[[Sequence[NewShard]], None]
+"""Calls `write_shard` for each of them, in any order and place."""
+
+
+def in_turn(dataset: Dataset, cutter: Cutter) -> WriteAll:
+    """One after the other, in this process."""
+
+    def write_all(shards: Sequence[NewShard]) -> None:
+        for one in shards:
+            write_shard(dataset, one, cutter)
+
+    return write_all
+
+
+def write_shards(dataset: Dataset, write_all: WriteAll, hold: Hold = lambda shards: None) -> int:
     """Make `shards/` hold exactly the clips that are kept, cut and captioned; returns how many clips that is.
 
     A video's clips lie together (`shard_homes`), in the order of a hash of seed and clip_id, and a shard never spans two
-    lists: new links only append. A shard whose content hash stands in its part row stays as it is. What `cutter` raises
-    comes through. Raises LostClipsError, before it changes anything, if media is missing.
+    lists: new links only append. A shard whose content hash stands in its part row stays as it is. What `write_all`
+    raises comes through. Raises LostClipsError, before it changes anything, if media is missing.
     """
     with dataset.store.scratch() as scratch:
         plan = plan_shards(dataset, scratch)
@@ -42,8 +66,7 @@ def write_shards(dataset: Dataset, cutter: Cutter, hold: Hold = lambda shards: N
         refuse_unexplained(dataset, going)
         hold(going)
         _remove_stale(dataset, plan.contents, going)
-        for name, rows in plan.rows.items():
-            _write(dataset, name, content=plan.contents[name], rows=rows, cutter=cutter)
+        write_all([NewShard(name, plan.contents[name], rows) for name, rows in plan.rows.items()])
     note_stamps(dataset, plan)
     return plan.clips
 
@@ -105,7 +128,9 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
-def _write(dataset: Dataset, name: str, *, content: str, rows: Path, cutter: Cutter) -> None:
+def write_shard(dataset: Dataset, shard: NewShard, cutter: Cutter) -> None:
+    """Publish a shard, then the row that says what it holds."""
+    name, content, rows = shard.name, shard.content, shard.rows
     hashes: list[str] = []
 
     def write(path: Path) -> None:

@@ -17,7 +17,7 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset import litter
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.store import FileOps, Store
 from hdvg.dataset.tables import write_rows
 from hdvg.dataset.tombstones import publish_tombstones
@@ -72,7 +72,7 @@ def _step(step: str, links: Path, root: Path, ops: FileOps) -> None:
     if dataset.plan.pool_wanted and step in ("cut", "shard"):
         dataset = settle(dataset)
     if step == LAST:
-        write_shards(dataset, lambda rows: {})
+        write_shards(dataset, in_turn(dataset, lambda rows: {}))
     else:
         with dataset.manifest() as manifest:
             unit = manifest.one("select unit from inputs where unit is not null")

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.store import Store
 from hdvg.errors import UsageError
 from hdvg.exporting import FORMATS, Wanted, export
@@ -295,7 +295,7 @@ def test_what_is_not_kept_any_more_leaves_the_export(mine, tmp_path, form):
     assert len(dropped) == 4
     assert go(now, form, out)["clips"] == 8
     assert len(READERS[form](out)) == 8
-    write_shards(now, lambda rows: {})
+    write_shards(now, in_turn(now, lambda rows: {}))
     go(now, form, out)
     assert len(READERS[form](out)) == 8
     everything = b"".join(contents(out).values())

@@ -16,7 +16,7 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.annotations import annotate
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import UsageError
 from hdvg.filtering.supposition import supposed
@@ -163,7 +163,7 @@ def test_a_persons_caption_stands_for_its_clip_where_it_has_a_weight_and_shapes_
         assert {row["caption"] for row in manifest.rows(asked)} == {"a boat in a port", "a red boat"}
         assert manifest.rows("select kind from captions where kind = 'person'") == []
     assert snapshot_name(weighed) != before
-    write_shards(weighed, lambda rows: {})
+    write_shards(weighed, in_turn(weighed, lambda rows: {}))
     assert {name: row["caption"] for name, row in shard_rows(weighed).items()} == texts
 
 

@@ -13,7 +13,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.shard_homes import divided
 from hdvg.dataset.shard_plan import STAMPS, plan_shards
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.takedown import find, hide, purge
 from tests.products import Clip, add, make, shard_rows
 
@@ -48,7 +48,7 @@ def shards(dataset: Dataset) -> dict[str, bytes]:
 
 
 def write(dataset: Dataset) -> int:
-    return write_shards(dataset, lambda rows: {})
+    return write_shards(dataset, in_turn(dataset, lambda rows: {}))
 
 
 def test_each_clip_lies_in_one_shard_and_a_videos_clips_together(made):

@@ -13,7 +13,7 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.store import FileOps, Store
 from hdvg.ids import file_sha256
 from hdvg.planning import make_plan
@@ -34,7 +34,7 @@ def do(step: str, root: Path, links: Path, store: Store) -> None:
         dataset.prepare()
         accept(dataset, str(links))
     elif step == "shard":
-        write_shards(dataset, lambda rows: {})
+        write_shards(dataset, in_turn(dataset, lambda rows: {}))
     else:
         with dataset.manifest() as manifest:
             unit = manifest.one("select unit from inputs where unit is not null")

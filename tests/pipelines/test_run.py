@@ -14,7 +14,7 @@ from rich.console import Console
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan
-from hdvg.dataset.shards import write_shards
+from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.store import Store
 from hdvg.errors import LostClipsError, ResourceError, UsageError
@@ -392,8 +392,9 @@ def test_shards_stay_until_the_new_ones_can_be_written(dataset):
     other = parse_recipe(plan.recipe.model_dump(exclude_none=True), ["shard.seed=5"])
     store = Store(dataset)
     store.begin()
+    changed = Dataset(dataset, Plan(other, plan.fingerprints), store)
     with pytest.raises(LostClipsError, match="lost_clip"):
-        write_shards(Dataset(dataset, Plan(other, plan.fingerprints), store), lambda rows: {})
+        write_shards(changed, in_turn(changed, lambda rows: {}))
     assert contents(dataset) == before
 
 
