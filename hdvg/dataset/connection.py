@@ -25,7 +25,9 @@ def connect(root: Path) -> duckdb.DuckDBPyConnection:
     the next run empties it."""
     place = root.absolute() / "tmp"
     folder = (place if place.is_dir() else place.parent) / f"sort-{uuid.uuid4().hex}"
-    return duckdb.connect(config={"temp_directory": str(folder), "memory_limit": f"{SHARE:.0%}"})
+    connection = duckdb.connect(config={"temp_directory": str(folder), "memory_limit": f"{SHARE:.0%}"})
+    connection.execute("set enable_progress_bar = false")  # it would write over our own
+    return connection
 
 
 def refuse_other(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -8,6 +8,7 @@ judge, and a mark of a clip leaves those that look at none.
 from __future__ import annotations
 
 import glob
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ READ_S = 3600.0
 
 ROW_GROUP = 20_000
 """Rows: what a look-up of one reads at least."""
+
+DIFFERENT = 25_000
+"""Values of a column that a group of rows may have to get a dictionary, and with it a Bloom filter: ids, which all differ, too."""
 
 
 def kept_name(view: str, state: str) -> str:
@@ -81,7 +85,7 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
 def _names(sql: str) -> Iterator[str]:
     """The files that SQL reads, by the patterns in it."""
     for pattern in READS.findall(sql):
-        yield from sorted(Path(path).name for path in glob.iglob(pattern.replace("''", "'")))
+        yield from sorted(map(os.path.basename, glob.iglob(pattern.replace("''", "'"))))
 
 
 def keep_answers(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:
@@ -116,7 +120,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, view: str, store: Store, name: 
     def write(path: Path) -> None:
         target = str(path).replace("'", "''")
         connection.execute(
-            f"copy (from {view} {order}) to '{target}' (format parquet, compression zstd, row_group_size {ROW_GROUP})"
+            f"copy (from {view} {order}) to '{target}' "
+            f"(format parquet, compression zstd, row_group_size {ROW_GROUP}, dictionary_size_limit {DIFFERENT})"
         )
 
     store.publish(name, write)

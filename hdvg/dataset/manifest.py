@@ -19,8 +19,7 @@ from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
-from hdvg.dataset.kept_views import with_kept
-from hdvg.dataset.layout import EVERYTHING, files, is_small, pattern, seed_name
+from hdvg.dataset.layout import EVERYTHING, files, pattern, seed_name
 from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
@@ -29,7 +28,7 @@ from hdvg.dataset.scene_views import given_sql, has_given
 from hdvg.dataset.stages import DOWNLOAD, SHARD, entry_of, in_order, part_schema
 from hdvg.dataset.tables import TABLES
 from hdvg.dataset.tombstones import forgotten_sql, tombstone_files
-from hdvg.dataset.view_making import AllViews, LazyViews
+from hdvg.dataset.view_making import AllViews, views_on
 from hdvg.dataset.views import Scope, stage_views
 from hdvg.errors import UsageError
 from schemas.clips import CUT, SPAN
@@ -172,13 +171,8 @@ class Manifest:
         if unit:
             self._connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
         self.sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
-        is_lazy = unit is not None or (not live and is_small(root))
-        self._views = (
-            LazyViews(self._connection, self.sql, of_unit=unit is not None)
-            if is_lazy
-            else AllViews(self._connection, *with_kept(root, self.sql))
-        )
-        if tombstone_files(root) and not is_lazy:
+        self._views = views_on(self._connection, root, self.sql, of_unit=unit is not None, live=live)
+        if tombstone_files(root) and isinstance(self._views, AllViews):
             self.hold("forgotten")  # every view asks for it
 
     def __enter__(self) -> Manifest:

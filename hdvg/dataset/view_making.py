@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import duckdb
 
+from hdvg.dataset.kept_views import with_kept
+from hdvg.dataset.layout import is_small
 from hdvg.dataset.stages import STAGES
 
 FEW = (
@@ -21,6 +25,7 @@ all that it is made of, and to plan that files are read takes longest."""
 
 VIEW, TABLE = "create or replace view ", "create table "
 EVERY = re.compile(rf"{VIEW}(?=\w+\n?\s*as\b)")
+NOTHING = re.compile(r"(?!)")
 NAMED = re.compile(r"(?:\s|--[^\n]*\n)*create (?:or replace )?(?:view|table|macro) (\w+)")
 WORD = re.compile(r"\w+")
 NO_NAMES = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
@@ -34,6 +39,18 @@ CATALOGUE = re.compile(
     r"\b(?:show|describe|summarize|pragma|information_schema|duckdb_\w+|sqlite_\w+|query(?:_table)?\s*\()"
 )
 """In a query, what may look at every view, or at one whose name the query makes."""
+
+
+def views_on(
+    connection: duckdb.DuckDBPyConnection, root: Path, sql: str, *, of_unit: bool, live: bool
+) -> AllViews | LazyViews:
+    """The views that `sql` makes of the dataset at `root`; `live` ones see files that come later."""
+    if of_unit or (not live and is_small(root)):
+        return LazyViews(connection, sql, as_tables="of units" if of_unit else "every")
+    sql, kept = with_kept(root, sql)
+    if not live and "dataset" in kept:  # then most of them read one file, and each is made at once
+        return LazyViews(connection, sql, as_tables="none", kept=kept)
+    return AllViews(connection, sql, kept)
 
 
 class AllViews:
@@ -63,12 +80,23 @@ class _Making:
 
 
 class LazyViews:
-    """Views that are made before the first query that names them, or a view made of them; of a unit some as tables, else all."""
+    """Views that are made before the first query that names them, or a view made of them.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sql: str, *, of_unit: bool) -> None:
+    Those of `as_tables` become tables then; `kept`: views that read one answer.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sql: str,
+        *,
+        as_tables: Literal["every", "of units", "none"],
+        kept: frozenset[str] = frozenset(),
+    ) -> None:
         self._connection = connection
-        self._left = dict(_parsed(connection, (_held() if of_unit else EVERY).sub(TABLE, sql)))
-        self._tables: set[str] = set()
+        places = {"every": EVERY, "of units": _held(), "none": NOTHING}[as_tables]
+        self._left = dict(_parsed(connection, places.sub(TABLE, sql)))
+        self._held = set(kept)
 
     def need(self, sql: str | None = None) -> None:
         """Make all that the text of a query may name, and what that is made of; without a text, everything.
@@ -81,8 +109,8 @@ class LazyViews:
             del self._left[name]
 
     def is_held(self, name: str) -> bool:
-        """Whether it costs little to ask of it again: whether it is a table by now."""
-        return name in self._tables
+        """Whether it costs little to ask of it again: whether it is a table by now, or reads one answer."""
+        return name in self._held
 
     def _make(self, name: str, making: _Making) -> None:
         try:
@@ -94,7 +122,7 @@ class LazyViews:
                 raise
             self._connection.execute(making.as_view)
         else:
-            self._tables |= {name} if making.as_view else set()
+            self._held |= {name} if making.as_view else set()
 
     def _named(self, sql: str) -> set[str]:
         found: set[str] = set()

@@ -56,15 +56,16 @@ note_stamps(dataset, plan)
 """Shards as if they had been written."""
 
 CHILD = """
-import hashlib, json, resource, sys, time
+import hashlib, json, sys, time
 from pathlib import Path
 import duckdb, pyarrow.parquet
 from hdvg.dataset.dataset import Dataset
+from hdvg.networks.memory import ProcessMemory
 start = time.process_time()
 dataset = Dataset.open(Path(sys.argv[1]), run="bench")
 clip = hashlib.md5(b"7").hexdigest()
 {code}
-print(json.dumps([time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+print(json.dumps([time.process_time() - start, ProcessMemory().peak() / 2**20]))
 """
 
 Spent = tuple[float, float]

@@ -49,14 +49,26 @@ def there(connection: duckdb.DuckDBPyConnection) -> set[str]:
     ],
 )
 def test_a_query_makes_what_it_names_and_what_that_is_made_of(connection, query, made):
-    views = LazyViews(connection, SQL, of_unit=False)
+    views = LazyViews(connection, SQL, as_tables="every")
     views.need(query)
     assert there(connection) == made
     connection.execute(query)
 
 
+def test_views_that_read_one_answer_are_made_when_named_and_hold_no_rows(connection):
+    connection.execute("create table answer as select 1 as x")
+    sql = "create or replace view one as\nselect x from answer;\ncreate or replace view two as\nselect x + 1 as y from one;\n"
+    views = LazyViews(connection, sql, as_tables="none", kept=frozenset({"one"}))
+    views.need("from one")
+    assert there(connection) == {"answer", "one"}
+    connection.execute("insert into answer values (5)")
+    views.need("from two")
+    assert connection.execute("from two order by y").fetchall() == [(2,), (6,)]
+    assert (views.is_held("one"), views.is_held("two")) == (True, False)
+
+
 def test_what_cannot_be_a_table_is_a_view_and_fails_the_queries_that_need_it_alone(connection):
-    views = LazyViews(connection, SQL, of_unit=False)
+    views = LazyViews(connection, SQL, as_tables="every")
     views.need("from torn")
     assert views.is_held("one")
     assert not views.is_held("torn")
