@@ -52,7 +52,8 @@ class Folders:
     passed: Counter[str] = field(default_factory=Counter)
 
 
-Reader = Callable[[str, Columns, Path], Iterator[Entry]]
+Reader = Callable[..., Iterator[Entry]]
+"""Of a source, `Columns`, and the folder that paths are taken from; one of folders also gets `folders`."""
 
 
 def read_links(
@@ -70,7 +71,7 @@ def read_links(
     """
     kind, folders = kind_of(source), folders or Folders()
     base = Path(source).absolute().parent if kind not in {"link", "bucket"} else None
-    read = partial(FOLDERS[kind], folders=folders) if kind in FOLDERS else SOURCES[kind]
+    read = partial(SOURCES[kind], folders=folders) if kind in FOLDERS else SOURCES[kind]
     entries = read(source, columns, base or Path())
     try:
         first = next(entries, None)
@@ -218,10 +219,12 @@ SOURCES: dict[str, Reader] = {
     "jsonl": read_jsonl,
     "concat": read_concat,
     "parquet": read_parquet,
+    "folder": _read_folder,
+    "bucket": _read_bucket,
     "file": _read_file,
     "link": _read_one,
 }
 """Kind of source -> its reader. A new kind is a function here, a name in `kind_of`, and this line."""
 
-FOLDERS: dict[str, Callable[..., Iterator[Entry]]] = {"folder": _read_folder, "bucket": _read_bucket}
-"""The same, of sources that are folders."""
+FOLDERS = frozenset({"folder", "bucket"})
+"""Kinds of sources that are folders."""
