@@ -146,7 +146,7 @@ def _try(asked: _Asked[Result], scratch: Path, visitor: Visitor) -> Result:
         if is_bucket(asked.source):
             given["signed"] = signed_address(asked.source, given, seconds=given["wall_s"] + SPARE_S)
         call = asked.function(asked.source, str(out), given)
-        with unsigned(given.get("signed", ""), asked.source):
+        with unsigned(given.get("signed"), asked.source):
             return visitor.sandbox.call(call, out, visitor.limits, answer=answers)
 
     is_kept = False

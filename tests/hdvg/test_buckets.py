@@ -24,6 +24,7 @@ from hdvg.sources.lists.entry_file import Entries
 from hdvg.sources.wanted import Wanted
 from tests import servers as web
 from tests.object_store import CLOSED, GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
+from tests.proxy import LoopbackProxy, TestCA
 from tests.test_cli import SMALL, ask, hdvg
 from tests.videos import draw_scenes
 
@@ -354,6 +355,27 @@ def test_a_store_leads_to_no_private_address(other, take):
         assert not inner.hits
 
 
+LISTED = (
+    "<ListBucketResult><Name>films</Name><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><Contents><Key>a.mp4</Key>"
+    "<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>x</ETag><Size>1</Size></Contents></ListBucketResult>"
+)
+
+
+def test_a_store_is_asked_by_the_proxy_and_with_the_certificates_of_the_fetch(other, take, monkeypatch, tmp_path):
+    ca = TestCA()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://store.example.org")
+    other.add("/films/a.mp4", web.body(MEDIA))
+    other.add("/films", web.body(LISTED.encode(), "application/xml"))
+    with LoopbackProxy({"store.example.org": other}, ca=ca) as proxy:
+        ways = SETTINGS.model_copy(update={"proxy": proxy.url(), "ca_file": ca.write(tmp_path / "ca.pem")})
+        (link,) = read_links("s3://films/", folders=Folders(ways=ways))
+        assert take(link.source, proxy=ways.proxy, ca_file=ways.ca_file).path.read_bytes() == MEDIA
+        assert proxy.asked == ["CONNECT store.example.org:443"] * 2
+        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url(""))
+        with pytest.raises(UsageError, match="your own network"):
+            take(link.source, proxy=ways.proxy)
+
+
 def test_a_store_is_reached_by_its_name(other, take, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{socket.gethostname()}:{other.port}")
     if socket.gethostbyname(socket.gethostname()) != "127.0.0.1":
@@ -406,17 +428,17 @@ def test_dataset_from_a_bucket_knows_its_videos_again_and_holds_no_secret(guest,
     link = guest.put("run/v.mp4", tmp_path / "v.mp4")
     guest.put("run/w.mp4", b"no video")
     data = tmp_path / "d"
-    hdvg("run", "demo", "--links", f"s3://{OPEN}/run/", "--out", data, *SMALL)
+    hdvg("download", "demo", "--links", f"s3://{OPEN}/run/", "--out", data, *SMALL)
     (video,) = ask(
         data,
         "select source, title, extractor, origin from videos join inputs using (video_id, source) where videos.reason is null",
     )
     assert video == {"source": link, "title": "v", "extractor": "s3", "origin": f"s3://{OPEN}/run/"}
-    assert ask(data, "select count(*) as n from clips")[0]["n"] == 2
+    assert ask(data, "select reason from failures") == [{"reason": "not_media"}]
     hosts = json.loads(hdvg("status", data, "--links", "--json").stdout)
     assert OPEN in json.dumps(hosts)
-    assert "1 duplicate" in hdvg("run", data, "--links", f"S3A://{OPEN}/run/v.mp4").stderr
+    assert "1 duplicate" in hdvg("download", data, "--links", f"S3A://{OPEN}/run/v.mp4").stderr
     hdvg("forget", data, "--video", f"s3a://{OPEN}/run/v.mp4", "--purge")
-    assert "1 forgotten" in hdvg("run", data, "--links", link).stderr
+    assert "1 forgotten" in hdvg("download", data, "--links", link).stderr
     held = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
     assert not [secret for secret in SECRETS if secret.encode() in held]

@@ -60,6 +60,13 @@ def is_public(scheme: str) -> bool:
     return os.environ.get(f"{PREFIXES[scheme]}SKIP_SIGNATURE", "").lower() in {"1", "true", "yes", "on"}
 
 
+def endpoints(scheme: str) -> list[str]:
+    """Where stores of that kind are, as far as the environment and the profile say."""
+    named = [os.environ.get(name, "") for name in ENDPOINTS if name.startswith(PREFIXES[scheme])]
+    account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "") if scheme == "az" else ""
+    return [*named, account, profile(scheme).get("endpoint", "")]
+
+
 def endpoint_is_plain(options: dict[str, Any]) -> bool:
     """Whether the endpoint that is named is spoken to without TLS."""
     named = [os.environ.get(name, "") for name in ENDPOINTS] + [str(options.get("endpoint", ""))]
@@ -76,11 +83,12 @@ def profile(scheme: str) -> dict[str, str]:
     has_keys = bool(os.environ.get("AWS_ACCESS_KEY_ID"))
     asked = os.environ.get("AWS_PROFILE")
     found = _read_profile(asked or "default")
-    if asked and not has_keys and "access_key_id" not in found:
+    if asked and not has_keys and "access_key_id" not in (found or {}):
         raise UsageError(
-            f"AWS_PROFILE={asked}: {'it holds no keys' if found else 'there is no such profile'}; of one with a login or a role, put what it "
+            f"AWS_PROFILE={asked}: {'there is no such profile' if found is None else 'it holds no keys'}; of one with a login or a role, put what it "
             f'gives into the environment: eval "$(aws configure export-credentials --profile {asked} --format env)"'
         )
+    found = found or {}
     if has_keys or (not asked and any(name in os.environ for name in ROLES)):
         found = {name: value for name, value in found.items() if name in {"region", "endpoint"}}
     if any(name in os.environ for name in REGIONS):
@@ -90,11 +98,12 @@ def profile(scheme: str) -> dict[str, str]:
     return found
 
 
-def _read_profile(name: str) -> dict[str, str]:
+def _read_profile(name: str) -> dict[str, str] | None:
+    """What is known of a profile; None if there is none of that name."""
     home = Path("~/.aws").expanduser()
     credentials = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials").expanduser()
     config = Path(os.environ.get("AWS_CONFIG_FILE") or home / "config").expanduser()
-    found: dict[str, str] = {}
+    found: dict[str, str] | None = None
     for path, section in ((config, name if name == "default" else f"profile {name}"), (credentials, name)):
         parser = configparser.RawConfigParser()
         try:
@@ -103,5 +112,5 @@ def _read_profile(name: str) -> dict[str, str]:
             raise UsageError(f"{path}: not readable as a file of Amazon's tools (`aws configure` writes one)") from None
         if parser.has_section(section):
             given = dict(parser.items(section))
-            found |= {ours: given[theirs] for theirs, ours in PROFILE_KEYS.items() if given.get(theirs)}
+            found = (found or {}) | {ours: given[theirs] for theirs, ours in PROFILE_KEYS.items() if given.get(theirs)}
     return found

@@ -56,16 +56,16 @@ def place_of(text: str) -> Place:
             "bad_input", f"no link into a bucket: s3://bucket/folder/video.mp4 would be fine; so would {_others()}"
         )
     scheme, (bucket, _, key) = SCHEMES[found[1].lower()], found[2].partition("/")
+    if QUERY.search(found[2]):
+        raise ItemError(
+            "bad_input",
+            "a query in the link, which may hold a signature or a key: take it out, the name of the object is enough",
+        )
     if "@" in bucket or ":" in bucket:
         raise ItemError(
             "bad_input",
             "a user name, password or address in the link: it would be stored with every clip; take it out: credentials and "
             "the store's address (AWS_ENDPOINT_URL) come from the environment",
-        )
-    if QUERY.search(found[2]):
-        raise ItemError(
-            "bad_input",
-            "a query in the link, which may hold a signature or a key: take it out, the name of the object is enough",
         )
     if not BUCKET.fullmatch(bucket):
         raise ItemError("bad_input", f"no name of a bucket: {bucket[:100]!r}")

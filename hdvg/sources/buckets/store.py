@@ -34,10 +34,12 @@ NOBODY = {
 }
 """Keys that sign an address whose signature is then dropped: of public buckets."""
 STATUS = re.compile(r"non-2xx status code: (\d{3})")
-STATUSES = {"NotFoundError": 404, "PermissionDeniedError": 403, "UnauthenticatedError": 401}
-NETWORK = frozenset({"GenericError", "JoinError"})
-ROLE = re.compile(r"169\.254\.|metadata|credential", re.IGNORECASE)
-"""In what is said where the machine is asked for its role and has none."""
+STATUSES = {"NotFoundError": 404, "FileNotFoundError": 404, "PermissionDeniedError": 403, "UnauthenticatedError": 401}
+ASKED = re.compile(
+    r"Error performing (?:list request|GET)(?!.*(?:169\.254\.169\.254|169\.254\.170\.|metadata\.google|token request))",
+    re.IGNORECASE,
+)
+"""In the first line of an error, where the store itself was asked: not the machine for its role."""
 GOOGLE = "https://storage.googleapis.com"
 
 
@@ -54,41 +56,77 @@ def signed_address(link: str, way: Mapping[str, Any], *, seconds: float) -> str:
         return f"{GOOGLE}/{place.bucket}/{urllib.parse.quote(place.key, safe='/')}"
     store = _open(place, way, signs=True)
     holds = timedelta(seconds=min(seconds, SIGNED_MOST_S))
-    try:
+    with _worded(place):
         address = str(obstore.sign(store, "GET", place.key, holds))
-    except Exception as error:
-        raise _failure(error, place) from None
+    if way.get("proxy"):
+        _refuse_private(address)
     path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
     if not path.endswith(f"/{place.key}"):  # else another object would be fetched
         raise ItemError("bad_input", "obstore cannot sign the name of this object; give it a plainer one")
     return address.partition("?")[0] if is_public(place.scheme) else address
 
 
+def _refuse_private(address: str) -> None:
+    """Raise UsageError for a store that a proxy is not asked for."""
+    from hdvg.sources.hops import private_target  # brings yt-dlp
+
+    if refusal := private_target(address):
+        raise UsageError(
+            f"the store at {urllib.parse.urlsplit(address).netloc} is on your own network ({refusal}), which a proxy is not asked for: "
+            "unset HDVG_PROXY or leave fetch.proxy away"
+        )
+
+
+class Bucket:
+    """A folder of a bucket, to list and to read. Raises as `signed_address`, and ItemError gone or private, TransientError network."""
+
+    def __init__(self, place: Place, way: Mapping[str, Any]) -> None:
+        self.place = place
+        self._store = _open(place, way)
+
+    def objects(self) -> Iterator[tuple[str, int, str]]:
+        """Name from the folder on, size in bytes, and version of each object below it; in the order of the store."""
+        import obstore
+
+        with _worded(self.place):
+            for some in obstore.list(self._store, self.place.key or None):
+                for one in some:
+                    version = str(one["e_tag"] or one["last_modified"])
+                    yield str(one["path"]).removeprefix(self.place.key), int(one["size"]), version
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """An object's bytes, in pieces."""
+        import obstore
+
+        with _worded(self.place):
+            yield from map(bytes, obstore.get(self._store, self.place.key + name))
+
+
 def listed(folder: Place, way: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each object below a folder: its link, and its name from the folder on; in the order of the store.
-
-    Raises as `signed_address`, and ItemError gone or private, TransientError network.
-    """
-    import obstore
-
-    store = _open(folder, way)
-    try:
-        for some in obstore.list(store, folder.key or None):
-            for one in some:
-                key = str(one["path"])
-                yield folder._replace(key=key).link, key.removeprefix(folder.key)
-    except HdvgError:
-        raise
-    except Exception as error:
-        raise _failure(error, folder) from None
+    """Each object below a folder: its link, and its name from the folder on. Raises as `Bucket`."""
+    for name, _, _ in Bucket(folder, way).objects():
+        yield folder._replace(key=folder.key + name).link, name
 
 
 @contextmanager
-def unsigned(address: str, link: str) -> Iterator[None]:
-    """Takes a signed address out of what an error says: the link stands there instead."""
+def _worded(place: Place) -> Iterator[None]:
+    """What the library raises, as what it means."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, FileNotFoundError, TypeError, ValueError) as error:  # the last two of what cannot be asked for
+        raise _failure(error, place) from None
+
+
+@contextmanager
+def unsigned(address: str | None, link: str) -> Iterator[None]:
+    """Takes a signed address, if there is one, out of what an error says: the link stands there instead."""
     try:
         yield
     except ItemError as error:
+        if address is None:
+            raise
         error.detail = _unsigned(error.detail, address, link)
         error.args = (f"{error.reason}: {error.detail}" if error.detail else error.reason,)
         raise
@@ -126,10 +164,8 @@ def _opened(
     client |= {"allow_http": endpoint_is_plain(given), "timeout": timedelta(seconds=60)}
     client |= {"root_certificate": ca_pem} if ca_pem else {}
     retry = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
-    try:
+    with _worded(Place(scheme, bucket, "")):
         return made(bucket, client_options=client, retry_config=retry, **given)
-    except Exception as error:
-        raise _failure(error, Place(scheme, bucket, "")) from None
 
 
 def _failure(error: Exception, place: Place) -> HdvgError:
@@ -144,6 +180,6 @@ def _failure(error: Exception, place: Place) -> HdvgError:
         return ItemError("gone", code or "there is no such bucket")
     if status == 403 and code:
         return ItemError("private", f"{code}: the credentials of this machine do not open {shown}")
-    if (not status and name not in NETWORK) or ROLE.search(text):
+    if not ASKED.search(text.partition("\n")[0]):
         return UsageError(f"{shown}: no credentials that open a store: {CREDENTIALS[place.scheme]}")
     return TransientError("network", code or text.partition("\n")[0].rpartition(" - ")[2][:200])
