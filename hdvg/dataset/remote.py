@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import Any
 from hdvg.config.fetch import Fetch
 from hdvg.dataset import ledger
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import CACHE
 from hdvg.dataset.location import local_text
 from hdvg.dataset.store import EXTENSIONS, FileOps, Store
 from hdvg.errors import DamagedError, ItemError, TransientError, UsageError, refusals
@@ -103,6 +105,9 @@ def _copied(bucket: Bucket) -> Path:
     with refusals(root):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = _held(root)
+        if _is_purged(held, there):
+            for folder in ("media", CACHE):
+                shutil.rmtree(root / folder, ignore_errors=True)
         for name in held.keys() - there.keys():
             (root / name).unlink(missing_ok=True)
         wanted = sorted(
@@ -116,6 +121,13 @@ def _copied(bucket: Bucket) -> Path:
             f"{bucket.place.link}: {lost[0]} is not there, and {len(lost) - 1} others: copy the whole dataset there again"
         )
     return root
+
+
+def _is_purged(held: Mapping[str, list[Any]], there: Mapping[str, list[Any]]) -> bool:
+    """Whether something was taken down since: tables that are written once have changed or gone, or there are more tombstones."""
+    once = {name for name in held if "/" in name and not name.startswith(f"{CACHE}/")}
+    new = there.keys() - held.keys()
+    return any(held[name] != there.get(name) for name in once) or any(name.startswith("tombstones/") for name in new)
 
 
 def _tables(bucket: Bucket) -> Iterator[tuple[str, list[Any]]]:

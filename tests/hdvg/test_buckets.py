@@ -26,9 +26,10 @@ from tests import servers as web
 from tests.object_store import CLOSED, GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
 from tests.proxy import LoopbackProxy, TestCA
 from tests.test_cli import SMALL, ask, hdvg
+from tests.tools import need
 from tests.videos import draw_scenes
 
-pytest.importorskip("obstore")
+need("obstore")
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(3_000_000)
 SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_mb=8, max_wait_s=1, throttle_wait_s=0, private_links="refuse")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+
 import pytest
 
 import hdvg as package
@@ -9,9 +12,12 @@ from hdvg.dataset.remote import HELD, copies, open_to_read
 from hdvg.errors import UsageError
 from tests.object_store import CLOSED, KEY, OPEN, SECRET, S3Server
 from tests.test_cli import SMALL, ask, hdvg
+from tests.tools import need
 from tests.videos import draw_scenes
 
-pytest.importorskip("obstore")
+need("obstore")
+
+import obstore  # noqa: E402
 
 PLACE = f"s3://{OPEN}/sets/mine"
 
@@ -92,11 +98,27 @@ def test_only_what_is_new_is_copied_again(local, store):
         "tables/annotations/0.parquet",
     }
     upload(store, local)
-    import obstore
-
     obstore.delete(store.store(OPEN), "sets/mine/tables/annotations/0.parquet")
     assert len(ask(PLACE, "from clips")) == 3
     assert copied().keys() == before.keys()
+
+
+def test_what_is_taken_down_leaves_this_machine_too(local, store, tmp_path):
+    mine, place = tmp_path / "d", f"s3://{OPEN}/sets/forgets"
+    shutil.copytree(local, mine)
+    upload(store, mine, "sets/forgets")
+    with package.open(place) as far:
+        assert [clip.bytes() for clip in far.clips("keep")]
+    assert [name for name in copied() if "/media/" in name]
+    (video,) = ask(mine, "select video_id from videos")
+    hdvg("forget", mine, "--video", video["video_id"], "--purge")
+    there = [str(path.relative_to(mine)) for path in mine.rglob("*") if path.is_file()]
+    for name in {name.partition("/")[2] for name in copied()} - {*there}:
+        with contextlib.suppress(FileNotFoundError):
+            obstore.delete(store.store(OPEN), f"sets/forgets/{name}")
+    upload(store, mine, "sets/forgets")
+    assert ask(place, "from clips") == []
+    assert not [name for name in copied() if "/media/" in name]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +134,6 @@ def test_a_place_without_a_dataset_says_so(place, said):
 
 def test_a_copy_that_is_not_whole_is_refused(local, store):
     upload(store, local, "sets/torn")
-    import obstore
-
     lost = next(path for path in (local / "parts" / "split").glob("*.parquet") if not path.name.startswith("seed"))
     obstore.delete(store.store(OPEN), f"sets/torn/{lost.relative_to(local)}")
     with pytest.raises(UsageError, match="copy the whole dataset"):
