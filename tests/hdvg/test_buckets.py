@@ -246,6 +246,21 @@ def test_keys_region_and_endpoint_come_from_a_profile(monkeypatch, tmp_path):
             signed_address("s3://films/a.mp4", {}, seconds=60)
 
 
+def test_a_container_signs_by_its_role(other, take, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    role = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": GUEST_SECRET, "Expiration": "2099-01-01T00:00:00Z"}
+    (tmp_path / "token").write_text("mine")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", other.add("/role", web.body(json.dumps(role).encode())))
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    address = signed_address("s3://films/a.mp4", {}, seconds=60)
+    assert f"X-Amz-Credential={KEY}%2F" in address
+    assert urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)["X-Amz-Security-Token"] == [GUEST_SECRET]
+    assert other.heads["/role"]["Authorization"] == "mine"
+    other.add("/films/a.mp4", xml("AccessDenied", 403))
+    fails(take, "s3://films/a.mp4")
+
+
 def test_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "obstore", None)
     (tmp_path / "l.txt").write_text("s3://films/a.mp4\n")
