@@ -24,7 +24,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir hdvg pipelines schemas \
     && touch hdvg/__init__.py pipelines/__init__.py schemas/__init__.py \
-    && pip install -c constraints.txt '.[caption,export,measure,shots,train,web]' \
+    && pip install -c constraints.txt '.[bucket,caption,export,measure,shots,train,web]' \
     && pip uninstall -y hdvg \
     && rm -rf hdvg pipelines schemas build ./*.egg-info
 

@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	  || { echo "$(PYTHON) is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@echo "hdvg: installing into $(VENV), once (about a minute and 2.5 GB; more where torch comes with CUDA) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv package" >&2; exit 1; }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[caption,dev,explore,export,measure,shots,train,web]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[bucket,caption,dev,explore,export,measure,shots,train,web]'
 	@touch $@
 	@echo "hdvg: ready; for a shell that knows the command: source $(BIN)/activate"
 

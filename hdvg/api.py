@@ -100,6 +100,7 @@ class Dataset:
         Raises UsageError if torch is not installed, or no clip is left.
         """
         require({"torch": "torch"}, called="ds.torch()", extra="train")
+        self._folder.store.require_shards()
         from hdvg.training.torch_dataset import TorchDataset, recipe_of
 
         recipe = recipe_of((frames, *size), fps=fps, seed=seed, where=where, drop_text=drop_text)
@@ -155,8 +156,14 @@ class Dataset:
 
 
 def open(path: str | Path) -> Dataset:
-    """The dataset at `path`, to read: no lock is taken, nothing is written. Raises UsageError if there is none."""
-    return Dataset(Folder.open(local_text(str(path))))
+    """The dataset at `path`, to read: no lock is taken, nothing is written. Raises UsageError if there is none.
+
+    Of a dataset that was copied into a bucket, such as s3://bucket/dataset, the tables are copied to this machine first, what is new
+    of them; a clip's file comes when it is asked for, one that lies in a shard alone does not.
+    """
+    from hdvg.dataset.remote import open_to_read
+
+    return Dataset(open_to_read(path))
 
 
 def run(

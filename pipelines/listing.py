@@ -19,7 +19,6 @@ from hdvg.dataset.intake import Accepted
 from hdvg.sandbox import Sandbox
 from hdvg.sources.canonical import masked
 from hdvg.sources.columns import Columns
-from hdvg.sources.folder import is_folder, passed_over
 from hdvg.sources.gather import shown
 from hdvg.sources.lists.filter import Choice, Chosen, choose_entries
 from hdvg.sources.lists.listing import PRELOAD, Listing, list_folder, progress, read_site
@@ -47,20 +46,12 @@ def accept_all(
     with closing(Sandbox(PRELOAD)) as sandbox:  # starts with the first list
         whole = True
         for links in sources:
-            if is_folder(links):
-                _accept_folder(dataset, links, console, all_files=all_files)
-            elif list_source(links) is None:
-                whole &= _announce(intake.accept(dataset, links, columns=columns), shown(links), console)
+            if list_source(links) is None:
+                accepted = intake.accept(dataset, links, all_files=all_files, columns=columns)
+                whole &= _announce(accepted, shown(links), console)
             else:
                 whole &= accept(dataset, links, choice, console, sandbox=sandbox)
     return whole
-
-
-def _accept_folder(dataset: Dataset, folder: str, console: Console, *, all_files: bool) -> None:
-    """Take the videos of a folder, and say what else is in it."""
-    _announce(intake.accept(dataset, folder, all_files=all_files), folder, console)
-    if note := passed_over(folder, all_files=all_files):
-        console.print(f"{folder}: {note}", highlight=False, markup=False, emoji=False)
 
 
 def accept(dataset: Dataset, links: str, choice: Choice, console: Console, *, sandbox: Sandbox) -> bool:
@@ -147,6 +138,8 @@ def _announce(accepted: Accepted, links: str, console: Console) -> bool:
             f"{accepted.texts} texts kept as given captions: each of these videos is one clip "
             "(--set split.given=ignore: shots, without the texts; --set caption.captioner=given: they are the captions)"
         )
+    if accepted.passed_over:
+        lines.append(accepted.passed_over)
     if accepted.only_bad:
         lines.append(f"every link is bad, the first: {accepted.only_bad}")
     for line in lines:

@@ -27,7 +27,7 @@ from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
 from hdvg.sources.folder import is_pipe
-from hdvg.sources.links import Columns, read_links
+from hdvg.sources.links import Columns, Folders, read_links
 from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.source import list_source
 from pipelines.apply_blocklist import apply_block_list
@@ -110,7 +110,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
         raise UsageError(f"--out: {problem}; name a new folder, or one that hdvg made")
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
     if before is None:
-        _refuse_nothing(root, task)
+        _refuse_nothing(root, task, recipe)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     store = Store(root, run=new_run())
@@ -141,13 +141,13 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     return fine and listed
 
 
-def _refuse_nothing(root: Path, task: Task) -> None:
+def _refuse_nothing(root: Path, task: Task, recipe: Recipe) -> None:
     """Raise UsageError before a new dataset is made of no links, or of links that cannot be read."""
     if not task.links:
         raise UsageError(f"{root} is new: say what to put in with --links FILE|FOLDER|URL")
     for source in task.links:
         if list_source(source) is None and not is_pipe(source):
-            read_links(source, all_files=task.all_files, columns=task.columns)
+            read_links(source, columns=task.columns, folders=Folders(task.all_files, ways=recipe.fetch))
 
 
 def _plan(recipe: Recipe, before: Dataset | None, root: Path, *, everything: bool) -> Plan:

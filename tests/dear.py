@@ -38,6 +38,8 @@ SECONDS = {
     "tests/hdvg/test_explore_guard.py": 30,
     "tests/hdvg/test_model.py": 30,
     "tests/hdvg/test_watermark.py": 30,
+    "tests/hdvg/test_buckets.py": 30,
+    "tests/hdvg/test_remote.py": 25,
     "tests/browser/test_audit_page.py": 20,
     "tests/hdvg/test_duplicates.py": 20,
     "tests/hdvg/test_published.py": 20,

@@ -26,8 +26,8 @@ Links = Annotated[
         "--links",
         "-l",
         metavar="FILE|FOLDER|URL",
-        help="text, CSV, JSON or Parquet list, folder of videos, one link, or a list on a site: list:URL, archive:QUERY, "
-        "commons:Category:NAME; may be repeated",
+        help="text, CSV, JSON or Parquet list, folder of videos (s3://bucket/folder/ too), one link, or a list on a site: "
+        "list:URL, archive:QUERY, commons:Category:NAME; may be repeated",
     ),
 ]
 Out = Annotated[

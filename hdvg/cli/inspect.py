@@ -24,7 +24,10 @@ MOST_ROWS = 1000
 
 @commands.command()
 def query(
-    dataset: Folder,
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="the dataset's folder, or its copy in a bucket: s3://bucket/dataset"),
+    ],
     sql: Annotated[
         str,
         typer.Argument(help="one SELECT over videos, clips, measures, verdicts, captions, shards, failures, dataset"),
@@ -43,9 +46,9 @@ def query(
     Example: hdvg query my-dataset "select clip_id, duration_s, caption from dataset where keep order by motion_px_s desc"
     """
     from hdvg.dataset.connection import bound_memory
-    from hdvg.dataset.dataset import Dataset
+    from hdvg.dataset.remote import open_to_read
 
-    with Dataset.open(dataset).manifest() as manifest:
+    with open_to_read(dataset).manifest() as manifest:
         bound_memory()
         manifest.guard()
         answer = manifest.select(sql, limit_s=limit_s)

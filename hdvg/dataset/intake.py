@@ -17,7 +17,9 @@ from hdvg.dataset.given_texts import publish_texts, texts_of, without_scenes
 from hdvg.dataset.layout import files, list_name, next_list
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.ids import digest, video_id
-from hdvg.sources.links import Columns, Link, read_links
+from hdvg.sources.canonical import masked
+from hdvg.sources.folder import passed_over
+from hdvg.sources.links import Columns, Folders, Link, read_links
 from schemas.inputs import INPUTS
 
 UNIT_MOST = 64
@@ -37,6 +39,8 @@ class Accepted:
     """Texts that became the captions of whole videos."""
     only_bad: str = ""
     """Of a source without one good link, what is wrong with the first."""
+    passed_over: str = ""
+    """Of folders, how many of their files were not taken, and why."""
 
 
 def accept(
@@ -49,7 +53,8 @@ def accept(
 ) -> Accepted:
     """Take a list of links: what was not seen before becomes one immutable input part with its units.
 
-    `origin` is stored as where they come from, by default the list's name; `all_files` and `columns` as `read_links` has them.
+    `origin` is stored as where they come from, by default the list's name; `all_files` and `columns` as `Folders` and
+    `read_links` have them.
     Texts are taken of new videos; if their column is asked for, also of those without given scenes.
     Of a link that was taken down nothing is stored. Raises UsageError if `links` cannot be read.
     """
@@ -59,7 +64,8 @@ def accept(
     known_units = {name: unit for name, unit in zip(seen["video_id"], seen["unit"], strict=True) if unit is not None}
     seen_videos = {name for name, status in zip(seen["video_id"], seen["status"], strict=True) if status == "new"}
     seq = next_list(dataset.root)
-    given = list(read_links(links, all_files=all_files, columns=columns))
+    folders = Folders(all_files, ways=dataset.plan.recipe.fetch)
+    given = list(read_links(links, columns=columns, folders=folders))
     tombstones = Tombstones.of(dataset.root)
     wanted = [link for link in given if not (link.source and tombstones.hold("video", video_id(link.source)))]
     rows, known = _new_rows(wanted, origin or _origin(links), seq, seen_links, seen_videos)
@@ -77,12 +83,19 @@ def accept(
     only_bad = "" if any(link.source for link in given) else given[0].error or ""
     forgotten = len(given) - len(wanted)
     return Accepted(
-        counts["new"], known, counts["duplicate"], counts["bad_input"], forgotten, texts=n_texts, only_bad=only_bad
+        counts["new"],
+        known,
+        counts["duplicate"],
+        counts["bad_input"],
+        forgotten,
+        texts=n_texts,
+        only_bad=only_bad,
+        passed_over=passed_over(folders.passed),
     )
 
 
 def _origin(links: str) -> str:
-    return Path(links).name if "://" not in links else links
+    return Path(links).name if "://" not in links else masked(links)
 
 
 def _new_rows(

@@ -140,6 +140,9 @@ class Store:
         paths = (self.root / "media" / sha256[:2] / f"{sha256}.{extension}" for extension in EXTENSIONS)
         return next((path for path in paths if path.exists()), None)
 
+    def require_shards(self) -> None:
+        """Raise UsageError if shards cannot be read here."""
+
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""
         found = self.find_media(sha256)

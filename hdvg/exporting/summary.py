@@ -20,7 +20,7 @@ LICENCE_URLS = {
 """Of the classes that name one licence; the others leave its version open; each row's `licence` has it."""
 
 _SOURCES = """
-select coalesce(nullif(regexp_extract(source, '^https?://([^/:]+)', 1), ''), 'files') as host,
+select coalesce(nullif(regexp_extract(source, '^[a-z0-9]+://([^/:]+)', 1), ''), 'files') as host,
     count(*) as clips, count(distinct video_id) as videos, sum(duration_s) / 3600 as hours
 from exported group by host order by clips desc, host
 """

@@ -24,7 +24,7 @@ CATEGORIES_MOST, HOSTS_MOST, COPIES_MOST = 20, 50, 10
 
 LINKS = """
 select video_id, status, categories, fetched_at, yt_dlp_version,
-    coalesce(nullif(regexp_extract(source, '^https?://([^/:?#]+)', 1), ''), '(files)') as host
+    coalesce(nullif(regexp_extract(source, '^[a-z0-9]+://([^/:?#]+)', 1), ''), '(files)') as host
 from videos
 """
 SLIM = """
@@ -55,7 +55,7 @@ select category, {COUNTED} from (
 ) group by category order by clips desc, category limit {CATEGORIES_MOST}
 """
 FAILURES = f"""
-select stage, status, reason, coalesce(nullif(regexp_extract(source, '^https?://([^/:?#]+)', 1), ''), '(files)') as host,
+select stage, status, reason, coalesce(nullif(regexp_extract(source, '^[a-z0-9]+://([^/:?#]+)', 1), ''), '(files)') as host,
     count(*) as items from failures group by all order by items desc, stage, reason, host limit {HOSTS_MOST}
 """
 COPIES = """

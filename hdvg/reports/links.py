@@ -15,7 +15,7 @@ with later as (
     select video_id, any_value(status) as status, any_value(reason) as reason from failures
     where stage not in ('input', 'download') and reason in ({", ".join(map(literal, LOST_LATER))}) group by video_id
 ), links as (
-    select regexp_extract(v.source, '^[a-z]+://([^/?#]*)', 1) as host, l.status as later_status, l.reason as later_reason,
+    select regexp_extract(v.source, '^[a-z0-9]+://([^/?#]*)', 1) as host, l.status as later_status, l.reason as later_reason,
         v.stage = 'download' and v.status <> 'pending' and v.reason <> 'duplicate' as lost, v.status, v.reason,
         v.stage = 'download' and v.status = 'pending' as pending, v.upload_date, v.fetched_at
     from videos v left join later l using (video_id)

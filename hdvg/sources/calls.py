@@ -12,7 +12,8 @@ from hdvg.sandbox.seam import seam
 
 
 class FetchSettings(TypedDict):
-    """The fields of `config.Fetch`, and what `egress.WayOut` adds; with `as_excerpt` the caller says what parts are wanted."""
+    """The fields of `config.Fetch`, and what `egress.WayOut` adds; with `as_excerpt` the caller says what parts are wanted;
+    `signed` is the address at which the object behind a link into a bucket may be fetched for a time."""
 
     min_height_px: int
     codec: str
@@ -46,6 +47,7 @@ class FetchSettings(TypedDict):
     bind_address: str | None
     ca_pem: str | None
     as_excerpt: NotRequired[bool]
+    signed: NotRequired[str]
 
 
 def fetch_settings(section: Mapping[str, Any], way_out: Mapping[str, str | None]) -> FetchSettings:

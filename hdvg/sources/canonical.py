@@ -10,6 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 from hdvg.errors import ItemError
+from hdvg.sources.buckets.spelling import is_bucket, object_link, without_query
 
 MAX_CHARS = 4096
 TRACKING = re.compile(r"utm_\w*|fbclid|gclid", re.IGNORECASE)
@@ -20,26 +21,48 @@ YOUTUBE_PATH = re.compile(r"/(?:shorts|embed|live|v)/([\w-]{11})/?", re.ASCII)
 YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
 NUMBER = r"(?:0[xX][0-9a-fA-F]*|[0-9]+)"
 CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def canonical(raw: str, *, base: Path | None) -> str:
-    """An http(s) URL in canonical spelling, or `file:///absolute/path` of an existing local file.
+    """An http(s) URL in canonical spelling, the link of an object in a bucket, or `file:///absolute/path` of an existing local
+    file.
 
     A relative path is taken from `base`; None allows no local file. Raises ItemError("bad_input").
     """
-    text = raw.strip()
-    if not text or len(text) > MAX_CHARS:
-        raise ItemError("bad_input", f"{'longer than ' + str(MAX_CHARS) + ' characters' if text else 'empty'}")
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
+    text = _short(raw)
+    scheme = SCHEME.match(text)
     if scheme and scheme[1].lower() in DEFAULT_PORTS:
         return _web(text)
+    if is_bucket(text):
+        return object_link(text)
     if base is not None and not (scheme and "://" in text) and (path := _existing(text, base)):
         return path.as_uri()
     if scheme:
-        hint = "write the path of the file instead" if scheme[1].lower() == "file" else "only http and https are"
+        hint = (
+            "write the path of the file instead"
+            if scheme[1].lower() == "file"
+            else "only http and https, s3, gs and az are"
+        )
         raise ItemError("bad_input", f"`{scheme[1].lower()}:` links are not fetched; {hint}")
     raise ItemError("bad_input", f"neither an http(s) link nor an existing file: {text[:200]!r}")
+
+
+def canonical_web(raw: str) -> str:
+    """As `canonical`, of http(s) alone: what a page or a site's list names may neither be a file nor lie in the user's buckets."""
+    text = _short(raw)
+    scheme = SCHEME.match(text)
+    if scheme is None or scheme[1].lower() not in DEFAULT_PORTS:
+        raise ItemError("bad_input", f"neither an http nor an https link: {masked(text)[:200]!r}")
+    return _web(text)
+
+
+def _short(raw: str) -> str:
+    text = raw.strip()
+    if not text or len(text) > MAX_CHARS:
+        raise ItemError("bad_input", f"{'longer than ' + str(MAX_CHARS) + ' characters' if text else 'empty'}")
+    return text
 
 
 def local_path(source: str) -> Path:
@@ -49,8 +72,8 @@ def local_path(source: str) -> Path:
 
 
 def masked(text: str) -> str:
-    """A link without the user and password that it may have, as it can be stored and shown."""
-    return CREDENTIALS.sub(r"\1***@", text)
+    """A link without the user and password that it may have, or a bucket's signature, as it can be stored and shown."""
+    return without_query(CREDENTIALS.sub(r"\1***@", text))
 
 
 def _existing(text: str, base: Path) -> Path | None:

@@ -19,6 +19,8 @@ from hdvg.errors import MACHINE, ItemError, TransientError, resource_error
 from hdvg.media.calls import mux
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources import calls, runtime
+from hdvg.sources.buckets.spelling import is_bucket
+from hdvg.sources.buckets.store import signed_address, unsigned
 from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
 from hdvg.sources.held import take_out
 from hdvg.sources.info import info_row
@@ -30,6 +32,8 @@ __all__ = ["PRELOAD", "Fetched", "Gate", "fetch", "look"]
 
 PRELOAD = ("hdvg.sources.ytdlp",)  # for `Sandbox(preload=...)`: a fetch is then a fork, not an import
 COPY_BYTES = 1 << 30
+SPARE_S = 60.0
+"""How much longer than a try may take the address of an object holds."""
 SPENT_MOST = 4 << 20
 """Most bytes that a child pays for at a time: it asks every 1 MB."""
 
@@ -139,8 +143,11 @@ def _try(asked: _Asked[Result], scratch: Path, visitor: Visitor) -> Result:
         out.mkdir(mode=0o700)
         given["as_excerpt"] = asked.wanted is not None
         answers = Answers(visitor.settings, visitor.sandbox, visitor.gate, asked.wanted, out)
+        if is_bucket(asked.source):
+            given["signed"] = signed_address(asked.source, given, seconds=given["wall_s"] + SPARE_S)
         call = asked.function(asked.source, str(out), given)
-        return visitor.sandbox.call(call, out, visitor.limits, answer=answers)
+        with unsigned(given.get("signed"), asked.source):
+            return visitor.sandbox.call(call, out, visitor.limits, answer=answers)
 
     is_kept = False
     try:

@@ -1,4 +1,4 @@
-"""A folder given as links: which of its files are taken, and which are passed over for what reason."""
+"""A folder given as links, on a disk or in a bucket: which of its files are taken, and which are passed over for what reason."""
 
 from __future__ import annotations
 
@@ -17,29 +17,34 @@ VIDEO_SUFFIXES = frozenset(f".{name}" for name in VIDEO_NAMES.split())
 LISTED_SUFFIXES = VIDEO_SUFFIXES - {".gif", ".apng"}
 """In listings, where most files that end so are single pictures, these are not taken for videos."""
 MOST_REASONS = 6
+HIDDEN = "hidden"
 
 
-def taken_files(folder: str, *, all_files: bool = False) -> list[str]:
+def taken_files(folder: str, passed: Counter[str], *, all_files: bool = False) -> list[str]:
     """The files below the folder that are taken, in the order of their paths: those that end as videos do, or with
-    `all_files` every one; hidden files and folders never."""
-    return sorted((path for path, why in _files(folder, all_files=all_files) if why is None), key=os.fsencode)
+    `all_files` every one; hidden files and folders never. The others are counted in `passed`, by reason."""
+    found = list(_files(folder, all_files=all_files))
+    passed.update(why for _, why in found if why is not None)
+    return sorted((path for path, why in found if why is None), key=os.fsencode)
 
 
-def passed_over(folder: str, *, all_files: bool = False) -> str:
-    """How many files below the folder are not taken, by reason; "" if all are."""
-    why = Counter(reason for _, reason in _files(folder, all_files=all_files) if reason is not None)
+def why_not(name: str, *, all_files: bool = False) -> str | None:
+    """Why a file of a folder is not taken, by its path from there: hidden, or its suffix; None if it is."""
+    if any(part.startswith(".") for part in name.split("/")):
+        return HIDDEN
+    suffix = os.path.splitext(name)[1].lower()
+    return None if all_files or suffix in VIDEO_SUFFIXES else suffix or "without suffix"
+
+
+def passed_over(why: Counter[str]) -> str:
+    """How many files below a folder are not taken, by reason; "" if all are."""
     if not why:
         return ""
     ranked = why.most_common()
     named = [f"{count} {reason}" for reason, count in ranked[:MOST_REASONS]]
     named += [f"{sum(count for _, count in ranked[MOST_REASONS:])} others"] * (len(ranked) > MOST_REASONS)
-    hint = "; --all-files takes them for what they hold" if why.keys() - {"hidden"} else ""
+    hint = "; --all-files takes them for what they hold" if why.keys() - {HIDDEN} else ""
     return f"{sum(why.values())} files passed over: {', '.join(named)}{hint}"
-
-
-def is_folder(source: str) -> bool:
-    """Whether the links are a folder."""
-    return stat.S_ISDIR(_mode(source))
 
 
 def is_pipe(source: str) -> bool:
@@ -76,6 +81,4 @@ def _files(folder: str, *, all_files: bool) -> Iterator[tuple[str, str | None]]:
             name for name in folders if not name.startswith(".") and _is_new(os.path.join(place, name), seen)
         )
         for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            why = None if all_files or suffix in VIDEO_SUFFIXES else suffix or "without suffix"
-            yield os.path.join(place, name), "hidden" if name.startswith(".") else why
+            yield os.path.join(place, name), why_not(name, all_files=all_files)

@@ -83,6 +83,17 @@ def named_private(source: str, *, ip_version: str = "4") -> frozenset[Pair]:
     return frozenset((str(ip), port) for ip in spoken if any(ip in net for net in LAN))
 
 
+def meant_by_user(address: str, *, ip_version: str) -> frozenset[Pair]:
+    """All (address, port) pairs that a host leads to which the user's own environment names, private ones too."""
+    parts = urllib.parse.urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, FAMILIES[ip_version], socket.SOCK_STREAM)
+    except OSError:
+        return frozenset()  # so the connection fails, and says why
+    return frozenset((str(address[0]), port) for *_, address in found)
+
+
 def proxy_only(proxy: str, *, ip_version: str) -> Reach:
     """The reach of a process that connects to this proxy alone, whose name is looked up here, for good: the process knows
     no other name afterwards. Raises TransientError("network") if there is no such name."""

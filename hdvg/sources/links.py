@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hdvg.errors import ItemError, UsageError
+from hdvg.config.fetch import Fetch
+from hdvg.errors import ItemError, TransientError, UsageError
+from hdvg.sources.buckets.environment import require_obstore
+from hdvg.sources.buckets.spelling import is_bucket, is_folder, place_of
+from hdvg.sources.buckets.store import listed
 from hdvg.sources.canonical import MAX_CHARS, canonical, local_path, masked
 from hdvg.sources.columns import Columns, Entry
-from hdvg.sources.folder import VIDEO_SUFFIXES, passed_over, taken_files
+from hdvg.sources.egress import Ways, way_out
+from hdvg.sources.folder import VIDEO_SUFFIXES, passed_over, taken_files, why_not
 from hdvg.sources.list_lines import read_concat, read_json, read_jsonl, read_text
 from hdvg.sources.list_tables import is_table, read_parquet, read_table
 from hdvg.sources.sniff import FFCONCAT, head_of, is_media, packed, text_of
@@ -21,7 +27,7 @@ __all__ = ["SOURCES", "Columns", "Link", "canonical", "local_path", "read_links"
 
 WOULD_DO = (
     "give a list of links (text, CSV, JSON, JSON lines or Parquet), a folder with videos, one video file, "
-    "or one http(s) link"
+    "one http(s) link, or an object or folder of a bucket (s3://, gs://, az://)"
 )
 
 
@@ -36,20 +42,36 @@ class Link:
     text: str | None = None
 
 
-Reader = Callable[[str, Columns, Path], Iterator[Entry]]
+@dataclass(frozen=True)
+class Folders:
+    """How folders are read: every file of them, or those that end as videos do, hidden ones never. Files that are not taken
+    are counted by reason in `passed`. Buckets are reached as `ways` say, None as it comes."""
+
+    all_files: bool = False
+    ways: Ways | None = None
+    passed: Counter[str] = field(default_factory=Counter)
 
 
-def read_links(source: str, *, all_files: bool = False, columns: Columns = Columns()) -> Iterator[Link]:  # noqa: B008 - frozen
+Reader = Callable[..., Iterator[Entry]]
+"""Of a source, `Columns`, and the folder that paths are taken from; one of folders also gets `folders`."""
+
+
+def read_links(
+    source: str,
+    *,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
+    folders: Folders | None = None,
+) -> Iterator[Link]:
     """Yield the links of a list (see `WOULD_DO`) in its order; a bad line is a Link with an error, the rest goes on.
 
-    A list may also hold paths of video files, absolute or relative to the list. Of a folder the files are taken that end as
-    videos do, or with `all_files` every file, hidden ones never: what it holds is found when it is probed.
+    A list may also hold paths of video files, absolute or relative to the list, and folders of buckets. What the files of a
+    folder hold is found when they are probed.
     Raises UsageError, before the first link, for a missing or unreadable source, for one that holds no link, and for a table
-    in which no column is known, or not the one asked for.
+    in which no column is known, or not the one asked for; and wherever a bucket cannot be reached from this machine.
     """
-    kind = kind_of(source)
-    base = Path(source).absolute().parent if kind != "link" else None
-    read = partial(_read_folder, all_files=all_files) if kind == "folder" else SOURCES[kind]
+    kind, folders = kind_of(source), folders or Folders()
+    base = Path(source).absolute().parent if kind not in {"link", "bucket"} else None
+    read = partial(SOURCES[kind], folders=folders) if kind in FOLDERS else SOURCES[kind]
     entries = read(source, columns, base or Path())
     try:
         first = next(entries, None)
@@ -57,10 +79,39 @@ def read_links(source: str, *, all_files: bool = False, columns: Columns = Colum
         raise UsageError(f"{source}: {error.strerror or error}; {WOULD_DO}") from error
     if first is None:
         found = "no link in it"
-        if kind == "folder":
-            found = "no video file in this folder; " + (passed_over(source, all_files=all_files) or "it is empty")
+        if kind in FOLDERS:
+            found = "no video file in this folder; " + (passed_over(folders.passed) or "it is empty")
         raise UsageError(f"{source}: {found}; {WOULD_DO}")
-    return (_link(entry, base) for entry in itertools.chain([first], entries))
+    return _links(itertools.chain([first], entries), base, folders)
+
+
+def _links(entries: Iterator[Entry], base: Path | None, folders: Folders) -> Iterator[Link]:
+    is_ready = False
+    for entry in entries:
+        if entry.error is None and entry.held is None and is_folder(entry.link):
+            yield from _links_below(entry, folders)
+            continue
+        link = _link(entry, base)
+        if link.source and not is_ready and is_bucket(link.source):
+            require_obstore()
+            is_ready = True
+        yield link
+
+
+def _links_below(entry: Entry, folders: Folders) -> Iterator[Link]:
+    """Those of a folder of a bucket that stands in a list."""
+    found = False
+    try:
+        for one in _objects(entry.link, folders):
+            found = True
+            yield _link(one._replace(line=entry.line), None)
+    except TransientError as error:
+        raise _unlisted(entry.link, error) from None
+    except ItemError as error:
+        yield _link(entry._replace(error=error.detail), None)
+        return
+    if not found:
+        yield _link(entry._replace(error="no video file in this folder"), None)
 
 
 def _link(entry: Entry, base: Path | None) -> Link:
@@ -78,6 +129,8 @@ def kind_of(source: str) -> str:
     """The key of `SOURCES` that reads this source."""
     if re.match(r"https?://", source, re.IGNORECASE):
         return "link"
+    if is_bucket(source):
+        return "bucket" if is_folder(source) else "link"
     path = Path(source)
     try:
         if path.is_dir():
@@ -125,9 +178,33 @@ def _read_file(source: str, columns: Columns, base: Path) -> Iterator[Entry]:
     yield Entry(1, str(Path(source).absolute()))
 
 
-def _read_folder(source: str, columns: Columns, base: Path, *, all_files: bool = False) -> Iterator[Entry]:
-    for number, path in enumerate(taken_files(source, all_files=all_files), start=1):
+def _read_folder(source: str, columns: Columns, base: Path, *, folders: Folders) -> Iterator[Entry]:
+    for number, path in enumerate(taken_files(source, folders.passed, all_files=folders.all_files), start=1):
         yield Entry(number, path)
+
+
+def _read_bucket(source: str, columns: Columns, base: Path, *, folders: Folders) -> Iterator[Entry]:
+    try:
+        yield from _objects(source, folders)
+    except ItemError as error:
+        raise _unlisted(source, error) from None
+
+
+def _unlisted(source: str, error: ItemError) -> UsageError:
+    later = "run again later" if isinstance(error, TransientError) else WOULD_DO
+    return UsageError(f"{masked(source)}: cannot be listed: {error.detail}; {later}")
+
+
+def _objects(source: str, folders: Folders) -> Iterator[Entry]:
+    """The objects below a folder of a bucket. Raises ItemError, UsageError."""
+    place = place_of(source)
+    number = 0
+    for link, name in listed(place, way_out(folders.ways or Fetch()).as_settings()):
+        if why := why_not(name, all_files=folders.all_files):
+            folders.passed[why] += 1
+            continue
+        number += 1
+        yield Entry(number, link)
 
 
 SUFFIXES = {
@@ -143,7 +220,11 @@ SOURCES: dict[str, Reader] = {
     "concat": read_concat,
     "parquet": read_parquet,
     "folder": _read_folder,
+    "bucket": _read_bucket,
     "file": _read_file,
     "link": _read_one,
 }
 """Kind of source -> its reader. A new kind is a function here, a name in `kind_of`, and this line."""
+
+FOLDERS = frozenset({"folder", "bucket"})
+"""Kinds of sources that are folders."""

@@ -17,10 +17,11 @@ import yt_dlp
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media.excerpt import is_excerpt
 from hdvg.sources import calls
+from hdvg.sources.buckets.client import ObjectClient
 from hdvg.sources.calls import Downloaded, FetchSettings, Listed, Looked
 from hdvg.sources.client import NAME, SOUND_NAME, Client
 from hdvg.sources.failures import failure
-from hdvg.sources.guard import Reach, named_private, proxy_only, put_up
+from hdvg.sources.guard import Reach, meant_by_user, named_private, proxy_only, put_up
 from hdvg.sources.info import info_row, seconds
 from hdvg.sources.solver import UNSOLVED
 from hdvg.sources.subtitles import beside
@@ -28,13 +29,14 @@ from hdvg.sources.subtitles import beside
 
 @calls.download.serves
 def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
-    """Fetch the one video behind an http(s) link into `out`/source.bin.
+    """Fetch the one video behind an http(s) link, or at settings["signed"], into `out`/source.bin.
 
     With settings["as_excerpt"] the caller answers which parts of it are wanted, see `sources.ranges`. A page or feed with
     several videos gives its first; a site's playlist or channel is refused. Changes the process for good (see `guard.put_up`).
     Raises ItemError and TransientError with every reason of the link in `REASONS`, ResourceError on a full disk.
     """
-    client = _guarded(source, out, settings, Client.fetch)
+    made = _client_of(settings)
+    client = _guarded(source, out, settings, made.fetch, client=made)
     info, choice, path = client.taken or {}, client.choice, Path(out) / NAME
     if client.excerpt is None:
         refuse_text(path)
@@ -57,7 +59,8 @@ def download(source: str, out: str, settings: FetchSettings) -> Downloaded:
 @calls.look.serves
 def look(source: str, out: str, settings: FetchSettings) -> Looked:
     """Ask for what is said of the video behind a link, without fetching it; else as `download`."""
-    client = _guarded(source, out, {**settings, "subtitles": []}, Client.look)
+    made = _client_of(settings)
+    client = _guarded(source, out, {**settings, "subtitles": []}, made.look, client=made)
     duration_s = seconds((client.taken or {}).get("duration"))
     return {"duration_s": duration_s, "bytes": client.choice.bytes if client.choice else None}
 
@@ -80,6 +83,10 @@ def listing(
     return {"end": client.end}
 
 
+def _client_of(settings: FetchSettings) -> type[Client]:
+    return ObjectClient if "signed" in settings else Client
+
+
 def _guarded(
     source: str,
     out: str,
@@ -90,7 +97,7 @@ def _guarded(
 ) -> Any:
     """The client that did it, in this process, which is walled in for good; raises as `download` says."""
     sys.dont_write_bytecode = True
-    refused = put_up(_reach(source, settings), writable=(Path(out), Path.cwd()))
+    refused = put_up(_reach(settings.get("signed", source), settings), writable=(Path(out), Path.cwd()))
     os.chdir(out)  # so that the output template is a bare, fixed name
     made = client(settings, refused)
     try:
@@ -117,6 +124,8 @@ def _reach(source: str, settings: FetchSettings) -> Reach:
         return proxy_only(settings["proxy"], ip_version=version)
     if version == "4" and ":" in (urllib.parse.urlsplit(source).hostname or ""):
         raise ItemError("forbidden_address", 'only IPv4 is spoken; fetch.ip_version = "any" would speak both')
+    if "signed" in settings:
+        return Reach(meant_by_user(source, ip_version=version), version)
     named = named_private(source, ip_version=version)
     if named and settings["private_links"] != "allow":
         host = urllib.parse.urlsplit(source).netloc

@@ -212,4 +212,4 @@ def test_source_without_links_says_what_would_do(tmp_path, name):
 
 
 def test_every_source_has_a_reader():
-    assert set(SOURCES) == {"text", "table", "json", "jsonl", "concat", "parquet", "folder", "file", "link"}
+    assert set(SOURCES) == {"text", "table", "json", "jsonl", "concat", "parquet", "folder", "bucket", "file", "link"}

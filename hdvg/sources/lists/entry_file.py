@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from hdvg.errors import ItemError
-from hdvg.sources.canonical import canonical
+from hdvg.sources.canonical import canonical_web
 from hdvg.sources.lists.entries import ENTRY, MOST_NUMBER, Row, entry_row
 
 FILE = "entries.jsonl"
@@ -52,7 +52,7 @@ class Entries:
     def add(self, url: str, metadata: Mapping[str, Any]) -> bool:
         """Take an entry, unless its link is known or none; whether it was taken."""
         try:
-            link = canonical(url, base=None)
+            link = canonical_web(url)
         except ItemError:
             self.skip("no link")
             return False
@@ -124,7 +124,7 @@ def _checked(row: Row) -> Row | None:
     try:
         date = row["upload_date"]
         row = row | {"upload_date": date and datetime.date.fromisoformat(date)}
-        row["url"] = canonical(row["url"], base=None)
+        row["url"] = canonical_web(row["url"])
     except (ItemError, KeyError, TypeError, ValueError, AttributeError):
         return None
     fits = row.keys() == COLUMN_TYPES.keys() and all(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from hdvg.errors import ItemError, UsageError
-from hdvg.sources.canonical import canonical
+from hdvg.sources.canonical import canonical_web
 from hdvg.sources.lists import READER
 
 SITES = {"archive": "https://archive.org", "commons": "https://commons.wikimedia.org"}
@@ -83,7 +83,7 @@ def list_source(text: str) -> ListSource | None:
     if found := YOUTUBE_LIST.match(link):  # else the one video of the link is meant
         link = f"https://www.youtube.com/playlist?list={found[1]}"
     try:
-        return ListSource(text, "list", canonical(link, base=None))
+        return ListSource(text, "list", canonical_web(link))
     except ItemError as error:
         raise UsageError(f"--links {text[:200]}: {error.detail}; {WOULD_DO}") from None
 

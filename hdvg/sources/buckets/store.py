@@ -1,0 +1,185 @@
+"""The library that speaks to object stores, in the process that has the user's credentials: it signs addresses and lists folders."""
+
+from __future__ import annotations
+
+import functools
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from hdvg.errors import HdvgError, ItemError, TransientError, UsageError
+from hdvg.sources.buckets.environment import (
+    CREDENTIALS,
+    endpoint_is_plain,
+    is_public,
+    profile,
+    require_obstore,
+    variables,
+)
+from hdvg.sources.buckets.spelling import Place, place_of
+from hdvg.sources.buckets.words import REFUSED, code_in
+
+SIGNED_MOST_S = 7 * 24 * 3600
+"""The longest that stores let a signed address hold."""
+NO_PROXY = {"proxy_url": "http://127.0.0.1:1", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+"""Keeps the library from the environment's HTTP_PROXY, which the rest of a fetch does not use either."""
+ROLE_SERVICES = "169.254.169.254,169.254.170.2,169.254.170.23,metadata.google.internal,metadata"
+"""Where machines and containers ask for their role; never by a proxy."""
+NOBODY = {
+    "s3": {"access_key_id": "nobody", "secret_access_key": "nobody"},
+    "az": {"account_key": "bm9ib2R5"},
+}
+"""Keys that sign an address whose signature is then dropped: of public buckets."""
+STATUS = re.compile(r"non-2xx status code: (\d{3})")
+STATUSES = {"NotFoundError": 404, "FileNotFoundError": 404, "PermissionDeniedError": 403, "UnauthenticatedError": 401}
+ASKED = re.compile(
+    r"Error performing (?:list request|GET)(?!.*(?:169\.254\.169\.254|169\.254\.170\.|metadata\.google|token request))",
+    re.IGNORECASE,
+)
+"""In the first line of an error, where the store itself was asked: not the machine for its role."""
+GOOGLE = "https://storage.googleapis.com"
+
+
+def signed_address(link: str, way: Mapping[str, Any], *, seconds: float) -> str:
+    """The http(s) address of the object behind a canonical link, which anybody may GET for so long.
+
+    `way` is what a child is given of the way out (`egress.WayOut.as_settings`). Raises UsageError without the library or
+    credentials, ItemError("bad_input") for a name that the library cannot sign.
+    """
+    import obstore
+
+    place = place_of(link)
+    if place.scheme == "gs" and is_public("gs"):
+        return f"{GOOGLE}/{place.bucket}/{urllib.parse.quote(place.key, safe='/')}"
+    store = _open(place, way, signs=True)
+    holds = timedelta(seconds=min(seconds, SIGNED_MOST_S))
+    with _worded(place):
+        address = str(obstore.sign(store, "GET", place.key, holds))
+    if way.get("proxy"):
+        _refuse_private(address)
+    path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
+    if not path.endswith(f"/{place.key}"):  # else another object would be fetched
+        raise ItemError("bad_input", "obstore cannot sign the name of this object; give it a plainer one")
+    return address.partition("?")[0] if is_public(place.scheme) else address
+
+
+def _refuse_private(address: str) -> None:
+    """Raise UsageError for a store that a proxy is not asked for."""
+    from hdvg.sources.hops import private_target  # brings yt-dlp
+
+    if refusal := private_target(address):
+        raise UsageError(
+            f"the store at {urllib.parse.urlsplit(address).netloc} is on your own network ({refusal}), which a proxy is not asked for: "
+            "unset HDVG_PROXY or leave fetch.proxy away"
+        )
+
+
+class Bucket:
+    """A folder of a bucket, to list and to read. Raises as `signed_address`, and ItemError gone or private, TransientError network."""
+
+    def __init__(self, place: Place, way: Mapping[str, Any]) -> None:
+        self.place = place
+        self._store = _open(place, way)
+
+    def objects(self) -> Iterator[tuple[str, int, str]]:
+        """Name from the folder on, size in bytes, and version of each object below it; in the order of the store."""
+        import obstore
+
+        with _worded(self.place):
+            for some in obstore.list(self._store, self.place.key or None):
+                for one in some:
+                    version = str(one["e_tag"] or one["last_modified"])
+                    yield str(one["path"]).removeprefix(self.place.key), int(one["size"]), version
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """An object's bytes, in pieces."""
+        import obstore
+
+        with _worded(self.place):
+            yield from map(bytes, obstore.get(self._store, self.place.key + name))
+
+
+def listed(folder: Place, way: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each object below a folder: its link, and its name from the folder on. Raises as `Bucket`."""
+    for name, _, _ in Bucket(folder, way).objects():
+        yield folder._replace(key=folder.key + name).link, name
+
+
+@contextmanager
+def _worded(place: Place) -> Iterator[None]:
+    """What the library raises, as what it means."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, FileNotFoundError, TypeError, ValueError) as error:  # the last two of what cannot be asked for
+        raise _failure(error, place) from None
+
+
+@contextmanager
+def unsigned(address: str | None, link: str) -> Iterator[None]:
+    """Takes a signed address, if there is one, out of what an error says: the link stands there instead."""
+    try:
+        yield
+    except ItemError as error:
+        if address is None:
+            raise
+        error.detail = _unsigned(error.detail, address, link)
+        error.args = (f"{error.reason}: {error.detail}" if error.detail else error.reason,)
+        raise
+
+
+def _unsigned(text: str, address: str, link: str) -> str:
+    plain, _, query = address.partition("?")
+    path = urllib.parse.urlsplit(plain).path
+    text = re.sub(rf"(?:https?://[^\s/'\"]*)?{re.escape(path)}(?:\?[^\s'\"<>)]*)?", lambda _: link, text)
+    for value in {value for _, value in urllib.parse.parse_qsl(query) if len(value) >= 16}:
+        text = text.replace(value, "***").replace(urllib.parse.quote(value, safe=""), "***")
+    return text
+
+
+def _open(place: Place, way: Mapping[str, Any], *, signs: bool = False) -> Any:
+    """obstore's store of a bucket. Raises UsageError."""
+    require_obstore()
+    options: dict[str, Any] = dict(profile(place.scheme))
+    if signs and is_public(place.scheme):
+        options |= {**NOBODY[place.scheme], "skip_signature": "false"}
+    proxy, ca_pem = way.get("proxy"), way.get("ca_pem")
+    seen = tuple(sorted(variables(place.scheme).items()))  # another environment is another store
+    return _opened(place.scheme, place.bucket, proxy, ca_pem, tuple(sorted(options.items())), seen)
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(
+    scheme: str, bucket: str, proxy: str | None, ca_pem: str | None, options: tuple[tuple[str, str], ...], _: object
+) -> Any:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    made: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[scheme]
+    given = dict(options)
+    client: dict[str, Any] = {"proxy_url": proxy, "proxy_excludes": ROLE_SERVICES} if proxy else dict(NO_PROXY)
+    client |= {"allow_http": endpoint_is_plain(given), "timeout": timedelta(seconds=60)}
+    client |= {"root_certificate": ca_pem} if ca_pem else {}
+    retry = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+    with _worded(Place(scheme, bucket, "")):
+        return made(bucket, client_options=client, retry_config=retry, **given)
+
+
+def _failure(error: Exception, place: Place) -> HdvgError:
+    """What an error of the library means. Its own text is not passed on: it may repeat what was sent."""
+    name, text = type(error).__name__, str(error)
+    code, shown = code_in(text), f"{place.scheme}://{place.bucket}"
+    status = int(found[1]) if (found := STATUS.search(text)) else STATUSES.get(name, 0)
+    if code in REFUSED or (status == 401 and not code):
+        refused = f"its store refuses the credentials of this machine ({code or status})"
+        return UsageError(f"{shown}: {refused}: {CREDENTIALS[place.scheme]}")
+    if status == 404:
+        return ItemError("gone", code or "there is no such bucket")
+    if status == 403 and code:
+        return ItemError("private", f"{code}: the credentials of this machine do not open {shown}")
+    if not ASKED.search(text.partition("\n")[0]):
+        return UsageError(f"{shown}: no credentials that open a store: {CREDENTIALS[place.scheme]}")
+    return TransientError("network", code or text.partition("\n")[0].rpartition(" - ")[2][:200])
