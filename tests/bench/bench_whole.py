@@ -30,7 +30,7 @@ from tests.bench.machine import describe, spread
 from tests.footage import BUNDLED, SHARED
 
 RUNNERS = ("serial", "ray")
-START_RAY = "import ray; ray.init(num_cpus=2, include_dashboard=False, logging_level='error'); ray.shutdown()"
+START_RAY = "import logging, ray; ray.init('local', num_cpus=2, include_dashboard=False, logging_level=logging.ERROR); ray.shutdown()"
 
 Spent = tuple[float, float]
 """Seconds on the clock, CPU seconds of all processes."""
