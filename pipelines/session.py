@@ -19,8 +19,8 @@ OBJECT_STORE_MB = 100
 KNOCK_S = 10.0
 """How long the head's port may take to open."""
 TOKEN = (
-    "every node and this machine need one and the same token: make it once on the head, `ray get-auth-token --generate`, put the file "
-    "~/.ray/auth_token on all (or name one on a shared folder: export RAY_AUTH_TOKEN_PATH=FILE), start Ray there anew, run again; "
+    "every node and this machine need one and the same token: make it once on the head (`ray get-auth-token --generate`), copy the file "
+    "~/.ray/auth_token to all, or let RAY_AUTH_TOKEN_PATH name one that all see; export RAY_AUTH_MODE=token; start Ray there anew; "
     "see docs/cluster.md"
 )
 
@@ -49,14 +49,17 @@ class Session:
             _knock(address)
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
-        except AuthenticationError as error:
+        except AuthenticationError:
             raise UsageError(
-                f"--address {address}: the cluster refuses this machine ({first_line(error)}); {TOKEN}"
+                f"--address {address}: the cluster asks for a token, and this machine has none; {TOKEN}"
             ) from None
         except (ConnectionError, RuntimeError) as error:
             if not self.is_shared:
                 raise
-            raise UsageError(f"--address {address}: {first_line(error)}") from None
+            more = (
+                f"; if its token is another than this machine's: {TOKEN}" if isinstance(error, ConnectionError) else ""
+            )
+            raise UsageError(f"--address {address}: {first_line(error)}{more}") from None
 
 
 def _knock(address: str) -> None:
