@@ -45,7 +45,8 @@ class Nodes:
 
     def look(self) -> None:
         """Look again."""
-        found = {node.id: node for node in map(Node.of, filter(_is_alive, ray.nodes()))}
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+        found = {node.id: node for node in (Node.of(one) for one in listed if one["Alive"])}
         gone = [node for name, node in self.alive.items() if name not in found]
         new = [node for name, node in found.items() if name not in self.alive]
         self.alive = found
@@ -100,10 +101,6 @@ class Demand:
             self._asked = (0, 0)
             with contextlib.suppress(RayError, RuntimeError):
                 request_resources(num_cpus=0, bundles=[])
-
-
-def _is_alive(told: dict[str, Any]) -> bool:
-    return bool(told["Alive"])
 
 
 def _amount(number: float, of: str) -> str:
