@@ -17,6 +17,9 @@ ENV PIP_NO_CACHE_DIR=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     RAY_USAGE_STATS_ENABLED=0
 
+# Packages besides: KubeRay wants MORE='ray[default]', whose dashboard takes its jobs and answers its health checks.
+ARG MORE=""
+
 WORKDIR /src
 
 # The dependencies are a layer of their own: a change of our code does not download torch again.
@@ -24,7 +27,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir hdvg pipelines schemas \
     && touch hdvg/__init__.py pipelines/__init__.py schemas/__init__.py \
-    && pip install -c constraints.txt '.[bucket,caption,export,measure,shots,train,web]' \
+    && pip install -c constraints.txt '.[bucket,caption,export,measure,shots,train,web]' ${MORE} \
     && pip uninstall -y hdvg \
     && rm -rf hdvg pipelines schemas build ./*.egg-info
 

@@ -77,6 +77,13 @@ REMEDIES: dict[int, str] = {
 }
 """What helps, by what the system says when disk, handles or memory ran short, or a disk fails."""
 
+UNLINKED = frozenset({errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system says that does not link, or not from one folder to another."""
+LINKING = (
+    "files are published by hard links from one folder to another, which its file system does not offer: a local disk, NFS, Lustre, "
+    "CephFS, GPFS, JuiceFS and BeeGFS from 7.4 on do; take a folder there (`hdvg doctor FOLDER` tries it)"
+)
+
 SHORT = frozenset(REMEDIES)
 """The same numbers: never an item's fault."""
 
@@ -212,11 +219,12 @@ def short_of_memory(short: BaseException) -> bool:
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """What the disk refuses (full, read-only, broken, too many open files) stops the run cleanly."""
+    """What the disk refuses (full, read-only, broken, no links, too many open files) stops the run cleanly."""
     try:
         yield
     except OSError as error:
-        remedy = REMEDIES.get(error.errno or 0, "free space")
+        is_link = error.filename2 is not None and error.errno in UNLINKED
+        remedy = LINKING if is_link else REMEDIES.get(error.errno or 0, "free space")
         said = f"{path}: cannot write: {error.strerror or error}; {remedy}, then run again"
         raise ResourceError(said) from error
 

@@ -1,103 +1,76 @@
-"""The Ray side of a run: one session, tasks for plain stages, a growing pool of actors for stages with a model."""
+"""The Ray side of a run: one session, tasks for plain stages, a pool of actors for stages with a model, both as large as the cluster."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-import logging
-import os
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
 
 import ray
 from ray.exceptions import (
     ActorDiedError,
-    GetTimeoutError,
+    ActorUnavailableError,
     NodeDiedError,
+    ObjectLostError,
     OutOfMemoryError,
-    RayActorError,
     RayTaskError,
     WorkerCrashedError,
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
-from hdvg.errors import HdvgError, ResourceError, TransientError, first_line, resource_error
+from hdvg.errors import HdvgError, TransientError, first_line, resource_error
 from hdvg.sandbox import Call, Limits
-from hdvg.sources.hosts import Leases
-from hdvg.sources.hosts.host import Visit
+from pipelines import node_traits
 from pipelines.graph import Stage
-from pipelines.perform import Done, Job, make_gate, perform, sandbox
-from pipelines.runners import MemoryShortError
+from pipelines.model_workers import ModelWorkers, Worker
+from pipelines.node_check import check_nodes
+from pipelines.node_traits import refuse_other_code
+from pipelines.nodes import Demand, Nodes
+from pipelines.perform import Done, Job, perform, sandbox
+from pipelines.remote_gate import GateActor, RemoteGate, answer_of_gate
+from pipelines.runners import MemoryShortError, NodeLostError, Order
+from pipelines.session import Session
+from pipelines.sizes import Size
 
-KILLED = (ActorDiedError, NodeDiedError, WorkerCrashedError)
+LOST = (NodeDiedError, ActorUnavailableError, ObjectLostError)
+"""What Ray says of a job whose node, or the way to it, is gone."""
+KILLED = (ActorDiedError, WorkerCrashedError)
+"""What Ray says of a job whose process ended: by itself, or with its node."""
 GATE_S = 10.0
 """Longest wait for the gate's figures."""
-OBJECT_STORE_MB = 100
-"""Only names pass through it."""
+LOOK_S = 5.0
+"""How often the cluster's nodes are looked at."""
+GOING_S = 3.0
+"""How long after a process on it a node may be known to be gone."""
 
 
-class GateActor(Leases):
-    """The run's one host gate."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(make_gate(recipe))
-
-
-class RemoteGate:
-    """The run's host gate as one job sees it: the gate itself lives in one actor, which knows who holds its permits."""
-
-    def __init__(self, actor: Any, holder: int) -> None:
-        self._actor = actor
-        self._holder = holder
-
-    def ask(self, host: str) -> float:
-        return float(self._answer(self._actor.ask.remote(self._holder, host)))
-
-    def done(self, host: str, visit: Visit | None = None) -> None:
-        self._answer(self._actor.done.remote(self._holder, host, visit))
-
-    def spend(self, n_bytes: int) -> float:
-        return float(self._answer(self._actor.spend.remote(n_bytes)))
-
-    def forget(self) -> None:
-        """The job's worker is dead: its permits come back."""
-        self._answer(self._actor.forget.remote(self._holder))
-
-    def _answer(self, ref: Any) -> Any:
-        return answer_of_gate(ref)
-
-
-def answer_of_gate(ref: Any, timeout_s: float | None = None) -> Any:
-    """What the gate's actor answers. Raises what it raises, or ResourceError if it is dead, or answers not in time."""
-    try:
-        return ray.get(ref, timeout=timeout_s)
-    except RayTaskError as error:
-        raise error.cause from None
-    except RayActorError as error:
-        raise ResourceError(f"the run's host gate died ({error}); run again") from None
-    except GetTimeoutError:
-        raise ResourceError(f"the run's host gate did not answer within {timeout_s:g} s") from None
-
-
-def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits) -> Any:
-    """One call of a limited child, on whichever node."""
+def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits, code: str) -> Any:
+    """One call of a limited child, on whichever node; see `perform_here`."""
+    refuse_other_code(code)
     return sandbox(detector, limits.sandbox).call(call, scratch, limits)
 
 
-def across_nodes(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
+def across_nodes(
+    detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits, *, code: str = ""
+) -> list[Any]:
     """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
 
-    If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed.
+    If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed, NodeLostError if its
+    node is.
     """
     task: Any = ray.remote(num_cpus=1, max_retries=2)(in_child)
-    results = [task.remote(detector, call, scratch, limits) for call, scratch in calls]
+    results = [task.remote(detector, call, scratch, limits, code) for call, scratch in calls]
     try:
         return list(ray.get(results))
     except RayTaskError as error:
         raise error.cause from None
+    except LOST as error:
+        raise NodeLostError(f"a node that decoded a segment is gone: {first_line(error)}") from None
     except KILLED as error:
         raise TransientError("crash", f"a worker that decoded a segment was killed: {error}") from None
     except OutOfMemoryError as error:
@@ -115,25 +88,19 @@ def low_on_memory(error: OutOfMemoryError, who: str) -> MemoryShortError:
     )
 
 
-def perform_here(job: Job, gate: RemoteGate) -> Done:
-    """A job in a Ray worker."""
-    return perform(job, gate, spread=across_nodes)
+def perform_here(job: Job, gate: RemoteGate, code: str) -> Done:
+    """A job in a Ray worker, which must run that code of hdvg; "" is any."""
+    refuse_other_code(code)
+    return perform(job, gate, spread=functools.partial(across_nodes, code=code))
 
 
-class ModelWorker:
-    """A process that keeps a stage's model loaded from job to job."""
+@dataclass(frozen=True)
+class Started:
+    """A job that runs: its side of the gate, the process with its model if it has one, and how many nodes were lost before."""
 
-    def perform(self, job: Job, gate: RemoteGate) -> Done:
-        return perform(job, gate)
-
-
-def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, Any]:
-    """The arguments of `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    if address != "local":
-        return {"address": address}
-    room = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_MB * 2**20}
-    return {"address": address, "include_dashboard": False, **room}
+    gate: RemoteGate
+    lost_before: int
+    worker: Worker | None
 
 
 class Cluster:
@@ -141,46 +108,79 @@ class Cluster:
 
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
-        self._where = where(address, cpus, gpus)
-        self.gpus = 0.0
+        self._session = Session(address, cpus, gpus)
+        self.is_shared = self._session.is_shared
+        """Whether it is a cluster that stood before this run, and may grow and shrink."""
+        self._code = node_traits.code() if self.is_shared else ""
+        self._checked: set[str] = set()
+        self._nodes, self._demand, self._models = Nodes(), Demand(), ModelWorkers()
+        self._next_look = 0.0
         self._gpu_scale = 1.0
-        self._idle: dict[str, list[Any]] = {}
-        self._busy: dict[Any, tuple[str, Any]] = {}
-        self._gates: dict[Any, RemoteGate] = {}
+        self._started: dict[Any, Started] = {}
         self._holders = itertools.count()
 
     def __enter__(self) -> Cluster:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
-        self.cpus = resources.get("CPU", 1.0)
-        self.gpus = resources.get("GPU", 0.0)
+        self._session.open()
+        self._nodes.look()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         gate: Any = ray.remote(num_cpus=0)(GateActor)
         self._gate = gate.options(scheduling_strategy=here).remote(self._recipe)
-        self._task = ray.remote(max_retries=0)(perform_here)
-        # an actor holds its share all its life, so it takes no core: on a small machine the other stages need them
-        self._worker: Any = ray.remote(num_cpus=0, max_restarts=0)(ModelWorker)
+        self._task = ray.remote(max_retries=0, scheduling_strategy="SPREAD")(perform_here)
         return self
 
     def __exit__(self, *_: object) -> None:
-        ray.shutdown()
+        try:
+            self._demand.withdraw()
+        finally:
+            ray.shutdown()
+
+    @property
+    def size(self) -> Size:
+        """Of the nodes that were there at the last look."""
+        return self._nodes.size
+
+    def describe(self) -> str:
+        """The nodes, in a line."""
+        self._nodes.read_news()
+        return self._nodes.describe()
+
+    def check(self, order: Order) -> None:
+        """Raise UsageError if a node that was not looked at yet differs from this machine in what a run needs."""
+        new = [node for node in self._nodes.working if self.is_shared and node.id not in self._checked]
+        if new:
+            check_nodes(new, order, self._recipe)
+        self._checked |= {node.id for node in new}
+
+    def look(self) -> list[str] | None:
+        """Look which nodes there are, and end processes with models that are idle for long; what has happened to nodes, or None
+        if it is not yet time to look, or the session is the run's own."""
+        if not self.is_shared or time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + LOOK_S
+        self._models.drop_idle()
+        self._nodes.look()
+        return self._nodes.read_news()
 
     def share_gpus(self, wanted: float) -> None:
         """All processes with a model together want so many GPUs; they stay, so each gets less where there are fewer."""
-        self._gpu_scale = min(1.0, self.gpus / wanted) if wanted else 1.0
+        self._gpu_scale = min(1.0, self.size.gpus / wanted) if wanted else 1.0
+
+    def ask_for(self, jobs: Iterable[tuple[int, Stage]]) -> None:
+        """Let an autoscaler make room for so many jobs of these stages; GPUs only where the cluster has some by itself."""
+        gpus = bool(self.size.gpus)
+        if self.is_shared:
+            self._demand.ask((count, one.cpus, gpus * one.gpus(self._recipe.run)) for count, one in jobs)
 
     def start(self, stage: Stage, job: Job) -> Any:
         """Start a job where there is room; returns its reference."""
         gate = RemoteGate(self._gate, next(self._holders))
-        if stage.load is not None:
-            idle = self._idle.setdefault(stage.name, [])
-            share = stage.gpus(self._recipe.run) * self._gpu_scale
-            worker = idle.pop() if idle else self._worker.options(num_gpus=share).remote()
-            ref = worker.perform.remote(job, gate)
-            self._busy[ref] = stage.name, worker
+        if stage.load is None:
+            worker, ref = None, self._task.options(num_cpus=stage.cpus).remote(job, gate, self._code)
         else:
-            ref = self._task.options(num_cpus=stage.cpus).remote(job, gate)
-        self._gates[ref] = gate
+            share = stage.gpus(self._recipe.run) * self._gpu_scale
+            worker = self._models.take(stage.name, gpus=share, nodes=self._nodes.working)
+            ref = worker.actor.perform.remote(job, gate, self._code)
+        self._started[ref] = Started(gate, self._nodes.lost, worker)
         return ref
 
     def figures(self) -> dict[str, dict[str, Any]]:
@@ -189,29 +189,58 @@ class Cluster:
         return found
 
     def wait(self, refs: Iterable[Any]) -> Any:
-        """The next reference that is over."""
-        return ray.wait(list(refs), num_returns=1)[0][0]
+        """The next reference that is over, or None if it is time to look at the nodes first."""
+        over = ray.wait(list(refs), num_returns=1, timeout=LOOK_S)[0]
+        return over[0] if over else None
 
     def result(self, ref: Any) -> Done | None:
         """What became of the job, or None if its worker was killed.
 
-        Raises the HdvgError the job raised, MemoryShortError if Ray ended its worker because the machine ran low on memory.
+        Raises the HdvgError the job raised, NodeLostError if its node is gone, or the way to it, MemoryShortError if Ray ended
+        its worker because the machine ran low on memory.
         """
-        (stage, worker), gate = self._busy.pop(ref, ("", None)), self._gates.pop(ref)
+        started = self._started.pop(ref)
+        worker = started.worker
         try:
             done: Done = ray.get(ref)
-        except KILLED:
-            gate.forget()
+        except LOST as error:
+            raise self._lost(started, error) from None
+        except KILLED as error:
+            if self._node_is_lost(started):
+                raise self._lost(started, error) from None
+            self._drop(started)
             return None
         except OutOfMemoryError as error:
-            gate.forget()
+            self._drop(started)
             raise low_on_memory(error, "a worker") from None
         except RayTaskError as error:
+            self._drop(started)
             if isinstance(error.cause, HdvgError):
                 raise error.cause from None
             if machine := resource_error(error.cause):
                 raise machine from None
             raise
-        if worker is not None and not done.reasons.get("error"):  # a GPU may stay broken after an unknown error
-            self._idle[stage].append(worker)
+        if worker is not None and done.reasons.get("error"):  # a GPU may stay broken after an unknown error
+            self._models.drop(worker)
+        elif worker is not None:
+            self._models.give_back(worker)
         return done
+
+    def _node_is_lost(self, started: Started) -> bool:
+        """Whether a node was lost since the job started; where there are several, that may take a moment to be known."""
+        until = time.monotonic() + (GOING_S if self.size.nodes > 1 else 0.0)
+        while self._nodes.lost == started.lost_before and time.monotonic() < until:
+            time.sleep(0.2)
+            self._nodes.look()
+        return self._nodes.lost > started.lost_before
+
+    def _lost(self, started: Started, error: BaseException) -> NodeLostError:
+        self._drop(started)
+        if started.worker is not None:
+            self._models.drop_idle(started.worker.stage)
+        return NodeLostError(f"Ray lost a node, or a process on it, while it worked ({first_line(error)})")
+
+    def _drop(self, started: Started) -> None:
+        started.gate.forget()
+        if started.worker is not None:
+            self._models.drop(started.worker)

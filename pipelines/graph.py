@@ -29,7 +29,8 @@ from hdvg.dataset.stages import (
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from pipelines import caption_stages, measures_alone, stages
+from pipelines import caption_stages, measures_alone, sizes, stages
+from pipelines.sizes import Size
 from pipelines.work import Row, Work
 from schemas.measures import KEYFRAME_MEASURED
 from schemas.outcomes import OUTCOME
@@ -49,8 +50,8 @@ class Stage:
     needs: tuple[str, ...]
     adds: tuple[str, ...] = ()
     cpus: float = 1
-    workers: Callable[[Run, float], int] = lambda run, cpus: max(int(cpus), 1)
-    """How many units at once, given the run's settings and the cluster's CPUs."""
+    workers: Callable[[Run, Size], int] = sizes.per_core
+    """How many units at once, given the run's settings and the cluster's size."""
     load: Callable[[Recipe], Any] | None = None
     """Loads the model that `run` works with, once per process: such a stage runs in processes that stay."""
     gpus: Callable[[Run], float] = lambda run: 0.0
@@ -99,7 +100,7 @@ def _measure(name: str) -> Stage:
         run=stages.measure,
         needs=("clip_id", "keyframes"),
         adds=("clip_id", *(field.name for field in KEYFRAME_MEASURED[name])),
-        workers=lambda run, cpus: run.measure_workers or max(int(cpus) // 2, 1),
+        workers=sizes.measures,
         load=lambda recipe: keyframed.load(name, recipe.measure),
         gpus=lambda run: 0.0 if name in keyframed.ON_CPU else run.measure_gpus,
     )
@@ -112,7 +113,7 @@ GRAPH: tuple[Stage, ...] = (
         needs=("source", "given", "given_digest"),
         adds=FETCHED,
         cpus=0.25,  # it waits for the network
-        workers=lambda run, cpus: run.download_workers,
+        workers=sizes.downloads,
         sources="fetches",
     ),
     Stage(
@@ -128,7 +129,7 @@ GRAPH: tuple[Stage, ...] = (
         needs=_columns(
             "clip_id start_pts end_pts time_base keyframes split_pack pack_number sha256 clip_sha256 source versions"
         ),
-        workers=lambda run, cpus: run.measure_workers or max(int(cpus), 1),
+        workers=sizes.own_measures,
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
         gpus=lambda run: run.measure_gpus,
@@ -160,7 +161,7 @@ GRAPH: tuple[Stage, ...] = (
             *FROM_KEYFRAMES,
         ),
         adds=tuple(field.name for field in schemas.captions.CAPTION),
-        workers=lambda run, cpus: run.caption_workers,
+        workers=sizes.captioners,
         load=lambda recipe: captioners.load(recipe.caption),
         gpus=lambda run: run.caption_gpus,
         saves=True,
@@ -170,7 +171,7 @@ GRAPH: tuple[Stage, ...] = (
         run=caption_stages.match,
         needs=("clip_id", "texts", "embedding"),
         adds=tuple(field.name for field in schemas.captions.MATCH),
-        workers=lambda run, cpus: run.caption_workers,
+        workers=sizes.captioners,
         load=lambda recipe: keyframed.load("semantics", recipe.measure),
         gpus=lambda run: run.measure_gpus,
     ),
@@ -178,7 +179,7 @@ GRAPH: tuple[Stage, ...] = (
         name=ASSESS,
         run=measures_alone.assess,
         needs=_columns("clip_id clip_sha256 keyframes split_pack pack_number texts versions"),
-        workers=lambda run, cpus: run.measure_workers or max(int(cpus) // 2, 1),
+        workers=sizes.measures,
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
         gpus=lambda run: run.measure_gpus,

@@ -6,47 +6,88 @@ from collections import Counter
 from collections.abc import Callable
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset.run_lock import refuse_lost
 from pipelines.cluster import Cluster
 from pipelines.hosts import published
 from pipelines.perform import Done, Job
-from pipelines.runners import MemoryShortError, Order, Queues, after_crash, after_shortage
+from pipelines.runners import (
+    MemoryShortError,
+    NodeLostError,
+    Order,
+    Queues,
+    after_crash,
+    after_loss,
+    after_shortage,
+)
 
 
 class OnRay:
-    """Ray tasks, and actors where a stage has a model, behind a bounded window; names travel, never media."""
+    """Ray tasks, and actors where a stage has a model, behind a bounded window; names travel, never media.
 
-    def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
-        self._recipe = recipe
+    `say` is given what is to be known of the nodes of a cluster that others share.
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None, say: Callable[[str], None]
+    ) -> None:
+        self._recipe, self._say = recipe, say
         self._address, self._cpus, self._gpus = address, cpus, gpus
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
-        stages = {stage.name: stage for stage in order.stages}
         with (
             Cluster(self._recipe, address=self._address, cpus=self._cpus, gpus=self._gpus) as cluster,
             published(order.root, order.run, cluster.figures),
         ):
-            slots = [stage.workers(self._recipe.run, cluster.cpus) for stage in order.stages]
-            cluster.share_gpus(
-                sum(count * stage.gpus(self._recipe.run) for count, stage in zip(slots, order.stages, strict=True))
-            )
-            queues = Queues(order, slots)
-            crashes, shortages = Counter[Job](), Counter[Job]()
-            running: dict[object, Job] = {}
-            while True:
-                while (job := queues.next()) is not None:
-                    running[cluster.start(stages[job.stage], job)] = job
-                if not running:
-                    return
-                ref = cluster.wait(running)
-                job = running.pop(ref)
-                try:
-                    done = cluster.result(ref)
-                    if done is None:
-                        crashes[job] += 1
-                        done = after_crash(job, crashes[job], queues)
-                    if done is not None:
-                        report(done)
-                except MemoryShortError as short:
-                    shortages[job] += 1
-                    after_shortage(job, short, shortages[job], queues)
-                queues.ended(job)
+            if cluster.is_shared:
+                self._say(cluster.describe())
+                cluster.check(order)
+            queues = Queues(order, self._slots(order, cluster))
+            self._do(order, cluster, queues, report)
+
+    def _slots(self, order: Order, cluster: Cluster) -> list[int]:
+        """How many jobs of each stage run at once on the cluster as it is now; its GPUs are shared out by that."""
+        run = self._recipe.run
+        slots = [stage.workers(run, cluster.size) for stage in order.stages]
+        cluster.share_gpus(sum(count * stage.gpus(run) for count, stage in zip(slots, order.stages, strict=True)))
+        return slots
+
+    def _do(self, order: Order, cluster: Cluster, queues: Queues, report: Callable[[Done], None]) -> None:
+        stages = {stage.name: stage for stage in order.stages}
+        crashes, shortages, losses = Counter[Job](), Counter[Job](), Counter[Job]()
+        running: dict[object, Job] = {}
+        while True:
+            while (job := queues.next()) is not None:
+                running[cluster.start(stages[job.stage], job)] = job
+            if not running:
+                return
+            refuse_lost(order.root)
+            self._look(order, cluster, queues)
+            ref = cluster.wait(running)
+            if ref is None:
+                continue
+            job = running.pop(ref)
+            try:
+                done = cluster.result(ref)
+                if done is None:
+                    crashes[job] += 1
+                    done = after_crash(job, crashes[job], queues)
+                if done is not None:
+                    report(done)
+            except MemoryShortError as short:
+                shortages[job] += 1
+                after_shortage(job, short, shortages[job], queues)
+            except NodeLostError as lost:
+                losses[job] += 1
+                after_loss(job, lost, losses[job], queues)
+            queues.ended(job)
+
+    def _look(self, order: Order, cluster: Cluster, queues: Queues) -> None:
+        """Every few seconds: work for the nodes that have come, less for those that are left, and room asked for the rest."""
+        news = cluster.look()
+        if news is None:
+            return
+        for line in news:
+            self._say(line)
+        cluster.check(order)
+        queues.resize(self._slots(order, cluster))
+        cluster.ask_for(zip(queues.left(), order.stages, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,13 +53,13 @@ class Where:
     cpus: int | None = None
     gpus: int | None = None
 
-    def make(self, recipe: Recipe) -> Runner:
-        """The runner asked for, else the recipe's."""
+    def make(self, recipe: Recipe, say: Callable[[str], None]) -> Runner:
+        """The runner asked for, else the recipe's; `say` is given what it has to say of the nodes of a cluster."""
         if (self.runner or recipe.run.runner) == "serial":
             return Serial(recipe)
         from pipelines.ray_runner import OnRay  # imports ray
 
-        return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus)
+        return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus, say=say)
 
     def spread(self, dataset: Dataset) -> Spread:
         """What writes shards: all nodes of a cluster that stands, else this process."""
@@ -217,7 +217,10 @@ def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Consol
             reporter(done)
             release(done)
 
-        task.where.make(dataset.plan.recipe)(order, report)
+        def say(line: str) -> None:
+            console.print(line, highlight=False, markup=False)
+
+        task.where.make(dataset.plan.recipe, say)(order, report)
     note_report(dataset, reporter.report())
     return reporter.reasons["error"] == 0
 

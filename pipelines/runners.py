@@ -23,6 +23,14 @@ SHORTAGES = 3
 """Workers of one job that may end for want of memory, each time with fewer beside them, before the run stops."""
 
 
+LOSSES = 20
+"""Nodes, or processes that went with them, that one job may lose before the run stops."""
+
+
+class NodeLostError(ResourceError):
+    """The node of a job is gone, or the way to it: that says nothing of the items it had."""
+
+
 class MemoryShortError(ResourceError):
     """A worker was ended because its machine ran low on memory: that says nothing of the items it had."""
 
@@ -68,6 +76,7 @@ class Queues:
     def __init__(self, order: Order, slots: list[int]) -> None:
         self._order = order
         self._slots = slots
+        self._fewer = [0] * len(slots)
         self._stage = {stage.name: index for index, stage in enumerate(order.stages)}
         self._fresh: list[deque[Job]] = [deque() for _ in order.stages]
         self._waiting: list[deque[Job]] = [deque() for _ in order.stages]
@@ -95,7 +104,20 @@ class Queues:
     def fewer(self, job: Job) -> None:
         """From now on one job less of this stage at a time, if there are several."""
         stage = self._stage[job.stage]
-        self._slots[stage] = max(1, self._slots[stage] - 1)
+        if self._slots[stage] > 1:
+            self._slots[stage] -= 1
+            self._fewer[stage] += 1
+
+    def resize(self, slots: list[int]) -> None:
+        """From now on so many jobs of each stage at a time, less those that `fewer` took away."""
+        self._slots = [max(1, count - less) for count, less in zip(slots, self._fewer, strict=True)]
+
+    def left(self) -> list[int]:
+        """The jobs of each stage that run, or could."""
+        return [
+            self._running[stage] + len(self._waiting[stage]) + len(self._fresh[stage])
+            for stage in range(len(self._slots))
+        ]
 
     def ended(self, job: Job) -> None:
         """The job is over; when its unit has no other one open, the unit goes on to the next stage."""
@@ -130,4 +152,13 @@ def after_shortage(job: Job, short: MemoryShortError, shortages: int, queues: Qu
     if shortages >= SHORTAGES:
         raise short
     queues.fewer(job)
+    queues.add(job)
+
+
+def after_loss(job: Job, lost: NodeLostError, losses: int, queues: Queues) -> None:
+    """A job's node is gone: try it again elsewhere. Raises `lost` if that was so too often."""
+    if losses >= LOSSES:
+        raise NodeLostError(
+            f"{lost}; the same job for the {losses}th time: look after the cluster, then run the same command again"
+        )
     queues.add(job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ray.exceptions import RayError, RayTaskError
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.shards import NewShard, write_shard
 from hdvg.errors import HdvgError, ResourceError, first_line, resource_error
+from pipelines.session import Session
 from pipelines.shard_stage import Spread
 from pipelines.virtual_clips import Places, VirtualClips
 
@@ -36,7 +36,7 @@ def _write_all(dataset: Dataset, places: Places, address: str, shards: Sequence[
     """
     if not shards:
         return
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    Session(address, None, None).open()
     try:
         task: Any = ray.remote(max_retries=TRIES, num_cpus=1, scheduling_strategy="SPREAD")(_write)
         held = ray.put(places)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import threading
 import uuid
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
 
 import ray
 import typer
@@ -23,7 +20,7 @@ from hdvg.training import journal, runs
 from hdvg.training.live import View
 from hdvg.training.loop import End
 from hdvg.training.stopping import Signals
-from pipelines.cluster import where
+from pipelines.session import Session
 
 DEATHS = 10
 """Of workers, after each of which the run goes on from its newest checkpoint."""
@@ -51,7 +48,7 @@ def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: st
             typer.echo(line, err=quiet)
         asked = task.folder / STOP
         asked.unlink(missing_ok=True)
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **where(address, None, None))
+        Session(address, None, None).open()
         try:
             return _watched(task, console, workers)
         finally:

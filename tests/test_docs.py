@@ -49,7 +49,8 @@ def test_every_flag_that_is_named_belongs_to_some_command():
     known = set().union(
         *(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"}
     )
-    others = {"--no-deps", "--require-hashes", "--head", "--slice"}  # of pip, ray and tests.faults
+    others = {"--no-deps", "--require-hashes", "--slice"}  # of pip and tests.faults
+    others |= {"--head", "--port", "--generate", "--build-arg", "--nodes"}  # of ray, docker and Slurm
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known | others
 
 

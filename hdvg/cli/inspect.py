@@ -11,6 +11,7 @@ import typer
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.tables import choose_columns, inert, print_fitting, print_json, print_records, print_table
+from hdvg.dataset.location import local_folder
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -150,8 +151,14 @@ def explain(
 
 @commands.command()
 def doctor(
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATASET", callback=local_folder, help="the folder whose file system is tried; default here"
+        ),
+    ] = None,
     as_json: Json = False,
-    folder: Annotated[Path, typer.Option("--folder", help="where datasets will lie")] = Path(),
+    folder: Annotated[Path, typer.Option("--folder", help="the same: where datasets will lie")] = Path(),
     build_lavis: Annotated[
         bool,
         typer.Option(
@@ -159,7 +166,7 @@ def doctor(
         ),
     ] = False,
 ) -> None:
-    """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, ports, GPU, models."""
+    """Look whether this machine can do the work: versions, FFmpegs, sandbox, space, links and locks of a folder, ports, GPU."""
     from dataclasses import asdict
 
     from hdvg.reports.doctor import examine
@@ -168,7 +175,7 @@ def doctor(
         from hdvg.captioners import lavis_env
 
         lavis_env.build(say=output.note)
-    findings = examine(folder)
+    findings = examine(dataset or folder)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

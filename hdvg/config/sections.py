@@ -276,13 +276,17 @@ class Run(Settings):
         "ray",
         description="ray: all cores of this machine, or a cluster; serial: one process, for small sets and debugging",
     )
-    download_workers: int = Field(2, ge=1, description="units downloaded at once")
+    download_workers: int = Field(0, ge=0, description="units downloaded at once; 0 is two on every node")
     decode_threads: int = Field(
         4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
     )
     measure_workers: int = Field(
         0, ge=0, description="most processes of one keyframe measure; 0 is one for every two cores"
     )
-    caption_workers: int = Field(1, ge=1, description="most captioner processes")
+    caption_workers: int = Field(
+        0,
+        ge=0,
+        description="most processes of one captioner; 0 is one for every GPU, or without GPUs one on every node",
+    )
     caption_gpus: float = Field(0.5, ge=0, description="GPUs of one captioner process, if the cluster has any")
     measure_gpus: float = Field(0.1, ge=0, description="GPUs of one process of a keyframe measure with a network")

@@ -120,6 +120,6 @@ def folder_problem(root: Path) -> str | None:
         return None
     if not root.is_dir():
         return f"{root} is a file"
-    own = {"tmp", "inputs", "rejected", "parts", "run.lock", FOLDER, ledger.NAME}
+    own = {"tmp", "inputs", "rejected", "parts", "run.lock", "run.lease", FOLDER, ledger.NAME}
     strangers = sorted(path.name for path in root.iterdir() if path.name not in own)
     return f"{root} holds other files ({', '.join(strangers[:3])})" if strangers else None

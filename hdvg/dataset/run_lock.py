@@ -1,7 +1,8 @@
-"""The lock of a dataset: one command at a time writes to it."""
+"""The lock of a dataset: one command at a time writes to it; a lease stands in where the file system cannot lock."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from hdvg.dataset import lease
 from hdvg.errors import ResourceError, UsageError, refusals
 
 NAME = "run.lock"
@@ -19,26 +21,35 @@ GOING_S = 1.0
 """How long a killed run may hold its lock while the kernel takes it down."""
 
 
+UNKNOWN = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system says that does not know locks."""
+
+_leases: dict[Path, lease.Lease] = {}
+"""Of this process, by dataset."""
+
+
 @contextmanager
-def hold(root: Path) -> Iterator[None]:
-    """Hold the lock. Raises UsageError naming the holder if another command has it, ResourceError where nothing can be locked."""
+def hold(root: Path, run: str) -> Iterator[None]:
+    """Hold the lock, or a lease. Raises UsageError naming the holder if another command has it, ResourceError where there is
+    neither, or if the lease was lost meanwhile."""
     with refusals(root / NAME):
         opened = (root / NAME).open("a+")
     with opened as file:
+        if _take_soon(root, file):
+            if (other := lease.holder(root)) is not None:
+                raise _busy(root, f"{other}, by a lease")
+            with refusals(root / NAME):
+                file.truncate(0)
+                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+                file.flush()
+            yield
+            return
+    with lease.hold(root, run) as held:
+        _leases[root.resolve()] = held
         try:
-            with _no_locks(root):
-                _take_soon(file)
-        except BlockingIOError:
-            file.seek(0)
-            raise UsageError(
-                f"{root}: another hdvg is working on this dataset ({file.read().strip() or 'unknown'}); "
-                f"wait for it, watch it with `hdvg status {root}`, or stop it"
-            ) from None
-        with refusals(root / NAME):
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-            file.flush()
-        yield
+            yield
+        finally:
+            del _leases[root.resolve()]
 
 
 def is_held(root: Path) -> bool:
@@ -48,32 +59,43 @@ def is_held(root: Path) -> bool:
     with (root / NAME).open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            return isinstance(error, BlockingIOError)  # a run works only where it can lock
-    return False
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            pass
+    return lease.holder(root) is not None
 
 
-def _take_soon(file: IO[str]) -> None:
-    """Lock a file, waiting for a run that is being killed to be gone, and for who only asks whether it is locked."""
+def refuse_lost(root: Path) -> None:
+    """Raise ResourceError if this process has lost its lease on the dataset: another run may be writing by now."""
+    if _leases and (held := _leases.get(root.resolve())):
+        held.refuse_lost()
+
+
+def _busy(root: Path, who: str) -> UsageError:
+    return UsageError(
+        f"{root}: another hdvg is working on this dataset ({who}); "
+        f"wait for it, watch it with `hdvg status {root}`, or stop it"
+    )
+
+
+def _take_soon(root: Path, file: IO[str]) -> bool:
+    """Lock a file, waiting for a run that is being killed to be gone, and for who only asks whether it is locked; False where
+    files cannot be locked. Raises as `hold`."""
     until = time.monotonic() + GOING_S
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             if time.monotonic() > until:
-                raise
+                file.seek(0)
+                raise _busy(root, file.read().strip() or "unknown") from None
             time.sleep(0.05)
-
-
-@contextmanager
-def _no_locks(root: Path) -> Iterator[None]:
-    """What a file system says that cannot lock files: ENOSYS, ENOLCK, EOPNOTSUPP and what else is not "locked by another"."""
-    try:
-        yield
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        raise ResourceError(
-            f"{root}: its file system cannot lock {NAME} ({error.strerror or error}), and without the lock two runs could "
-            "work on one dataset; mount it with locks (Lustre: `-o flock`; NFS: start its lock service), or use another --out"
-        ) from error
+        except OSError as error:
+            if error.errno in UNKNOWN:
+                return False
+            raise ResourceError(
+                f"{root}: its file system cannot lock {NAME} now ({error.strerror or error}), and without the lock two runs "
+                "could work on one dataset; mount it with locks (NFS: start its lock service), or use another --out"
+            ) from error

@@ -151,6 +151,7 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Take a file away, durably; fine if it is gone."""
+        run_lock.refuse_lost(self.root)
         path = self.root / name
         if path.exists():
             self.ops.unlink(path)
@@ -158,6 +159,7 @@ class Store:
 
     def move(self, name: str, to: str) -> None:
         """Give a file another name, durably; what has that name goes."""
+        run_lock.refuse_lost(self.root)
         with refusals(self.root / to):
             folder = self._folder(Path(to).parent)
             self.ops.rename(self.root / name, self.root / to)
@@ -177,6 +179,7 @@ class Store:
 
     def begin(self) -> None:
         """Start the run; only under the run lock. What earlier runs left in `tmp/` goes, and their ghosts are shut out."""
+        run_lock.refuse_lost(self.root)
         with refusals(self.root / "tmp"):
             for path in self._folder("tmp").iterdir():
                 gone = path.with_name(f"gone-{uuid.uuid4().hex}")
@@ -203,8 +206,8 @@ class Store:
             beside.end()
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the run lock. Raises UsageError naming the holder if another run has it, ResourceError where nothing can be locked."""
-        return run_lock.hold(self.root)
+        """Hold the run lock, or a lease; see `run_lock.hold`."""
+        return run_lock.hold(self.root, self.run)
 
     def is_locked(self) -> bool:
         """Whether a run is working on this dataset now."""
@@ -212,6 +215,7 @@ class Store:
 
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
         final = self.root / name
+        run_lock.refuse_lost(self.root)
         with refusals(final):
             if into == self._link_once and final.exists():  # nothing to write, so that a full disk does not refuse it
                 self.ops.fsync(final.parent)

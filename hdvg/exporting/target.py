@@ -17,7 +17,7 @@ from hdvg.exporting.piece import Piece
 MARK = "export.json"
 """Says what the folder holds: format, dataset, condition, and the identity of every file that is there or will be."""
 
-_PASSING = {"tmp", "run.lock"}
+_PASSING = {"tmp", "run.lock", "run.lease"}
 
 
 class Target:
@@ -75,7 +75,8 @@ def opened(out: Path, *, dataset: str, form: str, ops: FileOps | None = None) ->
         try:
             yield Target(store, dataset=dataset, form=form)
         finally:
-            store.ops.remove_tree(store.root / "tmp")
+            for name in ("tmp", "run.lease"):
+                store.ops.remove_tree(store.root / name)
             store.ops.unlink(store.root / "run.lock")
 
 

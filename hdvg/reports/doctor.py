@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import platform
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import TypeVar
 from hdvg.captioners import lavis_env
 from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
+from hdvg.reports.file_system import examine_folder
 from hdvg.reports.supply import Finding, ffmpegs, outdated
 from hdvg.sandbox import Call, Limits, Sandbox, host, trial
 from hdvg.sources import runtime
@@ -43,7 +42,6 @@ EXTRAS = {
     "export": ("pylance", "webdataset"),
     "web": ("yt-dlp-ejs", "deno"),
 }
-LOW_GB = 5.0
 OLD_DAYS = 60
 """Sites change, and yt-dlp follows them about once a month."""
 
@@ -56,7 +54,7 @@ def examine(folder: Path) -> list[Finding]:
         ffmpegs,
         _walls,
         _web,
-        lambda: _disk(folder),
+        lambda: examine_folder(folder),
         _ports,
         _gpu,
         _lavis,
@@ -140,29 +138,6 @@ def _web() -> Iterator[Finding]:
                 else "this kernel has no wall: see docs of Landlock, seccomp"
             )
             yield Finding(f"a runtime's {what}", "ok" if walls[what] else "note", held)
-
-
-def _disk(folder: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(folder).free / 1e9
-    yield Finding("free space", "ok" if free > LOW_GB else "bad", f"{free:.1f} GB at {folder.resolve()}")
-    with tempfile.TemporaryDirectory(dir=folder) as temp:
-        first = Path(temp) / "a"
-        first.touch()
-        try:
-            os.link(first, Path(temp) / "b")
-            yield Finding("hard links", "ok", "files are published by them")
-        except OSError as error:
-            yield Finding("hard links", "bad", f"{error.strerror}: put datasets on a file system that has them")
-        yield _locks(first)
-
-
-def _locks(path: Path) -> Finding:
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return Finding("file locks", "bad", f"{error.strerror}: put datasets on a file system that has them")
-    return Finding("file locks", "ok", "a run holds one")
 
 
 def _ports() -> Iterator[Finding]:

@@ -11,11 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hdvg.config.recipe import parse_recipe
-from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
 from hdvg.errors import ResourceError, UsageError
-from hdvg.planning import make_plan
 
 
 def begun(root: Path, ops: FileOps | None = None, run: str = "none") -> Store:
@@ -110,34 +107,6 @@ def test_a_second_run_is_refused_and_told_who_holds_the_dataset(tmp_path):
 def test_lock_error_is_a_usage_error(tmp_path):
     with Store(tmp_path).lock(), pytest.raises(UsageError), Store(tmp_path).lock():
         pass
-
-
-LOCKLESS = """
-import ctypes, sys
-from hdvg.sandbox import seccomp, syscalls
-flock, code = syscalls.numbers(syscalls.ALLOWED)["flock"], int(sys.argv.pop(1))
-steps = [*seccomp._opening(), (seccomp.EQUAL, 0, 1, flock), (seccomp.GIVE, 0, 0, 0x00050000 | code), seccomp.PASS]
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0 and seccomp._put_up(libc, seccomp._packed(steps))
-from hdvg.cli import main
-main()
-"""
-"""A command of hdvg on a kernel that answers flock with an error, as file systems without locks do."""
-
-
-@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_named_with_the_next_step(tmp_path, code):
-    def said(*words: object) -> tuple[int, str]:
-        command = [sys.executable, "-c", LOCKLESS, str(code), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    Dataset(tmp_path, make_plan(parse_recipe({})), begun(tmp_path)).prepare()
-    status, text = said("gc", tmp_path, "--remove")
-    assert (status, "Traceback" in text) == (ResourceError.exit_code, False)
-    assert f"cannot lock run.lock ({os.strerror(code)})" in text
-    assert "another --out" in text
-    assert said("query", tmp_path, "select count(*) from inputs")[0] == 0, "reading needs no lock"
 
 
 def test_a_ghost_of_an_earlier_run_can_publish_nothing(tmp_path):

@@ -12,12 +12,14 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError
 from hdvg.config.recipe import Recipe
 from hdvg.errors import ResourceError
 from hdvg.sources.hosts.host import Visit
-from pipelines.cluster import Cluster, RemoteGate, where
+from pipelines.cluster import Cluster, Started
 from pipelines.graph import find_stage
 from pipelines.hosts import published
 from pipelines.perform import Done, Job
 from pipelines.ray_runner import OnRay
+from pipelines.remote_gate import RemoteGate
 from pipelines.runners import SHORTAGES, Order
+from pipelines.session import where
 
 
 def test_ray_address_is_a_cluster_too_and_else_the_session_is_our_own(monkeypatch):
@@ -84,7 +86,7 @@ def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeyp
         """A cluster on which every worker is ended."""
 
         def __enter__(self) -> Always:
-            self.cpus, starts = 2.0, started
+            starts = started
             self.start = lambda stage, job: starts.append(job) or self._note(job)
             return self
 
@@ -92,7 +94,7 @@ def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeyp
 
         def _note(self, job: Job) -> object:
             ref = object()
-            self._gates[ref] = SimpleNamespace(forget=lambda: forgotten.append(job))
+            self._started[ref] = Started(SimpleNamespace(forget=lambda: forgotten.append(job)), 0, None)
             return ref
 
         def figures(self) -> dict[str, dict[str, object]]:
@@ -109,7 +111,7 @@ def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeyp
     with pytest.raises(
         ResourceError, match=r"ran low on memory \(.*node.*\); free memory, or use fewer workers"
     ) as short:
-        OnRay(Recipe(), address=None, cpus=1, gpus=0)(order, pytest.fail)
+        OnRay(Recipe(), address=None, cpus=1, gpus=0, say=pytest.fail)(order, pytest.fail)
     assert short.value.exit_code == 75
     assert len(started) == len(forgotten) == SHORTAGES
 
@@ -134,7 +136,7 @@ def test_worker_with_a_model_is_not_used_again_after_an_unknown_error(monkeypatc
             return started[-1]
 
     cluster = Cluster(Recipe(), address=None, cpus=1, gpus=0)
-    cluster._worker, cluster._gate = Worker(), None
+    cluster._models._kind, cluster._gate = Worker(), None
     monkeypatch.setattr(ray, "get", lambda _: Done("caption", "u", {}, reasons, 0.0))
     job = Job(Path(), "run", "caption", "u")
     for _ in range(2):

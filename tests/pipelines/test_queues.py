@@ -6,13 +6,26 @@ from pathlib import Path
 import pytest
 
 from hdvg.config.recipe import parse_recipe
+from hdvg.config.sections import Run
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
 from hdvg.errors import ResourceError, UsageError
 from hdvg.planning import make_plan
-from pipelines.graph import GRAPH, check, describe
+from pipelines.graph import GRAPH, check, describe, find_stage
 from pipelines.perform import Job
-from pipelines.runners import CRASHES, SHORTAGES, MemoryShortError, Order, Queues, after_crash, after_shortage
+from pipelines.runners import (
+    CRASHES,
+    LOSSES,
+    SHORTAGES,
+    MemoryShortError,
+    NodeLostError,
+    Order,
+    Queues,
+    after_crash,
+    after_loss,
+    after_shortage,
+)
+from pipelines.sizes import Size
 
 TWO = GRAPH[:2]
 
@@ -108,6 +121,57 @@ def test_a_job_whose_worker_ended_for_want_of_memory_is_tried_with_fewer_and_nev
         after_shortage(job, MemoryShortError("low"), SHORTAGES, queues)
     with Dataset.open(job.root).manifest() as manifest:
         assert manifest.one("select count(*) from failures") == 0
+
+
+def test_a_job_whose_node_is_lost_is_tried_again_until_the_cluster_is_to_blame(one_of_two):
+    order, job = one_of_two
+    queues = Queues(order, [1] * len(order.stages))
+    for losses in range(1, LOSSES):
+        assert queues.next() == job, "whole, never item by item"
+        after_loss(job, NodeLostError("gone"), losses, queues)
+        queues.ended(job)
+    assert queues.next() == job
+    with pytest.raises(ResourceError, match=r"gone; .* 20th time: look after the cluster") as lost:
+        after_loss(job, NodeLostError("gone"), LOSSES, queues)
+    assert lost.value.exit_code == 75
+    with Dataset.open(job.root).manifest() as manifest:
+        assert manifest.one("select count(*) from failures") == 0
+
+
+def test_slots_follow_the_size_of_the_cluster_less_what_memory_is_short_for():
+    queues = Queues(order(9), [2, 1])
+    first, second = queues.next(), queues.next()
+    assert queues.next() is None
+    queues.resize([4, 2])
+    assert queues.left() == [9, 0]
+    assert queues.next() is not None, "a node has joined"
+    assert queues.next() is not None
+    queues.fewer(first)
+    queues.resize([4, 2])
+    queues.ended(second)
+    splitting = queues.next()
+    assert splitting.stage == "split"
+    assert queues.next() is None, "three at a time"
+    queues.resize([1, 0])
+    queues.ended(first)
+    queues.ended(splitting)
+    assert queues.next().stage == "split", "one at least"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (Size(2, 0, 1), {"download": 2, "split": 2, "text": 1, "caption": 1}),
+        (Size(8, 1, 1), {"download": 2, "split": 8, "text": 4, "caption": 1}),
+        (Size(800, 0, 50), {"download": 100, "split": 800, "text": 400, "caption": 50}),
+        (Size(800, 400, 50), {"download": 100, "split": 800, "text": 400, "caption": 400}),
+    ],
+)
+def test_defaults_follow_the_size_of_the_cluster(size, expected):
+    assert {name: find_stage(name).workers(Run(), size) for name in expected} == expected
+    mine = Run(download_workers=3, measure_workers=4, caption_workers=5)
+    assert [find_stage(name).workers(mine, size) for name in ("download", "text", "caption")] == [3, 4, 5]
+    assert find_stage("caption").workers(Run(caption_gpus=4), Size(64, 8, 1)) == 2, "each takes four of eight"
 
 
 @pytest.fixture

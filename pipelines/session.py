@@ -1,0 +1,76 @@
+"""A session with Ray: one of our own on this machine, or a cluster at an address, and what keeps one from it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
+
+import ray
+from ray.exceptions import AuthenticationError
+
+from hdvg.errors import UsageError, first_line
+
+OBJECT_STORE_MB = 100
+"""Only names pass through it."""
+KNOCK_S = 10.0
+"""How long the head's port may take to open."""
+TOKEN = (
+    "every node and this machine need one and the same token: make it once on the head (`ray get-auth-token --generate`), copy the file "
+    "~/.ray/auth_token to all, or let RAY_AUTH_TOKEN_PATH name one that all see; export RAY_AUTH_MODE=token; start Ray there anew; "
+    "see docs/cluster.md"
+)
+
+
+def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, Any]:
+    """The arguments of `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address != "local":
+        return {"address": address}
+    room = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_MB * 2**20}
+    return {"address": address, "include_dashboard": False, **room}
+
+
+class Session:
+    """A session that can be opened; `ray.shutdown` ends it."""
+
+    def __init__(self, address: str | None, cpus: int | None, gpus: int | None) -> None:
+        self._where = where(address, cpus, gpus)
+        self.is_shared = self._where["address"] != "local"
+        """Whether it is of a cluster that stood before."""
+
+    def open(self) -> None:
+        """Open it. Raises UsageError saying what keeps one from the cluster."""
+        address = self._where["address"]
+        if self.is_shared:
+            _knock(address)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
+        except AuthenticationError:
+            raise UsageError(
+                f"--address {address}: the cluster asks for a token, and this machine has none; {TOKEN}"
+            ) from None
+        except (ConnectionError, RuntimeError) as error:
+            if not self.is_shared:
+                raise
+            more = (
+                f"; if its token is another than this machine's: {TOKEN}" if isinstance(error, ConnectionError) else ""
+            )
+            raise UsageError(f"--address {address}: {first_line(error)}{more}") from None
+
+
+def _knock(address: str) -> None:
+    """Raise UsageError at once if nothing listens at HOST:PORT; Ray itself would try for a minute. Other addresses are Ray's."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"--address {address}: nothing answers there ({error.strerror or error}); give the address that `ray start --head` "
+            "printed, port 6379 unless it was told another; see docs/cluster.md"
+        ) from None
