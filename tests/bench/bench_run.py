@@ -38,8 +38,8 @@ class Timed(Where):
 
     spent: list[float]
 
-    def make(self, recipe):
-        runner = super().make(recipe)
+    def make(self, recipe, say):
+        runner = super().make(recipe, say)
 
         def timed(order, report):
             def note(done: Done) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -63,7 +64,7 @@ class Here(Where):
     def __init__(self, runner: Counting) -> None:
         object.__setattr__(self, "runner", runner)
 
-    def make(self, recipe: Recipe) -> Counting:
+    def make(self, recipe: Recipe, say: Callable[[str], None]) -> Counting:
         return self.runner
 
 
