@@ -39,7 +39,7 @@ CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 CONTROLS_MOST = 0.05
 """Of a text's first bytes, at most so many are control characters; of noise 10 % are."""
 
-FFCONCAT = re.compile(r"(?:\s*#[^\n]*\n|\s*\n)*\s*(?:ffconcat version |file\s+\S)", re.IGNORECASE)
+FFCONCAT = re.compile(r"(?:\s|#[^\n]*\n)*(?:ffconcat version |file\s+\S)", re.IGNORECASE)
 
 
 def head_of(path: str | Path) -> bytes:
