@@ -187,7 +187,7 @@ def test_naming_a_childs_function_brings_nothing_heavy():
     [
         (Split, SplitSettings, {"scenes", "blocked", "spans", "layer", "interlaced", "max_frames", "max_decoded_gb"}),
         (Cut, CutSettings, set()),
-        (Fetch, FetchSettings, {"ca_pem", "as_excerpt"}),
+        (Fetch, FetchSettings, {"ca_pem", "as_excerpt", "signed"}),
     ],
 )
 def test_settings_of_children_are_the_recipes(fields, settings, added):
