@@ -85,7 +85,7 @@ def undisturbed(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Any
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Any]:
     """A head of one core."""
     from ray.cluster_utils import Cluster
