@@ -23,7 +23,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
-from hdvg.errors import HdvgError, TransientError, first_line, resource_error
+from hdvg.errors import TransientError, first_line
 from hdvg.sandbox import Call, Limits
 from pipelines import node_traits
 from pipelines.graph import Stage
@@ -34,7 +34,7 @@ from pipelines.nodes import Demand, Nodes
 from pipelines.perform import Done, Job, perform, sandbox
 from pipelines.remote_gate import GateActor, RemoteGate, answer_of_gate
 from pipelines.runners import MemoryShortError, NodeLostError, Order
-from pipelines.session import Session
+from pipelines.session import Session, raised_by
 from pipelines.sizes import Size
 
 LOST = (NodeDiedError, ActorUnavailableError, ObjectLostError)
@@ -215,11 +215,7 @@ class Cluster:
             raise low_on_memory(error, "a worker") from None
         except RayTaskError as error:
             self._drop(started)
-            if isinstance(error.cause, HdvgError):
-                raise error.cause from None
-            if machine := resource_error(error.cause):
-                raise machine from None
-            raise
+            raise raised_by(error) from None
         if worker is not None and done.reasons.get("error"):  # a GPU may stay broken after an unknown error
             self._models.drop(worker)
         elif worker is not None:

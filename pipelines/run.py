@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,7 +35,7 @@ from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release_sources import Release, drop_sources
-from pipelines.runners import Order, Runner, Serial
+from pipelines.runners import Order, Runner, Serial, address_of
 from pipelines.shard_stage import Spread, fill_shards
 from pipelines.writing import new_run, writing
 
@@ -63,7 +62,7 @@ class Where:
 
     def spread(self, dataset: Dataset) -> Spread:
         """What writes shards: all nodes of a cluster that stands, else this process."""
-        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        address = address_of(self.address)
         if address == "local" or (self.runner or dataset.plan.recipe.run.runner) == "serial":
             return in_turn
         from pipelines.shards_on_ray import on_cluster  # imports ray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,11 @@ SHORTAGES = 3
 
 LOSSES = 20
 """Nodes, or processes that went with them, that one job may lose before the run stops."""
+
+
+def address_of(named: str | None) -> str:
+    """The cluster to use: the one that is named, or RAY_ADDRESS; `local` for a session of our own."""
+    return named or os.environ.get("RAY_ADDRESS") or "local"
 
 
 class NodeLostError(ResourceError):

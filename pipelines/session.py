@@ -10,9 +10,10 @@ from typing import Any
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
 
 import ray
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayTaskError
 
-from hdvg.errors import UsageError, first_line
+from hdvg.errors import HdvgError, UsageError, first_line, resource_error
+from pipelines.runners import address_of
 
 OBJECT_STORE_MB = 100
 """Only names pass through it."""
@@ -27,7 +28,7 @@ TOKEN = (
 
 def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, Any]:
     """The arguments of `ray.init`: the cluster at the address, or at RAY_ADDRESS, else a session of our own."""
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    address = address_of(address)
     if address != "local":
         return {"address": address}
     room = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_MB * 2**20}
@@ -60,6 +61,13 @@ class Session:
                 f"; if its token is another than this machine's: {TOKEN}" if isinstance(error, ConnectionError) else ""
             )
             raise UsageError(f"--address {address}: {first_line(error)}{more}") from None
+
+
+def raised_by(error: RayTaskError) -> BaseException:
+    """What a task raised that hdvg knows: its own error, or what the machine ran short of; else Ray's words on it."""
+    if isinstance(error.cause, HdvgError):
+        return error.cause
+    return resource_error(error.cause) or error
 
 
 def _knock(address: str) -> None:

@@ -12,8 +12,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.shards import NewShard, write_shard
-from hdvg.errors import HdvgError, ResourceError, first_line, resource_error
-from pipelines.session import Session
+from hdvg.errors import ResourceError, first_line
+from pipelines.session import Session, raised_by
 from pipelines.shard_stage import Spread
 from pipelines.virtual_clips import Places, VirtualClips
 
@@ -59,11 +59,7 @@ def _finish(running: list[Any]) -> list[Any]:
     try:
         ray.get(over)
     except RayTaskError as error:
-        if isinstance(error.cause, HdvgError):
-            raise error.cause from None
-        if machine := resource_error(error.cause):
-            raise machine from None
-        raise
+        raise raised_by(error) from None
     except RayError as error:
         raise ResourceError(
             f"a shard lost its node or its worker {TRIES} times ({first_line(error)}); run again"
