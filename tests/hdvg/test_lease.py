@@ -48,7 +48,6 @@ from hdvg.reports.file_system import examine_folder
 for one in examine_folder(Path(sys.argv[1])):
     print(one.check, one.state, one.found, sep="|")
 """
-SHORT = Terms(renew_s=0.1, hold_s=0.5, skew_s=0.2)
 
 
 def child(script: str, *words: object) -> tuple[int, str]:
@@ -65,11 +64,18 @@ def prepared(root: Path) -> Dataset:
     return dataset
 
 
-def of_another_host(root: Path) -> Path:
-    """The newest lease, as if a run elsewhere held it."""
-    path = max((root / lease.FOLDER).iterdir(), key=lambda path: int(path.name))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"host": "elsewhere"}))
-    return path
+def newest(root: Path) -> Path:
+    return max((root / lease.FOLDER).iterdir(), key=lambda path: int(path.name))
+
+
+def until(root: Path) -> float:
+    return float(json.loads(newest(root).read_text())["until"])
+
+
+def of_another_host(root: Path, *, until: float) -> None:
+    """Make the newest lease one that a run elsewhere holds until then, in seconds since 1970."""
+    path = newest(root)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"host": "elsewhere", "until": until}))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
@@ -98,19 +104,28 @@ def test_a_file_system_whose_locks_fail_is_named_with_the_next_step(tmp_path):
 
 
 def test_a_lease_is_renewed_and_that_of_a_killed_run_is_taken_over(tmp_path):
-    with lease.hold(tmp_path, "one", SHORT) as held:
-        time.sleep(2 * (SHORT.hold_s + SHORT.skew_s))
+    terms = Terms(renew_s=0.1, hold_s=60, skew_s=30)
+    with lease.hold(tmp_path, "one", terms) as held:
+        first, given_up = until(tmp_path), time.monotonic() + 60
+        while until(tmp_path) == first:
+            assert time.monotonic() < given_up, "it is never renewed"
+            time.sleep(0.05)
         held.refuse_lost()
         with pytest.raises(UsageError, match="run one"):
-            Lease(tmp_path, "two", SHORT)
+            Lease(tmp_path, "two", terms)
     killed = "import sys, os, pathlib\nfrom hdvg.dataset.lease import Lease\nLease(pathlib.Path(sys.argv[1]), 'killed')\nos.kill(os.getpid(), 9)"
     assert child(killed, tmp_path)[0] == -9
-    Lease(tmp_path, "two", SHORT)  # on one host at once
-    of_another_host(tmp_path)
+    Lease(tmp_path, "two", terms)  # on one host at once
+
+
+def test_another_hosts_lease_is_over_when_its_time_is_by_more_than_clocks_differ(tmp_path):
+    terms = Terms(hold_s=60, skew_s=30)
+    Lease(tmp_path, "two", terms)
+    of_another_host(tmp_path, until=time.time() - 10)
     with pytest.raises(UsageError, match=r"run two, .* on elsewhere"):
-        Lease(tmp_path, "three", SHORT)
-    time.sleep(SHORT.hold_s + SHORT.skew_s)
-    Lease(tmp_path, "three", SHORT)
+        Lease(tmp_path, "three", terms)
+    of_another_host(tmp_path, until=time.time() - 31)
+    Lease(tmp_path, "three", terms)
 
 
 def test_of_many_that_find_a_lease_over_one_gets_it(tmp_path):
@@ -121,7 +136,7 @@ def test_of_many_that_find_a_lease_over_one_gets_it(tmp_path):
         def take(name: str, found: list[str] = found, start: threading.Barrier = start) -> None:
             start.wait()
             try:
-                Lease(tmp_path, name, SHORT)
+                Lease(tmp_path, name)
                 found.append(name)
             except UsageError:
                 pass
@@ -132,8 +147,7 @@ def test_of_many_that_find_a_lease_over_one_gets_it(tmp_path):
         for thread in threads:
             thread.join()
         assert len(found) == 1
-        newest = of_another_host(tmp_path)
-        newest.write_text(json.dumps(json.loads(newest.read_text()) | {"until": 0}))
+        of_another_host(tmp_path, until=0)
 
 
 LOSING = """
