@@ -23,7 +23,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
 from hdvg.dataset.parts import read_as, read_parts
-from hdvg.dataset.shard_plan import STAMPS
+from hdvg.dataset.shard_plan import STAMPS, holding
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, STAGES, part_schema, with_media
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
@@ -214,7 +214,7 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
 def _drop_shards(dataset: Dataset, found: Found) -> None:
     """Remove the shards that hold any of the videos, their part rows first."""
     gone = pa.array(sorted(found.videos), pa.string())
-    for path in files(dataset.root, "shards"):
+    for path in holding(dataset, found.videos):
         if pc.any(pc.is_in(pq.read_table(path, columns=["video_id"])["video_id"], value_set=gone)).as_py():
             for row in files(dataset.root, "shard_rows", of=path.stem):
                 _remove(dataset.store, row)

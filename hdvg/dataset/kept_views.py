@@ -11,13 +11,12 @@ import glob
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from hdvg.dataset.damage import READS
-from hdvg.dataset.layout import CACHE
+from hdvg.dataset.layout import CACHE, matching
 from hdvg.dataset.store import Store
 from hdvg.ids import digest
 
@@ -78,14 +77,10 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
     states: dict[str, str] = {}
     for view, text in STATEMENT.findall(sql):  # each is made of some that stand before it
         made_of = [(word, states[word]) for word in sorted(states.keys() & set(WORD.findall(text)))]
-        states[view] = digest("view", VERSION, text.replace(prefix, ""), list(_names(text)), made_of)[:16]
+        patterns = [pattern.replace("''", "'").removeprefix(f"{prefix}/") for pattern in READS.findall(text)]
+        names = [os.path.basename(name) for pattern in patterns for name in matching(root, pattern)]
+        states[view] = digest("view", VERSION, text.replace(prefix, ""), names, made_of)[:16]
     return {view: state for view, state in states.items() if view not in OPEN}
-
-
-def _names(sql: str) -> Iterator[str]:
-    """The files that SQL reads, by the patterns in it."""
-    for pattern in READS.findall(sql):
-        yield from sorted(map(os.path.basename, glob.iglob(pattern.replace("''", "'"))))
 
 
 def keep_answers(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:

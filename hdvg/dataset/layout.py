@@ -6,6 +6,9 @@ new names: files of several units together, a run's epoch in names, or an object
 
 from __future__ import annotations
 
+import fnmatch
+import glob
+import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -60,7 +63,32 @@ def files(
     root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
 ) -> list[Path]:
     """Those that are there, sorted by name."""
-    return sorted(root.glob(pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)))
+    return [root / name for name in names(root, sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)]
+
+
+def names(
+    root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
+) -> list[str]:
+    """Their names, from the dataset's folder: of a hundred thousand files paths take ten times as long as the listing."""
+    return matching(root, pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of))
+
+
+def matching(root: Path, wanted: str) -> list[str]:
+    """The names of the files that a pattern of such names says, folder by folder, each sorted."""
+    *folders, last = wanted.split("/")
+    places = [""]
+    for folder in folders:
+        places = [f"{place}{name}/" for place in places for name in _listed(root / place, folder)]
+    return [place + name for place in places for name in _listed(root / place, last)]
+
+
+def _listed(folder: Path, wanted: str) -> list[str]:
+    if not glob.has_magic(wanted):
+        return [wanted] * (folder / wanted).exists()
+    try:
+        return sorted(fnmatch.filter(os.listdir(folder), wanted))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def tables(root: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hdvg.dataset import layout
 from hdvg.dataset.layout import SEED, Sort, files, stage_of_part, unit_of
 from hdvg.dataset.stages import entry_of
 from hdvg.dataset.store import Store, is_sealed
@@ -32,8 +33,8 @@ ONCE: tuple[Sort, ...] = ("inputs", "rejected", "tombstones", "tables", "parts")
 def names(root: Path) -> Iterator[str]:
     """The files that are there now and that nothing but a purge takes away; not those that are made of others alone."""
     for sort in ONCE:
-        for path in files(root, sort):
-            name = str(path.relative_to(root))
+        for name in layout.names(root, sort):
+            path = Path(name)
             is_derived = sort == "parts" and entry_of(stage_of_part(path)).parts != "unit"
             if not is_derived and SEED not in path.stem.split("-"):
                 yield name
@@ -64,7 +65,9 @@ def settings(root: Path) -> tuple[str, ...]:
 
 def lost(root: Path) -> list[str]:
     """What the ledger names and is not there, sorted."""
-    return sorted(name for name in read(root) if not (root / name).exists())
+    sorts: tuple[Sort, ...] = (*ONCE, "given")
+    there = {name for sort in sorts for name in layout.names(root, sort)}
+    return sorted(name for name in read(root) - there if not (root / name).exists())
 
 
 def note(store: Store, *, coming: str | None = None, still_lost: Collection[str] = ()) -> None:
