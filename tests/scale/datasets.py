@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from hdvg.dataset import ledger
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.kept_views import kept_files
 from hdvg.dataset.layout import EVERYTHING, SEED, files, newest_generation, part_name, shard_row_name, unit_of
@@ -84,6 +85,7 @@ def without_answers(root: Path, copy: Path) -> Path:
 def of_videos(root: Path, copy: Path, videos: int) -> Path:
     """A copy in which the parts of its units stand for as many more units as so many videos have; no answers are kept."""
     without_answers(root, copy)
+    (copy / ledger.NAME).unlink()  # else each of these parts is looked into, for hdvg did not write it
     for folder in sorted((copy / "parts").iterdir()):
         held = [path for path in sorted(folder.glob("*.parquet")) if unit_of(path) not in (SEED, EVERYTHING)]
         if folder.name != "shard":
