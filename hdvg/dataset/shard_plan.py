@@ -132,7 +132,8 @@ def _known(root: Path) -> dict[str, tuple[str, str]]:
     path = root / STAMPS
     if not path.exists() or not is_sealed(path):
         return {}
-    return {row["shard"]: (row["stamp"], row["content"]) for row in pq.read_table(path).to_pylist()}
+    with pq.ParquetFile(path) as file:
+        return {row["shard"]: (row["stamp"], row["content"]) for row in file.read().to_pylist()}
 
 
 def _seed(root: Path) -> int | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from tests.scale.__main__ import main, size_of
 from tests.scale.figures import LARGE, SMALL, reached
 
 
-def test_a_slice_of_it_makes_a_dataset_and_measures(capsys):
-    assert main(["--sizes", "10k", "--only", "purge"]) == 0
+@pytest.mark.parametrize("size", ["20", pytest.param("10k", marks=pytest.mark.slow)])
+def test_it_makes_a_dataset_and_measures(size, capsys):
+    assert main(["--sizes", size, "--only", "purge"]) == 0
     *_, row, figures = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\| purge \| [0-9.]+ s, [0-9,]+ MB, shards_read 1, shards_written [01] \|  \|", row)
     assert json.loads(figures) == {}  # there are targets at a million clips alone
