@@ -93,10 +93,8 @@ class Dataset:
         """Write the views for people, as they are now; with another `store` than the run's, without its lock."""
         (store or self.store).replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
 
-    def manifest(
-        self, *, unit: str | None = None, stage: str | None = None, without: Collection[Path] = (), live: bool = False
-    ) -> Manifest:
-        """The dataset's views, or one unit's; with a `stage`, only its items are wanted.
+    def manifest(self, *, unit: str | None = None, without: Collection[Path] = (), live: bool = False) -> Manifest:
+        """The dataset's views, or one unit's.
 
         Of a small dataset the first query that needs a file reads it for all; `live`: each query reads what is there then.
 
@@ -104,7 +102,7 @@ class Dataset:
         """
         if unit is None and not self.store.is_locked():  # a run has set them aside
             without = {*without, *foreign(self.root)}
-        return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without, live=live)
+        return Manifest(self.root, self.plan, unit=unit, without=without, live=live)
 
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""

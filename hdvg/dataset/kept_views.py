@@ -31,7 +31,7 @@ OPEN = frozenset({
     *("inputs", "rejected", "given", "given_videos", "forgotten", "shards", "annotations", "questions", "answers"),
     *("clip_rows", "clips", "measures", "verdicts", "captions", "wanted", "pending"),
 })  # fmt: skip
-"""Views that are not kept: small ones, and those that are little work over kept ones."""
+"""Views that are not kept, as are those of what is wanted of one stage: small ones, and those that are little work over kept ones."""
 
 READ_S = 3600.0
 """Longest that a query reads an answer of a state that is past."""
@@ -79,7 +79,7 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
     for view, text in STATEMENT.findall(sql):  # each is made of some that stand before it
         made_of = [(word, states[word]) for word in sorted(states.keys() & set(WORD.findall(text)))]
         states[view] = digest("view", VERSION, text.replace(prefix, ""), list(_names(text)), made_of)[:16]
-    return {view: state for view, state in states.items() if view not in OPEN}
+    return {view: state for view, state in states.items() if view not in OPEN and not view.startswith("wanted_")}
 
 
 def _names(sql: str) -> Iterator[str]:
