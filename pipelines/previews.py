@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
-from hdvg.media.measure_calls import Previewed, PreviewSpan
-from hdvg.media.spans import ALL
+from hdvg.media.measure_calls import ALL, Previewed, PreviewSpan
 from pipelines.items import RemeasureItem
 from pipelines.stages import source_file
 from pipelines.work import Work
