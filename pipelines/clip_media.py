@@ -22,7 +22,7 @@ def kept_clips(dataset: Dataset, cut: Cut) -> list[Row]:
     if dataset.plan.recipe.storage.clips == "files":
         return [row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")} for row, path in cut]
     with store.scratch() as scratch:
-        rows = write_clips(scratch / "pack", ((row, path and taken(path)) for row, path in cut))
+        rows = write_clips(scratch / "pack", ((row, taken(path) if path else None) for row, path in cut))
         return publish_pack(store, scratch / "pack", rows)
 
 

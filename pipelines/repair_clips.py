@@ -74,4 +74,4 @@ def _contents(
             yield clip, in_pack(pack, clip).read()
         elif clip["clip_id"] in again:
             row, path = again[clip["clip_id"]]
-            yield row, path and taken(path)
+            yield row, taken(path) if path else None
