@@ -290,6 +290,7 @@ def test_gc_keeps_packs_that_rows_name_and_takes_those_that_none_does(dataset):
     assert "whole" in call("verify", dataset)
 
 
+@pytest.mark.slow
 def test_previews_and_measures_of_clips_read_packs(dataset, tmp_path):
     (tmp_path / "sizes_of_test.py").write_text(
         "class Sizes:\n    version, input, columns = 1, 'clip', {'size': ('number', 'bytes')}\n\n"
