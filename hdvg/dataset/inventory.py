@@ -38,6 +38,11 @@ class Thing:
     sha256: str | None = None
     """Of its bytes; None where a seal holds them."""
 
+    @property
+    def is_clip_pack(self) -> bool:
+        """Whether it is a pack of clips: see `media` of the cut stage in the table of stages."""
+        return self.sort == "media" and self.what.startswith("clips of ")
+
     def path(self, store: Store) -> Path | None:
         """Where it lies; None if it is gone."""
         if self.sort == "media":

@@ -30,6 +30,8 @@ from schemas.shards import SHARDS
 COLUMNS = tuple(name for name in SHARDS.names if name not in {"video", "schema_version"})
 STAMPED = tuple(name for name in COLUMNS if name != "caption_copies")
 """What shapes a shard's stamp: not a count over all texts there are, which any clip anywhere changes. A shard has it as it was."""
+BESIDE = ("size", "clip_pack", "clip_offset")
+"""What stands beside a shard's columns in the file of its rows: what orders them, and where their bytes are."""
 STAMPS = f"{CACHE}/shards.parquet"
 """Which stamp went with which content, when shards were last written; may be deleted at any time."""
 BATCH = 4096
@@ -86,7 +88,7 @@ def _homes(dataset: Dataset, manifest: Manifest) -> Homes:
 
 
 def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    """(name, rows) of these shards; one shard's rows are in memory at a time. `size` is as `SIZED` says."""
+    """(name, rows, with `BESIDE`) of these shards; one shard's rows are in memory at a time. `size` is as `SIZED` says."""
     if not names:
         return
     wanted = pa.array(names, pa.string())
@@ -94,7 +96,7 @@ def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) 
         manifest.put(table, held.filter(pc.is_in(held["shard"], wanted)))
     order = f"md5({literal(f'{dataset.plan.recipe.shard.seed}:')} || clip_id)"
     found = manifest.batches(
-        f"select coalesce(c.shard, v.shard) as shard, {', '.join(COLUMNS)}, size from ({SIZED} where {ready_sql(dataset.plan)}) "
+        f"select coalesce(c.shard, v.shard) as shard, {', '.join((*COLUMNS, *BESIDE))} from ({SIZED} where {ready_sql(dataset.plan)}) "
         "left join of_videos v using (video_id) left join of_clips c using (clip_id) "
         f"where coalesce(c.shard, v.shard) is not null order by shard, {order}, clip_id",
         size=BATCH,
@@ -120,7 +122,7 @@ def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table
 def _content(dataset: Dataset, rows: pa.Table) -> str:
     """The content hash; a later column counts only where it is not null, so that its coming changes no shard."""
     later = later_names(SHARDS)
-    shown = rows.drop_columns("size").to_pylist()
+    shown = rows.drop_columns(list(BESIDE)).to_pylist()
     held = [{name: value for name, value in row.items() if value is not None or name not in later} for row in shown]
     return digest(held, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION)
 
