@@ -92,7 +92,7 @@ def cut_file(store: Store, sha256: str) -> bytes | None:
 
 def has_cut_file(store: Store, sha256: str) -> bool:
     """Whether the file that a clip was cut into is still there."""
-    return store.find_media(sha256) is not None
+    return store.has_media(sha256)
 
 
 def places_sql(root: Path, shards: Iterable[str], columns: Sequence[str]) -> str:
