@@ -50,6 +50,16 @@ def objects(server: S3Server, prefix: str, *, bucket: str = "films") -> dict[str
     }
 
 
+def downloaded(server: S3Server, prefix: str, folder: Path, *, bucket: str = "films") -> Path:
+    """All objects below a prefix as files of a folder."""
+    import obstore
+
+    for name in objects(server, prefix, bucket=bucket):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes(obstore.get(server.store(bucket), f"{prefix}/{name}").bytes()))
+    return folder
+
+
 class CarelessStore:
     """`with CarelessStore() as address:` an S3 server that takes every write, whatever its conditions; `put` names them."""
 

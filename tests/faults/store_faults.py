@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import obstore
-
+from hdvg.config.recipe import Recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import FileOps
 from hdvg.reports.verify import verify
@@ -20,7 +21,7 @@ from tests.digest import contents
 from tests.faults.driver import RECIPE, _drive
 from tests.faults.moments import differences
 from tests.faults.tally import Asked, Tally
-from tests.machines import objects
+from tests.machines import downloaded
 from tests.object_store import OPEN, S3Server, weed
 from tests.videos import draw_scenes
 
@@ -31,7 +32,6 @@ STOPS: tuple[tuple[type, tuple[str, ...]], ...] = (
     (FileOps, ("link", "rename", "unlink")),
 )
 """What changes or asks the store, and what then changes the mirror."""
-DEAD = 9
 
 
 def run(asked: Asked, tally: Tally) -> None:
@@ -45,8 +45,8 @@ def run(asked: Asked, tally: Tally) -> None:
     (asked.scratch / "s3").mkdir()
     with S3Server(asked.scratch / "s3") as server:
         counted = asked.scratch / "count"
-        _start(server, asked.scratch, links, "whole", counted=counted)
-        expected = contents(_downloaded(server, "whole", asked.scratch / "whole"))
+        _run(server, asked.scratch, links, "whole", counted=counted)
+        expected = contents(downloaded(server, "twin/whole", asked.scratch / "whole"))
         for at in range(1, int(counted.read_text()) + 1, SLICE_EVERY if asked.slice else 1):
             name = f"store {at}"
             if asked.takes(name):
@@ -56,16 +56,16 @@ def run(asked: Asked, tally: Tally) -> None:
 
 def _point(server: S3Server, scratch: Path, links: Path, case: tuple[str, Any], at: int, tally: Tally) -> None:
     name, expected = case
-    code = _start(server, scratch, links, str(at), at=at)
-    if code != DEAD:
+    code = _run(server, scratch, links, str(at), at=at)
+    if code != -signal.SIGKILL:
         tally.fail(f"{name}: the run did not die there, but ended with {code}")
         return
     if at % 2:
         shutil.rmtree(scratch / f"machine-{at}")
-    if (code := _start(server, scratch, links, str(at))) != 0:
+    if (code := _run(server, scratch, links, str(at))) != 0:
         tally.fail(f"{name}: the second try ends with {code}: {(scratch / f'{at}.log').read_text()[-600:]}")
         return
-    held = _downloaded(server, str(at), scratch / f"held-{at}")
+    held = downloaded(server, f"twin/{at}", scratch / f"held-{at}")
     for trouble in differences(expected, contents(held)):
         tally.add("twice" if trouble.endswith("too much") else "lost")
         tally.fail(f"{name}: {trouble}")
@@ -75,47 +75,54 @@ def _point(server: S3Server, scratch: Path, links: Path, case: tuple[str, Any], 
         shutil.rmtree(folder)
 
 
-def _start(
+def _run(
     server: S3Server, scratch: Path, links: Path, name: str, *, at: int = 0, counted: Path | None = None
 ) -> int | None:
-    """A run in a process of its own, which dies before its `at`-th operation; its exit code."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.driver", "tests.faults.store_faults"])
+    """A run into a bucket, which dies before its `at`-th operation; its exit code."""
     environment = server.environment() | {"XDG_CACHE_HOME": str(scratch / f"machine-{name}")}
-    words = (f"s3://{OPEN}/twin/{name}", links, scratch / f"{name}.log", environment, at, counted)
-    process = context.Process(target=_die_at, args=words)
-    process.start()
+    process = start_dying(
+        f"s3://{OPEN}/twin/{name}", links, scratch / f"{name}.log", environment, at=at, counted=counted
+    )
     process.join(END_S)
     if process.is_alive():
         process.kill()
     return process.exitcode
 
 
-def _die_at(link: str, links: Path, log: Path, environment: dict[str, str], at: int, counted: Path | None) -> None:
-    """The run; `counted` is a file for the number of its operations."""
+def start_dying(
+    link: str,
+    links: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    *,
+    recipe: Recipe = RECIPE,
+    at: int = 0,
+    counted: Path | None = None,
+) -> BaseProcess:
+    """As `driver.start`, of a run that is killed before its `at`-th operation; `counted` is a file for their number."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.faults.driver", "tests.faults.store_faults"])
+    process = context.Process(target=_die_at, args=((link, links, log, environment, recipe, "serial"), at, counted))
+    process.start()
+    return process
+
+
+def _die_at(words: tuple[Any, ...], at: int, counted: Path | None) -> None:
     count = 0
 
     def stopping(method: Callable[..., Any]) -> Callable[..., Any]:
-        def stop(*words: Any, **named: Any) -> Any:
+        def stop(*args: Any, **named: Any) -> Any:
             nonlocal count
             count += 1
             if count == at:
-                os._exit(DEAD)
+                os.kill(os.getpid(), signal.SIGKILL)
             if counted is not None:
                 counted.write_text(str(count))
-            return method(*words, **named)
+            return method(*args, **named)
 
         return stop
 
     for kind, names in STOPS:
         for name in names:
             setattr(kind, name, stopping(getattr(kind, name)))
-    _drive(link, links, log, environment, RECIPE, "serial")
-
-
-def _downloaded(server: S3Server, name: str, folder: Path) -> Path:
-    """All objects of a dataset as files of a folder."""
-    for one in objects(server, f"twin/{name}"):
-        (folder / one).parent.mkdir(parents=True, exist_ok=True)
-        (folder / one).write_bytes(bytes(obstore.get(server.store(OPEN), f"twin/{name}/{one}").bytes()))
-    return folder
+    _drive(*words)
