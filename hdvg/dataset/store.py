@@ -219,7 +219,7 @@ class Store:
 
     def is_locked(self) -> bool:
         """Whether a run is working on this dataset now."""
-        return run_lock.is_held(self.root, self.far and self.far.shelf)
+        return run_lock.is_held(self.root, None if self.far is None else self.far.shelf)
 
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
         final = self.root / name
