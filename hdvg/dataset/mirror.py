@@ -19,6 +19,7 @@ from typing import Any
 
 from hdvg.dataset import run_lock
 from hdvg.dataset.far import LEASE, LOCAL, LOG, MARK, PROBE, THERE, Far, far_of, write_whole
+from hdvg.dataset.layout import files
 from hdvg.dataset.location import called
 from hdvg.errors import ItemError, TransientError, UsageError, refusals
 from hdvg.ids import digest
@@ -126,7 +127,7 @@ def drop_oldest(far: Far) -> None:
 
     All are in the bucket, or sources that are fetched again from their links when they are needed: these go last.
     """
-    paths = [*far.root.glob("media/*/*"), *far.root.glob("shards/*")]
+    paths = [path for path in (*files(far.root, "media"), *files(far.root, "shards")) if path.exists()]
     found = [(str(path.relative_to(far.root)) not in (far.listed or ()), path.stat()) for path in paths]
     left = sum(stat.st_size for _, stat in found)
     most = _most_bytes(far.root, left)
@@ -198,9 +199,10 @@ def _name_shards(far: Far) -> None:
     names = {name.partition("/")[2] for name in far.listed or () if name.startswith("shards/")}
     marks = far.root / THERE / "shards"
     marks.mkdir(parents=True, exist_ok=True)
-    for path in (*marks.iterdir(), *far.root.glob("shards/*")):
+    for path in files(far.root, "shards"):
         if path.name not in names:
-            path.unlink()
+            path.unlink(missing_ok=True)
+            (marks / path.name).unlink(missing_ok=True)
     for name in names:
         (marks / name).touch()
 

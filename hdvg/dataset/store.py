@@ -22,7 +22,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import THERE, far_of
+from hdvg.dataset.far import far_of
+from hdvg.dataset.layout import files
 from hdvg.dataset.seals import sealed
 from hdvg.errors import refusals
 from hdvg.ids import file_sha256
@@ -127,7 +128,7 @@ class Store:
     def require_shards(self) -> None:
         """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
         if self.far is not None:
-            self.near(*(self.root / "shards" / mark.name for mark in self.root.glob(f"{THERE}/shards/*")))
+            self.near(*files(self.root, "shards"))
 
     def near(self, *paths: Path) -> None:
         """Have these files of the dataset in the folder, if the bucket has them."""
