@@ -42,6 +42,7 @@ def forget(
 def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
     """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error."""
     with writing(dataset.store), ExitStack() as stack:
+        dataset.store.require_shards()
         found = find(dataset, asked)  # again: a run may have added to it
         hide(dataset, dataset.store, found)
         if dataset.plan.pool_wanted:

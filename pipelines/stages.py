@@ -100,7 +100,7 @@ def _fetch(work: Work[Any], item: SourceItem, *, again: bool = False) -> Row:
         probe = calls.probe(str(fetched.path), recipe.limits.max_pixels)
         found = work.sandbox.call(probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
-        sha256 = work.dataset.store.put_media(fetched.path, extension)
+        sha256 = work.dataset.store.put_media(fetched.path, extension, stays=not recipe.storage.keep_sources)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     row |= part_row(fetched, digest_of, why)
     return {**row, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **fetched.info}

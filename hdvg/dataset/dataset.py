@@ -10,6 +10,7 @@ import duckdb
 from hdvg.config.recipe import Recipe
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import foreign, naming
+from hdvg.dataset.far import MARK
 from hdvg.dataset.kept_views import keep_answers
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
@@ -49,6 +50,11 @@ class Dataset:
                 f"{path} is not text ({error.reason} at byte {error.start}); `hdvg verify --repair {root}` writes it anew"
             ) from error
         return cls(root, read_plan(text, where=str(path)), Store(root, run=run))
+
+    @property
+    def name(self) -> str:
+        """That of its folder, in a bucket too."""
+        return self.root.name if self.store.far is None else self.store.far.link.rstrip("/").rpartition("/")[2]
 
     @property
     def recipe(self) -> Recipe:
@@ -114,7 +120,7 @@ def folder_problem(root: Path) -> str | None:
     """Why `root` cannot become a dataset, or None if it can: it must be new, empty, or a dataset already."""
     if "\\" in str(root.absolute()):
         return f"{root}: DuckDB takes a backslash in a path for a slash"
-    if not root.exists() or (root / "dataset.toml").exists():
+    if not root.exists() or (root / "dataset.toml").exists() or (root / MARK).exists():
         return None
     if not root.is_dir():
         return f"{root} is a file"

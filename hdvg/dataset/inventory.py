@@ -19,8 +19,9 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, pattern, tables
 from hdvg.dataset.manifest import Manifest, literal, no_glob
 from hdvg.dataset.parts import read_parts
+from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import with_media
-from hdvg.dataset.store import Store, is_sealed
+from hdvg.dataset.store import Store
 from hdvg.ids import file_sha256
 
 NUMBERS = b"hdvg_numbers_sha256"

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from hdvg.dataset.far import THERE
 from hdvg.dataset.stages import POOL
 from hdvg.errors import UsageError
 
@@ -59,8 +60,12 @@ def pattern(
 def files(
     root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
 ) -> list[Path]:
-    """Those that are there, sorted by name."""
-    return sorted(root.glob(pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)))
+    """Those that are there, sorted by name; of shards also those that are in the bucket alone (`Store.near` brings them)."""
+    wanted = pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)
+    found = {*root.glob(wanted)}
+    if sort == "shards":
+        found |= {root / path.relative_to(root / THERE) for path in root.glob(f"{THERE}/{wanted}")}
+    return sorted(found)
 
 
 def tables(root: Path) -> Iterator[Path]:

@@ -17,9 +17,9 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.plan import Plan
+from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.shard_homes import SIZED, Homes, find_homes
 from hdvg.dataset.stages import SHARD
-from hdvg.dataset.store import is_sealed
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import DamagedError
 from hdvg.ids import digest
@@ -179,6 +179,7 @@ def refuse_unexplained(dataset: Dataset, going: list[Path]) -> None:
     more that was not taken down: a clip goes for a reason only."""
     if not going:
         return
+    dataset.store.near(*going)
     if found := broken(dataset.root):
         raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in found], "damaged"))
     videos: set[str] = set()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.clip_files import HELD, cut_file, find_clip_file
+from hdvg.dataset.clip_files import HELD, cut_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, shard_row_name
 from hdvg.dataset.shard_plan import ShardPlan, going_shards, note_stamps, plan_shards, refuse_unexplained
@@ -90,7 +90,9 @@ def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:
             "where keep and cut_status = 'ok' and clip_sha256 is not null"
         )
     return [
-        (row["video_id"], row["clip_id"], row["unit"]) for row in rows if find_clip_file(dataset.store, row) is None
+        (row["video_id"], row["clip_id"], row["unit"])
+        for row in rows
+        if not dataset.store.has_media(row["clip_pack"] or row["clip_sha256"])
     ]
 
 
@@ -98,7 +100,7 @@ def _refuse_lost(dataset: Dataset, plan: ShardPlan) -> None:
     for rows in plan.rows.values():
         table = pq.read_table(rows, columns=["clip_pack", "clip_sha256"])
         names = pc.unique(pc.coalesce(table["clip_pack"], table["clip_sha256"])).drop_null().to_pylist()
-        if any(dataset.store.find_media(name) is None for name in names):
+        if not all(map(dataset.store.has_media, names)):
             lost = lost_clips(dataset)
             raise LostClipsError(
                 f"{len(lost)} cut clips have no file in media/ any more, the first is {lost[0][1]}: "

@@ -50,7 +50,7 @@ def meta(state: State, explorer: Explorer, request: Request) -> Any:
     plan, sidecar = state.dataset.plan, state.sidecar
     return {
         "snapshot": state.snapshot,
-        "name": state.dataset.root.name,
+        "name": state.dataset.name,
         "version": VERSION,
         "recipe": plan.recipe.name,
         "clips": len(sidecar.lengths_s),

@@ -74,7 +74,7 @@ def export(
 
     start = time.monotonic()
     with (
-        opened(wanted.out, dataset=dataset.root.name, form=form, ops=ops) as target,
+        opened(wanted.out, dataset=dataset.name, form=form, ops=ops) as target,
         Job.begin(dataset, wanted) as job,
     ):
         pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
@@ -82,7 +82,7 @@ def export(
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:
             written = [piece.name for piece in pieces if progress.advance(piece, target.write(piece))]
         return {
-            "dataset": dataset.root.name,
+            "dataset": dataset.name,
             "format": form,
             "out": str(wanted.out),
             **job.counts(),

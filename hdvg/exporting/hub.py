@@ -76,7 +76,7 @@ def export_to_hub(dataset: Dataset, wanted: Wanted, repository: Repository, cons
     with _worded(repository):
         seen = _look(repository)
     if seen.mark or seen.files - THE_HUBS_OWN:
-        refuse_other(seen.mark, repository.link, dataset=dataset.root.name, form=form_of(wanted))
+        refuse_other(seen.mark, repository.link, dataset=dataset.name, form=form_of(wanted))
     with dataset.store.aside() as store, store.scratch() as scratch:
         report = export(dataset, replace(wanted, out=scratch / "export"), console)
         with _worded(repository):

@@ -48,7 +48,7 @@ def beside(dataset: Dataset) -> dict[str, str]:
             found[str(path.parents[1])] = "a codec fitted on clips of the dataset"
     for path in sorted(dataset.root.parent.glob(f"*/{EXPORT_MARK}")):
         with suppress(OSError, ValueError, AttributeError):
-            if json.loads(path.read_text(encoding="utf-8")).get("dataset") == dataset.root.name:
+            if json.loads(path.read_text(encoding="utf-8")).get("dataset") == dataset.name:
                 found[str(path.parent)] = "an export of the dataset"
     return found
 

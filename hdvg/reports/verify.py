@@ -71,6 +71,7 @@ class Problem:
 
 def verify(dataset: Dataset) -> list[Problem]:
     """All problems, none if the dataset is whole. Reads every file of it; none that is damaged ends it."""
+    dataset.store.require_shards()
     strange = foreign(dataset.root)
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
     problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
