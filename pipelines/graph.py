@@ -12,6 +12,7 @@ from hdvg.config.caption import name_in_errors
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Run
 from hdvg.config.writers import step_and_writer
+from hdvg.dataset.clip_files import HELD
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import (
     ASSESS,
@@ -126,9 +127,8 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=REMEASURE,
         run=measures_alone.remeasure,
-        needs=_columns(
-            "clip_id start_pts end_pts time_base keyframes split_pack pack_number sha256 clip_sha256 source versions"
-        ),
+        needs=_columns("clip_id start_pts end_pts time_base keyframes split_pack pack_number sha256 source versions")
+        + HELD,
         workers=sizes.own_measures,
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
@@ -142,7 +142,7 @@ GRAPH: tuple[Stage, ...] = (
         ),
         adds=_columns(
             "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "
-            "cut_n_frames copied_frames cut_decoded_frames"
+            "cut_n_frames copied_frames cut_decoded_frames clip_pack clip_offset"
         ),
         sources="uses",
     ),
@@ -178,7 +178,7 @@ GRAPH: tuple[Stage, ...] = (
     Stage(
         name=ASSESS,
         run=measures_alone.assess,
-        needs=_columns("clip_id clip_sha256 keyframes split_pack pack_number texts versions"),
+        needs=_columns("clip_id keyframes split_pack pack_number texts versions") + HELD,
         workers=sizes.measures,
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
@@ -209,7 +209,7 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
     """
     # `texts` are the last stage's, put together; `given` stands beside the links; `spoken` is a part of `subtitles`;
     # `versions` are of the measures that a clip lacks, `split_pack` is the split's; these two may be of a run before:
-    known = {"clip_sha256", "pack_number"}
+    known = {*HELD, "pack_number"}
     known |= {"video_id", "source", "texts", "given", "given_digest", "spoken", "versions", "split_pack"}
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]

@@ -63,15 +63,22 @@ class MatchItem(Item):
     embedding: list[float] | None
 
 
-class RemeasureItem(SplitItem):
+class CutFile(TypedDict):
+    """Where the bytes of a clip lie in media/, if it has been cut: see `hdvg.dataset.clip_files.HELD`."""
+
+    clip_sha256: str | None
+    clip_pack: str | None
+    clip_offset: int | None
+    clip_bytes: int | None
+
+
+class RemeasureItem(SplitItem, CutFile):
     """A clip of a fetched video that lacks measures; `versions` are their marks, `split_pack` is the split's own pack.
 
-    `clip_sha256` is its cut file's, if it has been cut; `pack_number` says how many packs took the split's place, if any did.
+    `pack_number` says how many packs took the split's place, if any did.
     """
 
     pack_number: int | None
-
-    clip_sha256: str | None
     clip_id: str
     start_pts: int
     end_pts: int
@@ -81,11 +88,10 @@ class RemeasureItem(SplitItem):
     versions: str
 
 
-class AssessItem(Item):
+class AssessItem(Item, CutFile):
     """A cut and captioned clip that lacks measures of these."""
 
     clip_id: str
-    clip_sha256: str | None
     keyframes: str
     split_pack: str
     pack_number: int | None

@@ -140,7 +140,7 @@ def _keyframes(work: RemeasureWork, items: list[RemeasureItem], measures: list[T
 def _clip(work: Work[AssessItem], items: list[AssessItem], measures: list[Taken], scratch: Path) -> Found:
     found: Found = []
     for item in items:
-        content = cut_file(work.dataset.store, item["clip_sha256"]) if item["clip_sha256"] else None
+        content = cut_file(work.dataset.store, item)
         if content is None:
             raise ItemError("lost_clip", "no cut file; measures of clips need cut.mode other than virtual")
         found.append({one.name: work.model.made(one).measure(content) for one in measures})

@@ -10,6 +10,7 @@ from ray.exceptions import GetTimeoutError, NodeDiedError, RayError, TaskUnsched
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset.far import MARK
 from hdvg.errors import UsageError, first_line
 from pipelines.node_traits import REMEDY, differences, traits
 from pipelines.nodes import Node
@@ -36,7 +37,17 @@ def check_nodes(nodes: Iterable[Node], order: Order, recipe: Recipe) -> None:
     here = traits(*words)
     wrong = [f"node {node.name}: {problem}" for node, answer in asked for problem in _problem(here, answer)]
     if wrong:
-        raise UsageError("\n".join([*wrong, f"{REMEDY}; see docs/cluster.md"]))
+        raise UsageError("\n".join([*wrong, *_of_mirror(order), f"{REMEDY}; see docs/cluster.md"]))
+
+
+def _of_mirror(order: Order) -> list[str]:
+    """What is to be known of a dataset in a bucket."""
+    if not (order.root / MARK).exists():
+        return []
+    return [
+        "a dataset in a bucket is worked on in a mirror on a disk, which all nodes have to see under one path: let XDG_CACHE_HOME name "
+        "a folder that they share, everywhere, or run on one machine, without --address"
+    ]
 
 
 def _on(node: Node) -> NodeAffinitySchedulingStrategy:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 import os
 import time
 from collections import Counter
@@ -21,10 +23,11 @@ from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Measure
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, newest_generation, part_name
+from hdvg.dataset.manifest import wanted_view
 from hdvg.dataset.stages import CUT, entry_of, part_schema
 from hdvg.dataset.views import stage_views
 from hdvg.sandbox import Call, Limits, Mode, Sandbox
-from hdvg.sources.fetch import Gate
+from hdvg.sources.fetch import PRELOAD, Gate
 from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
 from pipelines.graph import Stage, find_stage
@@ -45,7 +48,8 @@ or raises the first error."""
 class Job:
     """One unit at one stage of the dataset at `root`, as part of the run `run`.
 
-    `keys` narrows it to those items (None: all that is pending); `retry` names reasons whose items count as pending again.
+    `keys` narrows it to those items (None: all that is pending); `retry` names reasons whose items count as pending again;
+    `later` are the stages that the unit passes afterwards.
     """
 
     root: Path
@@ -54,6 +58,7 @@ class Job:
     unit: str
     retry: tuple[str, ...] = ()
     keys: tuple[str, ...] | None = None
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Done:
     """How long the stage's model worked."""
     ahead: float | None = None
     """How many batches stood ready when the model took one, on average."""
+    passed: int = 0
+    """To how many of the job's later stages the unit need not go, either: nothing was pending at any of them."""
 
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
@@ -82,18 +89,26 @@ def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]
     order = "w.video_id, i.start_pts" if key == "clip_id" and "start_pts" in stage.needs else "w.video_id, w.key"
     again = "(w.old_status in ('failed', 'retry') and list_contains(?::varchar[], w.old_reason))"
     sql = (
-        f"select w.key, w.video_id, coalesce(w.attempt, 0) as attempt, {columns} from wanted w "
+        f"select w.key, w.video_id, coalesce(w.attempt, 0) as attempt, {columns} from {wanted_view(stage.name)} w "
         f"join ({stage_views(stage.name).items(stage.name)}) i on i.video_id = w.video_id and i.{key} = w.key "
-        f"where w.stage = '{stage.name}' and (w.old_status is null or w.old_status = 'retry' or {again}) order by {order}"
+        f"where w.old_status is null or w.old_status = 'retry' or {again} order by {order}"
     )
     return sql, [list(retry)]
 
 
 def pending_items(dataset: Dataset, job: Job) -> list[Row]:
     """The items of a job that are still to be done."""
-    with dataset.manifest(unit=job.unit, stage=job.stage) as manifest:
+    return _pending(dataset, job)[0]
+
+
+def _pending(dataset: Dataset, job: Job) -> tuple[list[Row], int]:
+    """As `pending_items`; if there are none, at how many of the later stages the same holds."""
+    with dataset.manifest(unit=job.unit) as manifest:
         items = manifest.rows(*pending_sql(find_stage(job.stage), job.retry))
-    return items if job.keys is None else [item for item in items if item["key"] in job.keys]
+        if job.keys is not None:
+            return [item for item in items if item["key"] in job.keys], 0
+        later = (manifest.rows(*pending_sql(find_stage(name), job.retry)) for name in job.later if not items)
+        return items, sum(1 for _ in itertools.takewhile(operator.not_, later))
 
 
 def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread | None = None) -> Done:
@@ -105,7 +120,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     saves = stage.saves and job.keys is None  # the jobs of single items of a unit run side by side
     if saves:
         gather(dataset, job)
-    items = pending_items(dataset, job)
+    items, passed = _pending(dataset, job)
     save = functools.partial(_save, items, Pieces(dataset, job.stage, job.unit)) if saves else save_nothing
     if items:
         model = load_model(stage.name, dataset.recipe) if stage.load else None
@@ -118,7 +133,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
                     dataset,
                     items,
                     gate,
-                    sandbox(detector, dataset.recipe.limits.sandbox),
+                    sandbox(detector, dataset.recipe.limits.sandbox, fetches=_fetches(stage, items, dataset.recipe)),
                     schema,
                     side,
                     model,
@@ -148,7 +163,9 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     ahead = fmean(meter.ahead) if meter.ahead else None
     spent = time.monotonic() - start
     fetched = stage.sources == "fetches"
-    return Done(job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead)
+    return Done(
+        job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead, passed
+    )
 
 
 def _save(items: list[Row], pieces: Pieces, rows: list[Row]) -> None:
@@ -229,17 +246,23 @@ def _count_tries(items: list[Row], rows: list[Row]) -> None:
             row["attempt"] = attempts[row["clip_id"] if row.get("clip_id") in attempts else row["video_id"]]
 
 
-def sandbox(detector: str, mode: Mode | None = None) -> Sandbox:
-    """This process's way to its limited children, which find loaded what a detector needs; a new one after a stopped
-    run closed it. `mode`: of calls whose limits say none."""
-    if _sandbox(detector, mode).closed.is_set():
+def _fetches(stage: Stage, items: Sequence[Row], recipe: Recipe) -> bool:
+    """Whether the items' sources are to be fetched by yt-dlp, which takes as long to load as all else."""
+    again = stage.sources == "uses" and not recipe.storage.keep_sources
+    return (again or stage.sources == "fetches") and any(not item["source"].startswith("file:") for item in items)
+
+
+def sandbox(detector: str, mode: Mode | None = None, *, fetches: bool = False) -> Sandbox:
+    """This process's way to its limited children, which find loaded what a detector needs, and with `fetches` yt-dlp; a new one
+    after a stopped run closed it. `mode`: of calls whose limits say none."""
+    if _sandbox(detector, mode, fetches).closed.is_set():
         _sandbox.cache_clear()
-    return _sandbox(detector, mode)
+    return _sandbox(detector, mode, fetches)
 
 
 @functools.cache
-def _sandbox(detector: str, mode: Mode | None) -> Sandbox:
-    modules = ("yt_dlp", "hdvg.sources.ytdlp", "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
+def _sandbox(detector: str, mode: Mode | None, fetches: bool) -> Sandbox:
+    modules = (*PRELOAD * fetches, "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
     return Sandbox((*modules, *shots.preload(detector)), mode)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hdvg.dataset.clip_files import find_clip_file, own_file
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
-from hdvg.media.measure_calls import Previewed, PreviewSpan
-from hdvg.media.spans import ALL
+from hdvg.media.measure_calls import ALL, Previewed, PreviewSpan
 from pipelines.items import RemeasureItem
 from pipelines.stages import source_file
 from pipelines.work import Work
@@ -55,14 +55,13 @@ def _of_cut_files(work: Work[RemeasureItem], items: list[RemeasureItem], scratch
     store = work.dataset.store
     if store.find_media(items[0]["sha256"]):
         return []
-    paths = [store.find_media(item["clip_sha256"]) if item["clip_sha256"] else None for item in items]
-    if None in paths:
+    if any(find_clip_file(store, item) is None for item in items):
         return []
     found: list[Frames] = []
-    for path, item in zip(paths, items, strict=True):
-        assert path is not None
+    for item in items:
         whole: PreviewSpan = {"start_pts": -ALL, "end_pts": ALL, "step_s": _step_s(item), "most": FRAMES_MOST}
-        found += _decoded(work, path, [whole], scratch)
+        with own_file(store, item) as path:
+            found += _decoded(work, path, [whole], scratch)
     return found
 
 

@@ -73,21 +73,23 @@ class OnRay:
             ref = cluster.wait(running)
             if ref is None:
                 continue
-            job = running.pop(ref)
+            job, passed = running.pop(ref), 0
             try:
                 done = cluster.result(ref)
                 if done is None:
                     crashes[job] += 1
                     done = after_crash(job, crashes[job], queues)
                 if done is not None:
-                    report(done)
+                    passed = done.passed
+                    for one in (done, *order.passed(done)):
+                        report(one)
             except MemoryShortError as short:
                 shortages[job] += 1
                 after_shortage(job, short, shortages[job], queues)
             except NodeLostError as lost:
                 losses[job] += 1
                 after_loss(job, lost, losses[job], queues)
-            queues.ended(job)
+            queues.ended(job, passed)
 
     def _look(self, order: Order, cluster: Cluster, queues: Queues) -> None:
         """Every few seconds: work for the nodes that have come, less for those that are left, and room asked for the rest."""

@@ -23,8 +23,9 @@ from hdvg.errors import DamagedError, first_line
 from hdvg.filtering.pool import settle
 from hdvg.reports.verify import Problem, verify, verify_folder
 from pipelines.perform import Job, make_gate, perform
-from pipelines.repair_media import mend_media
-from pipelines.repair_packs import NotMadeError, bring_keyframes, mend_pack, packs_of
+from pipelines.repair_clips import mend_clips
+from pipelines.repair_media import Outcome, mend_media
+from pipelines.repair_packs import NotMadeError, Pack, bring_keyframes, mend_pack, packs_of
 from pipelines.shard_stage import fill_shards
 from pipelines.writing import new_run
 
@@ -202,7 +203,7 @@ def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> No
     """Media, shards and latents; of media the sources first, for the others are made of these, and packs last."""
     things = [one.thing for one in problems if one.thing and one.thing.sort != "table"]
     packs = packs_of(dataset) if things else {}
-    rank = {"source": 0, "keyframes": 1, "clip": 2}
+    rank = {"source": 0, "keyframes": 1, "clip": 2, "clips": 2}
     tried: set[str | None] = set()
     for thing in sorted(
         things, key=lambda thing: 3 if thing.sha256 in packs else rank.get(thing.what.partition(" ")[0], 4)
@@ -211,8 +212,7 @@ def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> No
             continue  # two things have the same bytes
         if thing.sort == "media":
             tried.add(thing.sha256)
-            pack = packs.get(str(thing.sha256))
-            outcome = mend_pack(dataset, thing, pack) if pack else mend_media(dataset, thing)
+            outcome = _mended(dataset, thing, packs.get(str(thing.sha256)))
             done.mended += [outcome.mended] * bool(outcome.mended)
             done.drift += [outcome.drift] * bool(outcome.drift)
         else:
@@ -224,6 +224,12 @@ def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> No
             done.mended.append(
                 f"{thing.name}: " + ("written anew" if thing.sort == "shard" else "removed; `hdvg encode` makes it")
             )
+
+
+def _mended(dataset: Dataset, thing: Thing, pack: Pack | None) -> Outcome:
+    if pack is not None:
+        return mend_pack(dataset, thing, pack)
+    return mend_clips(dataset, thing) if thing.is_clip_pack else mend_media(dataset, thing)
 
 
 def _unit_of_latents(thing: Thing) -> list[str]:

@@ -54,7 +54,13 @@ class Order:
 
     def job(self, unit: str, stage: int) -> Job:
         """The job of a unit at the stage of that index."""
-        return Job(self.root, self.run, self.stages[stage].name, unit, self.retry)
+        name, *later = (stage.name for stage in self.stages[stage:])
+        return Job(self.root, self.run, name, unit, self.retry, later=tuple(later))
+
+    def passed(self, done: Done) -> list[Done]:
+        """What was done at the stages that the unit passed with this: nothing."""
+        first = 1 + [stage.name for stage in self.stages].index(done.stage)
+        return [Done(stage.name, done.unit, {}, {}, 0.0) for stage in self.stages[first : first + done.passed]]
 
 
 class Runner(Protocol):
@@ -72,8 +78,12 @@ class Serial:
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
         with published(order.root, order.run, self._gate.figures):
             for unit, first in order.units.items():
-                for stage in range(first, len(order.stages)):
-                    report(perform(order.job(unit, stage), self._gate))
+                stage = first
+                while stage < len(order.stages):
+                    done = perform(order.job(unit, stage), self._gate)
+                    stage += 1 + done.passed
+                    for one in (done, *order.passed(done)):
+                        report(one)
 
 
 class Queues:
@@ -125,13 +135,15 @@ class Queues:
             for stage in range(len(self._slots))
         ]
 
-    def ended(self, job: Job) -> None:
-        """The job is over; when its unit has no other one open, the unit goes on to the next stage."""
+    def ended(self, job: Job, passed: int = 0) -> None:
+        """The job is over; when its unit has no other one open, the unit goes on to the next stage, or behind those that it
+        passed."""
         stage = self._stage[job.stage]
         self._running[stage] -= 1
         self._open[job.unit] -= 1
-        if self._open[job.unit] == 0 and stage + 1 < len(self._slots):
-            self._waiting[stage + 1].append(self._order.job(job.unit, stage + 1))
+        after = stage + 1 + passed
+        if self._open[job.unit] == 0 and after < len(self._slots):
+            self._waiting[after].append(self._order.job(job.unit, after))
             self._open[job.unit] += 1
 
     def _held_back(self, stage: int) -> bool:

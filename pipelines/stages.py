@@ -25,6 +25,7 @@ from hdvg.sandbox import Call
 from hdvg.shots import DETECTOR, NETWORKS
 from hdvg.sources.blocklist import block_list
 from hdvg.sources.fetch import fetch
+from pipelines.clip_media import kept_clips
 from pipelines.items import ClipItem, CutItem, SourceItem, SplitItem
 from pipelines.keyframes import Packs
 from pipelines.parts import NOTHING, clip_names, part_row, refuse_other_part, scenes_of, wanted_of
@@ -99,7 +100,7 @@ def _fetch(work: Work[Any], item: SourceItem, *, again: bool = False) -> Row:
         probe = calls.probe(str(fetched.path), recipe.limits.max_pixels)
         found = work.sandbox.call(probe, scratch, work.limits)
         extension = "excerpt" if fetched.excerpt else EXTENSIONS.get(found["container"], "mp4")
-        sha256 = work.dataset.store.put_media(fetched.path, extension)
+        sha256 = work.dataset.store.put_media(fetched.path, extension, stays=not recipe.storage.keep_sources)
     row: Row = {"video_id": item["video_id"], "sha256": sha256, "bytes": size, "format_choice": fetched.choice}
     row |= part_row(fetched, digest_of, why)
     return {**row, "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **fetched.info}
@@ -246,12 +247,8 @@ def _promise(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
 
 
 def _cut(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
-    store = work.dataset.store
-    with store.scratch() as scratch:
-        return [
-            row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")}
-            for row, path in cut_files(work, items, scratch)
-        ]
+    with work.dataset.store.scratch() as scratch:
+        return kept_clips(work.dataset, cut_files(work, items, scratch))
 
 
 def cut_files(work: Work[CutItem], items: list[CutItem], scratch: Path) -> Iterator[tuple[Row, Path | None]]:

@@ -29,7 +29,7 @@ ItemT = TypeVar("ItemT", bound=Mapping[str, Any])
 GUILTY_ALONE = frozenset({"crash", "memory", "error"})
 """Reasons that one item of a batch may bring upon all: these are done again one by one. Others are everyone's."""
 
-MADE_OF = ("sha256", "keyframes", "clip_sha256")
+MADE_OF = ("sha256", "keyframes", "clip_sha256", "clip_pack")
 """Columns of items that name the files of media/ from which their results are made."""
 
 FILE_NAME = r"""[^\s'"<>|:,;()\[\]]+"""

@@ -63,7 +63,7 @@ GIVEN_VIDEO = [column("given_digest", STR, "hash of the given scenes that the vi
 
 CUT = [
     column("clip_id", STR, "the clip that was cut"),
-    column("clip_sha256", STR, "hash of the cut file: its name in media/"),
+    column("clip_sha256", STR, "hash of the cut file: its name in media/, unless a pack holds it"),
     column("clip_bytes", INT, "size of the cut file"),
     column("clip_width", INT, "width of the cut picture, px"),
     column("clip_height", INT, "height of the cut picture, px"),
@@ -80,5 +80,19 @@ CUT = [
         INT,
         "frames of the source decoded for this clip; a GOP that clips of one cut share counts for the first",
         volatile=True,
+    ),
+    column(
+        "clip_pack",
+        STR,
+        "hash of the pack in media/ that holds the cut file; null if it is a file of its own",
+        volatile=True,
+        later=True,
+    ),
+    column(
+        "clip_offset",
+        INT,
+        "where in the pack the cut file begins, bytes; it has `clip_bytes`",
+        volatile=True,
+        later=True,
     ),
 ]

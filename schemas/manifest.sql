@@ -142,8 +142,8 @@ left join (
 ) x using (video_id, clip_id);
 
 -- What is left to do. `old_*` is the last word on the item, if there is one.
-create or replace view wanted as
-${stage_wanted};
+${stage_wanted}create or replace view wanted as
+${all_wanted};
 
 create or replace view unfinished as
 select * from wanted where old_status is distinct from 'ok';

@@ -35,6 +35,6 @@ SHARDS = table(
     [field for field in FETCHED if field.name in _PROVENANCE],
     [field for field in SPAN if field.name not in {"clip_id", "keyframes"}],
     [field for field in ALL_MEASURED if not pa.types.is_list(field.type)],
-    [field for field in CUT if field.name not in {"clip_id", "cut_decoded_frames"}],
+    [field for field in CUT if field.name not in {"clip_id", "cut_decoded_frames", "clip_pack", "clip_offset"}],
     [column("schema_version", INT, "version of this layout")],
 )

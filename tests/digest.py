@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from hdvg.dataset.clip_files import HELD, find_clip_file
 from hdvg.dataset.dataset import Dataset
 from schemas.outcomes import OUTCOME
 from schemas.videos import FETCHED
@@ -29,9 +30,9 @@ def contents(root: Path) -> dict[str, Any]:
                 {k: v for k, v in row.items() if k not in VOLATILE} for row in manifest.rows(f"select * from {table}")
             ]
             found[table] = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
-        for row in manifest.rows("select clip_sha256 from clips where cut_status = 'ok'"):
-            path = dataset.store.find_media(row["clip_sha256"])
-            found[row["clip_sha256"]] = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        for row in manifest.rows(f"select {', '.join(HELD)} from clips where cut_status = 'ok'"):
+            held = find_clip_file(dataset.store, row)
+            found[row["clip_sha256"]] = None if held is None else hashlib.sha256(held.read()).hexdigest()
     for path in sorted((root / "shards").glob("*.parquet")):
         found[path.name] = hashlib.sha256(str(pq.read_table(path).to_pylist()).encode()).hexdigest()
     return found

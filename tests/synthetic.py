@@ -12,8 +12,8 @@ import pyarrow as pa
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import part_name
+from hdvg.dataset.seals import sealed
 from hdvg.dataset.stages import part_schema
-from hdvg.dataset.store import sealed
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.planning import make_plan
 from schemas.columns import sql_type

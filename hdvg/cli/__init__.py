@@ -9,6 +9,7 @@ import typer
 
 from hdvg.cli import annotate, audit, exchange, filter, forget, inspect, mend, play, recipes, run, see, train
 from hdvg.config.deadline import leave
+from hdvg.dataset.location import shown
 from hdvg.environment import VERSION, require_linux
 from hdvg.errors import HdvgError, resource_error
 
@@ -48,5 +49,5 @@ def main() -> None:
         known = error if isinstance(error, HdvgError) else resource_error(error)
         if known is None:
             raise
-        typer.echo(f"hdvg: {known}", err=True)
+        typer.echo(f"hdvg: {shown(str(known))}", err=True)
         leave(known.exit_code)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
 
 from hdvg.cli.arguments import Author, Folder, Json, author_of
 from hdvg.cli.tables import plain, print_json, print_table
+from hdvg.dataset.location import relative
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
@@ -57,7 +57,7 @@ def annotate(
         return print_json(row)
     typer.echo(f"{row['clip_id']}, by {plain(row['author'])}: {plain(row['mark'] or 'no mark')}")
     if mark is not None and not marks.are_named(opened.plan.recipe):
-        name = os.path.relpath(dataset)
+        name = relative(dataset)
         typer.echo(f"no rule uses marks yet: hdvg filter {name} --set 'keep.by_hand=not marked_drop'")
 
 

@@ -7,16 +7,22 @@ from typing import Annotated
 
 import typer
 
-from hdvg.dataset.location import local_folder, local_text
+from hdvg.dataset.location import dataset_folder, dataset_name, local_folder, new_folder
 from hdvg.errors import UsageError
 
-Folder = Annotated[Path, typer.Argument(metavar="DATASET", callback=local_folder, help="the dataset's folder")]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATASET", callback=dataset_folder, help="the dataset's folder, or its link: s3://bucket/dataset"
+    ),
+]
+NearFolder = Annotated[Path, typer.Argument(metavar="DATASET", callback=local_folder, help="the dataset's folder")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 Target = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE|DATASET",
-        callback=local_text,
+        callback=dataset_name,
         help="a recipe with --out; or a dataset, to go on with its own settings",
     ),
 ]
@@ -33,7 +39,11 @@ Links = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="DATASET", callback=local_folder, help="the dataset's folder, made if it is not there"
+        "--out",
+        "-o",
+        metavar="DATASET",
+        callback=new_folder,
+        help="the dataset's folder, made if it is not there; s3://bucket/dataset too",
     ),
 ]
 Sets = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ import typer
 
 from hdvg.cli.arguments import Author, Folder, Json, author_of
 from hdvg.cli.tables import plain, print_json, print_table
+from hdvg.dataset.location import relative
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _write(dataset: Dataset, sitting: Sitting, author: str, path: Path) -> None:
     rows = sitting.left(author)
     try:
         with nullcontext(sys.stdout) if str(path) == "-" else path.open("w", encoding="utf-8", newline="") as file:
-            write_questions(file, rows, shlex.quote(os.path.relpath(dataset.root)))
+            write_questions(file, rows, shlex.quote(relative(dataset.root)))
     except OSError as error:
         raise UsageError(f"--questions {path}: {error.strerror}; name a file in a folder that is there") from error
     typer.echo(f"{len(rows)} questions for {plain(author)}: fill the column `answer` with y, n or u", err=True)
@@ -183,7 +183,7 @@ def _suggest(dataset: Dataset, rule: str, most: float, author: str, *, as_json: 
                 [
                     "hdvg",
                     "filter",
-                    os.path.relpath(dataset.root),
+                    relative(dataset.root),
                     "--set",
                     text,
                     "--what-if",
@@ -234,7 +234,7 @@ def _serve(dataset: Dataset, author: str, port: int, *, browser: bool) -> None:
     from hdvg.explore.serving import Place, Started, serve
 
     def ready(started: Started) -> None:
-        typer.echo(f"audit {dataset.root.name}: {started.link}")
+        typer.echo(f"audit {dataset.name}: {started.link}")
         typer.echo(
             "the link opens one browser, once; answers are kept as they are given; Ctrl-C ends the server", err=True
         )

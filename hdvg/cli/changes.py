@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 import typer
 
 from hdvg.cli.tables import plain
+from hdvg.dataset.location import from_here
 from hdvg.environment import VERSION
 
 
@@ -35,12 +35,6 @@ def changes_of(root: Path, command: str) -> Iterator[None]:
         yield
         LOGGER.info("done")
     after = Figures.of(Dataset.open(root))
-    *lines, last = changed_lines(before, after, name=shlex.quote(_shown(root)))
-    for line in [*lines, f"{last}; log: {_shown(root / FILE)}"]:
+    *lines, last = changed_lines(before, after, name=shlex.quote(from_here(root)))
+    for line in [*lines, f"{last}; log: {from_here(root / FILE)}"]:
         typer.echo(plain(line))
-
-
-def _shown(path: Path) -> str:
-    """The path from here, if it lies below; else as it is."""
-    relative = os.path.relpath(path)
-    return str(path.absolute()) if relative.startswith("..") else relative

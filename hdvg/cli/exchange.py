@@ -80,7 +80,7 @@ def import_(
 def export(
     dataset: Folder,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=local_folder, help="a new folder, or an export to bring up to date")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="a new folder, or an export to bring up to date; or hf://datasets/NAME/SET")],
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
     ] = None,
@@ -100,12 +100,18 @@ def export(
     from hdvg.dataset.dataset import Dataset
     from hdvg.exporting import Wanted
     from hdvg.exporting import export as write
+    from hdvg.exporting.hub import export_to_hub, repository_of
+    from hdvg.reports.beside import note_written
 
-    opened = Dataset.open(dataset)
+    opened, repository = Dataset.open(dataset), repository_of(str(out))
     found = tuple(rate["sentence"] for rate in results(opened))
     wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
     with interruptible():
-        report = write(opened, wanted, output.console())
+        if repository is None:
+            report = write(opened, wanted, output.console())
+        else:
+            report = export_to_hub(opened, wanted, repository, output.console())
+            note_written(opened, "export", [repository.link])
     if as_json:
         return print_json(report)
     typer.echo(
@@ -114,6 +120,11 @@ def export(
     )
     if report["left_out"]:
         print_table(["left out", "clips"], (row.values() for row in report["left_out"]))
+
+
+def _place(out: Path) -> Path | None:
+    """A folder, or a link to the hub."""
+    return out if str(out).lower().startswith("hf:/") else local_folder(out)
 
 
 def _show_check(report: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json, NewRule, Sets
 from hdvg.cli.changes import changes_of
 from hdvg.cli.recipes import checked_names, dubious_names
+from hdvg.dataset.location import shown
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _suppose(dataset: Dataset, recipe: Recipe, asked: Supposed, *, as_json: bool
         _plot(dataset, {effect.rule: effect.asks for effect in found.rules}, asked.plot)
     report = {name: value for name, value in asdict(found).items() if value is not None}
     report["new_rule"] = bool(dubious_names(found.sets, dataset.plan.recipe.keep))
-    output.what_if({"dataset": str(dataset.root), **report}, as_json=as_json)
+    output.what_if({"dataset": shown(str(dataset.root)), **report}, as_json=as_json)
 
 
 def _plot(dataset: Dataset, keep: dict[str, str], path: Path) -> None:
@@ -117,5 +118,5 @@ def _plot(dataset: Dataset, keep: dict[str, str], path: Path) -> None:
     from hdvg.page.plots import plot_spread
 
     found = spread(dataset, supposed=keep, say=output.note)
-    plot_spread(found, path, title=f"{dataset.root.name} (recipe {dataset.plan.recipe.name}), what if")
+    plot_spread(found, path, title=f"{dataset.name} (recipe {dataset.plan.recipe.name}), what if")
     typer.echo(path, err=True)

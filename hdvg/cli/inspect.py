@@ -113,7 +113,7 @@ def _plot(opened: Dataset, path: Path) -> None:
     from hdvg.page.plots import plot_spread
 
     found = spread(opened, say=output.note)
-    plot_spread(found, path, title=f"{opened.root.name} (recipe {opened.plan.recipe.name})")
+    plot_spread(found, path, title=f"{opened.name} (recipe {opened.plan.recipe.name})")
     typer.echo(path, err=True)
 
 

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Folder, Json
+from hdvg.cli.arguments import Folder, Json, NearFolder
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
+from hdvg.dataset.location import refuse_mirror, relative
 
 commands = typer.Typer()
 
@@ -30,6 +31,7 @@ def verify(
     Example: hdvg verify my-dataset --repair
     """
     if mend:
+        refuse_mirror(dataset, "--repair")
         return _repair(dataset, as_json=as_json)
     from hdvg.reports.verify import verify_folder
 
@@ -38,7 +40,7 @@ def verify(
         print_json([problem.row() for problem in problems])
     elif problems:
         print_table(["check", "key", "detail"], (problem.row().values() for problem in problems))
-        typer.echo(f"`hdvg verify {dataset} --repair` makes again what it can", err=True)
+        typer.echo(f"`hdvg verify {relative(dataset)} --repair` makes again what it can", err=True)
     else:
         typer.echo("whole: nothing lost, nothing twice, every file as it was written")
     raise typer.Exit(1 if problems else 0)
@@ -77,7 +79,7 @@ def compact(dataset: Folder, as_json: Json = False) -> None:
 
 @commands.command()
 def gc(
-    dataset: Folder,
+    dataset: NearFolder,
     remove: Annotated[bool, typer.Option("--remove", help="take it away; without this it is only listed")] = False,
     only: Annotated[
         list[str] | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hdvg.cli.tables import WHOLE, plain, print_json, print_table
+from hdvg.dataset.location import relative, shown
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def console() -> Console:
         def print(self, *objects: Any, **how: Any) -> None:
             if objects and all(isinstance(one, str) for one in objects):
                 LOGGER.info("%s", " ".join(map(plain, objects)))
-            super().print(*objects, **how)
+            super().print(*(shown(one) if isinstance(one, str) else one for one in objects), **how)
 
     width = None if sys.stderr.isatty() else WHOLE
     return Logged(stderr=True, width=width, markup=False, emoji=False)  # links and folders are shown as they are
@@ -40,7 +40,7 @@ def console() -> Console:
 
 def note(text: str) -> None:
     """A word on standard error about how an answer was found."""
-    typer.echo(f"note: {text}", err=True)
+    typer.echo(f"note: {shown(text)}", err=True)
 
 
 def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None:
@@ -49,7 +49,7 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
 
     from hdvg.reports.status import status as find
 
-    report = asdict(find(dataset))
+    report = asdict(find(dataset)) | {"dataset": shown(str(dataset.root))}
     if histograms:
         from hdvg.cli.charts import BARS
         from hdvg.filtering.histograms import BINS, spread
@@ -60,7 +60,7 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
         return print_json(report)
     typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
     for name in report["damaged"]:
-        typer.echo(f"lost or damaged, and left out here: {name}; hdvg verify {os.path.relpath(dataset.root)} --repair")
+        typer.echo(f"lost or damaged, and left out here: {name}; hdvg verify {relative(dataset.root)} --repair")
     print_table(["stage", "items", "hours"], (row.values() for row in report["funnel"]))
     for title, key in (("dropped for", "dropped"), ("failures", "failures"), ("pending", "pending")):
         if report[key]:
@@ -70,9 +70,7 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
             )
     if report["not_taken"]:
         lacked = ", ".join(f"{row['measure']} ({row['clips']} clips)" for row in report["not_taken"])
-        typer.echo(
-            f"measures not taken, or of an older version: {lacked}; hdvg measure {os.path.relpath(dataset.root)}"
-        )
+        typer.echo(f"measures not taken, or of an older version: {lacked}; hdvg measure {relative(dataset.root)}")
     if report["decode_passes"]["mean"] is not None:
         mean, most = report["decode_passes"]["mean"], report["decode_passes"]["max"]
         typer.echo(f"decode passes per source, split and cut together: {mean:.2f} on average, {most:.2f} at most")
@@ -94,7 +92,7 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
             f"running: {speed:.1f} videos/min, about {eta:.0f} s left" if speed and eta is not None else "running"
         )
     elif report["pending"]:
-        typer.echo(f"to go on: hdvg run {os.path.relpath(dataset.root)}")
+        typer.echo(f"to go on: hdvg run {relative(dataset.root)}")
     if histograms:
         from hdvg.cli.charts import print_histograms
 
@@ -174,7 +172,7 @@ def what_if(report: Mapping[str, Any], *, as_json: bool) -> None:
     """What verdicts would be by other rules, and how to make it so."""
     if as_json:
         return print_json(report)
-    name = os.path.relpath(report["dataset"])
+    name = relative(report["dataset"])
     typer.echo(f"{name} (recipe {report['recipe']}), what if; nothing is changed")
     if "tuned" in report:
         _tuned(report["tuned"])

@@ -13,7 +13,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import local_folder, local_text
+from hdvg.dataset.location import dataset_text, is_mirror, local_folder
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.training import NEEDS
@@ -77,6 +77,15 @@ def encode(
         _print(report)
 
 
+def _near(word: str, out: Path | None) -> str:
+    """`DATASET` or `DATASET=WEIGHT`, with the mirror's path in the place of a link into a bucket."""
+    path, equals, weight = word.rpartition("=")
+    place = Path(dataset_text(path if equals and "://" in path else word))
+    if out is None and is_mirror(place):
+        raise UsageError("say where the run is to lie, on this machine, with --out RUN: the dataset lies in a bucket")
+    return f"{place}={weight}" if equals and "://" in path else str(place)
+
+
 def _print(report: Report) -> None:
     """What was made, what was there, and each clip's fate that has no latents."""
     psnr = f", {report.psnr_db:.2f} dB on pictures not fitted to" if report.psnr_db is not None else ""
@@ -125,7 +134,7 @@ def train(
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
-    mix = runs.mixed([local_text(word) for word in datasets])
+    mix = runs.mixed([_near(word, out) for word in datasets])
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve(), without_texts)
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)

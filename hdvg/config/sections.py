@@ -246,6 +246,10 @@ class Storage(Settings):
     keep_sources: bool = Field(
         True, description="keep source videos after the cut; else they are fetched again when needed"
     )
+    clips: Literal["files", "packs"] = Field(
+        "files",
+        description="clips that are cut from now on: a file each, or packs: one file for all of a video, for large sets",
+    )
 
 
 class Limits(Settings):

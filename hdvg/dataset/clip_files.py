@@ -1,4 +1,4 @@
-"""A clip's mp4, wherever its bytes lie: a cut file, a row of a shard, or a span of its source that is cut now.
+"""A clip's mp4, wherever its bytes lie: a cut file, a place in a pack, a row of a shard, or a span of its source that is cut now.
 
 Nothing else may look for a clip's file: where it lies can change, and a virtual clip has none.
 """
@@ -9,6 +9,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,14 +36,50 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Numbers = npt.NDArray[np.int64]
 
+HELD = ("clip_sha256", "clip_pack", "clip_offset", "clip_bytes")
+"""Columns that say where in media/ a clip's bytes are."""
+
 PLACED = (
-    *("clip_id", "video_id", "clip_sha256", "video_sha256", "start_pts", "end_pts", "n_frames"),
+    *("clip_id", "video_id", *HELD, "video_sha256", "start_pts", "end_pts", "n_frames"),
     *("first_look", "last_look", "source", "start_s", "end_s"),
 )
 """Columns of `dataset` that say where a clip's bytes are, or of what they can be made."""
 
 SPAN = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
 """Those that a cut asks for."""
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """Where the bytes of a cut clip lie: all of a file, or of a pack `size` bytes from `start` on."""
+
+    path: Path
+    start: int
+    size: int
+    is_packed: bool = False
+
+    def read(self) -> bytes:
+        """What lies there; less than `size` bytes if the file ends before."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
+
+
+def find_clip_file(store: Store, clip: Row) -> ClipFile | None:
+    """Where a clip's bytes lie in media/; None if it was not cut, or they are gone. `clip` has the columns `HELD`."""
+    if not clip["clip_sha256"]:
+        return None
+    path = store.find_media(clip["clip_pack"] or clip["clip_sha256"])
+    if path is None:
+        return None
+    if clip["clip_pack"]:
+        return in_pack(path, clip)
+    return ClipFile(path, 0, path.stat().st_size)
+
+
+def in_pack(pack: Path, clip: Row) -> ClipFile:
+    """Where a clip's bytes lie in its pack."""
+    return ClipFile(pack, clip["clip_offset"], clip["clip_bytes"], is_packed=True)
 
 
 def open_clip(dataset: Dataset, clip_id: str) -> bytes:
@@ -60,11 +97,12 @@ def clip_path(dataset: Dataset, clip: Row, manifest: Manifest) -> Iterator[Path]
     """A file with the clip's mp4, to read until the end of the block: where it lies, or a copy that then goes.
 
     `clip` has the columns `PLACED`. A clip that was never cut, such as one that is dropped, is cut of its source.
-    Raises UsageError if neither it nor its source is in the dataset, ItemError if it cannot be cut.
+    Raises UsageError if neither it nor its source is in the dataset, ItemError if it cannot be cut, DamagedError if it lies in
+    a pack with other bytes.
     """
-    held = dataset.store.find_media(clip["clip_sha256"]) if clip["clip_sha256"] else None
-    if held is not None:
-        yield held
+    if find_clip_file(dataset.store, clip) is not None:
+        with own_file(dataset.store, clip) as held:
+            yield held
         return
     with tempfile.TemporaryDirectory(prefix="hdvg-clip-") as scratch:
         path = Path(scratch) / f"{clip['clip_id']}.mp4"
@@ -76,23 +114,52 @@ def clip_path(dataset: Dataset, clip: Row, manifest: Manifest) -> Iterator[Path]
         yield path
 
 
-def cut_file(store: Store, sha256: str) -> bytes | None:
-    """What a clip was cut into, by its `clip_sha256`; None if that file is gone from media/.
+@contextmanager
+def own_file(store: Store, clip: Row) -> Iterator[Path]:
+    """A file with what a clip was cut into and nothing else, to read until the end of the block: of a pack, a copy.
+
+    A child that opens it so sees no other clip. Raises DamagedError if the clip lies in a pack with other bytes, or is gone.
+    """
+    held = find_clip_file(store, clip)
+    if held is not None and not held.is_packed:
+        yield held.path
+        return
+    content = cut_file(store, clip)
+    if content is None:
+        raise DamagedError(say(store.root, [f"clip {clip['clip_id']}"], "lost"))
+    with tempfile.TemporaryDirectory(prefix="hdvg-clip-") as scratch:
+        path = Path(scratch) / f"{clip['clip_id']}.mp4"
+        path.write_bytes(content)
+        yield path
+
+
+def harmed_clips(pack: Path | None, clips: Sequence[Row]) -> list[str]:
+    """Of clips that lie in a pack, with the columns `HELD`, the ids of those whose bytes are not as they were cut; `pack`: its
+    file, None if that is gone."""
+    return [
+        clip["clip_id"]
+        for clip in clips
+        if pack is None or hashlib.sha256(in_pack(pack, clip).read()).hexdigest() != clip["clip_sha256"]
+    ]
+
+
+def clips_of_pack(manifest: Manifest, sha256: str) -> list[dict[str, Any]]:
+    """The newest rows of the cut stage that name a pack, in its order."""
+    return manifest.rows("from cuts where status = 'ok' and clip_pack = ? order by clip_offset", [sha256])
+
+
+def cut_file(store: Store, clip: Row) -> bytes | None:
+    """What a clip, with the columns `HELD`, was cut into; None if it was not, or that is gone from media/.
 
     Raises DamagedError if it has other bytes.
     """
-    path = store.find_media(sha256)
-    if path is None:
+    held = find_clip_file(store, clip)
+    if held is None:
         return None
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise DamagedError(say(store.root, [str(path.relative_to(store.root))], "damaged"))
+    content = held.read()
+    if hashlib.sha256(content).hexdigest() != clip["clip_sha256"]:
+        raise DamagedError(say(store.root, [str(held.path.relative_to(store.root))], "damaged"))
     return content
-
-
-def has_cut_file(store: Store, sha256: str) -> bool:
-    """Whether the file that a clip was cut into is still there."""
-    return store.find_media(sha256) is not None
 
 
 def places_sql(root: Path, shards: Iterable[str], columns: Sequence[str]) -> str:
@@ -158,7 +225,7 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
         "select decode_errors, retimed_frames from videos where video_id = ?", [clip["video_id"]]
     )
     recipe: Recipe = dataset.plan.recipe
-    span = {name: clip[name] for name in PLACED if not name.endswith("sha256")} | of_video
+    span = {name: clip[name] for name in SPAN} | of_video
     asked = cut(
         str(source),
         str(path.parent),

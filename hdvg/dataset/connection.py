@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import uuid
@@ -20,13 +21,42 @@ SHARE = 0.5
 """Of this machine's memory, most that a query may take."""
 
 
-def connect(root: Path) -> duckdb.DuckDBPyConnection:
+def connect(root: Path, *, small: bool = False) -> duckdb.DuckDBPyConnection:
     """A database in memory, up to `SHARE` of the machine's; what does not fit there spills into `root`, below tmp if it has that:
-    the next run empties it."""
+    the next run empties it.
+
+    All `small` ones of a process, which one thread works on, share one DuckDB: its start takes longer than few rows do.
+    """
+    return _connect_small(root) if small else _connect(root)
+
+
+def end(connection: duckdb.DuckDBPyConnection) -> None:
+    """End what `connect` made."""
+    ((name,),) = connection.execute("select current_database()").fetchall()
+    if name != "memory":
+        connection.execute(f"use memory; detach {name}")
+    connection.close()
+
+
+def _connect(root: Path) -> duckdb.DuckDBPyConnection:
     place = root.absolute() / "tmp"
     folder = (place if place.is_dir() else place.parent) / f"sort-{uuid.uuid4().hex}"
     connection = duckdb.connect(config={"temp_directory": str(folder), "memory_limit": f"{SHARE:.0%}"})
     connection.execute("set enable_progress_bar = false")  # it would write over our own
+    return connection
+
+
+_small: tuple[Path, duckdb.DuckDBPyConnection] | None = None
+_numbers = itertools.count()
+
+
+def _connect_small(root: Path) -> duckdb.DuckDBPyConnection:
+    global _small
+    if _small is None or _small[0] != root:
+        _small = root, _connect(root)
+        _small[1].execute("set threads = 1")
+    connection, name = _small[1].cursor(), f"small_{next(_numbers)}"
+    connection.execute(f"attach ':memory:' as {name}; use {name}")
     return connection
 
 

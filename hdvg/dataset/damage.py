@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
 from hdvg.dataset.layout import SEED, Sort, files, names, newest_generation, number_of_list, tables, unit_of
-from hdvg.dataset.store import Store, is_sealed
+from hdvg.dataset.seals import is_sealed
+from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED
 from hdvg.errors import DamagedError, resource_error
 from hdvg.ids import digest, file_sha256

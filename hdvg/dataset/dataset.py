@@ -10,6 +10,7 @@ import duckdb
 from hdvg.config.recipe import Recipe
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import foreign, naming
+from hdvg.dataset.far import MARK
 from hdvg.dataset.kept_views import keep_answers
 from hdvg.dataset.layout import SEED, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
@@ -49,6 +50,11 @@ class Dataset:
                 f"{path} is not text ({error.reason} at byte {error.start}); `hdvg verify --repair {root}` writes it anew"
             ) from error
         return cls(root, read_plan(text, where=str(path)), Store(root, run=run))
+
+    @property
+    def name(self) -> str:
+        """That of its folder, in a bucket too."""
+        return self.root.name if self.store.far is None else self.store.far.link.rstrip("/").rpartition("/")[2]
 
     @property
     def recipe(self) -> Recipe:
@@ -93,10 +99,8 @@ class Dataset:
         """Write the views for people, as they are now; with another `store` than the run's, without its lock."""
         (store or self.store).replace("manifest.sql", views_sql(self.plan, self.root, relative=True))
 
-    def manifest(
-        self, *, unit: str | None = None, stage: str | None = None, without: Collection[Path] = (), live: bool = False
-    ) -> Manifest:
-        """The dataset's views, or one unit's; with a `stage`, only its items are wanted.
+    def manifest(self, *, unit: str | None = None, without: Collection[Path] = (), live: bool = False) -> Manifest:
+        """The dataset's views, or one unit's.
 
         Of a small dataset the first query that needs a file reads it for all; `live`: each query reads what is there then.
 
@@ -104,7 +108,7 @@ class Dataset:
         """
         if unit is None and not self.store.is_locked():  # a run has set them aside
             without = {*without, *foreign(self.root)}
-        return Manifest(self.root, self.plan, unit=unit, stage=stage, without=without, live=live)
+        return Manifest(self.root, self.plan, unit=unit, without=without, live=live)
 
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
@@ -116,7 +120,7 @@ def folder_problem(root: Path) -> str | None:
     """Why `root` cannot become a dataset, or None if it can: it must be new, empty, or a dataset already."""
     if "\\" in str(root.absolute()):
         return f"{root}: DuckDB takes a backslash in a path for a slash"
-    if not root.exists() or (root / "dataset.toml").exists():
+    if not root.exists() or (root / "dataset.toml").exists() or (root / MARK).exists():
         return None
     if not root.is_dir():
         return f"{root} is a file"

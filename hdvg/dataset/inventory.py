@@ -19,8 +19,9 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, pattern, tables
 from hdvg.dataset.manifest import Manifest, literal, no_glob
 from hdvg.dataset.parts import read_parts
+from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import with_media
-from hdvg.dataset.store import Store, is_sealed
+from hdvg.dataset.store import Store
 from hdvg.ids import file_sha256
 
 NUMBERS = b"hdvg_numbers_sha256"
@@ -37,6 +38,11 @@ class Thing:
     """What it is to a person."""
     sha256: str | None = None
     """Of its bytes; None where a seal holds them."""
+
+    @property
+    def is_clip_pack(self) -> bool:
+        """Whether it is a pack of clips: see `media` of the cut stage in the table of stages."""
+        return self.sort == "media" and self.what.startswith("clips of ")
 
     def path(self, store: Store) -> Path | None:
         """Where it lies; None if it is gone."""

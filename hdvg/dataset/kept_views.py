@@ -30,7 +30,7 @@ OPEN = frozenset({
     *("inputs", "rejected", "given", "given_videos", "forgotten", "shards", "annotations", "questions", "answers"),
     *("clip_rows", "clips", "measures", "verdicts", "captions", "wanted", "pending"),
 })  # fmt: skip
-"""Views that are not kept: small ones, and those that are little work over kept ones."""
+"""Views that are not kept, as are those of what is wanted of one stage: small ones, and those that are little work over kept ones."""
 
 READ_S = 3600.0
 """Longest that a query reads an answer of a state that is past."""
@@ -81,7 +81,7 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
         patterns = [pattern.replace("''", "'").removeprefix(f"{prefix}/") for pattern in READS.findall(text)]
         names = [os.path.basename(name) for pattern in patterns for name in matching(root, pattern)]
         states[view] = digest("view", VERSION, text.replace(prefix, ""), names, made_of)[:16]
-    return {view: state for view, state in states.items() if view not in OPEN}
+    return {view: state for view, state in states.items() if view not in OPEN and not view.startswith("wanted_")}
 
 
 def keep_answers(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:

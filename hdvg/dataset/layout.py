@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from hdvg.dataset.far import THERE
 from hdvg.dataset.stages import POOL
 from hdvg.errors import UsageError
 
@@ -62,7 +63,7 @@ def pattern(
 def files(
     root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
 ) -> list[Path]:
-    """Those that are there, sorted by name."""
+    """Those that are there, sorted by name; of shards also those that are in the bucket alone (`Store.near` brings them)."""
     return [root / name for name in names(root, sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)]
 
 
@@ -70,7 +71,12 @@ def names(
     root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
 ) -> list[str]:
     """Their names, from the dataset's folder: of a hundred thousand files paths take ten times as long as the listing."""
-    return matching(root, pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of))
+    wanted = pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)
+    found = matching(root, wanted)
+    if sort == "shards":
+        afar = (name.removeprefix(f"{THERE}/") for name in matching(root, f"{THERE}/{wanted}"))
+        return sorted({*found, *afar})
+    return found
 
 
 def matching(root: Path, wanted: str) -> list[str]:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset import layout
 from hdvg.dataset.layout import SEED, Sort, files, stage_of_part, unit_of
+from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import entry_of
-from hdvg.dataset.store import Store, is_sealed
+from hdvg.dataset.store import Store
 
 NAME = "ledger.parquet"
 SETTINGS = b"hdvg_settings"

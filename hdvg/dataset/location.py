@@ -1,7 +1,8 @@
-"""Where a dataset may lie: in a folder of this machine's file system, named by its path."""
+"""Where a dataset may lie: in a folder of this machine's file system, named by its path, or in a bucket, named by its link."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from hdvg.errors import UsageError
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
 """As a `Path` has it too, which keeps one slash of `s3://`."""
 BUCKETS = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "az", "azure"})
-"""Schemes of `hdvg.sources.buckets.spelling`, which other commands do not load."""
+"""Schemes of `hdvg.sources.buckets.spelling`, which commands on folders do not load."""
+
+_links: dict[str, str] = {}
+"""The link of each mirror that this process has opened, by its path."""
 
 
 def local_text(text: str) -> str:
@@ -21,14 +25,9 @@ def local_text(text: str) -> str:
     rest = text[found.end() :]
     if found[1].lower() == "file":
         raise UsageError(f"{text}: give the path of the folder itself: /{rest}")
-    read = (
-        "; one that was copied into a bucket is read by `hdvg query` and `hdvg.open`"
-        if found[1].lower() in BUCKETS
-        else ""
-    )
     raise UsageError(
-        f"{found[1]}://{rest}: datasets lie in folders of this machine, {found[1]}:// is not supported here; give a path, "
-        f"which may be of a mounted file system, and copy the dataset when it is done{read}"
+        f"{found[1]}://{rest}: {found[1]}:// is not supported here; give the path of a folder, which may be of a mounted file system"
+        + (", and copy what is written when it is done" if found[1].lower() in BUCKETS else "")
     )
 
 
@@ -37,3 +36,70 @@ def local_folder(path: Path | None) -> Path | None:
     if path is not None:
         local_text(str(path))
     return path
+
+
+def dataset_text(text: str, *, new: bool = False) -> str:
+    """The path of a dataset's folder; of a link into a bucket that of its mirror, made equal to it now.
+
+    With `new` there may be no dataset yet. Raises UsageError for other schemes, and as `mirror.open_mirror`.
+    """
+    found = SCHEME.match(text)
+    if found is None or found[1].lower() not in BUCKETS:
+        return local_text(text)
+    from hdvg.dataset.mirror import open_mirror
+
+    return str(open_mirror(f"{found[1]}://{text[found.end() :]}", new=new))
+
+
+def dataset_name(text: str) -> str:
+    """The same of one that must be there, or of another name: for the command line."""
+    return dataset_text(text)
+
+
+def dataset_folder(path: Path | None) -> Path | None:
+    """The folder of the dataset that a user named, if one; see `dataset_text`."""
+    return None if path is None else Path(dataset_text(str(path)))
+
+
+def new_folder(path: Path | None) -> Path | None:
+    """The same of one that may be new."""
+    return None if path is None else Path(dataset_text(str(path), new=True))
+
+
+def from_here(path: Path) -> str:
+    """How a user may name a file or folder: the path from here, if it lies below; the link of a dataset in a bucket."""
+    if str(path) in _links:
+        return _links[str(path)]
+    below = os.path.relpath(path)
+    return str(path.absolute()) if below.startswith("..") else below
+
+
+def relative(path: str | Path) -> str:
+    """The path from here, whatever lies between; the link of a dataset in a bucket."""
+    text = shown(str(path))
+    return text if SCHEME.match(text) else os.path.relpath(path)
+
+
+def is_mirror(root: Path) -> bool:
+    """Whether a user knows that folder by a link into a bucket."""
+    return str(root) in _links
+
+
+def refuse_mirror(root: Path, what: str) -> None:
+    """Raise UsageError of what does not work on a dataset in a bucket."""
+    if is_mirror(root):
+        raise UsageError(
+            f"{what}: not of a dataset in a bucket ({shown(str(root))}); copy it to a folder, and give that"
+        )
+
+
+def called(root: Path, link: str) -> None:
+    """Remember the link by which a user knows a mirror."""
+    _links[str(root)] = link.rstrip("/")
+
+
+def shown(text: str) -> str:
+    """The text with the links of datasets in the place of the paths of their mirrors."""
+    for path, link in _links.items():
+        text = text.replace(path, link)
+    return text

@@ -17,7 +17,7 @@ import pyarrow as pa
 from hdvg.config.deadline import Answer, OverError, within
 from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
-from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, longest_s, refuse_other
+from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, end, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
 from hdvg.dataset.layout import EVERYTHING, files, pattern, seed_name
 from hdvg.dataset.marks import table_sql
@@ -44,17 +44,16 @@ VIEWS = (
 )  # fmt: skip
 """The views whose names and columns users' scripts may rely on."""
 
+NO_WORD = re.compile(r"\W")
+
 NOTHING_WANTED = """select null::varchar as stage, null::varchar as key, null::varchar as video_id, null::varchar as old_status,
     null::varchar as old_reason, null::bigint as attempt where false"""
 
 
-def views_sql(
-    plan: Plan, root: Path, *, relative: bool = False, unit: str | None = None, stage: str | None = None
-) -> str:
+def views_sql(plan: Plan, root: Path, *, relative: bool = False, unit: str | None = None) -> str:
     """The statements that make the views of the dataset at `root`.
 
-    `relative` writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files; `stage`
-    narrows `wanted` to it: DuckDB plans what is joined to the views, and that takes longer than a unit's rows.
+    `relative` writes paths relative to the dataset's folder; `unit` narrows every view to one unit's files.
     """
     prefix = "" if relative else f"{no_glob(str(root))}/"
     reads = partial(_reads, root, plan, prefix=prefix, unit=None if relative else unit)
@@ -83,7 +82,7 @@ def views_sql(
         living=living,
         **caption_sql(plan.recipe),
         **given_sql(plan.recipe, read=_given(root, prefix, unit), living=living),
-        **_stage_sql(scope, only=stage),
+        **_stage_sql(scope),
         **alone_sql(scope),
         **table_sql(root, prefix, plan.recipe, forgotten=forgotten, is_unit=unit is not None),
         fetched_columns=", ".join(f"d.{field.name}" for field in FETCHED if field.name != "subtitles"),
@@ -119,14 +118,20 @@ def _given(root: Path, prefix: str, unit: str | None) -> str | None:
     return read_as(GIVEN, path_list(held) if unit else literal(prefix + pattern("given"))) if held else None
 
 
-def _stage_sql(scope: Scope, *, only: str | None) -> dict[str, str]:
-    """The views of all stages, what is wanted of them, and what failed; with `only`, no other stage's items are wanted."""
+def wanted_view(stage: str) -> str:
+    """The view of what is wanted of a stage: who asks of one alone need not wait until DuckDB has planned all."""
+    return f"wanted_{NO_WORD.sub('_', stage)}"
+
+
+def _stage_sql(scope: Scope) -> dict[str, str]:
+    """The views of all stages, what is wanted of them, and what failed."""
     makers = [stage_views(entry.name) for entry in in_order()]
-    wanted = [stage_views(name).wanted(scope, name) for name in scope.stages if only in {None, name}]
+    wanted = {wanted_view(name): stage_views(name).wanted(scope, name) or NOTHING_WANTED for name in scope.stages}
     columns, joins = measured_columns(scope)
     return {
         "stage_views": "\n".join(maker.views(scope) for maker in makers),
-        "stage_wanted": "\nunion all by name\n".join(filter(None, wanted)) or NOTHING_WANTED,
+        "stage_wanted": "".join(f"create or replace view {name} as\n{sql};\n\n" for name, sql in wanted.items()),
+        "all_wanted": "\nunion all by name\n".join(f"from {name}" for name in wanted) or NOTHING_WANTED,
         "stage_failures": "".join(f"\nunion all by name\n{sql}" for maker in makers for sql in maker.failures(scope)),
         "keyframe_columns": columns,
         "keyframe_joins": joins,
@@ -161,16 +166,13 @@ class Manifest:
         plan: Plan,
         *,
         unit: str | None = None,
-        stage: str | None = None,
         without: Collection[Path] = (),
         live: bool = False,
     ) -> None:
-        self._connection = connect(root)
+        self._connection = connect(root, small=unit is not None)
         self._root, self._unit = root, unit
         self._is_lost = False
-        if unit:
-            self._connection.execute("set threads = 1")  # its rows are few, and jobs run side by side
-        self.sql = leave_out(views_sql(plan, root, unit=unit, stage=stage), without)
+        self.sql = leave_out(views_sql(plan, root, unit=unit), without)
         self._views = views_on(self._connection, root, self.sql, of_unit=unit is not None, live=live)
         if tombstone_files(root) and isinstance(self._views, AllViews):
             self.hold("forgotten")  # every view asks for it
@@ -180,7 +182,7 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         if not self._is_lost:  # else it would wait for the query
-            self._connection.close()
+            end(self._connection)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,31 +29,42 @@ _leases: dict[Path, lease.Lease] = {}
 
 
 @contextmanager
-def hold(root: Path, run: str) -> Iterator[None]:
-    """Hold the lock, or a lease. Raises UsageError naming the holder if another command has it, ResourceError where there is
-    neither, or if the lease was lost meanwhile."""
-    with refusals(root / NAME):
-        opened = (root / NAME).open("a+")
-    with opened as file:
-        if _take_soon(root, file):
-            if (other := lease.holder(root)) is not None:
+def hold(root: Path, run: str, shelf: lease.Shelf | None = None) -> Iterator[None]:
+    """Hold the lock, or a lease; of a dataset in a bucket, whose leases lie on `shelf`, both.
+
+    Raises UsageError naming the holder if another command has it, ResourceError where there is neither, or if the lease was
+    lost meanwhile.
+    """
+    with ExitStack() as stack:
+        with refusals(root / NAME):
+            file = stack.enter_context((root / NAME).open("a+"))
+        is_locked = _take_soon(root, file)
+        if is_locked:
+            if shelf is None and (other := lease.holder(root)) is not None:
                 raise _busy(root, f"{other}, by a lease")
             with refusals(root / NAME):
                 file.truncate(0)
                 file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
                 file.flush()
+        if is_locked and shelf is None:
             yield
             return
-    with lease.hold(root, run) as held:
-        _leases[root.resolve()] = held
+        _leases[root.resolve()] = stack.enter_context(lease.hold(root, run, shelf=shelf))
         try:
             yield
         finally:
             del _leases[root.resolve()]
 
 
-def is_held(root: Path) -> bool:
+def is_held(root: Path, shelf: lease.Shelf | None = None) -> bool:
     """Whether a command is writing to the dataset now."""
+    if is_held_here(root):
+        return True
+    return (shelf is not None or (root / NAME).exists()) and lease.holder(root, shelf=shelf) is not None
+
+
+def is_held_here(root: Path) -> bool:
+    """Whether a command that sees this folder's lock is writing to the dataset now."""
     if not (root / NAME).exists():
         return False
     with (root / NAME).open() as file:
@@ -63,7 +74,7 @@ def is_held(root: Path) -> bool:
             return True
         except OSError:  # a file system without locks
             pass
-    return lease.holder(root) is not None
+    return False
 
 
 def refuse_lost(root: Path) -> None:

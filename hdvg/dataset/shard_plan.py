@@ -17,9 +17,9 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.plan import Plan
+from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.shard_homes import SIZED, Homes, find_homes, homes_of, may_hold
 from hdvg.dataset.stages import SHARD
-from hdvg.dataset.store import is_sealed
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import DamagedError
 from hdvg.ids import digest
@@ -30,6 +30,8 @@ from schemas.shards import SHARDS
 COLUMNS = tuple(name for name in SHARDS.names if name not in {"video", "schema_version"})
 STAMPED = tuple(name for name in COLUMNS if name != "caption_copies")
 """What shapes a shard's stamp: not a count over all texts there are, which any clip anywhere changes. A shard has it as it was."""
+BESIDE = ("size", "clip_pack", "clip_offset")
+"""What stands beside a shard's columns in the file of its rows: what orders them, and where their bytes are."""
 STAMPS = f"{CACHE}/shards.parquet"
 """Which stamp went with which content, when shards were last written; may be deleted at any time."""
 SEED = b"hdvg_seed"
@@ -88,7 +90,7 @@ def _homes(dataset: Dataset, manifest: Manifest) -> Homes:
 
 
 def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    """(name, rows) of these shards; one shard's rows are in memory at a time. `size` is as `SIZED` says."""
+    """(name, rows, with `BESIDE`) of these shards; one shard's rows are in memory at a time. `size` is as `SIZED` says."""
     if not names:
         return
     wanted = pa.array(names, pa.string())
@@ -96,7 +98,7 @@ def _rows(dataset: Dataset, manifest: Manifest, homes: Homes, names: list[str]) 
         manifest.put(table, held.filter(pc.is_in(held["shard"], wanted)))
     order = f"md5({literal(f'{dataset.plan.recipe.shard.seed}:')} || clip_id)"
     found = manifest.batches(
-        f"select coalesce(c.shard, v.shard) as shard, {', '.join(COLUMNS)}, size from ({SIZED} where {ready_sql(dataset.plan)}) "
+        f"select coalesce(c.shard, v.shard) as shard, {', '.join((*COLUMNS, *BESIDE))} from ({SIZED} where {ready_sql(dataset.plan)}) "
         "left join of_videos v using (video_id) left join of_clips c using (clip_id) "
         f"where coalesce(c.shard, v.shard) is not null order by shard, {order}, clip_id",
         size=BATCH,
@@ -122,7 +124,7 @@ def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table
 def _content(dataset: Dataset, rows: pa.Table) -> str:
     """The content hash; a later column counts only where it is not null, so that its coming changes no shard."""
     later = later_names(SHARDS)
-    shown = rows.drop_columns("size").to_pylist()
+    shown = rows.drop_columns(list(BESIDE)).to_pylist()
     held = [{name: value for name, value in row.items() if value is not None or name not in later} for row in shown]
     return digest(held, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION)
 
@@ -158,17 +160,15 @@ def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
 
 
 def holding(dataset: Dataset, videos: Collection[str]) -> list[Path]:
-    """The shards that may hold any of these videos: by their names where it is noted what they hold, else all, unread."""
-    there, seed = files(dataset.root, "shards"), _seed(dataset.root)
-    if seed is None:
-        return there
-    known, written = _known(dataset.root), _written(dataset.root)
-    homes = homes_of(dataset.root, videos, seed)
-    return [
-        path
-        for path in there
-        if (path.stem, known.get(path.stem, ("", ""))[1]) not in written or may_hold(path.stem, homes)
-    ]
+    """The shards that may hold any of these videos, in the folder: by their names where it is noted what they hold, else all."""
+    found, seed = files(dataset.root, "shards"), _seed(dataset.root)
+    if seed is not None:
+        known, written = _known(dataset.root), _written(dataset.root)
+        noted = {path for path in found if (path.stem, known.get(path.stem, ("", ""))[1]) in written}
+        homes = homes_of(dataset.root, videos, seed)
+        found = [path for path in found if path not in noted or may_hold(path.stem, homes)]
+    dataset.store.near(*found)
+    return found
 
 
 def _written(root: Path) -> set[tuple[str, str]]:
@@ -205,6 +205,7 @@ def refuse_unexplained(dataset: Dataset, going: list[Path]) -> None:
     more that was not taken down: a clip goes for a reason only."""
     if not going:
         return
+    dataset.store.near(*going)
     if found := broken(dataset.root):
         raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in found], "damaged"))
     videos: set[str] = set()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.clip_files import cut_file, has_cut_file
+from hdvg.dataset.clip_files import HELD, cut_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, shard_row_name
 from hdvg.dataset.shard_plan import ShardPlan, going_shards, note_stamps, plan_shards, refuse_unexplained
@@ -85,20 +86,21 @@ def lost_clips(dataset: Dataset) -> list[tuple[str, str, str]]:
     """(video_id, clip_id, unit) of every kept and cut clip whose file is gone from media/."""
     with dataset.manifest() as manifest:
         rows = manifest.rows(
-            "select clip_id, video_id, unit, clip_sha256 from dataset join videos using (video_id) "
+            f"select clip_id, video_id, unit, {', '.join(HELD)} from dataset join videos using (video_id) "
             "where keep and cut_status = 'ok' and clip_sha256 is not null"
         )
     return [
         (row["video_id"], row["clip_id"], row["unit"])
         for row in rows
-        if not has_cut_file(dataset.store, row["clip_sha256"])
+        if not dataset.store.has_media(row["clip_pack"] or row["clip_sha256"])
     ]
 
 
 def _refuse_lost(dataset: Dataset, plan: ShardPlan) -> None:
     for rows in plan.rows.values():
-        names = pq.read_table(rows, columns=["clip_sha256"])["clip_sha256"].drop_null().to_pylist()
-        if not all(has_cut_file(dataset.store, name) for name in names):
+        table = pq.read_table(rows, columns=["clip_pack", "clip_sha256"])
+        names = pc.unique(pc.coalesce(table["clip_pack"], table["clip_sha256"])).drop_null().to_pylist()
+        if not all(map(dataset.store.has_media, names)):
             lost = lost_clips(dataset)
             raise LostClipsError(
                 f"{len(lost)} cut clips have no file in media/ any more, the first is {lost[0][1]}: "
@@ -189,7 +191,7 @@ def _filled(dataset: Dataset, rows: list[Row], cutter: Cutter) -> Iterator[Row]:
 
 
 def _bytes(dataset: Dataset, row: Row) -> bytes:
-    found = cut_file(dataset.store, row["clip_sha256"])
+    found = cut_file(dataset.store, row)
     if found is None:
         raise UsageError(f"clip {row['clip_id']}: its file is gone from media/; see `hdvg verify {dataset.root}`")
     return found

@@ -165,7 +165,9 @@ STAGES: dict[str, Entry] = {
             items="select d.*, v.sha256, v.decode_errors, v.retimed_frames from dataset d join videos v using (video_id)",
             view="cuts",
             media={
-                "clip_sha256": "select clip_sha256 as sha256, 'clip ' || clip_id as what from clips where cut_status = 'ok'"
+                "clip_sha256": "select clip_sha256 as sha256, 'clip ' || clip_id as what from clips "
+                "where cut_status = 'ok' and clip_pack is null",
+                "clip_pack": "select clip_pack as sha256, 'clips of video ' || video_id as what from clips where cut_status = 'ok'",
             },
             help="Only cut the kept clips (hdvg cut my-dataset --set cut.mode=encode)",
         ),

@@ -4,13 +4,14 @@ A file under its final name is complete, durable and never changes: write to `tm
 fsync the folder. Only `dataset.toml` and `manifest.sql` are replaced, by an atomic rename, and so are the tables from which a
 purge takes rows.
 
+Of a dataset in a bucket the folder is a mirror: the same, with the bucket told first (`hdvg.dataset.far`).
+
 All temporary files of a run lie in `tmp/<run>/`. The next run takes that folder away in one rename, so that workers which
 outlive a killed run (ghosts) can publish nothing any more: neither their results nor the failures that this gives them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -19,9 +20,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hdvg.dataset import run_lock
+from hdvg.dataset.far import far_of
+from hdvg.dataset.layout import files
+from hdvg.dataset.seals import sealed
 from hdvg.errors import refusals
 from hdvg.ids import file_sha256
 
@@ -58,40 +61,6 @@ class FileOps:
         shutil.rmtree(path, ignore_errors=True)
 
 
-SEAL = b"hdvg-seal-sha256:"
-"""What stands in a table's footer before the hash of the file's bytes, in which the hash's own digits count as zeros."""
-
-
-def sealed(table: pa.Table) -> bytes:
-    """A Parquet file of `table` in which `is_sealed` finds any changed bit: page checksums do not cover heads and footer.
-
-    Without statistics, for readers would believe these.
-    """
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd", write_statistics=False) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata({b"hdvg_seal": SEAL + b"0" * 64})
-    head, tail = _halves(sink.getvalue().to_pybytes())
-    return head + _hash(head, tail) + tail
-
-
-def is_sealed(path: Path) -> bool:
-    """Whether a file has the very bytes that `sealed` made."""
-    content = path.read_bytes()
-    head, tail = _halves(content)
-    return head + _hash(head, tail) + tail == content
-
-
-def _halves(content: bytes) -> tuple[bytes, bytes]:
-    """What stands before and behind the digits of the seal."""
-    place = content.rfind(SEAL) + len(SEAL)
-    return content[:place], content[place + 64 :]
-
-
-def _hash(head: bytes, tail: bytes) -> bytes:
-    return hashlib.sha256(head + b"0" * 64 + tail).hexdigest().encode()
-
-
 class Store:
     """The files of one dataset folder, as the run `run` may write them; readers need no run."""
 
@@ -99,6 +68,8 @@ class Store:
         self.root = root
         self.ops = ops or FileOps()
         self.run = run
+        self.far = far_of(root)
+        """What `root` is the mirror of, if it is one."""
 
     def publish(self, name: str, write: Callable[[Path], object]) -> bool:
         """Make `name` appear whole and durable; False if it was there already (a ghost was first: equally valid).
@@ -124,30 +95,57 @@ class Store:
         content = sealed(table.replace_schema_metadata(plain))
         self._place(name, lambda path: path.write_bytes(content), self._rename)
 
-    def put_media(self, path: Path, extension: str) -> str:
+    def put_media(self, path: Path, extension: str, *, stays: bool = False) -> str:
         """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.
 
-        `extension` is one of `EXTENSIONS`, for the file is found by trying these: a folder is never listed.
+        `extension` is one of `EXTENSIONS`, for the file is found by trying these: a folder is never listed. One that `stays`
+        is not put into a bucket: other machines make it again.
         """
         if extension not in EXTENSIONS:
             raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/dataset/store.py")
         sha256 = file_sha256(path)
-        self.publish(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp))
+        into = self._link_here if stays else self._link_once
+        self._place(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp), into)
         return sha256
 
     def find_media(self, sha256: str) -> Path | None:
-        """The file with these bytes, or None if it is not here (any more)."""
-        paths = (self.root / "media" / sha256[:2] / f"{sha256}.{extension}" for extension in EXTENSIONS)
-        return next((path for path in paths if path.exists()), None)
+        """The file with these bytes, or None if it is not here (any more); out of a bucket it is fetched."""
+        names = _media_names(sha256)
+        found = next((path for name in names if (path := self.root / name).exists()), None)
+        if self.far is None:
+            return found
+        if found is not None:
+            os.utime(found)  # the longest unused go first
+        return found or self.far.find_media(names)
+
+    def has_media(self, sha256: str) -> bool:
+        """Whether there is a file with these bytes, here or in the bucket."""
+        far = self.far
+        if far is not None and far.listed is not None:
+            return any((self.root / name).exists() or name in far.listed for name in _media_names(sha256))
+        return self.find_media(sha256) is not None
 
     def require_shards(self) -> None:
-        """Raise UsageError if shards cannot be read here."""
+        """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
+        if self.far is not None:
+            self.near(*files(self.root, "shards"))
+
+    def near(self, *paths: Path) -> None:
+        """Have these files of the dataset in the folder, if the bucket has them."""
+        if self.far is not None:
+            for path in paths:
+                if not path.exists():
+                    self.far.fetch(str(path.relative_to(self.root)))
 
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""
-        found = self.find_media(sha256)
-        if found is not None:
-            self.remove(str(found.relative_to(self.root)))
+        names = _media_names(sha256)
+        here = [name for name in names if (self.root / name).exists()]
+        if here:
+            self.remove(here[0])
+        elif self.far is not None:
+            run_lock.refuse_lost(self.root)
+            self.far.remove([name for name in names if self.far.may_have(name)], self.run)
 
     def remove(self, name: str) -> None:
         """Take a file away, durably; fine if it is gone."""
@@ -156,15 +154,21 @@ class Store:
         if path.exists():
             self.ops.unlink(path)
             self.ops.fsync(path.parent)
+        if self.far is not None:
+            self.far.remove([name], self.run)
 
     def move(self, name: str, to: str) -> None:
         """Give a file another name, durably; what has that name goes."""
         run_lock.refuse_lost(self.root)
         with refusals(self.root / to):
             folder = self._folder(Path(to).parent)
+            if self.far is not None:
+                self.far.put(to, self.root / name, once=False, run=self.run)
             self.ops.rename(self.root / name, self.root / to)
             self.ops.fsync(folder)
             self.ops.fsync((self.root / name).parent)
+            if self.far is not None:
+                self.far.remove([name], self.run)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -198,6 +202,7 @@ class Store:
         A run that begins meanwhile takes that folder away, as it does a ghost's: publishing then raises ResourceError.
         """
         beside = Store(self.root, self.ops, run=f"aside-{uuid.uuid4().hex}")
+        beside.far = self.far
         with refusals(self.root / "tmp"):
             self._folder(f"tmp/{beside.run}")
         try:
@@ -206,18 +211,24 @@ class Store:
             beside.end()
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the run lock, or a lease; see `run_lock.hold`."""
-        return run_lock.hold(self.root, self.run)
+        """Hold the run lock, or a lease; see `run_lock.hold`, and of a bucket `mirror.hold`."""
+        if self.far is None:
+            return run_lock.hold(self.root, self.run)
+        from hdvg.dataset.mirror import hold
+
+        return hold(self.far, self.run)
 
     def is_locked(self) -> bool:
         """Whether a run is working on this dataset now."""
-        return run_lock.is_held(self.root)
+        return run_lock.is_held(self.root, None if self.far is None else self.far.shelf)
 
     def _place(self, name: str, write: Callable[[Path], object], into: Callable[[Path, Path], bool]) -> bool:
         final = self.root / name
         run_lock.refuse_lost(self.root)
         with refusals(final):
-            if into == self._link_once and final.exists():  # nothing to write, so that a full disk does not refuse it
+            if (
+                into != self._rename and final.exists() and self._is_put(name, into)
+            ):  # nothing to write, so that a full disk does not refuse it
                 self.ops.fsync(final.parent)
                 return False
             self._folder(final.parent.relative_to(self.root))
@@ -225,11 +236,18 @@ class Store:
             try:
                 self.ops.write(temp, write)
                 self.ops.fsync(temp)  # a failure here is final: the kernel may have dropped the pages
+                is_new = True
+                if self.far is not None and into != self._link_here:
+                    is_new = self.far.put(name, temp, once=into == self._link_once, run=self.run)
                 placed = into(temp, final)
                 self.ops.fsync(final.parent)
-                return placed
+                return placed and is_new
             finally:
                 self.ops.unlink(temp)
+
+    def _is_put(self, name: str, into: Callable[[Path, Path], bool]) -> bool:
+        """Whether a file in the folder is where it belongs: of a mirror a source may lie there that the bucket lacks."""
+        return self.far is None or into == self._link_here or self.far.has(name)
 
     def _link_once(self, temp: Path, final: Path) -> bool:
         try:
@@ -237,6 +255,9 @@ class Store:
         except FileExistsError:
             return False
         return True
+
+    def _link_here(self, temp: Path, final: Path) -> bool:
+        return self._link_once(temp, final)
 
     def _rename(self, temp: Path, final: Path) -> bool:
         self.ops.rename(temp, final)
@@ -252,3 +273,8 @@ class Store:
             self.ops.mkdir(folder)
             self.ops.fsync(folder.parent)
         return path
+
+
+def _media_names(sha256: str) -> list[str]:
+    """What the file with these bytes may be called."""
+    return [f"media/{sha256[:2]}/{sha256}.{extension}" for extension in EXTENSIONS]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hdvg.config.rules import Rule
-from hdvg.dataset.clip_files import grouped_rows
+from hdvg.dataset.clip_files import HELD, grouped_rows
 from hdvg.dataset.snapshot import SOURCE
 from hdvg.errors import UsageError
 from hdvg.explore.counting import choose
@@ -35,7 +35,7 @@ PLAIN = (
     "captioner",
 )
 """What every row has."""
-OF_FILES = ("clip_sha256", "clip_codec", "cut_status", "video_sha256", "unit", "keyframes", "n_frames")
+OF_FILES = (*HELD, "clip_codec", "cut_status", "video_sha256", "unit", "keyframes", "n_frames")
 """What is read beside, to say whether a clip can be played."""
 Places = NDArray[np.uint32]
 

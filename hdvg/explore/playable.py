@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hdvg.dataset.clip_files import PLACED, clip_path, limits
+from hdvg.dataset.clip_files import PLACED, ClipFile, clip_path, find_clip_file, limits, own_file
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files as files_of
 from hdvg.errors import HdvgError, UsageError
@@ -47,7 +48,7 @@ class Files:
         codec = row["clip_codec"]
         said = {"codec": codec, "type": TYPES.get(codec or ""), "why": None}
         store = self._dataset.store
-        if row["clip_sha256"] and store.find_media(row["clip_sha256"]) is not None:
+        if find_clip_file(store, row) is not None:
             return {"state": "file", **said}
         if row["clip_sha256"] and self._has_shards:
             return {"state": "shard", **said}
@@ -55,15 +56,25 @@ class Files:
             return {"state": "source", **said, "why": "was not cut: it is cut of its source when it is asked for"}
         return {"state": "gone", **said, "why": self._gone(row)}
 
-    def clip(self, row: Row) -> Path:
-        """A file with the clip's mp4. Raises UsageError or ItemError that says why there is none."""
-        held = self._dataset.store.find_media(row["clip_sha256"]) if row["clip_sha256"] else None
-        if held is not None and held.is_symlink():
+    def clip(self, row: Row) -> ClipFile:
+        """Where the clip's mp4 lies. Raises UsageError or ItemError that says why there is none."""
+        held = find_clip_file(self._dataset.store, row)
+        if held is not None and held.path.is_symlink():
             raise UsageError("its file is a link to another place, which is not followed")
         said = self.media(row)
         if said["state"] == "gone":
             raise UsageError(said["why"])
-        return held or self.copies.made(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path))
+        return held or whole(self.copies.made(f"{row['clip_id']}.mp4", lambda path: self._copy(row, path)))
+
+    @contextmanager
+    def _own_file(self, row: Row) -> Iterator[Path]:
+        """A file with the clip's mp4 and nothing else, to read until the end of the block; raises as `clip`."""
+        held = self.clip(row)
+        if not held.is_packed:
+            yield held.path
+            return
+        with own_file(self._dataset.store, row) as path:
+            yield path
 
     def proxy(self, row: Row) -> Path | Growing:
         """A copy of the clip that every browser plays: H.264, small. One that is still made is to be handed to `leave`."""
@@ -89,8 +100,8 @@ class Files:
 
     def picture(self, row: Row, number: int) -> bytes:
         """One frame of the clip, WebP; raises as `clip`, and UsageError if it has not so many."""
-        source, recipe = self.clip(row), self._dataset.plan.recipe
-        with tempfile.TemporaryDirectory(prefix="hdvg-frame-") as scratch:
+        recipe = self._dataset.plan.recipe
+        with self._own_file(row) as source, tempfile.TemporaryDirectory(prefix="hdvg-frame-") as scratch:
             out = Path(scratch) / "picture.webp"
             call = write_picture(str(source), str(out), number, PICTURE_HEIGHT, recipe.limits.max_pixels)
             process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe))
@@ -112,13 +123,18 @@ class Files:
                 shutil.copyfile(found, path)
 
     def _encode(self, row: Row, name: str, growing: Growing, goes_on: Callable[[Any], bool]) -> None:
-        source, recipe = self.clip(row), self._dataset.plan.recipe
-        with tempfile.TemporaryDirectory(prefix="hdvg-proxy-") as scratch:
+        recipe = self._dataset.plan.recipe
+        with self._own_file(row) as source, tempfile.TemporaryDirectory(prefix="hdvg-proxy-") as scratch:
             live, out = growing.opened(Path(scratch) / "live.mp4"), Path(scratch) / "proxy.mp4"
             call = write_proxy(str(source), str(live), str(out), PROXY_HEIGHT, recipe.limits.max_pixels)
             process_sandbox(*VIEWING).call(call, Path(scratch), limits(recipe), answer=goes_on)
             if out.is_file() and not out.is_symlink():  # else it was given up, or the child was hijacked
                 self.copies.made(name, lambda path: _moved(out, path))
+
+
+def whole(path: Path) -> ClipFile:
+    """All of a file."""
+    return ClipFile(path, 0, path.stat().st_size)
 
 
 def _moved(made: Path, path: Path) -> None:

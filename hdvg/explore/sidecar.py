@@ -46,7 +46,8 @@ NAMES = ("phash", "watermark_box", "duplicate_of", "duplicate_group")
 
 SHOWN = """
 c.start_s, c.end_s, c.start_pts, c.n_frames, c.opens_with, c.closes_with, c.keyframes, cuts.status as cut_status,
-cuts.clip_sha256, cuts.clip_codec, t.text as caption, t.captioner, v.title, v.source, v.unit, v.sha256 as video_sha256"""
+cuts.clip_sha256, cuts.clip_pack, cuts.clip_offset, cuts.clip_bytes, cuts.clip_codec,
+t.text as caption, t.captioner, v.title, v.source, v.unit, v.sha256 as video_sha256"""
 JOINS = """from measured c join videos v using (video_id) left join cuts using (video_id, clip_id)
 left join caption_rows t using (video_id, clip_id) order by c.draw, c.clip_id"""
 

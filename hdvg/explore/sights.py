@@ -18,7 +18,7 @@ from hdvg.explore.arrays import pack
 from hdvg.explore.grid import MOST_ROWS, OF_FILES, place_of, take
 from hdvg.explore.growing import Growing
 from hdvg.explore.media_answers import GrowingAnswer, file_answer
-from hdvg.explore.playable import CLIP_ID, PROXY_HEIGHT, first_line
+from hdvg.explore.playable import CLIP_ID, PROXY_HEIGHT, first_line, whole
 from hdvg.explore.sql import LIMIT_S, ROWS
 from hdvg.explore.state import Explorer, State
 from hdvg.reports.strips import strips_of
@@ -50,7 +50,7 @@ def meta(state: State, explorer: Explorer, request: Request) -> Any:
     plan, sidecar = state.dataset.plan, state.sidecar
     return {
         "snapshot": state.snapshot,
-        "name": state.dataset.root.name,
+        "name": state.dataset.name,
         "version": VERSION,
         "recipe": plan.recipe.name,
         "clips": len(sidecar.lengths_s),
@@ -82,17 +82,17 @@ def media(state: State, explorer: Explorer, request: Request) -> Response:
     asked = request.headers.get("range")
     try:
         if wanted is None:
-            path = state.files.clip(row)
+            held = state.files.clip(row)
         else:
             headers["x-hdvg-proxy"] = f"h264 {PROXY_HEIGHT}p"
             from_start = asked in (None, "bytes=0-") and request.method == "GET" and "whole" not in request.query_params
             found = state.files.proxy(row) if from_start else state.files.whole_proxy(row)
             if isinstance(found, Growing):
                 return GrowingAnswer(found, state.files.leave, headers)
-            path = found
+            held = whole(found)
     except HdvgError as error:
         raise UnplayableError(first_line(error)) from None
-    return file_answer(path, kind="video/mp4", asked=asked, headers=headers)
+    return file_answer(held, kind="video/mp4", asked=asked, headers=headers)
 
 
 def strips(state: State, explorer: Explorer, request: Request) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
 
-__all__ = ["FORMATS", "Format", "Piece", "Wanted", "export"]
+__all__ = ["FORMATS", "Format", "Piece", "Wanted", "export", "form_of"]
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
@@ -65,8 +65,7 @@ def export(
 
     Raises UsageError on an unknown format, a missing package, a folder that holds something else, or nothing to export.
     """
-    kind = EXPORTER.find(wanted.format, find=find)
-    form = kind.__name__ if EXPORTER.is_plugin(wanted.format) else wanted.format
+    kind, form = EXPORTER.find(wanted.format, find=find), form_of(wanted, find=find)
     if wanted.all_given and wanted.format != "hd-vg":
         raise UsageError(f"--all-given exports metadata without clips, which is for --to hd-vg, not {wanted.format}")
     from hdvg.exporting.job import Job
@@ -75,7 +74,7 @@ def export(
 
     start = time.monotonic()
     with (
-        opened(wanted.out, dataset=dataset.root.name, form=form, ops=ops) as target,
+        opened(wanted.out, dataset=dataset.name, form=form, ops=ops) as target,
         Job.begin(dataset, wanted) as job,
     ):
         pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
@@ -83,7 +82,7 @@ def export(
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:
             written = [piece.name for piece in pieces if progress.advance(piece, target.write(piece))]
         return {
-            "dataset": dataset.root.name,
+            "dataset": dataset.name,
             "format": form,
             "out": str(wanted.out),
             **job.counts(),
@@ -92,6 +91,12 @@ def export(
             "files_written": len(written),
             "seconds": round(time.monotonic() - start, 3),
         }
+
+
+def form_of(wanted: Wanted, *, find: Find = importlib.util.find_spec) -> str:
+    """The format as an export's mark has it. Raises UsageError on an unknown format or a missing package."""
+    kind = EXPORTER.find(wanted.format, find=find)
+    return kind.__name__ if EXPORTER.is_plugin(wanted.format) else wanted.format
 
 
 def _by_code(pieces: list[Piece], code: str) -> list[Piece]:

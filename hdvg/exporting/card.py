@@ -43,7 +43,7 @@ def _front(job: Job, summary: Summary, schema: pa.Schema, made: Sequence[Piece])
         counts[split] = counts.get(split, 0) + piece.clips
     classes = {row["licence_class"] for row in summary.licences}
     lines = [
-        f"pretty_name: {_quoted(job.dataset.root.name)}",
+        f"pretty_name: {_quoted(job.dataset.name)}",
         f"license: {HF_LICENCES.get(classes.pop(), 'other') if len(classes) == 1 else 'other'}",
         *(["language:", *(f"- {language}" for language in summary.languages)] if summary.languages else []),
         "task_categories:",
@@ -82,7 +82,7 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
     recipe, where = job.dataset.plan.recipe, job.wanted.where
     columns = ([f"`{field.name}`", str(field.type), doc(field)] for field in schema)
     parts = [
-        f"# {plain(job.dataset.root.name)}",
+        f"# {plain(job.dataset.name)}",
         summary.sentence + (f" Of the kept clips, those of which this holds: `{plain(where)}`." if where else ""),
         _LOADING,
         "## Licences",

@@ -65,11 +65,11 @@ def _save(path: Path, job: Job, objects: list[Json], *, layout: str) -> None:
     head: Json = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "name": job.dataset.root.name,
+        "name": job.dataset.name,
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         **_about(job, layout),
         "version": f"1.0.0+{digest(objects)[:12]}",
-        "citeAs": job.wanted.cite or f"{job.dataset.root.name}, a dataset curated with hdvg",
+        "citeAs": job.wanted.cite or f"{job.dataset.name}, a dataset curated with hdvg",
         "rai:personalSensitiveInformation": RIGHTS,
     }
     if job.wanted.audited:

@@ -83,7 +83,7 @@ class Job:
 
     def said(self) -> list[str | None]:
         """What a card or description says that no clip does."""
-        about = [self.dataset.root.name, self.dataset.plan.recipe.to_toml(), self.wanted.url, self.wanted.cite]
+        about = [self.dataset.name, self.dataset.plan.recipe.to_toml(), self.wanted.url, self.wanted.cite]
         return [*about, *self.wanted.audited]
 
     def count(self, **counts: Any) -> None:

@@ -64,6 +64,7 @@ class Chosen:
 
     def __init__(self, dataset: Dataset, manifest: Manifest, where: str | None) -> None:
         self._dataset, self._manifest = dataset, manifest
+        dataset.store.require_shards()
         self._shards = manifest.rows("select * from shards")
         if not self._shards:
             raise UsageError(f"{dataset.root} has no shards yet: `hdvg run {dataset.root}` or `hdvg shard` writes them")

@@ -51,7 +51,7 @@ class Target:
 
     def _before(self) -> dict[str, str]:
         """The files that an earlier export meant to write, name -> identity."""
-        files: dict[str, str] = _mark(self.store.root).get("files", {})
+        files: dict[str, str] = mark_at(self.store.root / MARK).get("files", {})
         for name in files:
             if not (self.store.root / name).resolve().is_relative_to(self.store.root):
                 raise UsageError(f"{self.store.root / MARK} names a file outside its folder: {name}")
@@ -92,15 +92,18 @@ def _refuse_foreign(out: Path, *, dataset: str, form: str) -> None:
     if MARK not in strangers:
         listed = ", ".join(strangers[:3] or sorted(held))
         raise UsageError(f"--out {out} holds other files ({listed}), no export; name a new or empty folder")
-    mark = _mark(out)
+    refuse_other(mark_at(out / MARK), str(out), dataset=dataset, form=form)
+
+
+def refuse_other(mark: Mapping[str, Any], out: str, *, dataset: str, form: str) -> None:
+    """Raise UsageError unless the mark of what lies at `out` is of an export of this dataset in this format."""
     if (mark.get("dataset"), mark.get("format")) != (dataset, form):
-        other = f"{mark.get('dataset')} as {mark.get('format')}"
-        raise UsageError(f"--out {out} holds an export of {other}, not of {dataset} as {form}; name another folder")
+        held = f"an export of {mark.get('dataset')} as {mark.get('format')}" if mark else "other files, no export"
+        raise UsageError(f"--out {out} holds {held}, not of {dataset} as {form}; name another place")
 
 
-def _mark(root: Path) -> dict[str, Any]:
-    """The mark, {} if there is none."""
-    path = root / MARK
+def mark_at(path: Path) -> dict[str, Any]:
+    """The mark of an export, {} if there is none. Raises UsageError for what is no mark."""
     try:
         mark = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError:

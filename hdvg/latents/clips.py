@@ -59,6 +59,7 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
         check_expression(where or "true", example="'duration_s > 3 and open_licence'")
     except ValueError as error:
         raise UsageError(f"draw.where = {where!r}: {error}") from error
+    dataset.store.require_shards()
     with dataset.manifest() as manifest:
         shards = [row["shard"] for row in manifest.rows("select shard from shards order by shard")]
         there = [name for name in shards if (dataset.root / name).exists()]

@@ -10,6 +10,9 @@ from hdvg.config.child_settings import SplitSettings
 from hdvg.sandbox.paths import Code, MayName, Reads, Writes
 from hdvg.sandbox.seam import seam
 
+ALL = 2**62
+"""As the end of a span: behind every frame."""
+
 
 class Span(TypedDict):
     """[start_pts, end_pts) in the file's time base."""

@@ -11,9 +11,6 @@ from hdvg.media.excerpt_frames import ExcerptFrames
 from hdvg.media.measure_calls import Span
 from hdvg.media.scenes import Place
 
-ALL = 2**62
-"""As the end of a span: behind every frame."""
-
 
 class Frames:
     """The frames of a file, or of a part of one, in order, until the last span is over; `thrifty` as in `open_video`.

@@ -91,7 +91,7 @@ def of_datasets(dataset: Dataset, other: Dataset) -> Compared:
     for one, own in ((dataset, ("only in A", "kept in A only")), (other, ("only in B", "kept in B only"))):
         rows, strips = cards(one, _ids(side for side in sides if side["name"] in own))
         shown, pictures = shown | rows, pictures | strips
-    called = {"a": dataset.root.name, "b": other.root.name}
+    called = {"a": dataset.name, "b": other.name}
     by = f"Clips are the same where their video and span are (span_id); {same} have the same clip_id too."
     rules = _rules(dataset.plan.recipe.keep, other.plan.recipe.keep)
     return called | {"by": by, "sides": sides, "rules": rules, "clips": shown}, pictures

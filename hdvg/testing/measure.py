@@ -24,8 +24,8 @@ def check_measure(made_by: str, given: Any, **options: Any) -> dict[str, Any]:
 def _values(one: Taken, given: Any) -> Any:
     if one.input != "frames":
         return load_named(one.made_by)(**one.options).measure(given)
+    from hdvg.media.measure_calls import ALL
     from hdvg.media.remeasure import remeasure
-    from hdvg.media.spans import ALL
 
     wanted: Any = {one.name: {"made_by": one.made_by, "options": dict(one.options)}}
     settings: Any = Split().model_dump()

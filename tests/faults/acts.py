@@ -40,6 +40,7 @@ RECIPE = parse_recipe(
         "caption": {"captioner": "tags"},
         "keep": {"copy": "not duplicate", "marked": "watermark is null or watermark < 2"},
         "cut": {"preset": "ultrafast"},
+        "storage": {"clips": "packs"},  # with a file a clip: tests/pipelines/test_crash.py
     }
 )
 FIRST, LAST = "prepare", "shard"

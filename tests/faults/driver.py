@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rich.console import Console
 
-from hdvg.config.recipe import parse_recipe
+from hdvg.config.recipe import Recipe, parse_recipe
+from hdvg.dataset.location import dataset_text
 from hdvg.errors import HdvgError
 from pipelines.run import Task, Where, run
 
@@ -27,21 +28,33 @@ RECIPE = parse_recipe(
 DEATHS = -9
 
 
-def start(root: Path, links: Path, log: Path) -> BaseProcess:
-    """The run begins, in a fork of a process that has imported everything."""
+def start(
+    root: Path | str,
+    links: Path,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    recipe: Recipe = RECIPE,
+    runner: str = "serial",
+) -> BaseProcess:
+    """The run begins, in a fork of a process that has imported everything; `root` may be a link, with what opens it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.driver"])
-    process = context.Process(target=_drive, args=(root, links, log))
+    process = context.Process(target=_drive, args=(root, links, log, environment or {}, recipe, runner))
     process.start()
     return process
 
 
-def _drive(root: Path, links: Path, log: Path) -> None:
+def _drive(
+    root: Path | str, links: Path, log: Path, environment: Mapping[str, str], recipe: Recipe, runner: str
+) -> None:
+    os.environ.update(environment)
     with log.open("a") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
         try:
-            fine = run(root, RECIPE, Task(links=(str(links),), where=Where("serial")), Console(file=out))
+            folder = Path(dataset_text(str(root), new=True))
+            fine = run(folder, recipe, Task(links=(str(links),), where=Where(runner)), Console(file=out))
         except HdvgError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(error.exit_code)

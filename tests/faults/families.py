@@ -10,6 +10,7 @@ from tests.faults.tally import Asked, Tally, scratch_folder
 
 FAMILIES = {
     "crash": "a process that dies, or power that goes, before every file operation",
+    "store": "a run into a bucket that dies before each operation on the store and the mirror",
     "kill": "SIGKILL of driver, fork server and children at random moments, and a restart at once",
     "refuse": "a disk, handles or memory that run short at every file operation",
     "bad": "broken media, lists, tables and texts, with limits of time and memory",

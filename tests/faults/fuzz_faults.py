@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdvg.dataset.store import is_sealed, sealed
+from hdvg.dataset.seals import is_sealed, sealed
 from hdvg.errors import HdvgError
 from hdvg.media.bitstream import obus, open_syntax, units
 from hdvg.media.parameter_sets import avcc_sets, hvcc_sets, unescaped

@@ -36,13 +36,13 @@ def test_a_rule_that_is_nowhere_cannot_be_taken_away():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["run", "demo", "--links", "list.txt", "--out", "s3://bucket/ds"],
-        ["split", "gs://bucket/ds"],
-        ["status", "s3://bucket/ds"],
+        ["run", "demo", "--links", "list.txt", "--out", "hdfs://name/ds"],
+        ["split", "sftp://host/ds"],
         ["query", "hdfs://name/ds", "from videos"],
-        ["import", "hd-vg", "a.json", "--out", "s3://bucket/ds"],
+        ["gc", "s3://bucket/ds"],
+        ["import", "hd-vg", "a.json", "--out", "hdfs://name/ds"],
         ["export", "ds", "--to", "hd-vg", "--out", "s3://bucket/out"],
-        ["encode", "s3://bucket/ds"],
+        ["train", "hdfs://name/ds"],
     ],
 )
 def test_a_place_that_is_no_folder_of_this_machine_is_refused(arguments, tmp_path, monkeypatch):

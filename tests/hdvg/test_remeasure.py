@@ -13,10 +13,10 @@ from hdvg.config.own_measures import PREVIEW_PX, SOUND_HZ
 from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.media.clip_inputs import listen, preview
+from hdvg.media.measure_calls import ALL
 from hdvg.media.pack_preview import keep_preview
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
-from hdvg.media.spans import ALL
 from schemas.pass_measures import PASS
 from tests.footage import find
 from tests.videos import draw_scenes

@@ -1,4 +1,4 @@
-"""A dataset that was copied into a bucket answers as the one it is a copy of, and nothing is written there."""
+"""A dataset in a bucket that a user may read answers as the one it is a copy of, and nothing is written there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import shutil
 import pytest
 
 import hdvg as package
-from hdvg.dataset.remote import HELD, copies, open_to_read
+from hdvg.dataset.far import LOG, MARK, THERE
+from hdvg.dataset.mirror import HELD, LOCK, mirrors
+from hdvg.dataset.remote import open_to_read
 from hdvg.errors import UsageError
 from tests.object_store import CLOSED, KEY, OPEN, SECRET, S3Server
 from tests.test_cli import SMALL, ask, hdvg
@@ -54,9 +56,9 @@ def upload(store, folder, place="sets/mine"):
 
 def copied():
     return {
-        str(path.relative_to(copies())): path.stat().st_mtime_ns
-        for path in copies().rglob("*")
-        if path.is_file() and path.name != HELD
+        str(path.relative_to(mirrors())): path.stat().st_mtime_ns
+        for path in mirrors().rglob("*")
+        if path.is_file() and path.name not in (HELD, LOCK, LOG, MARK) and THERE not in path.parts
     }
 
 
@@ -67,7 +69,7 @@ def test_query_answers_as_on_the_dataset_itself(local):
     names = {name.partition("/")[2] for name in copied()}
     assert "dataset.toml" in names
     assert not [name for name in names if name.startswith(("media/", "shards/", "logs/", "run.lock"))]
-    held = b"".join(path.read_bytes() for path in copies().rglob("*") if path.is_file())
+    held = b"".join(path.read_bytes() for path in mirrors().rglob("*") if path.is_file())
     assert KEY.encode() not in held
     assert SECRET.encode() not in held
 
@@ -81,8 +83,9 @@ def test_a_clips_file_comes_when_it_is_asked_for(local):
         (dropped, *_) = far.clips("not keep")
         assert dropped.frames(height=16).shape[1] == 16  # cut of its source, which comes too
         assert far.status().funnel == near.status().funnel
-        with pytest.raises(UsageError, match="copy the dataset"):
-            far.torch()
+        assert not [name for name in copied() if "/shards/" in name]
+        far._folder.store.require_shards()
+    assert [name for name in copied() if "/shards/" in name]
     assert [name for name in copied() if "/media/" in name]
 
 
@@ -140,7 +143,19 @@ def test_a_copy_that_is_not_whole_is_refused(local, store):
         open_to_read(f"s3://{OPEN}/sets/torn")
 
 
-@pytest.mark.parametrize("command", [["run"], ["split"], ["verify"], ["forget", "--purge"], ["compact"], ["status"]])
-def test_what_would_write_is_refused(command, local):
-    said = hdvg(command[0], PLACE, *command[1:], code=2).stderr
-    assert "hdvg query" in said
+@pytest.mark.parametrize(
+    "command", [["run"], ["split"], ["forget", "--purge"], ["annotate", "{clip}", "--mark", "drop"]]
+)
+def test_who_may_only_read_is_told_so_when_something_would_be_written(command, local, store):
+    clip = ask(PLACE, "select clip_id from clips limit 1")[0]["clip_id"]
+    said = hdvg(command[0], PLACE, *(word.format(clip=clip) for word in command[1:]), code=2).stderr
+    assert "AccessDenied" in said
+    assert PLACE in said
+    assert str(mirrors()) not in said
+
+
+def test_who_may_only_read_may_look_at_all(local):
+    assert "whole" in hdvg("verify", PLACE).stdout
+    assert PLACE in hdvg("status", PLACE).stdout
+    hdvg("compact", PLACE)
+    assert len(ask(PLACE, "from clips")) == 3

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hdvg.dataset.store import EXTENSIONS, FileOps, Store, is_sealed, sealed
+from hdvg.dataset.seals import is_sealed, sealed
+from hdvg.dataset.store import EXTENSIONS, FileOps, Store
 from hdvg.errors import ResourceError, UsageError
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.plan import Plan
+from hdvg.dataset.seals import sealed
 from hdvg.dataset.snapshot import measures
 from hdvg.dataset.stages import part_schema
-from hdvg.dataset.store import sealed
 from hdvg.filtering import whatif
 from hdvg.filtering.edit import suppose
 from hdvg.reports.status import status

@@ -12,8 +12,8 @@ import pytest
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.seals import sealed
 from hdvg.dataset.stages import part_schema
-from hdvg.dataset.store import sealed
 from hdvg.reports.explain import explain
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.seals import sealed
 from hdvg.dataset.stages import part_schema
-from hdvg.dataset.store import sealed
 from hdvg.reports.verify import verify
 from pipelines.repair import repair
 from tests.footage import BUNDLED

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hdvg.errors import HdvgError, ItemError, TransientError, UsageError
@@ -36,10 +37,13 @@ NOBODY = {
 STATUS = re.compile(r"non-2xx status code: (\d{3})")
 STATUSES = {"NotFoundError": 404, "FileNotFoundError": 404, "PermissionDeniedError": 403, "UnauthenticatedError": 401}
 ASKED = re.compile(
-    r"Error performing (?:list request|GET)(?!.*(?:169\.254\.169\.254|169\.254\.170\.|metadata\.google|token request))",
+    r"(?:Error performing (?:list request|GET|HEAD|PUT|POST|DELETE)|DeleteObjects request)"
+    r"(?!.*(?:169\.254\.169\.254|169\.254\.170\.|metadata\.google|token request))",
     re.IGNORECASE,
 )
 """In the first line of an error, where the store itself was asked: not the machine for its role."""
+LARGE_BYTES, PATIENT_S = 16 * 2**20, 1800.0
+"""From that size on a transfer may take so long."""
 GOOGLE = "https://storage.googleapis.com"
 
 
@@ -77,12 +81,17 @@ def _refuse_private(address: str) -> None:
         )
 
 
+Version = dict[str, str]
+"""What a store calls one version of an object."""
+
+
 class Bucket:
-    """A folder of a bucket, to list and to read. Raises as `signed_address`, and ItemError gone or private, TransientError network."""
+    """A folder of a bucket. Raises as `signed_address`, and ItemError gone or private, TransientError network."""
 
     def __init__(self, place: Place, way: Mapping[str, Any]) -> None:
         self.place = place
         self._store = _open(place, way)
+        self._patient = _open(place, way, timeout_s=PATIENT_S)
 
     def objects(self) -> Iterator[tuple[str, int, str]]:
         """Name from the folder on, size in bytes, and version of each object below it; in the order of the store."""
@@ -99,7 +108,64 @@ class Bucket:
         import obstore
 
         with _worded(self.place):
-            yield from map(bytes, obstore.get(self._store, self.place.key + name))
+            yield from map(bytes, obstore.get(self._patient, self.place.key + name))
+
+    def read_version(self, name: str) -> tuple[bytes, Version] | None:
+        """A small object and its version; None if there is none."""
+        import obstore
+
+        with _worded(self.place):
+            try:
+                found = obstore.get(self._store, self.place.key + name)
+                return bytes(found.bytes()), _version(found.meta)
+            except FileNotFoundError:
+                return None
+
+    def version(self, name: str) -> Version | None:
+        """The version of an object; None if there is none."""
+        import obstore
+
+        with _worded(self.place):
+            try:
+                return _version(obstore.head(self._store, self.place.key + name))
+            except FileNotFoundError:
+                return None
+
+    def create(self, name: str, content: bytes | Path) -> Version | None:
+        """Put an object, whole; None, with nothing changed, if there is one of that name."""
+        return self._put(name, content, "create")
+
+    def swap(self, name: str, content: bytes | Path, version: Version | None) -> Version | None:
+        """Put an object in the place of that version, or of none; None, with nothing changed, if there is another by now."""
+        return self._put(name, content, version or "create")
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Take objects away; fine if they are gone."""
+        import obstore
+
+        with _worded(self.place):
+            obstore.delete(self._store, [self.place.key + name for name in names])
+
+    def _put(self, name: str, content: bytes | Path, mode: Any) -> Version | None:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        store = self._store if size < LARGE_BYTES else self._patient
+        with _worded(self.place):
+            try:
+                return _version(obstore.put(store, self.place.key + name, content, mode=mode, use_multipart=False))
+            except (AlreadyExistsError, PreconditionError):
+                return None
+            except FileNotFoundError:
+                if mode == "create":
+                    raise
+                return None
+
+
+def _version(found: Any) -> Version:
+    """What the library gives of an object, as it takes it back."""
+    return {name: str(found[name]) for name in ("e_tag", "version") if found.get(name)}
 
 
 def listed(folder: Place, way: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -141,31 +207,35 @@ def _unsigned(text: str, address: str, link: str) -> str:
     return text
 
 
-def _open(place: Place, way: Mapping[str, Any], *, signs: bool = False) -> Any:
+def _open(place: Place, way: Mapping[str, Any], *, signs: bool = False, timeout_s: float = 60.0) -> Any:
     """obstore's store of a bucket. Raises UsageError."""
     require_obstore()
     options: dict[str, Any] = dict(profile(place.scheme))
     if signs and is_public(place.scheme):
         options |= {**NOBODY[place.scheme], "skip_signature": "false"}
-    proxy, ca_pem = way.get("proxy"), way.get("ca_pem")
+    client = _client_options(way, options) | {"timeout": timedelta(seconds=timeout_s)}
     seen = tuple(sorted(variables(place.scheme).items()))  # another environment is another store
-    return _opened(place.scheme, place.bucket, proxy, ca_pem, tuple(sorted(options.items())), seen)
+    return _opened(place.scheme, place.bucket, tuple(client.items()), tuple(sorted(options.items())), seen)
+
+
+def _client_options(way: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """How the library is to speak to a store."""
+    proxy, ca_pem = way.get("proxy"), way.get("ca_pem")
+    client: dict[str, Any] = {"proxy_url": proxy, "proxy_excludes": ROLE_SERVICES} if proxy else dict(NO_PROXY)
+    client |= {"allow_http": endpoint_is_plain(options)}
+    return client | ({"root_certificate": ca_pem} if ca_pem else {})
 
 
 @functools.lru_cache(maxsize=64)
 def _opened(
-    scheme: str, bucket: str, proxy: str | None, ca_pem: str | None, options: tuple[tuple[str, str], ...], _: object
+    scheme: str, bucket: str, client: tuple[tuple[str, Any], ...], options: tuple[tuple[str, str], ...], _: object
 ) -> Any:
     from obstore.store import AzureStore, GCSStore, S3Store
 
     made: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[scheme]
-    given = dict(options)
-    client: dict[str, Any] = {"proxy_url": proxy, "proxy_excludes": ROLE_SERVICES} if proxy else dict(NO_PROXY)
-    client |= {"allow_http": endpoint_is_plain(given), "timeout": timedelta(seconds=60)}
-    client |= {"root_certificate": ca_pem} if ca_pem else {}
     retry = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
     with _worded(Place(scheme, bucket, "")):
-        return made(bucket, client_options=client, retry_config=retry, **given)
+        return made(bucket, client_options=dict(client), retry_config=retry, **dict(options))
 
 
 def _failure(error: Exception, place: Place) -> HdvgError:
@@ -178,7 +248,7 @@ def _failure(error: Exception, place: Place) -> HdvgError:
         return UsageError(f"{shown}: {refused}: {CREDENTIALS[place.scheme]}")
     if status == 404:
         return ItemError("gone", code or "there is no such bucket")
-    if status == 403 and code:
+    if code and (status == 403 or code == "AccessDenied"):
         return ItemError("private", f"{code}: the credentials of this machine do not open {shown}")
     if not ASKED.search(text.partition("\n")[0]):
         return UsageError(f"{shown}: no credentials that open a store: {CREDENTIALS[place.scheme]}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-CODE = re.compile(r"<(?:Code|code)>\s*([A-Za-z]{3,60})\s*</")
+CODE = re.compile(r"<(?:Code|code)>\s*([A-Za-z]{3,60})\s*</|\(code: ([A-Za-z]{3,60})\)")
+"""As a store writes it, or as the library says it of one of several objects."""
 CODES = """
     InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken InvalidToken InvalidSecurity RequestTimeTooSkewed TokenRefreshRequired
     NotSignedUp AuthorizationQueryParametersError AuthenticationFailed InvalidAuthenticationInfo AccountIsDisabled UnauthorizedAccess
@@ -17,4 +18,4 @@ REFUSED = frozenset(CODES.split())
 def code_in(text: str) -> str:
     """The code in a store's answer; "" if there is none."""
     found = CODE.search(text)
-    return found[1] if found else ""
+    return (found[1] or found[2]) if found else ""

@@ -1,0 +1,268 @@
+"""A dataset that lies in a bucket: what changes there, in an order that a kill at any moment leaves whole.
+
+The bucket is the truth. The folder on this machine is a mirror, in which all that reads a dataset finds files: it never has a
+file that the bucket lacks, but for what stays on a machine (`LOCAL`, and sources that nobody keeps). So what is published comes
+into the bucket first, and what is removed leaves the mirror first; the next command makes the mirror equal again
+(`hdvg.dataset.mirror`).
+
+A ghost, a worker that outlives its killed run on another machine, may publish until the run after it has taken the lease, and
+`GHOST_S` more. That changes nothing: a part's name says what it holds, it is created once, and a generation that a ghost takes
+counts less than the next one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hdvg.config.fetch import Fetch
+from hdvg.errors import DamagedError, HdvgError, ItemError, ResourceError, UsageError
+from hdvg.ids import file_sha256
+
+if TYPE_CHECKING:
+    from hdvg.sources.buckets.store import Bucket
+
+MARK = "mirror.json"
+"""In a mirror: the link of the dataset that it is of."""
+LOG = "objects.log"
+"""In a mirror: what was put and removed since `objects.json` was written, a line each."""
+THERE = "there"
+"""In a mirror: the folder of empty files that are named as the shards in the bucket, for a mirror may lack these."""
+LOCAL = ("cache/", "latents/", "logs/")
+"""Files that each machine makes for itself."""
+LEASE = "run.lease"
+PROBE = "probe"
+RUN = re.compile(r"[0-9a-f]{32}")
+"""The name of a run that holds the lease; other commands publish what needs none."""
+GHOST_S = 5.0
+"""How long a run may believe that the lease is still its own."""
+TRIES = 5
+
+
+def far_of(root: Path) -> Far | None:
+    """What the folder is a mirror of; None of a dataset of its own. Raises UsageError if its store cannot be spoken to."""
+    try:
+        link = json.loads((root / MARK).read_bytes())["link"]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    from hdvg.sources.buckets.environment import variables
+    from hdvg.sources.buckets.spelling import place_of
+
+    return _far(root, link, tuple(sorted(variables(place_of(link).scheme).items())))
+
+
+@functools.lru_cache(maxsize=16)
+def _far(root: Path, link: str, _: object) -> Far:
+    return Far(root, bucket_of(link))
+
+
+def bucket_of(link: str) -> Bucket:
+    """The folder of a bucket behind a link. Raises ItemError, UsageError."""
+    from hdvg.sources.buckets.spelling import place_of
+    from hdvg.sources.buckets.store import Bucket
+    from hdvg.sources.egress import way_out
+
+    return Bucket(place_of(link.rstrip("/") + "/"), way_out(Fetch()).as_settings())
+
+
+class Far:
+    """The dataset in `bucket`, with the mirror `root`. Raises ResourceError where the store does not do what it is asked."""
+
+    def __init__(self, root: Path, bucket: Bucket) -> None:
+        self.root, self.bucket = root, bucket
+        self.link = bucket.place.link
+        self.shelf = ObjectShelf(self)
+        self.listed: Collection[str] | None = None
+        """Names of media and shards, as this process has listed them; what it or its workers make since is in the mirror."""
+        self._sure: tuple[str, float] = "", 0.0
+
+    def put(self, name: str, temp: Path, *, once: bool, run: str) -> bool:
+        """Put a finished file under its name into the bucket; with `once` only if there is none.
+
+        False if there was one with other bytes, which then stand in `temp`.
+        """
+        if name.startswith(LOCAL):
+            return True
+        self.refuse_ghost(run)
+        with self.speaking(name):
+            if once:
+                return self._create(name, temp)
+            for _ in range(TRIES):
+                if version := self.bucket.swap(name, temp, self.bucket.version(name)):
+                    self._note(name, temp.stat().st_size, version)
+                    return True
+        raise ResourceError(f"{self.link}{name}: something else goes on changing it; run the same command again")
+
+    def remove(self, names: Collection[str], run: str) -> None:
+        """Take objects away that have left the mirror; fine if they are gone."""
+        names = [name for name in names if not name.startswith(LOCAL)]
+        if names:
+            self.refuse_ghost(run)
+            with self.speaking(names[0]):
+                self.bucket.delete(names)
+            for name in names:
+                self._note(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the bucket has a file that is in the mirror."""
+        if not name.startswith("media/") or (self.listed is not None and name in self.listed):
+            return True
+        with self.speaking(name):
+            return self.bucket.version(name) is not None
+
+    def may_have(self, name: str) -> bool:
+        """Whether the bucket may have a file of media/ that the mirror lacks."""
+        return self.listed is None or name in self.listed
+
+    def fetch(self, name: str) -> Path | None:
+        """Bring an object into the mirror; None if the bucket has none of that name."""
+        path = self.root / name
+        with self.speaking(name):
+            try:
+                write_whole(path, self.bucket.read(name))
+            except ItemError as error:
+                if error.reason != "gone":
+                    raise
+                return None
+        return path
+
+    def find_media(self, names: Iterable[str]) -> Path | None:
+        """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
+        for name in filter(self.may_have, names):
+            path = self.fetch(name)
+            if path is not None and file_sha256(path) != path.stem:
+                path.unlink()
+                raise DamagedError(f"{self.link}{name} has other bytes than its name says")
+            if path is not None:
+                return path
+        return None
+
+    def probe(self, run: str) -> None:
+        """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
+        name = f"{PROBE}-{run}"
+        with self.speaking(name):
+            try:
+                first = self.bucket.create(name, b"1")
+                second = self.bucket.create(name, b"2")
+                changed = first and self.bucket.swap(name, b"3", first)
+                stale = first and self.bucket.swap(name, b"4", first)
+            finally:
+                self.bucket.delete([name])
+        if not first or second or not changed or stale:
+            raise ResourceError(
+                f"{self.link}: its store does not keep to conditional writes (If-None-Match, If-Match), without which two runs could "
+                "spoil a dataset; S3, GCS, Azure, R2 and SeaweedFS do; use another store, or a folder as --out"
+            )
+
+    def refuse_ghost(self, run: str) -> None:
+        """Raise ResourceError if another run has the dataset by now."""
+        if not RUN.fullmatch(run) or (self._sure[0] == run and time.monotonic() < self._sure[1]):
+            return
+        last = self.shelf.newest()
+        if last is not None and last.get("run") != run:
+            raise ResourceError(f"{self.link}: another run has taken the dataset over: this one changes nothing more")
+        self._sure = run, time.monotonic() + GHOST_S
+
+    @contextmanager
+    def speaking(self, name: str) -> Iterator[None]:
+        """What the store refuses becomes a ResourceError, or a UsageError if it does so to these credentials: no item's fault."""
+        try:
+            yield
+        except ItemError as error:
+            if error.reason == "private":
+                raise UsageError(f"{self.link}{name}: {error.detail}; give them leave to write there too") from None
+            raise ResourceError(f"{self.link}{name}: {error.detail}; then run the same command again") from None
+
+    def _create(self, name: str, temp: Path) -> bool:
+        for _ in range(TRIES):
+            if version := self.bucket.create(name, temp):
+                self._note(name, temp.stat().st_size, version)
+                return True
+            if name.startswith("media/"):  # named by its bytes
+                return True
+            ours = file_sha256(temp)
+            try:
+                write_whole(temp, self.bucket.read(name))
+            except ItemError as error:
+                if error.reason != "gone":
+                    raise
+                continue  # it was being written, or was removed meanwhile
+            return file_sha256(temp) == ours  # an answer may be lost, and the try after it finds our own
+        raise ItemError("gone", "it comes and goes")
+
+    def _note(self, name: str, size: int | None = None, version: dict[str, str] | None = None) -> None:
+        """Remember what the mirror has, so that it is not fetched again."""
+        mark = self.root / THERE / name
+        if name.startswith("shards/"):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch() if version else mark.unlink(missing_ok=True)
+        line = json.dumps([name, size, version and version.get("e_tag")]) + "\n"
+        with (self.root / LOG).open("a", encoding="utf-8") as log:
+            log.write(line)
+
+
+class ObjectShelf:
+    """The one object with the newest lease (`lease.Shelf`): it is taken, and renewed, by a swap of the version that was read."""
+
+    def __init__(self, far: Far) -> None:
+        self._far, self._bucket = far, far.bucket
+        self._version: dict[str, str] | None = None
+
+    def newest(self) -> dict[str, Any] | None:
+        """See `lease.Shelf`."""
+        with self._far.speaking(LEASE):
+            found = self._bucket.read_version(LEASE)
+        if found is None:
+            return None
+        last = dict(json.loads(found[0]))
+        return last | {"version": found[1]}
+
+    def take(self, number: int, text: str) -> bool:
+        """See `lease.Shelf`."""
+        last = self.newest()
+        if last is not None and last["number"] != number - 1:
+            return False
+        with self._far.speaking(LEASE):
+            return self._swap(number, text, last and last["version"])
+
+    def renew(self, number: int, text: str) -> bool:
+        """See `lease.Shelf`."""
+        try:
+            if self._swap(number, text, self._version):
+                return True
+            last = self.newest()
+            if last is None or (last["number"], last["run"]) != (number, json.loads(text)["run"]):
+                return False
+            return self._swap(number, text, last["version"])  # the answer to our last swap was lost
+        except HdvgError as error:
+            raise ConnectionError(str(error)) from error
+
+    def _swap(self, number: int, text: str, version: dict[str, str] | None) -> bool:
+        held = json.dumps(json.loads(text) | {"number": number}).encode()
+        found = self._bucket.swap(LEASE, held, version)
+        self._version = found or self._version
+        return found is not None
+
+
+def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file of a mirror, whole or not at all, flushed."""
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temp = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with open(handle, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temp, path)
+    finally:
+        Path(temp).unlink(missing_ok=True)

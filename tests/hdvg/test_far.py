@@ -1,0 +1,319 @@
+"""A dataset in a bucket: what is published is there once and whole, one run at a time works on it, and no credential is anywhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset import run_lock
+from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far import LEASE
+from hdvg.dataset.lease import Lease
+from hdvg.dataset.mirror import BOUND, mirrors, open_mirror, refresh
+from hdvg.dataset.store import Store
+from hdvg.errors import DamagedError, ResourceError, UsageError
+from hdvg.planning import make_plan
+from pipelines.writing import new_run, writing
+from tests.machines import CarelessStore, machines, objects
+from tests.object_store import GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
+from tests.test_cli import hdvg
+from tests.tools import need
+
+need("obstore")
+
+import obstore  # noqa: E402
+
+ROW = pa.table({"a": [1]})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with S3Server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def turn(server, tmp_path, monkeypatch):
+    return machines(server, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def link(turn, request):
+    return f"s3://{OPEN}/far/{request.node.name.partition('[')[0]}"
+
+
+def made(link: str) -> Dataset:
+    """A new dataset without links, on this machine."""
+    root = open_mirror(link, new=True)
+    dataset = Dataset(root, make_plan(parse_recipe({})), Store(root, run=new_run()))
+    with writing(dataset.store):
+        dataset.prepare()
+    return Dataset.open(root, run=new_run())
+
+
+def there(server, link: str) -> dict[str, int]:
+    return objects(server, link.removeprefix(f"s3://{OPEN}/"))
+
+
+def content(server, link: str, name: str) -> bytes:
+    return bytes(obstore.get(server.store(OPEN), f"{link.removeprefix(f's3://{OPEN}/')}/{name}").bytes())
+
+
+def test_what_is_published_is_in_the_bucket_and_another_machine_sees_it(server, link, turn):
+    first = made(link)
+    with writing(first.store):
+        assert first.store.publish_table("parts/cut/a.parquet", ROW)
+        assert not first.store.publish_table("parts/cut/a.parquet", pa.table({"a": [2]}))
+        first.store.replace("last-run.json", "{}")
+        first.store.replace("last-run.json", '{"run": 1}')
+    names = there(server, link)
+    assert {"dataset.toml", "ledger.parquet", "parts/cut/a.parquet", LEASE} < names.keys()
+    assert not [name for name in names if name.startswith(("tmp/", "logs/", "cache/", "mirror", "probe", "run.lock"))]
+    turn("there")
+    second = open_mirror(link)
+    assert second != first.root
+    assert (second / "parts/cut/a.parquet").read_bytes() == (first.root / "parts/cut/a.parquet").read_bytes()
+    assert (second / "last-run.json").read_text() == '{"run": 1}'
+
+
+def test_of_two_publishers_the_first_wins_and_the_second_has_its_bytes(server, link, turn):
+    dataset = made(link)
+    turn("there")
+    ghost = Store(open_mirror(link))
+    ghost.begin()
+    assert ghost.publish_table("parts/cut/one.parquet", ROW)
+    with writing(dataset.store):
+        assert (dataset.root / "parts/cut/one.parquet").exists(), "the mirror was made equal under the lock"
+        ghost.publish_table("parts/cut/two.parquet", ROW)
+        assert not dataset.store.publish_table("parts/cut/two.parquet", pa.table({"a": [2]}))
+        assert (dataset.root / "parts/cut/two.parquet").read_bytes() == (
+            ghost.root / "parts/cut/two.parquet"
+        ).read_bytes()
+        assert ghost.publish_table("parts/cut/three.parquet", ROW)
+        assert dataset.store.publish_table("parts/cut/three.parquet", ROW), (
+            "our own, when the answer to the first try was lost"
+        )
+
+
+def test_what_is_removed_moved_or_rewritten_is_so_on_every_machine(server, link, turn):
+    dataset = made(link)
+    with writing(dataset.store):
+        for name in "abc":
+            dataset.store.publish_table(f"parts/cut/{name}.parquet", ROW)
+    turn("there")
+    second = open_mirror(link)
+    turn("here")
+    with writing(dataset.store):
+        dataset.store.remove("parts/cut/a.parquet")
+        dataset.store.move("parts/cut/b.parquet", "foreign/b.parquet")
+        dataset.store.rewrite_table("parts/cut/c.parquet", pa.table({"a": [7]}))
+    names = there(server, link)
+    assert "foreign/b.parquet" in names
+    assert not {"parts/cut/a.parquet", "parts/cut/b.parquet"} & names.keys()
+    turn("there")
+    assert open_mirror(link) == second
+    assert [path.name for path in sorted(second.glob("parts/cut/?.parquet"))] == ["c.parquet"]
+    assert (second / "parts/cut/c.parquet").read_bytes() == (dataset.root / "parts/cut/c.parquet").read_bytes()
+
+
+def test_what_this_machine_has_put_is_not_fetched_again(link, monkeypatch):
+    dataset = made(link)
+    store, read = dataset.store, []
+    bucket = type(store.far.bucket)
+    monkeypatch.setattr(bucket, "read", lambda self, name, old=bucket.read: [read.append(name), old(self, name)][1])
+    with writing(store):
+        store.publish_table("parts/cut/a.parquet", ROW)
+    open_mirror(link)
+    assert read == []
+    (dataset.root / "parts/cut/a.parquet").unlink()
+    open_mirror(link)
+    assert read == ["parts/cut/a.parquet"]
+
+
+def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(server, link, turn, monkeypatch):
+    dataset = made(link)
+    with writing(dataset.store), dataset.store.scratch() as scratch:
+        for name in ("clip", "source"):
+            (scratch / name).write_text(name)
+        clip = dataset.store.put_media(scratch / "clip", "mp4")
+        source = dataset.store.put_media(scratch / "source", "mp4", stays=True)
+    assert [name for name in there(server, link) if name.startswith("media/")] == [f"media/{clip[:2]}/{clip}.mp4"]
+    assert len(list(dataset.root.glob("media/*/*"))) == 2
+    monkeypatch.setenv(BOUND, "0")
+    store = Dataset.open(open_mirror(link)).store
+    assert not list(store.root.glob("media/*/*"))
+    assert store.has_media(clip)
+    assert not store.has_media(source)
+    assert store.find_media(clip).read_text() == "clip"
+    assert store.find_media(source) is None
+    turn("there")
+    far = Dataset.open(open_mirror(link)).store
+    assert far.find_media(clip).read_text() == "clip"
+    obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/media/{clip[:2]}/{clip}.mp4", b"other")
+    far.find_media(clip).unlink()
+    with pytest.raises(DamagedError, match=r"s3://.* has other bytes"):
+        far.find_media(clip)
+
+
+def test_a_file_that_stayed_is_put_when_it_has_to_be_there(server, link):
+    dataset = made(link)
+    with writing(dataset.store), dataset.store.scratch() as scratch:
+        (scratch / "one").write_text("one")
+        for stays in (True, False):
+            name = dataset.store.put_media(scratch / "one", "mp4", stays=stays)
+    assert f"media/{name[:2]}/{name}.mp4" in there(server, link)
+
+
+def test_removed_media_leave_the_bucket_wherever_they_lie(server, link, turn):
+    dataset = made(link)
+    with writing(dataset.store), dataset.store.scratch() as scratch:
+        (scratch / "one").write_text("one")
+        name = dataset.store.put_media(scratch / "one", "zip")
+    turn("there")
+    second = Dataset.open(open_mirror(link), run=new_run()).store
+    with writing(second):
+        second.remove_media(name)
+    assert not [one for one in there(server, link) if one.startswith("media/")]
+
+
+# One run at a time
+
+
+def test_one_run_at_a_time_on_all_machines_together(server, link, turn):
+    dataset = made(link)
+    with writing(dataset.store):
+        turn("there")
+        second = Dataset.open(open_mirror(link), run=new_run())
+        assert second.store.is_locked()
+        with (
+            pytest.raises(UsageError, match=rf"another hdvg is working.*run {dataset.store.run}"),
+            writing(second.store),
+        ):
+            pass
+    assert not second.store.is_locked()
+    with writing(second.store):
+        pass
+    assert json.loads(content(server, link, LEASE))["until"] == 0
+
+
+def test_a_run_whose_lease_was_taken_over_publishes_nothing_more(server, link, turn):
+    store = made(link).store
+    with writing(store):
+        held = json.loads(content(server, link, LEASE))
+        other = held | {"number": held["number"] + 1, "run": "0" * 32, "host": "elsewhere"}
+        obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", json.dumps(other).encode())
+        store.far._sure = "", 0.0
+        with pytest.raises(ResourceError, match="another run has taken the dataset over"):
+            store.publish_table("parts/cut/a.parquet", ROW)
+        with pytest.raises(ResourceError, match="another run"):
+            store.remove("dataset.toml")
+        run_lock._leases[store.root].renew()
+        with pytest.raises(ResourceError, match="lost its lease"):
+            store.publish_table("parts/cut/a.parquet", ROW)
+        run_lock._leases[store.root]._lost = ""  # so that the block may end
+    assert "parts/cut/a.parquet" not in there(server, link)
+    assert "dataset.toml" in there(server, link)
+
+
+def test_a_ghost_of_a_killed_run_publishes_nothing_once_the_next_run_has_begun(server, link, turn):
+    dataset = made(link)
+    ghost = Store(dataset.root, run=new_run())
+    Lease(dataset.root, ghost.run, shelf=ghost.far.shelf)
+    ghost.begin()
+    assert ghost.publish_table("parts/cut/early.parquet", ROW)
+    held = json.loads(content(server, link, LEASE))
+    over = json.dumps(held | {"host": "elsewhere", "until": time.time() - 31}).encode()
+    obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", over)
+    turn("there")
+    with writing(Dataset.open(open_mirror(link), run=new_run()).store):
+        ghost.far._sure = "", 0.0
+        with pytest.raises(ResourceError, match="another run has taken the dataset over"):
+            ghost.publish_table("parts/cut/late.parquet", ROW)
+    assert "parts/cut/late.parquet" not in there(server, link)
+
+
+def test_a_lease_that_another_machine_holds_is_not_taken_and_a_lost_answer_costs_nothing(server, link, turn):
+    shelf = made(link).store.far.shelf
+    first = Lease(Path("x"), "one", shelf=shelf)
+    key = f"far/{link.rpartition('/')[2]}/{LEASE}"
+    again = json.dumps(json.loads(content(server, link, LEASE)) | {"until": time.time() + 59}).encode()
+    obstore.put(server.store(OPEN), key, again)  # ours, of which we never heard
+    first.renew()
+    first.refuse_lost()
+    number = json.loads(content(server, link, LEASE))["number"]
+    assert not shelf.take(number, '{"run": "two"}'), "taken already"
+    with pytest.raises(UsageError, match="run one"):
+        Lease(Path("x"), "two", shelf=shelf)
+
+
+def test_settings_that_another_machine_changes_just_before_are_not_written_over(link, turn):
+    dataset = made(link)
+    turn("there")
+    second = Dataset.open(open_mirror(link), run=new_run())
+    with writing(second.store):
+        second.store.replace("dataset.toml", (second.root / "dataset.toml").read_text() + "# more\n")
+    turn("here")
+    with pytest.raises(UsageError, match="another run has changed its settings"), writing(dataset.store):
+        pass
+
+
+# What a store must do, and what it may not learn
+
+
+def test_a_store_that_lets_a_second_one_create_is_refused(turn, tmp_path, monkeypatch):
+    careless = CarelessStore()
+    (tmp_path / "l.txt").write_text("https://example.org/a.mp4\n")
+    with careless as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        said = hdvg("run", "demo", "--links", tmp_path / "l.txt", "--out", f"s3://{OPEN}/d", code=75).stderr
+    assert "does not keep to conditional writes" in said
+    assert {name.rpartition("/")[2].partition("-")[0] for name in careless.put} == {"probe"}
+
+
+def test_a_folder_with_other_files_becomes_no_dataset(server, link, tmp_path):
+    server.put(f"far/{link.rpartition('/')[2]}/thesis.tex", b"1")
+    (tmp_path / "l.txt").write_text("https://example.org/a.mp4\n")
+    said = hdvg("run", "demo", "--links", tmp_path / "l.txt", "--out", link, code=2).stderr
+    assert "thesis.tex" in said
+    assert there(server, link).keys() == {"thesis.tex"}
+
+
+def test_credentials_are_nowhere_and_messages_name_the_link(server, link, tmp_path, monkeypatch):
+    made(link)
+    for guest in (True, False):
+        for name, value in server.environment(guest=guest).items():
+            monkeypatch.setenv(name, value)
+        said = hdvg("status", link).stdout
+        assert link in said
+        assert str(mirrors()) not in said
+    for name, value in server.environment(guest=True).items():
+        monkeypatch.setenv(name, value)
+    said = hdvg("run", link, code=2).stderr
+    assert "AccessDenied" in said
+    assert link in said
+    assert str(mirrors()) not in said
+    held = b"".join(path.read_bytes() for path in mirrors().rglob("*") if path.is_file())
+    held += b"".join(content(server, link, name) for name in there(server, link))
+    assert not [secret for secret in (KEY, SECRET, GUEST_KEY, GUEST_SECRET) if secret.encode() in held]
+
+
+@pytest.mark.parametrize("words", [["gc"], ["verify", "--repair"]])
+def test_what_does_not_work_there_yet_says_so(link, words):
+    made(link)
+    said = hdvg(words[0], link, *words[1:], code=2).stderr
+    assert "folder" in said
+
+
+def test_a_command_beside_a_run_of_this_machine_leaves_the_mirror_alone(link):
+    dataset = made(link)
+    with writing(dataset.store):
+        (dataset.root / "parts/cut/mine.parquet").write_bytes(b"between put and link")
+        refresh(dataset.store.far)
+        assert (dataset.root / "parts/cut/mine.parquet").exists()
+    refresh(dataset.store.far)
+    assert not (dataset.root / "parts/cut/mine.parquet").exists()
