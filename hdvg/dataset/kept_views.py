@@ -27,7 +27,7 @@ STATEMENT = re.compile(r"create or replace view (\w+) as\n(.*?);\n", re.DOTALL)
 WORD = re.compile(r"\w+")
 
 OPEN = frozenset({
-    *("inputs", "rejected", "given", "given_videos", "forgotten", "shards", "annotations", "questions", "answers"),
+    *("inputs", "rejected", "given", "given_videos", "forgotten", "annotations", "questions", "answers"),
     *("clip_rows", "clips", "measures", "verdicts", "captions", "wanted", "pending"),
 })  # fmt: skip
 """Views that are not kept, as are those of what is wanted of one stage: small ones, and those that are little work over kept ones."""
