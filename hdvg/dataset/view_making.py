@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 
 import duckdb
 
+from hdvg.dataset.damage import READS
 from hdvg.dataset.kept_views import with_kept
 from hdvg.dataset.layout import is_small
 from hdvg.dataset.stages import STAGES
@@ -60,7 +62,7 @@ class AllViews:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, sql: str, kept: frozenset[str]) -> None:
         self._kept = kept
-        connection.execute(READING.sub(r"create table \1 as from (\2) limit 0;\n", sql))
+        connection.execute(READING.sub(_empty, sql))
         for view in READING.finditer(sql):
             connection.execute(f"drop table {view[1]}; {view[0]}")
 
@@ -70,6 +72,16 @@ class AllViews:
     def is_held(self, name: str) -> bool:
         """Whether it costs little to ask of it again."""
         return name in self._kept
+
+
+def _empty(reading: re.Match[str]) -> str:
+    """The statement that makes an empty table of a view's columns; of the files that it reads one is looked at."""
+
+    def first(read: re.Match[str]) -> str:
+        found = next(glob.iglob(read[1].replace("''", "'")), None)
+        return read[0] if found is None else "read_parquet('{}'".format(glob.escape(found).replace("'", "''"))
+
+    return f"create table {reading[1]} as from ({READS.sub(first, reading[2])}) limit 0;\n"
 
 
 @dataclass(frozen=True)
