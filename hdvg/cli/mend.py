@@ -46,6 +46,7 @@ def verify(
 
     look: LookAtAll = states_here
     if address is not None:
+        refuse_mirror(dataset, "--address")
         from pipelines.verify_on_ray import on_cluster
 
         look = on_cluster(address)

@@ -13,7 +13,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Address, Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import dataset_text, is_mirror, local_folder
+from hdvg.dataset.location import dataset_text, is_mirror, refuse_mirror, local_folder
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.training import NEEDS
@@ -72,6 +72,7 @@ def encode(
 
     found, run = find_train_recipe(recipe, sets or ()), run_jobs
     if address is not None:
+        refuse_mirror(dataset, "--address")
         from pipelines.encode_on_ray import on_cluster
 
         run = on_cluster(address)
