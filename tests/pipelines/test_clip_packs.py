@@ -17,14 +17,17 @@ from typer.testing import CliRunner
 
 import hdvg
 from hdvg.cli import app
-from hdvg.dataset.clip_files import ClipFile, clips_of_pack
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.clip_files import ClipFile, clips_of_pack, cut_file
 from hdvg.dataset.clip_packs import write_pack
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import CUT
+from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ItemError
 from hdvg.ids import digest
+from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
-from pipelines.clip_media import publish_pack, taken, write_clips
+from pipelines.clip_media import kept_clips, publish_pack, taken, write_clips
 from pipelines.perform import Job, commit
 from pipelines.repair import Repaired, repair
 from pipelines.repair_media import unit_of_video
@@ -155,6 +158,29 @@ def test_the_same_clips_in_the_same_order_are_the_same_pack(tmp_path):
     assert places[0] == places[1]
     assert [ClipFile(tmp_path / "x", places[0][name], len(content)).read() for name, content in clips] == [
         content for _, content in clips
+    ]
+
+
+def test_a_long_film_has_several_packs_each_below_a_bound_unless_one_clip_is_larger(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.clip_media.MOST_BYTES", 1000)
+    recipe = parse_recipe({"caption": {"captioner": "none"}, "storage": {"clips": "packs"}})
+    dataset = Dataset(tmp_path, make_plan(recipe), Store(tmp_path))
+    dataset.store.begin()
+    sizes, cut = (400, 600, 1, None, 1500, 300), []
+    with dataset.store.scratch() as scratch:
+        for number, size in enumerate(sizes):
+            path = None if size is None else scratch / f"{number}.mp4"
+            if path is not None:
+                path.write_bytes(bytes([number]) * (size or 0))
+            cut.append(({"clip_id": str(number), "clip_bytes": size, "clip_pack": None}, path))
+        rows = kept_clips(dataset, cut)
+    assert [row["clip_id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    packed = [row["clip_pack"] for row in rows]
+    assert packed[0] == packed[1]
+    assert len(set(packed)) == 5, "and none of the one that failed"
+    assert packed[3] is None
+    assert [cut_file(dataset.store, row) for row in rows if row["clip_pack"]] == [
+        bytes([number]) * size for number, size in enumerate(sizes) if size
     ]
 
 
