@@ -21,6 +21,7 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.clip_files import ClipFile, clips_of_pack, cut_file
 from hdvg.dataset.clip_packs import write_pack
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.inventory import media_of
 from hdvg.dataset.stages import CUT
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ItemError
@@ -30,7 +31,9 @@ from hdvg.reports.verify import verify
 from pipelines.clip_media import kept_clips, publish_pack, taken, write_clips
 from pipelines.perform import Job, commit
 from pipelines.repair import Repaired, repair
+from pipelines.repair_clips import mend_clips
 from pipelines.repair_media import unit_of_video
+from tests.crash import DyingOps
 from tests.explorer import served
 from tests.layouts import asked, call, files
 from tests.videos import draw_scenes, read_numbers
@@ -222,6 +225,30 @@ def test_a_damaged_or_lost_pack_is_made_again_with_the_same_bytes(dataset, at):
     assert "made again with the same bytes" in done.mended[0]
     assert (len(done.mended), done.drift, done.left) == (1, [], [])
     assert files(dataset) == before
+
+
+@pytest.mark.slow
+def test_a_repair_killed_before_any_file_operation_loses_no_whole_clip_and_ends_the_same(dataset, tmp_path):
+    before, left = files(dataset), []
+    path = next(iter(packs(dataset).values()))
+    with Dataset.open(dataset).manifest() as manifest:
+        first, second, third = clips_of_pack(manifest, path.stem)
+        flip(path, second["clip_offset"] + 100)
+        (thing,) = (one for one in media_of(Dataset.open(dataset), manifest) if one.sha256 == path.stem)
+
+    def look(ops: DyingOps) -> None:
+        left.append(Path(shutil.copytree(dataset, tmp_path / f"killed-{len(left)}")))
+
+    opened = Dataset.open(dataset)
+    mending = Dataset(dataset, opened.plan, Store(dataset, DyingOps(before=look), run="mending"))
+    mending.store.begin()
+    assert "the same bytes" in mend_clips(mending, thing).mended
+    assert len(left) >= 8
+    for root in left:
+        for clip in (first, third):
+            assert cut_file(Store(root), clip) is not None
+        assert mended(root).left == []
+        assert files(root) == before
 
 
 @pytest.mark.slow
