@@ -144,6 +144,17 @@ class Far:
                 return path
         return None
 
+    def read_range(self, names: Iterable[str], start: int, size: int) -> bytes | None:
+        """Bytes of the first of these files of media/ that there is; it is not brought into the mirror."""
+        for name in filter(self.may_have, names):
+            with self.speaking(name):
+                try:
+                    return self.bucket.read_range(name, start, size)
+                except ItemError as error:
+                    if error.reason != "gone":
+                        raise
+        return None
+
     def probe(self, run: str) -> None:
         """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
         name = f"{PROBE}-{run}"

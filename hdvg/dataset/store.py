@@ -118,6 +118,18 @@ class Store:
             os.utime(found)  # the longest unused go first
         return found or self.far.find_media(names)
 
+    def read_media(self, sha256: str, start: int, size: int) -> bytes | None:
+        """Bytes of the file with this hash, fewer if it ends before; None if it is gone. Out of a bucket no others are fetched."""
+        names = _media_names(sha256)
+        path = next((path for name in names if (path := self.root / name).exists()), None)
+        if path is None:
+            return None if self.far is None else self.far.read_range(names, start, size)
+        if self.far is not None:
+            os.utime(path)
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
     def has_media(self, sha256: str) -> bool:
         """Whether there is a file with these bytes, here or in the bucket."""
         far = self.far

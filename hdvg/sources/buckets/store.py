@@ -110,6 +110,13 @@ class Bucket:
         with _worded(self.place):
             yield from map(bytes, obstore.get(self._patient, self.place.key + name))
 
+    def read_range(self, name: str, start: int, size: int) -> bytes:
+        """`size` bytes of an object, from `start` on."""
+        import obstore
+
+        with _worded(self.place):
+            return bytes(obstore.get_range(self._patient, self.place.key + name, start=start, length=size))
+
     def read_version(self, name: str) -> tuple[bytes, Version] | None:
         """A small object and its version; None if there is none."""
         import obstore
