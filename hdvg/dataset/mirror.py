@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import LEASE, LOCAL, LOG, MARK, PROBE, THERE, Far, far_of, write_whole
-from hdvg.dataset.layout import files
+from hdvg.dataset.far import LEASE, LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
+from hdvg.dataset.layout import THERE, files
 from hdvg.dataset.location import called
+from hdvg.dataset.room import drop_oldest
 from hdvg.errors import ItemError, TransientError, UsageError, refusals
 from hdvg.ids import digest
 
@@ -41,9 +42,6 @@ HELD = "objects.json"
 """In a mirror: size and version of each object of which it has the table."""
 LOCK = "mirror.lock"
 AT_ONCE = 16
-BOUND = "HDVG_MIRROR_GB"
-SHARE = 0.25
-"""Of the room that the mirrors' disk has, how much media and shards of one dataset may keep between commands by default."""
 
 
 def mirrors() -> Path:
@@ -99,7 +97,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
             list(pool.map(lambda name: write_whole(root / name, far.bucket.read(name)), wanted))
         write_whole(root / HELD, [json.dumps(there).encode()])
         (root / LOG).unlink(missing_ok=True)
-        drop_oldest(far)
+        drop_oldest(root, stays=True)
 
 
 @contextmanager
@@ -119,34 +117,7 @@ def hold(far: Far, run: str) -> Iterator[None]:
         if (path.read_bytes() if path.exists() else None) != before:
             raise UsageError(f"{far.root}: another run has changed its settings just now; run the same command again")
         yield
-        drop_oldest(far)
-
-
-def drop_oldest(far: Far) -> None:
-    """Take files of media/ and shards/ out of the mirror, the longest unused first, until those that are left keep to the bound.
-
-    All are in the bucket, or sources that are fetched again from their links when they are needed: these go last.
-    """
-    paths = [path for path in (*files(far.root, "media"), *files(far.root, "shards")) if path.exists()]
-    found = [(str(path.relative_to(far.root)) not in (far.listed or ()), path.stat()) for path in paths]
-    left = sum(stat.st_size for _, stat in found)
-    most = _most_bytes(far.root, left)
-    by_age = sorted(zip(found, paths, strict=True), key=lambda one: (one[0][0], one[0][1].st_mtime))
-    for (_, stat), path in by_age:
-        if left <= most:
-            return
-        path.unlink(missing_ok=True)
-        left -= stat.st_size
-
-
-def _most_bytes(root: Path, held: int) -> float:
-    asked = os.environ.get(BOUND)
-    if asked is None:
-        return SHARE * (shutil.disk_usage(root).free + held)
-    try:
-        return float(asked) * 1e9
-    except ValueError:
-        raise UsageError(f"{BOUND}={asked}: a number of gigabytes would be fine, such as 50") from None
+        drop_oldest(far.root)
 
 
 def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], frozenset[str]]:

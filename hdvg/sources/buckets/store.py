@@ -6,7 +6,7 @@ import functools
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,8 +143,14 @@ class Bucket:
         """Take objects away; fine if they are gone."""
         import obstore
 
+        keys = [self.place.key + name for name in names]
         with _worded(self.place):
-            obstore.delete(self._store, [self.place.key + name for name in names])
+            try:
+                obstore.delete(self._store, keys)
+            except FileNotFoundError:  # not every store says nothing of that
+                for key in keys if len(keys) > 1 else ():
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._store, key)
 
     def _put(self, name: str, content: bytes | Path, mode: Any) -> Version | None:
         import obstore
