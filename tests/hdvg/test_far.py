@@ -23,8 +23,9 @@ from hdvg.errors import DamagedError, ResourceError, UsageError
 from hdvg.planning import make_plan
 from pipelines.writing import new_run, writing
 from tests.machines import CarelessStore, machines, objects
+from tests.metadata import hd_vg_videos
 from tests.object_store import GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
-from tests.test_cli import hdvg
+from tests.test_cli import ask, hdvg
 from tests.tools import need
 
 need("obstore")
@@ -362,3 +363,13 @@ def test_a_command_beside_a_run_of_this_machine_leaves_the_mirror_alone(link):
         assert (dataset.root / "parts/cut/mine.parquet").exists()
     refresh(dataset.store.far)
     assert not (dataset.root / "parts/cut/mine.parquet").exists()
+
+
+def test_metadata_are_imported_into_a_bucket_and_marks_and_rules_come_from_any_machine(link, turn, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(dict(hd_vg_videos(2, seed=3, parents=1))))
+    hdvg("import", "hd-vg", tmp_path / "a.json", "--out", link)
+    turn("there")
+    assert len(ask(link, "from inputs")) == 2
+    hdvg("filter", link, "--set", "keep.long=duration_s >= 9", "--new-rule")
+    turn("here")
+    assert "duration_s >= 9" in (open_mirror(link) / "dataset.toml").read_text()
