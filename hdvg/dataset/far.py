@@ -83,6 +83,8 @@ class Far:
         self.shelf = ObjectShelf(self)
         self.listed: Collection[str] | None = None
         """Names of media and shards, as this process has listed them."""
+        self.is_shared = False
+        """Whether several nodes work on it, so that sources too come into the bucket."""
         self._moved = 0
         self._sure: tuple[str, float] = "", 0.0
 
@@ -123,8 +125,8 @@ class Far:
             return self.bucket.version(name) is not None
 
     def may_have(self, name: str) -> bool:
-        """Whether the bucket may have had a file of media/ when it was listed."""
-        return self.listed is None or name in self.listed
+        """Whether the bucket may have a file of media/ that is not in the mirror."""
+        return self.is_shared or self.listed is None or name in self.listed
 
     def has_any(self, names: Sequence[str]) -> bool:
         """Whether the bucket has one of these files of media/."""

@@ -49,18 +49,26 @@ def mirrors() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdvg" / "datasets"
 
 
-def open_mirror(link: str, *, new: bool = False) -> Path:
+def mirror_path(link: str) -> Path:
+    """Where this machine has, or would have, the mirror of the dataset behind a canonical link."""
+    from hdvg.sources.buckets.environment import endpoints
+
+    scheme = link.partition(":")[0]
+    return mirrors() / digest("dataset", link, endpoints(scheme))
+
+
+def open_mirror(link: str, *, new: bool = False, only_once: str | None = None) -> Path:
     """The mirror of the dataset behind a link such as s3://bucket/dataset, made equal to it; with `new` there may be none yet.
 
+    With `only_once`, a run's name, it is made equal by the first of a node's workers, and gets the run's temporary folder.
     Raises UsageError if there is no dataset, or it cannot be reached.
     """
-    from hdvg.sources.buckets.environment import endpoints
     from hdvg.sources.buckets.spelling import place_of
     from hdvg.sources.canonical import masked
 
     try:
         place = place_of(link.rstrip("/") + "/")
-        root = mirrors() / digest("dataset", place.link, endpoints(place.scheme))
+        root = mirror_path(place.link)
         with refusals(root):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root = root.resolve()
@@ -68,7 +76,10 @@ def open_mirror(link: str, *, new: bool = False) -> Path:
         called(root, place.link)
         far = far_of(root)
         assert far is not None, "it was marked just now"
-        refresh(far, new=new)
+        if only_once is None or not (root / "tmp" / only_once).is_dir():
+            refresh(far, new=new)
+        if only_once is not None:
+            (root / "tmp" / only_once).mkdir(parents=True, exist_ok=True)
     except ItemError as error:
         later = "; try again later" if isinstance(error, TransientError) else ""
         raise UsageError(f"{masked(link)}: cannot be read: {error.detail}{later}") from None

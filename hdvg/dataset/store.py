@@ -105,7 +105,7 @@ class Store:
             raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/dataset/store.py")
         sha256 = file_sha256(path)
         into = self._link_once
-        if stays and self.far is not None:
+        if stays and self.far is not None and not self.far.is_shared:
             into = self._link_here
             self.far.note_stays(f"{sha256}.{extension}")
         self._place(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp), into)

@@ -103,6 +103,18 @@ class Bucket:
                     version = str(one["e_tag"] or one["last_modified"])
                     yield str(one["path"]).removeprefix(self.place.key), int(one["size"]), version
 
+    def names_from(self, folder: str, start: str) -> Iterator[str]:
+        """The names of objects in a folder of the folder that begin with `start`."""
+        import obstore
+
+        first = self.place.key + folder + start
+        with _worded(self.place):
+            for some in obstore.list(self._store, self.place.key + folder, offset=first):
+                for one in some:
+                    if not one["path"].startswith(first):
+                        return
+                    yield str(one["path"]).removeprefix(self.place.key)
+
     def read(self, name: str) -> Iterator[bytes]:
         """An object's bytes, in pieces."""
         import obstore
