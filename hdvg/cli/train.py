@@ -13,7 +13,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Address, Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import dataset_text, is_mirror, refuse_mirror, local_folder
+from hdvg.dataset.location import dataset_text, is_mirror, local_folder, refuse_mirror
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.training import NEEDS
@@ -148,6 +148,7 @@ def train(
         return _say_steps(task.folder, which_steps, as_json=as_json)
     task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
+        refuse_mirror(mix[0][0], "training on Ray")
         from pipelines.train_on_ray import train_on_ray
 
         with interruptible():

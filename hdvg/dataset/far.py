@@ -17,12 +17,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hdvg.config.fetch import Fetch
+from hdvg.dataset.layout import THERE
+from hdvg.dataset.room import STAYS, YOUNG_S, drop_oldest
 from hdvg.errors import DamagedError, HdvgError, ItemError, ResourceError, UsageError
 from hdvg.ids import file_sha256
 
@@ -33,8 +35,6 @@ MARK = "mirror.json"
 """In a mirror: the link of the dataset that it is of."""
 LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
-THERE = "there"
-"""In a mirror: the folder of empty files that are named as the shards in the bucket, for a mirror may lack these."""
 LOCAL = ("cache/", "latents/", "logs/")
 """Files that each machine makes for itself."""
 LEASE = "run.lease"
@@ -44,6 +44,8 @@ RUN = re.compile(r"[0-9a-f]{32}")
 GHOST_S = 5.0
 """How long a run may believe that the lease is still its own."""
 TRIES = 5
+ROOM_BYTES = 2**29
+"""After so much that came into a mirror, or left it, it is looked at whether it keeps to its bound."""
 
 
 def far_of(root: Path) -> Far | None:
@@ -80,7 +82,10 @@ class Far:
         self.link = bucket.place.link
         self.shelf = ObjectShelf(self)
         self.listed: Collection[str] | None = None
-        """Names of media and shards, as this process has listed them; what it or its workers make since is in the mirror."""
+        """Names of media and shards, as this process has listed them."""
+        self.is_shared = False
+        """Whether several nodes work on it, so that sources too come into the bucket."""
+        self._moved = 0
         self._sure: tuple[str, float] = "", 0.0
 
     def put(self, name: str, temp: Path, *, once: bool, run: str) -> bool:
@@ -93,6 +98,7 @@ class Far:
         self.refuse_ghost(run)
         with self.speaking(name):
             if once:
+                self._make_room(temp.stat().st_size)
                 return self._create(name, temp)
             for _ in range(TRIES):
                 if version := self.bucket.swap(name, temp, self.bucket.version(name)):
@@ -109,6 +115,7 @@ class Far:
                 self.bucket.delete(names)
             for name in names:
                 self._note(name)
+                (self.root / STAYS / name.rpartition("/")[2]).unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether the bucket has a file that is in the mirror."""
@@ -118,8 +125,15 @@ class Far:
             return self.bucket.version(name) is not None
 
     def may_have(self, name: str) -> bool:
-        """Whether the bucket may have a file of media/ that the mirror lacks."""
-        return self.listed is None or name in self.listed
+        """Whether the bucket may have a file of media/ that is not in the mirror."""
+        return self.is_shared or self.listed is None or name in self.listed
+
+    def has_any(self, names: Sequence[str]) -> bool:
+        """Whether the bucket has one of these files of media/."""
+        if any(name in (self.listed or ()) for name in names):
+            return True
+        with self.speaking(names[0]):
+            return any(self.bucket.version(name) is not None for name in names)
 
     def fetch(self, name: str) -> Path | None:
         """Bring an object into the mirror; None if the bucket has none of that name."""
@@ -131,11 +145,13 @@ class Far:
                 if error.reason != "gone":
                     raise
                 return None
+        self._make_room(path.stat().st_size)
         return path
 
-    def find_media(self, names: Iterable[str]) -> Path | None:
+    def find_media(self, names: Sequence[str]) -> Path | None:
         """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
-        for name in filter(self.may_have, names):
+        listed = [name for name in names if name in (self.listed or ())]
+        for name in listed or names:
             path = self.fetch(name)
             if path is not None and file_sha256(path) != path.stem:
                 path.unlink()
@@ -154,6 +170,12 @@ class Far:
                     if error.reason != "gone":
                         raise
         return None
+
+    def note_stays(self, name: str) -> None:
+        """Remember of a file of media/ that the bucket will not have it."""
+        mark = self.root / STAYS / name
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
 
     def probe(self, run: str) -> None:
         """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
@@ -190,6 +212,13 @@ class Far:
             if error.reason == "private":
                 raise UsageError(f"{self.link}{name}: {error.detail}; give them leave to write there too") from None
             raise ResourceError(f"{self.link}{name}: {error.detail}; then run the same command again") from None
+
+    def _make_room(self, size: int) -> None:
+        """Keep the mirror to its bound while a command goes on."""
+        self._moved += size
+        if self._moved > ROOM_BYTES:
+            self._moved = 0
+            drop_oldest(self.root, young_s=YOUNG_S)
 
     def _create(self, name: str, temp: Path) -> bool:
         for _ in range(TRIES):

@@ -104,7 +104,10 @@ class Store:
         if extension not in EXTENSIONS:
             raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/dataset/store.py")
         sha256 = file_sha256(path)
-        into = self._link_here if stays else self._link_once
+        into = self._link_once
+        if stays and self.far is not None and not self.far.is_shared:
+            into = self._link_here
+            self.far.note_stays(f"{sha256}.{extension}")
         self._place(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp), into)
         return sha256
 
@@ -132,10 +135,8 @@ class Store:
 
     def has_media(self, sha256: str) -> bool:
         """Whether there is a file with these bytes, here or in the bucket."""
-        far = self.far
-        if far is not None and far.listed is not None:
-            return any((self.root / name).exists() or name in far.listed for name in _media_names(sha256))
-        return self.find_media(sha256) is not None
+        names = _media_names(sha256)
+        return any((self.root / name).exists() for name in names) or (self.far is not None and self.far.has_any(names))
 
     def require_shards(self) -> None:
         """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
