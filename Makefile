@@ -4,6 +4,7 @@
 #   make nightly                  the slow tests: minutes each, with a wheel in a clean environment
 #   make faults                   break it in every way it should survive: half an hour    (ARGS='--slice' for five minutes)
 #   make fuzz                     our own parsers, ten minutes each, guided by coverage where atheris is installed
+#   make scale                    what commands cost from 10,000 clips to a million, an hour (ARGS='--sizes 10k,100k')
 #   make check                    format, lint, types
 #   make sbom                     list of all that is installed, as CycloneDX, with licences  (sbom.cdx.json)
 #   make lock                     requirements.lock: the pinned set with the hash of each wheel
@@ -19,7 +20,7 @@ BENCH ?= $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly faults fuzz check format bench sbom lock web clean
+.PHONY: help demo test nightly faults fuzz scale check format bench sbom lock web clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,9 @@ faults: $(READY)
 
 fuzz: $(READY)
 	@$(BIN)/python -m tests.faults.fuzz_faults $(ARGS)
+
+scale: $(READY)
+	@$(BIN)/python -m tests.scale $(ARGS)
 
 check: $(READY)
 	@echo "format" && $(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
 from hdvg.dataset.parts import read_as, read_parts
-from hdvg.dataset.shard_plan import STAMPS
+from hdvg.dataset.shard_plan import STAMPS, holding
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, STAGES, part_schema, with_media
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
@@ -88,7 +88,7 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
             videos=frozenset(row[0] for row in accepted),
             clips=frozenset(clips),
             identifiers=frozenset(identifiers),
-            media=frozenset(_media(dataset, connection)),
+            media=frozenset(_media(dataset, connection, units)),
             rows=len(accepted) + _rows(dataset, connection, set(units)),
             captions=captions[0] if captions else 0,
         )
@@ -139,11 +139,13 @@ def media_bytes(dataset: Dataset, found: Found) -> int:
 
 
 def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterable[Name]) -> None:
-    """Make the tables `gone` (kind, name), `lost` (video_id), and the views `accepted` and `fetched` of all rows there are."""
+    """Make the tables `gone` (kind, name), `lost` (video_id), and of all rows there are the view `accepted` and the table
+    `fetched`, of what is asked again and again."""
     root = no_glob(str(dataset.root))
     accepted = read_as(INPUTS, literal(f"{root}/{pattern('inputs')}"))
     fetched = read_parts(DOWNLOAD, literal(f"{root}/{pattern('parts', stage=DOWNLOAD)}"))
-    connection.execute(f"create view accepted as from {accepted}; create view fetched as from {fetched}")
+    connection.execute(f"create view accepted as from {accepted}")
+    connection.execute(f"create table fetched as select video_id, sha256, uploader_id, reason from {fetched}")
     connection.execute("create table gone (kind varchar, name varchar)")
     names = list(map(list, set(asked)))
     if names:
@@ -165,12 +167,18 @@ def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterab
         connection.execute(f"create table {view} as {rows if paths else 'select null as clip_id where false'}")
 
 
-def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Files of media/ that only what is lost names."""
-    mine, others = set(), set()
+def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: Iterable[str]) -> set[str]:
+    """Files of media/ that only what is lost names, in parts of these units."""
+    held, mine, others = list(of_units(dataset.root, units)), set[str](), set[str]()
     for entry, column, _ in with_media():
-        mine |= set(_media_of(dataset, connection, entry.name, column, "video_id in (from lost)"))
-        others |= set(_media_of(dataset, connection, entry.name, column, "video_id not in (from lost)"))
+        parts = [path for path in held if stage_of_part(path) == entry.name]
+        mine |= _named(connection, entry.name, column, path_list(parts), "video_id in (from lost)") if parts else set()
+    if mine:  # else no other part need be opened
+        connection.register("asked", pa.table({"name": sorted(mine)}))
+        for entry, column, _ in with_media():
+            where = f"video_id not in (from lost) and {column} in (from asked)"
+            others |= _media_of(dataset, connection, entry.name, column, where)
+        connection.unregister("asked")
     return mine - others
 
 
@@ -179,7 +187,13 @@ def _media_of(
 ) -> set[str]:
     if not files(dataset.root, "parts", stage=stage):
         return set()
-    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}"))
+    every = literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}")
+    return _named(connection, stage, column, every, where)
+
+
+def _named(connection: duckdb.DuckDBPyConnection, stage: str, column: str, parts: str, where: str) -> set[str]:
+    """The hashes in a column of parts, a literal, as far as `where` holds."""
+    rows = read_parts(stage, parts)
     return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
 
 
@@ -214,7 +228,7 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
 def _drop_shards(dataset: Dataset, found: Found) -> None:
     """Remove the shards that hold any of the videos, their part rows first."""
     gone = pa.array(sorted(found.videos), pa.string())
-    for path in files(dataset.root, "shards"):
+    for path in holding(dataset, found.videos):
         if pc.any(pc.is_in(pq.read_table(path, columns=["video_id"])["video_id"], value_set=gone)).as_py():
             for row in files(dataset.root, "shard_rows", of=path.stem):
                 _remove(dataset.store, row)

@@ -28,6 +28,7 @@ from hdvg.errors import TransientError, first_line
 from hdvg.sandbox import Call, Limits
 from pipelines import node_traits
 from pipelines.graph import Stage
+from pipelines.head import Head
 from pipelines.model_workers import ModelWorkers, Worker
 from pipelines.node_check import check_nodes
 from pipelines.node_traits import refuse_other_code
@@ -124,6 +125,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self._session.open()
+        self._head = Head(is_shared=self.is_shared)
         self._nodes.look()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         gate: Any = ray.remote(num_cpus=0)(GateActor)
@@ -133,9 +135,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._demand.withdraw()
+            if self._head.answers:
+                self._demand.withdraw()
         finally:
             ray.shutdown()
+            self._head.close()
 
     @property
     def size(self) -> Size:
@@ -156,13 +160,23 @@ class Cluster:
 
     def look(self) -> list[str] | None:
         """Look which nodes there are, and end processes with models that are idle for long; what has happened to nodes, or None
-        if it is not yet time to look, or the session is the run's own."""
-        if not self.is_shared or time.monotonic() < self._next_look:
+        if it is not yet time to look, or the session is the run's own. Raises HeadLostError if the head is gone."""
+        self._head.refuse_lost()
+        if not self.is_shared or not self._head.answers or time.monotonic() < self._next_look:
             return None
         self._next_look = time.monotonic() + LOOK_S
         self._models.drop_idle()
         self._nodes.look()
         return self._nodes.read_news()
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether a job can be started now: not while the head is silent."""
+        return self._head.answers
+
+    def refuse_lost_head(self) -> None:
+        """Raise HeadLostError behind an error that came of a head that is gone."""
+        self._head.refuse_going()
 
     def share_gpus(self, wanted: float) -> None:
         """All processes with a model together want so many GPUs; they stay, so each gets less where there are fewer."""
@@ -199,7 +213,9 @@ class Cluster:
 
     def wait(self, refs: Iterable[Any]) -> Any:
         """The next reference that is over, or None if it is time to look at the nodes first."""
-        over = ray.wait(list(refs), num_returns=1, timeout=LOOK_S)[0]
+        if not (refs := list(refs)):  # the head is silent
+            return time.sleep(1)
+        over = ray.wait(refs, num_returns=1, timeout=LOOK_S)[0]
         return over[0] if over else None
 
     def result(self, ref: Any) -> Done | None:
@@ -236,6 +252,7 @@ class Cluster:
         until = time.monotonic() + (GOING_S if self.size.nodes > 1 else 0.0)
         while self._nodes.lost == started.lost_before and time.monotonic() < until:
             time.sleep(0.2)
+            self._head.refuse_going()
             self._nodes.look()
         return self._nodes.lost > started.lost_before
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files
+from hdvg.dataset.shard_plan import holding
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
 from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
@@ -42,13 +42,12 @@ def forget(
 def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
     """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error."""
     with writing(dataset.store), ExitStack() as stack:
-        dataset.store.require_shards()
         found = find(dataset, asked)  # again: a run may have added to it
         hide(dataset, dataset.store, found)
         if dataset.plan.pool_wanted:
             dataset = settle(dataset)
         clips = VirtualClips(dataset, stack.enter_context(dataset.store.scratch()))
-        clips.hold(files(dataset.root, "shards"))
+        clips.hold(holding(dataset, found.videos))
         purge(dataset, found)
         for path in sorted(dataset.root.glob("logs/*")):  # links and files are named in them
             dataset.store.remove(str(path.relative_to(dataset.root)))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from ray.exceptions import RayError
+
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.run_lock import refuse_lost
+from hdvg.errors import ResourceError
 from pipelines.cluster import Cluster
 from pipelines.hosts import published
 from pipelines.perform import Done, Job
@@ -42,7 +45,11 @@ class OnRay:
                 self._say(cluster.describe())
                 cluster.check(order)
             queues = Queues(order, self._slots(order, cluster))
-            self._do(order, cluster, queues, report)
+            try:
+                self._do(order, cluster, queues, report)
+            except (RayError, ResourceError):
+                cluster.refuse_lost_head()
+                raise
 
     def _slots(self, order: Order, cluster: Cluster) -> list[int]:
         """How many jobs of each stage run at once on the cluster as it is now; its GPUs are shared out by that."""
@@ -56,12 +63,13 @@ class OnRay:
         crashes, shortages, losses = Counter[Job](), Counter[Job](), Counter[Job]()
         running: dict[object, Job] = {}
         while True:
-            while (job := queues.next()) is not None:
+            waits = not cluster.takes_jobs
+            while not waits and (job := queues.next()) is not None:
                 running[cluster.start(stages[job.stage], job)] = job
-            if not running:
-                return
             refuse_lost(order.root)
             self._look(order, cluster, queues)
+            if not running and not waits:
+                return
             ref = cluster.wait(running)
             if ref is None:
                 continue

@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.layout import part_name
+from hdvg.dataset.seals import sealed
 from hdvg.dataset.stages import part_schema
 from hdvg.filtering.pool import resolve_quantiles
 from hdvg.planning import make_plan
 from schemas.columns import sql_type
+from schemas.inputs import INPUTS
 
 NORMAL = "sqrt(-2 * ln(1 - random())) * cos(6.283185307179586 * random())"
 SHARE = "case when random() < 0.8 then 0.0 else random() end"
@@ -125,10 +129,8 @@ def _write(dataset: Dataset, connection: duckdb.DuckDBPyConnection, *, a_unit: i
     unit = "'u'" if a_unit is None else f"lpad(to_hex(n // {a_unit}), 16, '0')"
     connection.execute(f"alter table videos add column unit varchar; update videos set unit = {unit}")
     link = "video_id as link_id, video_id as link, 'https://videos.example/' || n as source, n as line, 'x' as origin, 1::bigint as seq"
-    connection.execute(
-        f"copy (select {link}, video_id, unit, 'new' as status, null::varchar as reason, null::varchar as detail from videos) "
-        f"to '{dataset.root / 'inputs/00001-x.parquet'}' (format parquet)"
-    )
+    accepted = f"select {link}, video_id, unit, 'new' as status, null as reason, null as detail from videos"
+    _put(dataset, connection, "inputs/00001-x.parquet", accepted, INPUTS)
     for name, first, last in connection.execute("select unit, min(n), max(n) from videos group by unit").fetchall():
         connection.execute(f"create or replace temp view unit_videos as from videos where n between {first} and {last}")
         connection.execute(
@@ -161,5 +163,10 @@ def _part(
     sql = f"select {row(held)} from {table}"
     if stage == "split":
         sql = f"select {row({'video_id'})} from unit_videos union all {sql}"
-    path = dataset.root / "parts" / stage / f"{unit}-{dataset.plan.fingerprints[stage]}-0.parquet"
-    connection.execute(f"copy ({sql}) to '{path}' (format parquet, compression zstd)")
+    _put(dataset, connection, part_name(stage, unit, dataset.plan.fingerprints[stage], 0), sql, part_schema(stage))
+
+
+def _put(dataset: Dataset, connection: duckdb.DuckDBPyConnection, name: str, sql: str, schema: pa.Schema) -> None:
+    """A sealed file of the answer, as `Store` writes it, but not durable."""
+    rows = connection.sql(sql).to_arrow_table()
+    (dataset.root / name).write_bytes(sealed(rows.select(schema.names).cast(schema)))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
-from hdvg.dataset.layout import SEED, Sort, files, newest_generation, number_of_list, tables, unit_of
+from hdvg.dataset.layout import SEED, Sort, files, names, newest_generation, number_of_list, tables, unit_of
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED
@@ -29,6 +29,9 @@ OF_QUERIES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogExce
 
 NEEDED: tuple[Sort, ...] = ("inputs", "tombstones")
 """Files without which nothing may be shown or written."""
+
+WRITTEN: tuple[Sort, ...] = ("inputs", "parts")
+"""Files that only hdvg writes, each with what follows of its name."""
 
 
 def broken(root: Path, paths: Iterable[Path] | None = None) -> list[Path]:
@@ -82,11 +85,11 @@ def foreign(root: Path) -> dict[Path, str]:
     known = ledger.read(root)
     if not known:
         return {}
-    lists = files(root, "inputs")
-    fresh = [path for path in (*lists, *files(root, "parts")) if str(path.relative_to(root)) not in known]
-    fresh = [path for path in fresh if SEED not in path.stem.split("-") and path.parent.name not in ("shard", "pool")]
+    new = [root / name for sort in WRITTEN for name in names(root, sort) if name not in known]
+    fresh = [path for path in new if SEED not in path.stem.split("-") and path.parent.name not in ("shard", "pool")]
     if not fresh:
         return {}
+    lists = files(root, "inputs")
     units: dict[str | None, set[str]] = {}
     try:
         for path in lists:

@@ -11,13 +11,12 @@ import glob
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from hdvg.dataset.damage import READS
-from hdvg.dataset.layout import CACHE
+from hdvg.dataset.layout import CACHE, matching
 from hdvg.dataset.store import Store
 from hdvg.ids import digest
 
@@ -28,7 +27,7 @@ STATEMENT = re.compile(r"create or replace view (\w+) as\n(.*?);\n", re.DOTALL)
 WORD = re.compile(r"\w+")
 
 OPEN = frozenset({
-    *("inputs", "rejected", "given", "given_videos", "forgotten", "shards", "annotations", "questions", "answers"),
+    *("inputs", "rejected", "given", "given_videos", "forgotten", "annotations", "questions", "answers"),
     *("clip_rows", "clips", "measures", "verdicts", "captions", "wanted", "pending"),
 })  # fmt: skip
 """Views that are not kept, as are those of what is wanted of one stage: small ones, and those that are little work over kept ones."""
@@ -36,10 +35,11 @@ OPEN = frozenset({
 READ_S = 3600.0
 """Longest that a query reads an answer of a state that is past."""
 
-ROW_GROUP = 20_000
-"""Rows: what a look-up of one reads at least."""
+ROW_GROUP = 40_000
+"""Rows: what a look-up of one reads at least. Of half of that it reads half, but twice as much of where groups lie: over a million
+clips the two are even."""
 
-DIFFERENT = 25_000
+DIFFERENT = 50_000
 """Values of a column that a group of rows may have to get a dictionary, and with it a Bloom filter: ids, which all differ, too."""
 
 
@@ -78,14 +78,10 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
     states: dict[str, str] = {}
     for view, text in STATEMENT.findall(sql):  # each is made of some that stand before it
         made_of = [(word, states[word]) for word in sorted(states.keys() & set(WORD.findall(text)))]
-        states[view] = digest("view", VERSION, text.replace(prefix, ""), list(_names(text)), made_of)[:16]
+        patterns = [pattern.replace("''", "'").removeprefix(f"{prefix}/") for pattern in READS.findall(text)]
+        names = [os.path.basename(name) for pattern in patterns for name in matching(root, pattern)]
+        states[view] = digest("view", VERSION, text.replace(prefix, ""), names, made_of)[:16]
     return {view: state for view, state in states.items() if view not in OPEN and not view.startswith("wanted_")}
-
-
-def _names(sql: str) -> Iterator[str]:
-    """The files that SQL reads, by the patterns in it."""
-    for pattern in READS.findall(sql):
-        yield from sorted(map(os.path.basename, glob.iglob(pattern.replace("''", "'"))))
 
 
 def keep_answers(root: Path, connection: duckdb.DuckDBPyConnection, sql: str, store: Store) -> int:

@@ -6,6 +6,9 @@ new names: files of several units together, a run's epoch in names, or an object
 
 from __future__ import annotations
 
+import fnmatch
+import glob
+import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -63,11 +66,37 @@ def files(
     root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
 ) -> list[Path]:
     """Those that are there, sorted by name; of shards also those that are in the bucket alone (`Store.near` brings them)."""
+    return [root / name for name in names(root, sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)]
+
+
+def names(
+    root: Path, sort: Sort, *, stage: str = "*", unit: str = "*", fingerprint: str = "*", of: str = "*"
+) -> list[str]:
+    """Their names, from the dataset's folder: of a hundred thousand files paths take ten times as long as the listing."""
     wanted = pattern(sort, stage=stage, unit=unit, fingerprint=fingerprint, of=of)
-    found = {*root.glob(wanted)}
+    found = matching(root, wanted)
     if sort == "shards":
-        found |= {root / path.relative_to(root / THERE) for path in root.glob(f"{THERE}/{wanted}")}
-    return sorted(found)
+        afar = (name.removeprefix(f"{THERE}/") for name in matching(root, f"{THERE}/{wanted}"))
+        return sorted({*found, *afar})
+    return found
+
+
+def matching(root: Path, wanted: str) -> list[str]:
+    """The names of the files that a pattern of such names says, folder by folder, each sorted."""
+    *folders, last = wanted.split("/")
+    places = [""]
+    for folder in folders:
+        places = [f"{place}{name}/" for place in places for name in _listed(root / place, folder)]
+    return [place + name for place in places for name in _listed(root / place, last)]
+
+
+def _listed(folder: Path, wanted: str) -> list[str]:
+    if not glob.has_magic(wanted):
+        return [wanted] * (folder / wanted).exists()
+    try:
+        return sorted(fnmatch.filter(os.listdir(folder), wanted))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def tables(root: Path) -> Iterator[Path]:

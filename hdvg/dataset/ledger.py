@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hdvg.dataset import layout
 from hdvg.dataset.layout import SEED, Sort, files, stage_of_part, unit_of
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import entry_of
@@ -33,8 +34,8 @@ ONCE: tuple[Sort, ...] = ("inputs", "rejected", "tombstones", "tables", "parts")
 def names(root: Path) -> Iterator[str]:
     """The files that are there now and that nothing but a purge takes away; not those that are made of others alone."""
     for sort in ONCE:
-        for path in files(root, sort):
-            name = str(path.relative_to(root))
+        for name in layout.names(root, sort):
+            path = Path(name)
             is_derived = sort == "parts" and entry_of(stage_of_part(path)).parts != "unit"
             if not is_derived and SEED not in path.stem.split("-"):
                 yield name
@@ -52,7 +53,10 @@ def is_there(root: Path) -> bool:
 
 def read(root: Path) -> frozenset[str]:
     """The names in the ledger; none if there is no ledger, or it is damaged."""
-    return frozenset(pq.read_table(root / NAME)["name"].to_pylist()) if is_there(root) else frozenset()
+    if not is_there(root):
+        return frozenset()
+    with pq.ParquetFile(root / NAME) as file:  # `read_table` would import pandas: half of the time of a short command
+        return frozenset(file.read()["name"].to_pylist())
 
 
 def settings(root: Path) -> tuple[str, ...]:
@@ -65,7 +69,9 @@ def settings(root: Path) -> tuple[str, ...]:
 
 def lost(root: Path) -> list[str]:
     """What the ledger names and is not there, sorted."""
-    return sorted(name for name in read(root) if not (root / name).exists())
+    sorts: tuple[Sort, ...] = (*ONCE, "given")
+    there = {name for sort in sorts for name in layout.names(root, sort)}
+    return sorted(name for name in read(root) - there if not (root / name).exists())
 
 
 def note(store: Store, *, coming: str | None = None, still_lost: Collection[str] = ()) -> None:

@@ -222,6 +222,11 @@ class Manifest:
         """The answer as one tuple a row."""
         return self.judging(lambda: self._ready_for(sql).execute(sql, list(values)).fetchall())
 
+    def copy(self, sql: str, path: Path, options: str = "format parquet") -> None:
+        """Write the answer to a file; `options`: of DuckDB's `copy`."""
+        asked = f"copy ({sql}) to {literal(str(path))} ({options})"
+        self.judging(lambda: self._ready_for(sql).execute(asked))
+
     def _ready_for(self, sql: str) -> duckdb.DuckDBPyConnection:
         self._views.need(sql)
         return self._connection

@@ -8,15 +8,24 @@ hashing: Fagin et al., 1979). They hang on the clips that there are, not on the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hdvg.dataset.manifest import Manifest, literal
+from hdvg.dataset.connection import connect
+from hdvg.dataset.layout import pattern
+from hdvg.dataset.manifest import Manifest, literal, no_glob
+from hdvg.dataset.parts import read_as
 from hdvg.ids import digest
+from schemas.inputs import INPUTS
+
+NAME = re.compile(r".+-(?P<list>[0-9]{5,})(_(?P<bits>[01]+))?(c[01]*)?")
+"""A shard's: the number of its list, the first bits of its videos' hashes, and of its clips' if it has some of one large video."""
 
 BITS = 64
 """Of a hash: videos that share them all stay together."""
@@ -47,7 +56,7 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
     """
     clips = f"({SIZED} where {ready})"
     videos = manifest.table(
-        f"select seq, md5_number_upper({literal(f'{seed}:')} || video_id) as key, video_id, sum(size)::bigint as size, "
+        f"select seq, {key_sql(seed)} as key, video_id, sum(size)::bigint as size, "
         f"count(*) as clips, bit_xor(hash(video_id, {columns}))::varchar as stamp "
         f"from {clips} group by all order by seq, key, video_id"
     )
@@ -65,6 +74,29 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
         small.select(["video_id", "shard"]),
         of_clips.select(["clip_id", "shard"]),
         sum(videos["clips"].to_pylist()),
+    )
+
+
+def key_sql(seed: int) -> str:
+    """SQL: the hash of a `video_id`."""
+    return f"md5_number_upper({literal(f'{seed}:')} || video_id)"
+
+
+def homes_of(root: Path, videos: Collection[str], seed: int) -> list[tuple[int, int]]:
+    """(list, hash) of these videos, as the accepted lists have them; lists are numbered from 0 here."""
+    lists = read_as(INPUTS, literal(f"{no_glob(str(root))}/{pattern('inputs')}"))
+    asked = f"select distinct seq - 1, {key_sql(seed)} from {lists} where video_id in (select unnest(?::varchar[]))"
+    with connect(root) as connection:
+        return connection.execute(asked, [sorted(videos)]).fetchall()
+
+
+def may_hold(shard: str, homes: Iterable[tuple[int, int]]) -> bool:
+    """Whether a shard of that name may have clips of videos of these homes, see `homes_of`."""
+    found = NAME.fullmatch(shard)
+    if found is None:
+        return True
+    return any(
+        number == int(found["list"]) and f"{key:0{BITS}b}".startswith(found["bits"] or "") for number, key in homes
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.seals import is_sealed
-from hdvg.dataset.shard_homes import SIZED, Homes, find_homes
+from hdvg.dataset.shard_homes import SIZED, Homes, find_homes, homes_of, may_hold
 from hdvg.dataset.stages import SHARD
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import DamagedError
@@ -34,6 +34,8 @@ BESIDE = ("size", "clip_pack", "clip_offset")
 """What stands beside a shard's columns in the file of its rows: what orders them, and where their bytes are."""
 STAMPS = f"{CACHE}/shards.parquet"
 """Which stamp went with which content, when shards were last written; may be deleted at any time."""
+SEED = b"hdvg_seed"
+"""Stands in its metadata before the seed of the hashes by which videos had their homes."""
 BATCH = 4096
 """Rows of an answer at a time."""
 
@@ -132,7 +134,16 @@ def _known(root: Path) -> dict[str, tuple[str, str]]:
     path = root / STAMPS
     if not path.exists() or not is_sealed(path):
         return {}
-    return {row["shard"]: (row["stamp"], row["content"]) for row in pq.read_table(path).to_pylist()}
+    with pq.ParquetFile(path) as file:
+        return {row["shard"]: (row["stamp"], row["content"]) for row in file.read().to_pylist()}
+
+
+def _seed(root: Path) -> int | None:
+    """The seed of the homes of those shards; None where it is not known."""
+    if not _known(root):
+        return None
+    metadata = pq.read_schema(root / STAMPS).metadata or {}
+    return int(metadata[SEED]) if SEED in metadata else None
 
 
 def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
@@ -140,9 +151,24 @@ def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
     rows: list[dict[str, Any]] = [
         {"shard": name, "stamp": stamp, "content": plan.contents[name]} for name, stamp in plan.stamps.items()
     ]
-    if _known(dataset.root) != {row["shard"]: (row["stamp"], row["content"]) for row in rows}:
+    seed = dataset.plan.recipe.shard.seed
+    noted = {row["shard"]: (row["stamp"], row["content"]) for row in rows}
+    if (_known(dataset.root), _seed(dataset.root)) != (noted, seed):
         schema = pa.schema([("shard", pa.string()), ("stamp", pa.string()), ("content", pa.string())])
-        dataset.store.rewrite_table(STAMPS, pa.Table.from_pylist(rows, schema=schema))
+        stamped = schema.with_metadata({SEED: str(seed).encode()})
+        dataset.store.rewrite_table(STAMPS, pa.Table.from_pylist(rows, schema=stamped))
+
+
+def holding(dataset: Dataset, videos: Collection[str]) -> list[Path]:
+    """The shards that may hold any of these videos, in the folder: by their names where it is noted what they hold, else all."""
+    found, seed = files(dataset.root, "shards"), _seed(dataset.root)
+    if seed is not None:
+        known, written = _known(dataset.root), _written(dataset.root)
+        noted = {path for path in found if (path.stem, known.get(path.stem, ("", ""))[1]) in written}
+        homes = homes_of(dataset.root, videos, seed)
+        found = [path for path in found if path not in noted or may_hold(path.stem, homes)]
+    dataset.store.near(*found)
+    return found
 
 
 def _written(root: Path) -> set[tuple[str, str]]:

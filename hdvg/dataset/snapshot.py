@@ -131,10 +131,7 @@ def _made(dataset: Dataset, needed: Iterable[str], say: Say) -> tuple[Path | Non
 
 def _write(dataset: Dataset, path: Path) -> None:
     with dataset.manifest() as manifest:
-        manifest.connection.execute(f"set temp_directory = {literal(str(path.parent / 'spill'))}")
-        manifest.connection.execute(
-            f"copy ({_select(columns_of(dataset))}) to {literal(str(path))} (format parquet, row_group_size {ROW_GROUP})"
-        )
+        manifest.copy(_select(columns_of(dataset)), path, f"format parquet, row_group_size {ROW_GROUP}")
 
 
 def columns_of(dataset: Dataset) -> tuple[str, ...]:

@@ -106,6 +106,6 @@ def forgotten_sql(*, inputs: str, download: str, tombstones: str) -> str:
 def _read(root: Path, names: tuple[str, ...]) -> Tombstones:
     if not names:
         return Tombstones()
-    table = pq.read_table([root / FOLDER / name for name in names], columns=["salt", "token"])
-    columns = table.to_pydict()
+    read = [pq.ParquetFile(root / FOLDER / name).read(columns=["salt", "token"]) for name in names]
+    columns = pa.concat_tables(read).to_pydict()
     return Tombstones(tuple(sorted(set(columns["salt"]))), frozenset(columns["token"]))

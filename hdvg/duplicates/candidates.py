@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.duplicates.series import Clips, Hashes, Ints
+from hdvg.duplicates.series import Clips, Hashes, Ints, turns
 
 KEYS = 24
 """How many choices of bits are tried."""
@@ -36,6 +36,8 @@ CLIP_BITS, SHIFT_BITS = 28, 8
 KEY_BITS, ENTRY_BITS = 24, 40
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
+Votes = npt.NDArray[np.int32]
+
 
 def candidates(clips: Clips, fresh: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
     """(a, b, shift), a < b: some picture k of a resembles picture k + shift of b, and not both clips are old.
@@ -48,14 +50,14 @@ def candidates(clips: Clips, fresh: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, 
     if len(clips) >= 2**CLIP_BITS:
         raise ValueError(f"{len(clips)} clips at once are more than {2**CLIP_BITS}")
     entries = _Entries.of(clips)
-    found, votes = np.empty(0, np.uint64), np.empty(0, np.int64)
+    found, votes = np.empty(0, np.uint64), np.empty(0, np.int32)
     for mask in _masks(len(entries)):
-        pieces = [found]
+        pieces = [np.empty(0, np.uint64)]
         for left, right in _neighbours(entries, mask):
             owner_left, owner_right = entries.owners(left), entries.owners(right)
             good = (owner_left != owner_right) & (fresh[owner_left] | fresh[owner_right])
             pieces.append(entries.packed(left[good], right[good]))
-        found, votes = _counted(pieces, votes)
+        found, votes = _counted(found, votes, np.concatenate(pieces))
     return _unpacked(_foremost(found, votes))
 
 
@@ -75,12 +77,15 @@ class _Entries:
     @classmethod
     def of(cls, clips: Clips) -> _Entries:
         """Those of the pictures that are not flat and not as the one before."""
-        turned = np.ones(len(clips.whole), np.bool_)
-        turned[1:] = np.bitwise_count(clips.whole[1:] ^ clips.whole[:-1]) > REPEAT_BITS
-        owner = np.repeat(np.arange(len(clips), dtype=np.uint32), clips.lengths)
-        moment = np.arange(len(clips.whole), dtype=np.uint32) - clips.starts[:-1].astype(np.uint32)[owner]
-        chosen = (clips.whole != 0) & (clips.inner != 0) & (turned | (moment % EVERY == 0))
-        return cls(clips, np.flatnonzero(chosen).astype(np.uint32), owner[chosen])
+        places, owners = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        for some, place in clips.blocks():
+            whole, inner = clips.whole[place], clips.inner[place]
+            owner = np.repeat(np.arange(some.start, some.stop, dtype=np.uint32), clips.lengths[some])
+            moment = np.arange(place.start, place.stop) - clips.starts[owner]
+            chosen = (whole != 0) & (inner != 0) & ((turns(whole) > REPEAT_BITS) | (moment % EVERY == 0))
+            places.append((place.start + np.flatnonzero(chosen)).astype(np.uint32))
+            owners.append(owner[chosen])
+        return cls(clips, np.concatenate(places), np.concatenate(owners))
 
     def __len__(self) -> int:
         return 2 * len(self.place)
@@ -159,7 +164,10 @@ def _sorted(keys: npt.NDArray[np.uint32]) -> Iterator[Hashes]:
     together."""
     bits = max(math.ceil(math.log2(max(len(keys), 1) / SORTED)), 0)
     for part in range(2**bits):
-        chosen = np.flatnonzero(keys >> (KEY_BITS - bits) == part).astype(np.uint64)
+        chosen = np.concatenate([
+            start + np.flatnonzero(keys[start : start + AT_ONCE] >> (KEY_BITS - bits) == part)
+            for start in range(0, max(len(keys), 1), AT_ONCE)
+        ]).astype(np.uint64)  # fmt: skip
         order: Hashes = keys[chosen].astype(np.uint64)
         order <<= np.uint64(ENTRY_BITS)
         order |= chosen
@@ -167,15 +175,20 @@ def _sorted(keys: npt.NDArray[np.uint32]) -> Iterator[Hashes]:
         yield order
 
 
-def _counted(pieces: list[Hashes], votes: Ints) -> tuple[Hashes, Ints]:
-    """The codes, each once, and how often each came; the first piece came `votes` times."""
-    codes = np.concatenate(pieces)
-    weights = np.concatenate([votes, np.ones(len(codes) - len(votes), np.int64)])
-    found, place = np.unique(codes, return_inverse=True)
-    return found, np.bincount(place, weights, minlength=len(found)).astype(np.int64)
+def _counted(found: Hashes, votes: Votes, more: Hashes) -> tuple[Hashes, Votes]:
+    """The codes, each once, sorted, and how often each came: those `found` came `votes` times before `more` came."""
+    more = np.sort(more)
+    starts = np.flatnonzero(np.concatenate([[True], more[1:] != more[:-1]])) if len(more) else np.empty(0, np.int64)
+    codes, counts = more[starts], np.diff(starts, append=len(more)).astype(np.int32)
+    place = np.searchsorted(found, codes)
+    known = place < len(found)
+    known[known] = found[place[known]] == codes[known]
+    votes[place[known]] += counts[known]
+    place, codes, counts = place[~known], codes[~known], counts[~known]
+    return np.insert(found, place, codes), np.insert(votes, place, counts)
 
 
-def _foremost(codes: Hashes, votes: Ints) -> Hashes:
+def _foremost(codes: Hashes, votes: Votes) -> Hashes:
     """The codes of each pair of clips with most votes; `codes` are sorted."""
     pair = codes >> np.uint64(SHIFT_BITS)
     order = np.lexsort((codes, -votes, pair))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,9 @@ from hdvg.measures.phash import MOST
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.uint64]
+
+BLOCK = 100_000
+"""Clips looked at at once."""
 
 NEEDED = ("clip_id", "video_id", "duration_s", "phashes", "phashes_inner")
 
@@ -60,28 +63,47 @@ class Clips:
         """(n,): a number for each clip's video."""
         return np.asarray(self.video_id.dictionary_encode().indices, dtype=np.int64)
 
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Some clips at a time, and where their hashes lie: of a million clips one array more of all hashes is 130 MB."""
+        for low in range(0, len(self), BLOCK):
+            high = min(low + BLOCK, len(self))
+            yield slice(low, high), slice(int(self.starts[low]), int(self.starts[high]))
+
     @cached_property
     def steps(self) -> Reals:
         """(n,): mean bits between neighbouring hashes: how fast a clip changes, per half second; 0 for a single hash."""
-        bits = np.zeros(len(self.whole), np.uint8)
-        bits[1:] = np.bitwise_count(self.whole[1:] ^ self.whole[:-1])
-        bits[self.starts[:-1][self.lengths > 0]] = 0
-        return np.asarray(self._sums(bits) / np.maximum(self.lengths - 1, 1), dtype=np.float64)
+        sums = np.zeros(len(self), np.int64)
+        for clips, place in self.blocks():
+            bits, starts, filled = turns(self.whole[place]), self.starts[clips] - place.start, self.lengths[clips] > 0
+            bits[starts[filled]] = 0
+            sums[clips] = _sums(bits, starts, filled)
+        return np.asarray(sums / np.maximum(self.lengths - 1, 1), dtype=np.float64)
 
     @cached_property
     def spread(self) -> Reals:
         """(n,): mean bits between a clip's hashes and its middle one: how much it changes at all."""
-        filled = self.lengths > 0
-        middles = self.whole[(self.starts[:-1] + self.lengths // 2)[filled]]
-        bits = np.bitwise_count(self.whole ^ np.repeat(middles, self.lengths[filled]))
-        return np.asarray(self._sums(bits) / np.maximum(self.lengths, 1), dtype=np.float64)
+        sums = np.zeros(len(self), np.int64)
+        for clips, place in self.blocks():
+            starts, lengths = self.starts[clips], self.lengths[clips]
+            filled = lengths > 0
+            middles = np.repeat(self.whole[(starts + lengths // 2)[filled]], lengths[filled])
+            sums[clips] = _sums(np.bitwise_count(self.whole[place] ^ middles), starts - place.start, filled)
+        return np.asarray(sums / np.maximum(self.lengths, 1), dtype=np.float64)
 
-    def _sums(self, bits: npt.NDArray[np.uint8]) -> Ints:
-        """(n,): sums over each clip's hashes."""
-        sums, filled = np.zeros(len(self), np.int64), self.lengths > 0
-        if filled.any():
-            sums[filled] = np.add.reduceat(bits, self.starts[:-1][filled], dtype=np.int64)
-        return sums
+
+def turns(hashes: Hashes) -> npt.NDArray[np.uint8]:
+    """(n,): bits between each hash and the one before, 0 for the first."""
+    bits = np.zeros(len(hashes), np.uint8)
+    bits[1:] = np.bitwise_count(hashes[1:] ^ hashes[:-1])
+    return bits
+
+
+def _sums(bits: npt.NDArray[np.uint8], starts: Ints, filled: npt.NDArray[np.bool_]) -> Ints:
+    """(n,): sums over each clip's bits, which begin at `starts`; 0 for clips that are not `filled`."""
+    sums = np.zeros(len(starts), np.int64)
+    if filled.any():
+        sums[filled] = np.add.reduceat(bits, starts[filled], dtype=np.int64)
+    return sums
 
 
 def concatenated(parts: Sequence[Clips]) -> Clips:

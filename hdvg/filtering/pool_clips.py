@@ -30,10 +30,7 @@ class PoolClips:
         """The clips of `measured` that `where` holds of, written to `path`: these columns, `unit`, `draw` and `embedding`."""
         units = "(select video_id, unit from videos)"
         named = ", ".join(dict.fromkeys((*columns, "unit", "draw", "embedding")))
-        asked = f"select {named} from (from measured where {where}) join {units} using (video_id)"
-        manifest.judging(
-            lambda: manifest.connection.execute(f"copy ({asked}) to {literal(str(path))} (format parquet)")
-        )
+        manifest.copy(f"select {named} from (from measured where {where}) join {units} using (video_id)", path)
         return cls(manifest, f"read_parquet({literal(no_glob(str(path)))})")
 
     def compared(self) -> pa.Table:

@@ -47,6 +47,15 @@ def shards(dataset: Dataset) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((dataset.root / "shards").glob("*"))}
 
 
+def shards_of_videos(dataset: Dataset) -> list[dict[str, str]]:
+    """(video_id, shard) of every clip in a shard."""
+    return [
+        {"video_id": name, "shard": path.name}
+        for path in sorted((dataset.root / "shards").glob("*"))
+        for name in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist()
+    ]
+
+
 def write(dataset: Dataset) -> int:
     return write_shards(dataset, in_turn(dataset, lambda rows: {}))
 
@@ -77,6 +86,35 @@ def test_a_purged_video_rewrites_two_shards_at_most(mine):
         assert len([name for name in after if before.get(name) != after[name]]) <= 1
         assert video not in {row["video_id"] for row in shard_rows(mine).values()}
         before = after
+
+
+def test_a_purge_opens_no_shard_but_those_of_its_videos(mine):
+    """The others are no shards any more while it works, so that to read them raises."""
+    add(mine, videos(2, 3))
+    before = shards(mine)
+    homes = {row["video_id"]: row["shard"] for row in shards_of_videos(mine)}
+    video = min(homes)
+    for name in before.keys() - {homes[video]}:
+        (mine.root / "shards" / name).write_bytes(b"unread")
+    found = find(mine, {("video", video)})
+    hide(mine, mine.store, found)
+    purge(mine, found)
+    left = shards(mine)
+    assert left == {name: b"unread" for name in before if name != homes[video]}
+    assert len(left) > 4
+
+
+def test_without_a_note_of_what_shards_hold_a_purge_opens_all(mine):
+    (mine.root / STAMPS).unlink()
+    homes = {row["video_id"]: row["shard"] for row in shards_of_videos(mine)}
+    video, before = min(homes), shards(mine)
+    (mine.root / "shards" / homes[video]).rename(
+        mine.root / "shards/train-00077_1.parquet"
+    )  # a name that says otherwise
+    found = find(mine, {("video", video)})
+    hide(mine, mine.store, found)
+    purge(mine, found)
+    assert shards(mine).keys() == before.keys() - {homes[video]}
 
 
 def test_a_later_list_leaves_all_shards_alone(mine):

@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 VIDEOS = 6
 WAIT_S, END_S = 120.0, 400.0
+HEAD_S = 59.0
+"""A minute after its head is gone Ray ends a process by itself."""
 SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 RECIPE = """
 name = "nodes"
@@ -177,6 +179,28 @@ def test_a_node_that_joins_gets_work(material, undisturbed, cluster, tmp_path):
             cluster.remove_node(node)
     assert "1 node, 1 CPU: " in said
     assert "has joined: 1 CPU" in said
+
+
+@pytest.mark.parametrize("killed", ["gcs_server", "all of its machine"])
+def test_a_lost_head_ends_the_run_to_be_taken_up_again(material, undisturbed, cluster, tmp_path, killed):
+    """With exit code 75, in a sentence, before Ray ends it without one; the same command goes on, here without a cluster."""
+    head, node, root = cluster.head_node, cluster.add_node(**SMALL), tmp_path / "d"
+    cluster.wait_for_nodes()
+    with running(material, root, cluster) as one:
+        wait_until(lambda: works(node, "perform_here"), one)
+        (gcs,) = (process.process.pid for process in head.all_processes["gcs_server"])
+        below_it = [raylet_of(head), *(pid for pid, _ in below(raylet_of(head)))] if killed != "gcs_server" else []
+        for pid in [gcs, *below_it]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert one.wait(HEAD_S) == 75, (tmp_path / "said").read_text()
+    said = (tmp_path / "said").read_text()
+    assert "does not answer any more; all that was done is kept" in " ".join(said.split())
+    assert "Traceback" not in said
+    with contextlib.chdir(material):
+        task = Task(links=[str(material / "videos")], where=Where("serial"))
+        assert run(root, load_recipe(material / "recipe.toml"), task, Console(file=io.StringIO()))
+    assert contents(root) == undisturbed
 
 
 def test_a_node_with_other_code_is_named_before_anything_runs(material, cluster, tmp_path):

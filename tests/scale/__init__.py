@@ -1,0 +1,1 @@
+"""What commands cost as a dataset grows: `python -m tests.scale`."""
