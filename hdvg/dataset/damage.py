@@ -32,6 +32,8 @@ NEEDED: tuple[Sort, ...] = ("inputs", "tombstones")
 
 WRITTEN: tuple[Sort, ...] = ("inputs", "parts")
 """Files that only hdvg writes, each with what follows of its name."""
+DERIVED = ("parts/shard/", "parts/pool/")
+"""Those of them that are made of others."""
 
 
 def broken(root: Path, paths: Iterable[Path] | None = None) -> list[Path]:
@@ -85,8 +87,8 @@ def foreign(root: Path) -> dict[Path, str]:
     known = ledger.read(root)
     if not known:
         return {}
-    new = [root / name for sort in WRITTEN for name in names(root, sort) if name not in known]
-    fresh = [path for path in new if SEED not in path.stem.split("-") and path.parent.name not in ("shard", "pool")]
+    new = [name for sort in WRITTEN for name in names(root, sort) if name not in known and not name.startswith(DERIVED)]
+    fresh = [root / name for name in new if SEED not in Path(name).stem.split("-")]
     if not fresh:
         return {}
     lists = files(root, "inputs")

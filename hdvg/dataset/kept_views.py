@@ -8,7 +8,6 @@ judge, and a mark of a clip leaves those that look at none.
 from __future__ import annotations
 
 import glob
-import os
 import re
 import time
 from pathlib import Path
@@ -79,7 +78,7 @@ def states_of(root: Path, sql: str) -> dict[str, str]:
     for view, text in STATEMENT.findall(sql):  # each is made of some that stand before it
         made_of = [(word, states[word]) for word in sorted(states.keys() & set(WORD.findall(text)))]
         patterns = [pattern.replace("''", "'").removeprefix(f"{prefix}/") for pattern in READS.findall(text)]
-        names = [os.path.basename(name) for pattern in patterns for name in matching(root, pattern)]
+        names = [name[name.rfind("/") + 1 :] for pattern in patterns for name in matching(root, pattern)]
         states[view] = digest("view", VERSION, text.replace(prefix, ""), names, made_of)[:16]
     return {view: state for view, state in states.items() if view not in OPEN and not view.startswith("wanted_")}
 

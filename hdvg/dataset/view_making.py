@@ -48,6 +48,8 @@ def views_on(
     if of_unit or (not live and is_small(root)):
         return LazyViews(connection, sql, as_tables="of units" if of_unit else "every")
     sql, kept = with_kept(root, sql)
+    if kept:  # over a million clips the end of an answer, where its groups are named, takes longest to read, and is read thrice
+        connection.execute("set parquet_metadata_cache = true")
     if not live and "dataset" in kept:  # then most of them read one file, and each is made at once
         return LazyViews(connection, sql, as_tables="none", kept=kept)
     return AllViews(connection, sql, kept)
