@@ -18,14 +18,16 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hdvg.config.fetch import Fetch
 from hdvg.dataset.layout import THERE
+from hdvg.dataset.object_lease import ObjectShelf
 from hdvg.dataset.room import STAYS, YOUNG_S, drop_oldest
-from hdvg.errors import DamagedError, HdvgError, ItemError, ResourceError, UsageError
+from hdvg.errors import DamagedError, ItemError, ResourceError, UsageError
 from hdvg.ids import file_sha256
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
 LOCAL = ("cache/", "latents/", "logs/")
 """Files that each machine makes for itself."""
-LEASE = "run.lease"
 PROBE = "probe"
 RUN = re.compile(r"[0-9a-f]{32}")
 """The name of a run that holds the lease; other commands publish what needs none."""
 GHOST_S = 5.0
 """How long a run may believe that the lease is still its own."""
 TRIES = 5
+AT_ONCE = 4
 ROOM_BYTES = 2**29
 """After so much that came into a mirror, or left it, it is looked at whether it keeps to its bound."""
 
@@ -80,7 +82,7 @@ class Far:
     def __init__(self, root: Path, bucket: Bucket) -> None:
         self.root, self.bucket = root, bucket
         self.link = bucket.place.link
-        self.shelf = ObjectShelf(self)
+        self.shelf = ObjectShelf(bucket, self.speaking)
         self.listed: Collection[str] | None = None
         """Names of media and shards, as this process has listed them."""
         self.is_shared = False
@@ -147,6 +149,11 @@ class Far:
                 return None
         self._make_room(path.stat().st_size)
         return path
+
+    def fetch_all(self, names: Sequence[str]) -> None:
+        """Bring those of these objects that there are, some side by side."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self.fetch, names))
 
     def find_media(self, names: Sequence[str]) -> Path | None:
         """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
@@ -246,49 +253,6 @@ class Far:
         line = json.dumps([name, size, version and version.get("e_tag")]) + "\n"
         with (self.root / LOG).open("a", encoding="utf-8") as log:
             log.write(line)
-
-
-class ObjectShelf:
-    """The one object with the newest lease (`lease.Shelf`): it is taken, and renewed, by a swap of the version that was read."""
-
-    def __init__(self, far: Far) -> None:
-        self._far, self._bucket = far, far.bucket
-        self._version: dict[str, str] | None = None
-
-    def newest(self) -> dict[str, Any] | None:
-        """See `lease.Shelf`."""
-        with self._far.speaking(LEASE):
-            found = self._bucket.read_version(LEASE)
-        if found is None:
-            return None
-        last = dict(json.loads(found[0]))
-        return last | {"version": found[1]}
-
-    def take(self, number: int, text: str) -> bool:
-        """See `lease.Shelf`."""
-        last = self.newest()
-        if last is not None and last["number"] != number - 1:
-            return False
-        with self._far.speaking(LEASE):
-            return self._swap(number, text, last and last["version"])
-
-    def renew(self, number: int, text: str) -> bool:
-        """See `lease.Shelf`."""
-        try:
-            if self._swap(number, text, self._version):
-                return True
-            last = self.newest()
-            if last is None or (last["number"], last["run"]) != (number, json.loads(text)["run"]):
-                return False
-            return self._swap(number, text, last["version"])  # the answer to our last swap was lost
-        except HdvgError as error:
-            raise ConnectionError(str(error)) from error
-
-    def _swap(self, number: int, text: str, version: dict[str, str] | None) -> bool:
-        held = json.dumps(json.loads(text) | {"number": number}).encode()
-        found = self._bucket.swap(LEASE, held, version)
-        self._version = found or self._version
-        return found is not None
 
 
 def write_whole(path: Path, pieces: Iterable[bytes]) -> None:

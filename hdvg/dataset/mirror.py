@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import LEASE, LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
+from hdvg.dataset.far import LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
 from hdvg.dataset.layout import THERE, files
 from hdvg.dataset.location import called
+from hdvg.dataset.object_lease import LEASE
 from hdvg.dataset.room import drop_oldest
 from hdvg.errors import ItemError, TransientError, UsageError, refusals
 from hdvg.ids import digest
@@ -42,6 +43,8 @@ HELD = "objects.json"
 """In a mirror: size and version of each object of which it has the table."""
 LOCK = "mirror.lock"
 AT_ONCE = 16
+DAY_S = 24 * 3600.0
+"""What was used since then stays when a command that only reads begins: another, such as a training, may read it."""
 
 
 def mirrors() -> Path:
@@ -108,7 +111,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
             list(pool.map(lambda name: write_whole(root / name, far.bucket.read(name)), wanted))
         write_whole(root / HELD, [json.dumps(there).encode()])
         (root / LOG).unlink(missing_ok=True)
-        drop_oldest(root, stays=True)
+        drop_oldest(root, young_s=0.0 if is_mine else DAY_S, stays=True)
 
 
 @contextmanager

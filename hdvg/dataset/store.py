@@ -146,9 +146,7 @@ class Store:
     def near(self, *paths: Path) -> None:
         """Have these files of the dataset in the folder, if the bucket has them."""
         if self.far is not None:
-            for path in paths:
-                if not path.exists():
-                    self.far.fetch(str(path.relative_to(self.root)))
+            self.far.fetch_all([str(path.relative_to(self.root)) for path in paths if not path.exists()])
 
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""

@@ -14,9 +14,9 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset import run_lock
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.far import LEASE
 from hdvg.dataset.lease import Lease
 from hdvg.dataset.mirror import mirrors, open_mirror, refresh
+from hdvg.dataset.object_lease import LEASE
 from hdvg.dataset.room import BOUND
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ResourceError, UsageError
@@ -150,6 +150,10 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     assert [name for name in there(server, link) if name.startswith("media/")] == [f"media/{clip[:2]}/{clip}.mp4"]
     assert len(list(dataset.root.glob("media/*/*"))) == 2
     monkeypatch.setenv(BOUND, "0")
+    open_mirror(link)
+    assert len(list(dataset.root.glob("media/*/*"))) == 2, "another command may read what was used today"
+    for path in dataset.root.glob("media/*/*"):
+        os.utime(path, (0, 0))
     store = Dataset.open(open_mirror(link)).store
     assert not list(store.root.glob("media/*/*"))
     assert store.has_media(clip)
