@@ -1,4 +1,4 @@
-"""Where cut clips go, as the recipe's `storage.clips` says: a file each in media/, or a pack for all of one video."""
+"""Where cut clips go, as the recipe's `storage.clips` says: a file each in media/, or packs, one a video."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from hdvg.dataset.store import Store
 from hdvg.errors import ItemError
 from pipelines.work import Row
 
+MOST_BYTES = 2**30
+"""Of a pack, unless one clip has more: a longer film has several, for stores that take no objects of any size."""
+
 Cut = Iterable[tuple[Row, Path | None]]
 """Rows of the cut stage for clips of one video, each with its file in a scratch folder, or None if it failed."""
 
@@ -21,9 +24,26 @@ def kept_clips(dataset: Dataset, cut: Cut) -> list[Row]:
     store = dataset.store
     if dataset.plan.recipe.storage.clips == "files":
         return [row if path is None else row | {"clip_sha256": store.put_media(path, "mp4")} for row, path in cut]
-    with store.scratch() as scratch:
-        rows = write_clips(scratch / "pack", ((row, taken(path) if path else None) for row, path in cut))
-        return publish_pack(store, scratch / "pack", rows)
+    rows: list[Row] = []
+    for some in _runs(cut):
+        with store.scratch() as scratch:
+            packed = write_clips(scratch / "pack", ((row, taken(path) if path else None) for row, path in some))
+            rows += publish_pack(store, scratch / "pack", packed)
+    return rows
+
+
+def _runs(cut: Cut) -> Iterator[list[tuple[Row, Path | None]]]:
+    """The clips of each pack."""
+    held, size = list[tuple[Row, Path | None]](), 0
+    for row, path in cut:
+        mine = row["clip_bytes"] if path else 0
+        if held and size + mine > MOST_BYTES:
+            yield held
+            held, size = [], 0
+        held.append((row, path))
+        size += mine
+    if held:
+        yield held
 
 
 def taken(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset.following import follow, link_of
 from hdvg.errors import TransientError, first_line
 from hdvg.sandbox import Call, Limits
 from pipelines import node_traits
@@ -92,6 +93,8 @@ def low_on_memory(error: OutOfMemoryError, who: str) -> MemoryShortError:
 def perform_here(job: Job, gate: RemoteGate, code: str) -> Done:
     """A job in a Ray worker, which must run that code of hdvg; "" is any."""
     refuse_other_code(code)
+    if job.link is not None:
+        return perform(job.on_this_node(), gate)  # files in a mirror are of one node: no other decodes segments
     return perform(job, gate, spread=functools.partial(across_nodes, code=code))
 
 
@@ -188,6 +191,7 @@ class Cluster:
     def start(self, stage: Stage, job: Job) -> Any:
         """Start a job where there is room; returns its reference."""
         gate = RemoteGate(self._gate, next(self._holders))
+        job = replace(job, link=link_of(job.root) if self.is_shared else None)
         if stage.load is None:
             worker, ref = None, self._task.options(num_cpus=stage.cpus).remote(job, gate, self._code)
         else:
@@ -196,6 +200,11 @@ class Cluster:
             ref = worker.actor.perform.remote(job, gate, self._code)
         self._started[ref] = Started(gate, self._nodes.lost, worker)
         return ref
+
+    def bring(self, job: Job) -> None:
+        """Have here what a job has put on another node, of a dataset in a bucket."""
+        if self.is_shared and link_of(job.root):
+            follow(job.root, job.unit)
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """As `hosts.HostGate.figures`. Raises ResourceError if the gate does not answer."""

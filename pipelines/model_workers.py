@@ -25,7 +25,7 @@ class ModelWorker:
 
     def perform(self, job: Job, gate: RemoteGate, code: str) -> Done:
         refuse_other_code(code)
-        return perform(job, gate)
+        return perform(job.on_this_node(), gate)
 
 
 @dataclass(eq=False)

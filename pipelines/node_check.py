@@ -10,7 +10,7 @@ from ray.exceptions import GetTimeoutError, NodeDiedError, RayError, TaskUnsched
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hdvg.config.recipe import Recipe
-from hdvg.dataset.far import MARK
+from hdvg.dataset.following import link_of
 from hdvg.errors import UsageError, first_line
 from pipelines.node_traits import REMEDY, differences, traits
 from pipelines.nodes import Node
@@ -31,37 +31,27 @@ def check_nodes(nodes: Iterable[Node], order: Order, recipe: Recipe) -> None:
     """Raise UsageError naming the nodes that differ from this machine, or do not answer, and in what; a node that goes
     meanwhile is left out."""
     settings = recipe.model_dump(mode="json", exclude_none=True)
-    words = str(order.root), order.run, settings
+    words = str(order.root), order.run, settings, link_of(order.root)
     task: Any = ray.remote(num_cpus=0, max_retries=0)(_look_there())
     asked = [(node, task.options(scheduling_strategy=_on(node)).remote(*words)) for node in nodes]
-    here = traits(*words)
+    here = traits(*words[:3])
     wrong = [f"node {node.name}: {problem}" for node, answer in asked for problem in _problem(here, answer)]
     if wrong:
-        raise UsageError("\n".join([*wrong, *_of_mirror(order), f"{REMEDY}; see docs/cluster.md"]))
-
-
-def _of_mirror(order: Order) -> list[str]:
-    """What is to be known of a dataset in a bucket."""
-    if not (order.root / MARK).exists():
-        return []
-    return [
-        "a dataset in a bucket is worked on in a mirror on a disk, which all nodes have to see under one path: let XDG_CACHE_HOME name "
-        "a folder that they share, everywhere, or run on one machine, without --address"
-    ]
+        raise UsageError("\n".join([*wrong, f"{REMEDY}; see docs/cluster.md"]))
 
 
 def _on(node: Node) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(node.id, soft=False)
 
 
-def _look_there() -> Callable[[str, str, dict[str, Any]], Traits]:
+def _look_there() -> Callable[[str, str, dict[str, Any], str | None], Traits]:
     """A function that travels whole, for a node may lack hdvg, or have one that knows nothing of this."""
 
-    def look(root: str, run: str, settings: dict[str, Any]) -> Traits:
+    def look(root: str, run: str, settings: dict[str, Any], link: str | None) -> Traits:
         try:
-            from pipelines.node_traits import traits
+            from pipelines.node_traits import traits_over
 
-            return traits(root, run, settings)
+            return traits_over(root, run, settings, link)
         except ImportError as error:
             return {"hdvg": f"not to be imported ({error})"}
 

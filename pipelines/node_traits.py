@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.following import root_here
 from hdvg.environment import VERSION
 from hdvg.errors import HdvgError, UsageError, first_line
 from hdvg.planning import make_plan
@@ -54,6 +55,14 @@ def traits(root: str, run: str, recipe: Mapping[str, Any]) -> dict[str, str]:
     is_same = (folder / "tmp" / run).is_dir()
     found["the dataset's folder"] = "seen" if is_same else "another one of that path" if folder.exists() else "missing"
     return found | _models(folder, recipe)
+
+
+def traits_over(root: str, run: str, recipe: Mapping[str, Any], link: str | None) -> dict[str, str]:
+    """As `traits`; of a dataset in a bucket over this node's mirror, which is made. What keeps it from that is all that is said."""
+    try:
+        return traits(root if link is None else str(root_here(link, run, fresh=True)), run, recipe)
+    except HdvgError as error:
+        return {"hdvg": str(error)}
 
 
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,6 +22,7 @@ from hdvg.config.caption import Caption
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Measure
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.following import follow, root_here
 from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.manifest import wanted_view
 from hdvg.dataset.stages import CUT, entry_of, part_schema
@@ -59,6 +60,16 @@ class Job:
     retry: tuple[str, ...] = ()
     keys: tuple[str, ...] | None = None
     later: tuple[str, ...] = ()
+    link: str | None = None
+    """Of a dataset in a bucket that several nodes work on, each in a mirror of its own: where it lies."""
+
+    def on_this_node(self) -> Job:
+        """The job over this node's mirror, which has what the unit needs."""
+        if self.link is None:
+            return self
+        root = root_here(self.link, self.run)
+        follow(root, self.unit)
+        return replace(self, root=root)
 
 
 @dataclass(frozen=True)

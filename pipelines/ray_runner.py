@@ -74,6 +74,7 @@ class OnRay:
             if ref is None:
                 continue
             job, passed = running.pop(ref), 0
+            cluster.bring(job)
             try:
                 done = cluster.result(ref)
                 if done is None:

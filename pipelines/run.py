@@ -61,9 +61,13 @@ class Where:
         return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus, say=say)
 
     def spread(self, dataset: Dataset) -> Spread:
-        """What writes shards: all nodes of a cluster that stands, else this process."""
+        """What writes shards: all nodes of a cluster that stands, else this process; of a dataset in a bucket this process."""
         address = address_of(self.address)
-        if address == "local" or (self.runner or dataset.plan.recipe.run.runner) == "serial":
+        if (
+            dataset.store.far is not None
+            or address == "local"
+            or (self.runner or dataset.plan.recipe.run.runner) == "serial"
+        ):
             return in_turn
         from pipelines.shards_on_ray import on_cluster  # imports ray
 

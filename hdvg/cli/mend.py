@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Folder, Json, NearFolder
+from hdvg.cli.arguments import Address, Folder, Json, NearFolder
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
 from hdvg.dataset.location import refuse_mirror, relative
+from hdvg.errors import UsageError
+
+if TYPE_CHECKING:
+    from hdvg.reports.verify import LookAtAll
 
 commands = typer.Typer()
 
@@ -21,6 +25,7 @@ commands = typer.Typer()
 @commands.command()
 def verify(
     dataset: Folder,
+    address: Address = None,
     as_json: Json = False,
     mend: Annotated[
         bool, typer.Option("--repair", help="make again what is damaged or lost: that alone, under the run lock")
@@ -32,10 +37,20 @@ def verify(
     """
     if mend:
         refuse_mirror(dataset, "--repair")
+        if address is not None:
+            raise UsageError(
+                "--repair works on this machine alone: leave --address away, or verify without --repair first"
+            )
         return _repair(dataset, as_json=as_json)
-    from hdvg.reports.verify import verify_folder
+    from hdvg.reports.verify import states_here, verify_folder
 
-    problems = verify_folder(dataset)
+    look: LookAtAll = states_here
+    if address is not None:
+        refuse_mirror(dataset, "--address")
+        from pipelines.verify_on_ray import on_cluster
+
+        look = on_cluster(address)
+    problems = verify_folder(dataset, look)
     if as_json:
         print_json([problem.row() for problem in problems])
     elif problems:

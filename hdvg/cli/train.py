@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Folder, Json
+from hdvg.cli.arguments import Address, Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import dataset_text, is_mirror, local_folder
+from hdvg.dataset.location import dataset_text, is_mirror, local_folder, refuse_mirror
 from hdvg.errors import UsageError
 from hdvg.registry import require
 from hdvg.training import NEEDS
@@ -54,6 +54,7 @@ def encode(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="processes; default one a GPU, or one for every two cores")
     ] = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Encode the kept clips as latents and their texts as states, below DATASET/latents. Only what is not there is made.
@@ -65,12 +66,19 @@ def encode(
 
     from hdvg.dataset.dataset import Dataset
     from hdvg.latents.encode import encode as make
+    from hdvg.latents.workers import run_jobs
     from hdvg.progress import Bars
     from pipelines.recipes import find_train_recipe
 
-    found = find_train_recipe(recipe, sets or ())
+    found, run = find_train_recipe(recipe, sets or ()), run_jobs
+    if address is not None:
+        refuse_mirror(dataset, "--address")
+        from pipelines.encode_on_ray import on_cluster
+
+        run = on_cluster(address)
     with interruptible(), Bars(output.console()) as bars:
-        report = make(Dataset.open(dataset), found.data, where=found.draw.where, workers=workers, watch=bars)
+        opened = Dataset.open(dataset)
+        report = make(opened, found.data, where=found.draw.where, workers=workers, run=run, watch=bars)
     if as_json:
         print_json(asdict(report))
     else:
@@ -140,6 +148,7 @@ def train(
         return _say_steps(task.folder, which_steps, as_json=as_json)
     task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
+        refuse_mirror(mix[0][0], "training on Ray")
         from pipelines.train_on_ray import train_on_ray
 
         with interruptible():

@@ -100,13 +100,13 @@ def clip_path(dataset: Dataset, clip: Row, manifest: Manifest) -> Iterator[Path]
     Raises UsageError if neither it nor its source is in the dataset, ItemError if it cannot be cut, DamagedError if it lies in
     a pack with other bytes.
     """
-    if find_clip_file(dataset.store, clip) is not None:
-        with own_file(dataset.store, clip) as held:
-            yield held
+    held = None if clip["clip_pack"] else find_clip_file(dataset.store, clip)
+    if held is not None:
+        yield held.path
         return
     with tempfile.TemporaryDirectory(prefix="hdvg-clip-") as scratch:
         path = Path(scratch) / f"{clip['clip_id']}.mp4"
-        stored = _stored(dataset, clip, manifest)
+        stored = cut_file(dataset.store, clip) or _stored(dataset, clip, manifest)
         if stored is not None:
             path.write_bytes(stored)
         else:
@@ -120,8 +120,8 @@ def own_file(store: Store, clip: Row) -> Iterator[Path]:
 
     A child that opens it so sees no other clip. Raises DamagedError if the clip lies in a pack with other bytes, or is gone.
     """
-    held = find_clip_file(store, clip)
-    if held is not None and not held.is_packed:
+    held = None if clip["clip_pack"] else find_clip_file(store, clip)
+    if held is not None:
         yield held.path
         return
     content = cut_file(store, clip)
@@ -153,12 +153,14 @@ def cut_file(store: Store, clip: Row) -> bytes | None:
 
     Raises DamagedError if it has other bytes.
     """
-    held = find_clip_file(store, clip)
-    if held is None:
-        return None
-    content = held.read()
-    if hashlib.sha256(content).hexdigest() != clip["clip_sha256"]:
-        raise DamagedError(say(store.root, [str(held.path.relative_to(store.root))], "damaged"))
+    if clip["clip_pack"]:
+        name = f"media/{clip['clip_pack'][:2]}/{clip['clip_pack']}.zip"
+        content = store.read_media(clip["clip_pack"], clip["clip_offset"], clip["clip_bytes"])
+    else:
+        held = find_clip_file(store, clip)
+        name, content = (str(held.path.relative_to(store.root)), held.read()) if held else ("", None)
+    if content is not None and hashlib.sha256(content).hexdigest() != clip["clip_sha256"]:
+        raise DamagedError(say(store.root, [name], "damaged"))
     return content
 
 

@@ -17,13 +17,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hdvg.config.fetch import Fetch
-from hdvg.errors import DamagedError, HdvgError, ItemError, ResourceError, UsageError
+from hdvg.dataset.layout import THERE
+from hdvg.dataset.object_lease import ObjectShelf
+from hdvg.dataset.room import STAYS, YOUNG_S, drop_oldest
+from hdvg.errors import DamagedError, ItemError, ResourceError, UsageError
 from hdvg.ids import file_sha256
 
 if TYPE_CHECKING:
@@ -33,17 +37,17 @@ MARK = "mirror.json"
 """In a mirror: the link of the dataset that it is of."""
 LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
-THERE = "there"
-"""In a mirror: the folder of empty files that are named as the shards in the bucket, for a mirror may lack these."""
 LOCAL = ("cache/", "latents/", "logs/")
 """Files that each machine makes for itself."""
-LEASE = "run.lease"
 PROBE = "probe"
 RUN = re.compile(r"[0-9a-f]{32}")
 """The name of a run that holds the lease; other commands publish what needs none."""
 GHOST_S = 5.0
 """How long a run may believe that the lease is still its own."""
 TRIES = 5
+AT_ONCE = 4
+ROOM_BYTES = 2**29
+"""After so much that came into a mirror, or left it, it is looked at whether it keeps to its bound."""
 
 
 def far_of(root: Path) -> Far | None:
@@ -78,9 +82,12 @@ class Far:
     def __init__(self, root: Path, bucket: Bucket) -> None:
         self.root, self.bucket = root, bucket
         self.link = bucket.place.link
-        self.shelf = ObjectShelf(self)
+        self.shelf = ObjectShelf(bucket, self.speaking)
         self.listed: Collection[str] | None = None
-        """Names of media and shards, as this process has listed them; what it or its workers make since is in the mirror."""
+        """Names of media and shards, as this process has listed them."""
+        self.is_shared = False
+        """Whether several nodes work on it, so that sources too come into the bucket."""
+        self._moved = 0
         self._sure: tuple[str, float] = "", 0.0
 
     def put(self, name: str, temp: Path, *, once: bool, run: str) -> bool:
@@ -93,6 +100,7 @@ class Far:
         self.refuse_ghost(run)
         with self.speaking(name):
             if once:
+                self._make_room(temp.stat().st_size)
                 return self._create(name, temp)
             for _ in range(TRIES):
                 if version := self.bucket.swap(name, temp, self.bucket.version(name)):
@@ -109,6 +117,7 @@ class Far:
                 self.bucket.delete(names)
             for name in names:
                 self._note(name)
+                (self.root / STAYS / name.rpartition("/")[2]).unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether the bucket has a file that is in the mirror."""
@@ -118,8 +127,15 @@ class Far:
             return self.bucket.version(name) is not None
 
     def may_have(self, name: str) -> bool:
-        """Whether the bucket may have a file of media/ that the mirror lacks."""
-        return self.listed is None or name in self.listed
+        """Whether the bucket may have a file of media/ that is not in the mirror."""
+        return self.is_shared or self.listed is None or name in self.listed
+
+    def has_any(self, names: Sequence[str]) -> bool:
+        """Whether the bucket has one of these files of media/."""
+        if any(name in (self.listed or ()) for name in names):
+            return True
+        with self.speaking(names[0]):
+            return any(self.bucket.version(name) is not None for name in names)
 
     def fetch(self, name: str) -> Path | None:
         """Bring an object into the mirror; None if the bucket has none of that name."""
@@ -131,11 +147,18 @@ class Far:
                 if error.reason != "gone":
                     raise
                 return None
+        self._make_room(path.stat().st_size)
         return path
 
-    def find_media(self, names: Iterable[str]) -> Path | None:
+    def fetch_all(self, names: Sequence[str]) -> None:
+        """Bring those of these objects that there are, some side by side."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self.fetch, names))
+
+    def find_media(self, names: Sequence[str]) -> Path | None:
         """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
-        for name in filter(self.may_have, names):
+        listed = [name for name in names if name in (self.listed or ())]
+        for name in listed or names:
             path = self.fetch(name)
             if path is not None and file_sha256(path) != path.stem:
                 path.unlink()
@@ -143,6 +166,23 @@ class Far:
             if path is not None:
                 return path
         return None
+
+    def read_range(self, names: Iterable[str], start: int, size: int) -> bytes | None:
+        """Bytes of the first of these files of media/ that there is; it is not brought into the mirror."""
+        for name in filter(self.may_have, names):
+            with self.speaking(name):
+                try:
+                    return self.bucket.read_range(name, start, size)
+                except ItemError as error:
+                    if error.reason != "gone":
+                        raise
+        return None
+
+    def note_stays(self, name: str) -> None:
+        """Remember of a file of media/ that the bucket will not have it."""
+        mark = self.root / STAYS / name
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
 
     def probe(self, run: str) -> None:
         """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
@@ -180,6 +220,13 @@ class Far:
                 raise UsageError(f"{self.link}{name}: {error.detail}; give them leave to write there too") from None
             raise ResourceError(f"{self.link}{name}: {error.detail}; then run the same command again") from None
 
+    def _make_room(self, size: int) -> None:
+        """Keep the mirror to its bound while a command goes on."""
+        self._moved += size
+        if self._moved > ROOM_BYTES:
+            self._moved = 0
+            drop_oldest(self.root, young_s=YOUNG_S)
+
     def _create(self, name: str, temp: Path) -> bool:
         for _ in range(TRIES):
             if version := self.bucket.create(name, temp):
@@ -206,49 +253,6 @@ class Far:
         line = json.dumps([name, size, version and version.get("e_tag")]) + "\n"
         with (self.root / LOG).open("a", encoding="utf-8") as log:
             log.write(line)
-
-
-class ObjectShelf:
-    """The one object with the newest lease (`lease.Shelf`): it is taken, and renewed, by a swap of the version that was read."""
-
-    def __init__(self, far: Far) -> None:
-        self._far, self._bucket = far, far.bucket
-        self._version: dict[str, str] | None = None
-
-    def newest(self) -> dict[str, Any] | None:
-        """See `lease.Shelf`."""
-        with self._far.speaking(LEASE):
-            found = self._bucket.read_version(LEASE)
-        if found is None:
-            return None
-        last = dict(json.loads(found[0]))
-        return last | {"version": found[1]}
-
-    def take(self, number: int, text: str) -> bool:
-        """See `lease.Shelf`."""
-        last = self.newest()
-        if last is not None and last["number"] != number - 1:
-            return False
-        with self._far.speaking(LEASE):
-            return self._swap(number, text, last and last["version"])
-
-    def renew(self, number: int, text: str) -> bool:
-        """See `lease.Shelf`."""
-        try:
-            if self._swap(number, text, self._version):
-                return True
-            last = self.newest()
-            if last is None or (last["number"], last["run"]) != (number, json.loads(text)["run"]):
-                return False
-            return self._swap(number, text, last["version"])  # the answer to our last swap was lost
-        except HdvgError as error:
-            raise ConnectionError(str(error)) from error
-
-    def _swap(self, number: int, text: str, version: dict[str, str] | None) -> bool:
-        held = json.dumps(json.loads(text) | {"number": number}).encode()
-        found = self._bucket.swap(LEASE, held, version)
-        self._version = found or self._version
-        return found is not None
 
 
 def write_whole(path: Path, pieces: Iterable[bytes]) -> None:

@@ -28,6 +28,9 @@ NUMBERS = b"hdvg_numbers_sha256"
 """Stands in the metadata of an index of latents before the hash of its numbers' file."""
 
 
+State = Literal["whole", "missing", "corrupt"]
+
+
 @dataclass(frozen=True)
 class Thing:
     """A file that must be there, whole. `name`: from the dataset's folder; of media/ without its ending, which may differ."""
@@ -51,7 +54,7 @@ class Thing:
         path = store.root / self.name
         return path if path.exists() else None
 
-    def state(self, store: Store) -> Literal["whole", "missing", "corrupt"]:
+    def state(self, store: Store) -> State:
         """Looks at every byte of it."""
         path = self.path(store)
         try:

@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from hdvg.dataset.far import THERE
 from hdvg.dataset.stages import POOL
 from hdvg.errors import UsageError
 
@@ -29,6 +28,9 @@ SEED = "seed"
 
 EVERYTHING = "all"
 """What stands for a unit in the name of a part of the whole pool."""
+
+THERE = "there"
+"""In the mirror of a dataset in a bucket: the folder of empty files that are named as its shards, for a mirror may lack these."""
 
 SMALL_FILES, SMALL_BYTES = 500, 4_000_000
 

@@ -4,7 +4,7 @@ Leases are numbered; the seventh run's is 7, and the highest counts. A number is
 Its holder renews it, and lets it go by a time that is over. Whoever finds it over, by more than two clocks may differ, takes the
 next number. A holder that could not renew in time, or finds a higher number, has lost the dataset and publishes nothing more.
 
-Where leases lie is a shelf: files `run.lease/7` of the dataset's folder, or one object of a bucket (`hdvg.dataset.far`).
+Where leases lie is a shelf: files `run.lease/7` of the dataset's folder, or one object of a bucket (`hdvg.dataset.object_lease`).
 """
 
 from __future__ import annotations

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import LEASE, LOCAL, LOG, MARK, PROBE, THERE, Far, far_of, write_whole
-from hdvg.dataset.layout import files
+from hdvg.dataset.far import LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
+from hdvg.dataset.layout import THERE, files
 from hdvg.dataset.location import called
+from hdvg.dataset.object_lease import LEASE
+from hdvg.dataset.room import drop_oldest
 from hdvg.errors import ItemError, TransientError, UsageError, refusals
 from hdvg.ids import digest
 
@@ -41,9 +43,8 @@ HELD = "objects.json"
 """In a mirror: size and version of each object of which it has the table."""
 LOCK = "mirror.lock"
 AT_ONCE = 16
-BOUND = "HDVG_MIRROR_GB"
-SHARE = 0.25
-"""Of the room that the mirrors' disk has, how much media and shards of one dataset may keep between commands by default."""
+DAY_S = 24 * 3600.0
+"""What was used since then stays when a command that only reads begins: another, such as a training, may read it."""
 
 
 def mirrors() -> Path:
@@ -51,18 +52,26 @@ def mirrors() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdvg" / "datasets"
 
 
-def open_mirror(link: str, *, new: bool = False) -> Path:
+def mirror_path(link: str) -> Path:
+    """Where this machine has, or would have, the mirror of the dataset behind a canonical link."""
+    from hdvg.sources.buckets.environment import endpoints
+
+    scheme = link.partition(":")[0]
+    return mirrors() / digest("dataset", link, endpoints(scheme))
+
+
+def open_mirror(link: str, *, new: bool = False, only_once: str | None = None) -> Path:
     """The mirror of the dataset behind a link such as s3://bucket/dataset, made equal to it; with `new` there may be none yet.
 
+    With `only_once`, a run's name, it is made equal by the first of a node's workers, and gets the run's temporary folder.
     Raises UsageError if there is no dataset, or it cannot be reached.
     """
-    from hdvg.sources.buckets.environment import endpoints
     from hdvg.sources.buckets.spelling import place_of
     from hdvg.sources.canonical import masked
 
     try:
         place = place_of(link.rstrip("/") + "/")
-        root = mirrors() / digest("dataset", place.link, endpoints(place.scheme))
+        root = mirror_path(place.link)
         with refusals(root):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root = root.resolve()
@@ -70,7 +79,10 @@ def open_mirror(link: str, *, new: bool = False) -> Path:
         called(root, place.link)
         far = far_of(root)
         assert far is not None, "it was marked just now"
-        refresh(far, new=new)
+        if only_once is None or not (root / "tmp" / only_once).is_dir():
+            refresh(far, new=new)
+        if only_once is not None:
+            (root / "tmp" / only_once).mkdir(parents=True, exist_ok=True)
     except ItemError as error:
         later = "; try again later" if isinstance(error, TransientError) else ""
         raise UsageError(f"{masked(link)}: cannot be read: {error.detail}{later}") from None
@@ -99,7 +111,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
             list(pool.map(lambda name: write_whole(root / name, far.bucket.read(name)), wanted))
         write_whole(root / HELD, [json.dumps(there).encode()])
         (root / LOG).unlink(missing_ok=True)
-        drop_oldest(far)
+        drop_oldest(root, young_s=0.0 if is_mine else DAY_S, stays=True)
 
 
 @contextmanager
@@ -119,34 +131,7 @@ def hold(far: Far, run: str) -> Iterator[None]:
         if (path.read_bytes() if path.exists() else None) != before:
             raise UsageError(f"{far.root}: another run has changed its settings just now; run the same command again")
         yield
-        drop_oldest(far)
-
-
-def drop_oldest(far: Far) -> None:
-    """Take files of media/ and shards/ out of the mirror, the longest unused first, until those that are left keep to the bound.
-
-    All are in the bucket, or sources that are fetched again from their links when they are needed: these go last.
-    """
-    paths = [path for path in (*files(far.root, "media"), *files(far.root, "shards")) if path.exists()]
-    found = [(str(path.relative_to(far.root)) not in (far.listed or ()), path.stat()) for path in paths]
-    left = sum(stat.st_size for _, stat in found)
-    most = _most_bytes(far.root, left)
-    by_age = sorted(zip(found, paths, strict=True), key=lambda one: (one[0][0], one[0][1].st_mtime))
-    for (_, stat), path in by_age:
-        if left <= most:
-            return
-        path.unlink(missing_ok=True)
-        left -= stat.st_size
-
-
-def _most_bytes(root: Path, held: int) -> float:
-    asked = os.environ.get(BOUND)
-    if asked is None:
-        return SHARE * (shutil.disk_usage(root).free + held)
-    try:
-        return float(asked) * 1e9
-    except ValueError:
-        raise UsageError(f"{BOUND}={asked}: a number of gigabytes would be fine, such as 50") from None
+        drop_oldest(far.root)
 
 
 def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], frozenset[str]]:

@@ -104,7 +104,10 @@ class Store:
         if extension not in EXTENSIONS:
             raise ValueError(f"media/ knows no files .{extension}; name them in hdvg/dataset/store.py")
         sha256 = file_sha256(path)
-        into = self._link_here if stays else self._link_once
+        into = self._link_once
+        if stays and self.far is not None and not self.far.is_shared:
+            into = self._link_here
+            self.far.note_stays(f"{sha256}.{extension}")
         self._place(f"media/{sha256[:2]}/{sha256}.{extension}", lambda temp: os.link(path, temp), into)
         return sha256
 
@@ -118,12 +121,22 @@ class Store:
             os.utime(found)  # the longest unused go first
         return found or self.far.find_media(names)
 
+    def read_media(self, sha256: str, start: int, size: int) -> bytes | None:
+        """Bytes of the file with this hash, fewer if it ends before; None if it is gone. Out of a bucket no others are fetched."""
+        names = _media_names(sha256)
+        path = next((path for name in names if (path := self.root / name).exists()), None)
+        if path is None:
+            return None if self.far is None else self.far.read_range(names, start, size)
+        if self.far is not None:
+            os.utime(path)
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
     def has_media(self, sha256: str) -> bool:
         """Whether there is a file with these bytes, here or in the bucket."""
-        far = self.far
-        if far is not None and far.listed is not None:
-            return any((self.root / name).exists() or name in far.listed for name in _media_names(sha256))
-        return self.find_media(sha256) is not None
+        names = _media_names(sha256)
+        return any((self.root / name).exists() for name in names) or (self.far is not None and self.far.has_any(names))
 
     def require_shards(self) -> None:
         """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
@@ -133,9 +146,7 @@ class Store:
     def near(self, *paths: Path) -> None:
         """Have these files of the dataset in the folder, if the bucket has them."""
         if self.far is not None:
-            for path in paths:
-                if not path.exists():
-                    self.far.fetch(str(path.relative_to(self.root)))
+            self.far.fetch_all([str(path.relative_to(self.root)) for path in paths if not path.exists()])
 
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""

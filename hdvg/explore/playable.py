@@ -48,7 +48,7 @@ class Files:
         codec = row["clip_codec"]
         said = {"codec": codec, "type": TYPES.get(codec or ""), "why": None}
         store = self._dataset.store
-        if find_clip_file(store, row) is not None:
+        if row["clip_sha256"] and store.has_media(row["clip_pack"] or row["clip_sha256"]):
             return {"state": "file", **said}
         if row["clip_sha256"] and self._has_shards:
             return {"state": "shard", **said}

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from hdvg.latents.patches import fitted_psnr_db
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import WHY_NOT, why_not
 from hdvg.latents.units import find_keys, indexes
-from hdvg.latents.workers import Job, default_workers, run_jobs
+from hdvg.latents.workers import Job, run_jobs
 
 MOST = 256
 """Clips of a unit; fewer if they are long, or few in all: then every core has work."""
@@ -54,6 +54,14 @@ class Report:
     seconds: float = 0.0
 
 
+class RunJobs(Protocol):
+    """Does an encoding's jobs, in any order."""
+
+    def __call__(
+        self, dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None
+    ) -> Iterator[Done]: ...
+
+
 class Watch(Protocol):
     """Receives the progress of an encoding."""
 
@@ -70,11 +78,12 @@ def encode(
     *,
     where: str | None = None,
     workers: int | None = None,
+    run: RunJobs = run_jobs,
     watch: Watch | None = None,
 ) -> Report:
     """Encode the kept clips, of which `where` holds, and their texts, as far as they are not there.
 
-    `workers` processes; by default one a GPU, or one for every two cores. Raises UsageError if not one clip has a bucket or
+    `workers` processes; by default one a GPU, or one for every two cores, of what `run` does the jobs on. Raises UsageError if not one clip has a bucket or
     another hdvg is at work, ResourceError if disk or memory run short; what was published stays.
     """
     start = time.monotonic()
@@ -92,7 +101,7 @@ def encode(
                 watch.begin(len(clips), len(texts))
             jobs: Iterator[Job] = itertools.chain(clip_jobs(clips, rows, encoding), text_jobs(texts, rows))
             made = Done()
-            for done in run_jobs(ours, encoding, jobs, workers=workers or default_workers()):
+            for done in run(ours, encoding, jobs, workers=workers):
                 made.clips, made.texts = made.clips + done.clips, made.texts + done.texts
                 if watch is not None:
                     watch(done)

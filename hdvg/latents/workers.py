@@ -34,9 +34,10 @@ def default_workers() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else max(_cores() // 2, 1)
 
 
-def run_jobs(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int) -> Iterator[Done]:
-    """Do all jobs, one by one in this process, or in `workers` others; every network has one thread on a CPU, so that
+def run_jobs(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None) -> Iterator[Done]:
+    """Do all jobs, one by one in this process, or in `workers` others (None: `default_workers`); every network has one thread on a CPU, so that
     numbers do not depend on how many. Raises what `Worker` raises, and ResourceError if a worker is killed."""
+    workers = workers or default_workers()
     depth = max(_cores() // workers - 1, 1)
     if workers == 1:
         with _one_thread():

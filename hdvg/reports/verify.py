@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
@@ -16,7 +17,7 @@ from hdvg.dataset import ledger
 from hdvg.dataset.clip_files import clips_of_pack, harmed_clips
 from hdvg.dataset.damage import NEEDED, broken, foreign
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.inventory import Thing, latents_of, media_of, shards_of, tables_of
+from hdvg.dataset.inventory import State, Thing, latents_of, media_of, shards_of, tables_of
 from hdvg.dataset.layout import CACHE, SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.scene_views import has_given
@@ -69,37 +70,50 @@ class Problem:
         return {"check": self.check, "key": self.key, "detail": self.detail}
 
 
-def verify(dataset: Dataset) -> list[Problem]:
-    """All problems, none if the dataset is whole. Reads every file of it; none that is damaged ends it."""
+class LookAtAll(Protocol):
+    """Looks at every byte of files; their states, in order."""
+
+    def __call__(self, dataset: Dataset, things: Sequence[Thing]) -> Sequence[State]: ...
+
+
+def states_here(dataset: Dataset, things: Sequence[Thing]) -> list[State]:
+    """See `LookAtAll`; as many at once as this machine has cores."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda thing: thing.state(dataset.store), things))
+
+
+def verify(dataset: Dataset, look: LookAtAll = states_here) -> list[Problem]:
+    """All problems, none if the dataset is whole. Has every file of it looked at; none that is damaged ends it."""
     dataset.store.require_shards()
     strange = foreign(dataset.root)
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
-    problems += [problem for problem in _tables(dataset) if dataset.root / problem.key not in strange]
+    problems += [problem for problem in _tables(dataset, look) if dataset.root / problem.key not in strange]
     problems += _settings(dataset)
     problems += _derived(dataset)
     harmed = {dataset.root / one.key for one in problems if one.check == "corrupt"}
     problems += _lost_inputs(dataset, harmed)
-    problems += _files(dataset, list(latents_of(dataset.root)))
+    problems += _files(dataset, list(latents_of(dataset.root)), look)
     is_whole = not any(one.check in ("corrupt", "lost") for one in problems)
     if is_whole or not any(path.parent.name in NEEDED for path in harmed):
-        problems += _by_rows(dataset, harmed, is_whole=is_whole)
+        problems += _by_rows(dataset, harmed, look, is_whole=is_whole)
     return sorted(problems, key=lambda problem: (problem.check, problem.key, problem.detail))
 
 
-def _by_rows(dataset: Dataset, harmed: set[Path], *, is_whole: bool) -> list[Problem]:
+def _by_rows(dataset: Dataset, harmed: set[Path], look: LookAtAll, *, is_whole: bool) -> list[Problem]:
     """What rows say: of files alone where a table is missing among them, for then items seem undone."""
     try:
         with dataset.manifest(without=harmed) as manifest:
             manifest.hold("videos")
             problems = _of_items(dataset, manifest) if is_whole else []
-            problems += [_counted(one, dataset, manifest) for one in _files(dataset, list(media_of(dataset, manifest)))]
+            media = _files(dataset, list(media_of(dataset, manifest)), look)
+            problems += [_counted(one, dataset, manifest) for one in media]
             named = list(shards_of(manifest))
             rowless = [
                 path
                 for path in files(dataset.root, "shards")
                 if _name(dataset, path) not in {one.name for one in named}
             ]
-            shards = _files(dataset, named) + [
+            shards = _files(dataset, named, look) + [
                 Problem(
                     "rowless", _name(dataset, path), f"no parts/shard/{path.stem}-*.parquet names it: run `hdvg shard`"
                 )
@@ -123,9 +137,9 @@ def _name(dataset: Dataset, path: Path) -> str:
     return str(path.relative_to(dataset.root))
 
 
-def _tables(dataset: Dataset) -> list[Problem]:
+def _tables(dataset: Dataset, look: LookAtAll) -> list[Problem]:
     problems = []
-    for one in _files(dataset, list(tables_of(dataset.root))):
+    for one in _files(dataset, list(tables_of(dataset.root)), look):
         check = "lost" if one.check == "missing" else one.check
         problems.append(Problem(check, one.key, one.detail, one.thing))
     return problems
@@ -153,11 +167,10 @@ def _derived(dataset: Dataset) -> Iterator[Problem]:
             )
 
 
-def _files(dataset: Dataset, things: list[Thing]) -> list[Problem]:
+def _files(dataset: Dataset, things: list[Thing], look: LookAtAll) -> list[Problem]:
     """Those that are not as they must be."""
-    with ThreadPoolExecutor() as pool:
-        states = pool.map(lambda thing: thing.state(dataset.store), things)
-        return [_problem(dataset, *one) for one in zip(things, states, strict=True) if one[1] != "whole"]
+    found = zip(things, look(dataset, things), strict=True)
+    return [_problem(dataset, thing, state) for thing, state in found if state != "whole"]
 
 
 def _problem(dataset: Dataset, thing: Thing, state: str) -> Problem:
@@ -232,10 +245,10 @@ def _clips_in_shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     return problems
 
 
-def verify_folder(root: Path) -> list[Problem]:
+def verify_folder(root: Path, look: LookAtAll = states_here) -> list[Problem]:
     """As `verify`, of a folder whose settings may be damaged too. Raises UsageError if it is no dataset at all."""
     try:
-        return verify(Dataset.open(root))
+        return verify(Dataset.open(root), look)
     except UsageError as error:
         if not files(root, "inputs"):
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
 from pathlib import Path
 
@@ -12,21 +14,24 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset import run_lock
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.far import LEASE
 from hdvg.dataset.lease import Lease
-from hdvg.dataset.mirror import BOUND, mirrors, open_mirror, refresh
+from hdvg.dataset.mirror import mirrors, open_mirror, refresh
+from hdvg.dataset.object_lease import LEASE
+from hdvg.dataset.room import BOUND
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ResourceError, UsageError
 from hdvg.planning import make_plan
 from pipelines.writing import new_run, writing
 from tests.machines import CarelessStore, machines, objects
+from tests.metadata import hd_vg_videos
 from tests.object_store import GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
-from tests.test_cli import hdvg
+from tests.test_cli import ask, hdvg
 from tests.tools import need
 
 need("obstore")
 
 import obstore  # noqa: E402
+from obstore.store import S3Store  # noqa: E402
 
 ROW = pa.table({"a": [1]})
 
@@ -145,6 +150,10 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     assert [name for name in there(server, link) if name.startswith("media/")] == [f"media/{clip[:2]}/{clip}.mp4"]
     assert len(list(dataset.root.glob("media/*/*"))) == 2
     monkeypatch.setenv(BOUND, "0")
+    open_mirror(link)
+    assert len(list(dataset.root.glob("media/*/*"))) == 2, "another command may read what was used today"
+    for path in dataset.root.glob("media/*/*"):
+        os.utime(path, (0, 0))
     store = Dataset.open(open_mirror(link)).store
     assert not list(store.root.glob("media/*/*"))
     assert store.has_media(clip)
@@ -158,6 +167,47 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     far.find_media(clip).unlink()
     with pytest.raises(DamagedError, match=r"s3://.* has other bytes"):
         far.find_media(clip)
+
+
+def test_a_mirror_keeps_to_its_bound_while_a_command_goes_on(link, monkeypatch):
+    store = made(link).store
+    names = []
+    with writing(store), store.scratch() as scratch:
+        for number in range(6):
+            (scratch / "one").write_bytes(bytes([number]) * 1000)
+            names.append(store.put_media(scratch / "one", "mp4", stays=number == 0))
+            (scratch / "one").unlink()
+        for path in store.root.glob("media/*/*"):
+            os.utime(path, (0, 0))
+        monkeypatch.setenv(BOUND, "0.000003")
+        monkeypatch.setattr("hdvg.dataset.far.ROOM_BYTES", 0)
+        store.far.listed = None
+        (scratch / "one").write_text("one more, young as one that somebody reads")
+        young = store.put_media(scratch / "one", "mp4")
+        held = {path.stem for path in store.root.glob("media/*/*")}
+        assert {names[0], young} < held, "a source is in no bucket; a young file may be in use"
+        assert len(held) == 4
+        assert all(map(store.has_media, names))
+        assert {store.find_media(name).read_bytes()[0] for name in names} == {*range(6)}
+
+
+def test_a_store_that_is_gone_ends_the_run_with_nothing_half_done(link, monkeypatch):
+    store = made(link).store
+    with writing(store):
+        monkeypatch.setattr(store.far.bucket, "_store", unreachable())
+        with pytest.raises(ResourceError, match=r"s3://.*then run the same command again"):
+            store.publish_table("parts/cut/a.parquet", ROW)
+        monkeypatch.undo()
+        assert not (store.root / "parts/cut/a.parquet").exists()
+        assert list(store.root.glob(f"tmp/{store.run}/*")) == []
+
+
+def unreachable():
+    """A store at which nothing listens."""
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{port.getsockname()[1]}"
+    return S3Store(OPEN, endpoint=address, client_options={"allow_http": True}, retry_config={"max_retries": 0})
 
 
 def test_a_file_that_stayed_is_put_when_it_has_to_be_there(server, link):
@@ -317,3 +367,13 @@ def test_a_command_beside_a_run_of_this_machine_leaves_the_mirror_alone(link):
         assert (dataset.root / "parts/cut/mine.parquet").exists()
     refresh(dataset.store.far)
     assert not (dataset.root / "parts/cut/mine.parquet").exists()
+
+
+def test_metadata_are_imported_into_a_bucket_and_marks_and_rules_come_from_any_machine(link, turn, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(dict(hd_vg_videos(2, seed=3, parents=1))))
+    hdvg("import", "hd-vg", tmp_path / "a.json", "--out", link)
+    turn("there")
+    assert len(ask(link, "from inputs")) == 2
+    hdvg("filter", link, "--set", "keep.long=duration_s >= 9", "--new-rule")
+    turn("here")
+    assert "duration_s >= 9" in (open_mirror(link) / "dataset.toml").read_text()

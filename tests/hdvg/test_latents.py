@@ -389,6 +389,25 @@ def test_two_workers_write_what_one_does(fresh, made):
     assert stored(fresh) == stored(Dataset.open(made / "e"))
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_nodes_of_a_cluster_write_what_one_process_does_though_one_is_lost(fresh, made, monkeypatch):
+    import ray
+
+    from pipelines import encode_on_ray
+
+    do_all = encode_on_ray._all
+
+    def lose_one(encoders, jobs):
+        ray.kill(encoders.idle[0])
+        return do_all(encoders, jobs)
+
+    monkeypatch.setattr(encode_on_ray, "_all", lose_one)
+    report = encode(fresh, SMALL, run=encode_on_ray.on_cluster("local"))
+    assert report.encoded
+    assert stored(fresh) == stored(Dataset.open(made / "e"))
+
+
 def test_units_end_where_they_did_whatever_was_made_before(encoded):
     from hdvg.latents.clips import wanted
 

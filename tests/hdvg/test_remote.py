@@ -89,6 +89,20 @@ def test_a_clips_file_comes_when_it_is_asked_for(local):
     assert [name for name in copied() if "/media/" in name]
 
 
+@pytest.mark.slow
+def test_of_a_pack_of_clips_no_other_clip_is_fetched(store, tmp_path):
+    draw_scenes(tmp_path / "a.mp4", scene_frames=(20, 16, 24), seed=5)
+    packs = ("--set", "storage.clips=packs")
+    hdvg("run", "demo", "--links", tmp_path / "a.mp4", "--out", tmp_path / "d", *SMALL, *packs)
+    upload(store, tmp_path / "d", "sets/packs")
+    (pack,) = ask(tmp_path / "d", "select distinct clip_pack as name from clips where clip_pack is not null")
+    with package.open(f"s3://{OPEN}/sets/packs") as far, package.open(tmp_path / "d") as near:
+        kept = [clip.bytes() for clip in near.clips("keep")]
+        assert [clip.bytes() for clip in far.clips("keep")] == kept != []
+        assert next(far.clips("keep")).frames(height=16).shape[1] == 16
+    assert not [name for name in copied() if pack["name"] in name]
+
+
 def test_only_what_is_new_is_copied_again(local, store):
     ask(PLACE, "from videos")
     before = copied()

@@ -17,17 +17,23 @@ from typer.testing import CliRunner
 
 import hdvg
 from hdvg.cli import app
-from hdvg.dataset.clip_files import ClipFile, clips_of_pack
+from hdvg.config.recipe import parse_recipe
+from hdvg.dataset.clip_files import ClipFile, clips_of_pack, cut_file
 from hdvg.dataset.clip_packs import write_pack
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.inventory import media_of
 from hdvg.dataset.stages import CUT
+from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ItemError
 from hdvg.ids import digest
+from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
-from pipelines.clip_media import publish_pack, taken, write_clips
+from pipelines.clip_media import kept_clips, publish_pack, taken, write_clips
 from pipelines.perform import Job, commit
 from pipelines.repair import Repaired, repair
+from pipelines.repair_clips import mend_clips
 from pipelines.repair_media import unit_of_video
+from tests.crash import DyingOps
 from tests.explorer import served
 from tests.layouts import asked, call, files
 from tests.videos import draw_scenes, read_numbers
@@ -158,6 +164,29 @@ def test_the_same_clips_in_the_same_order_are_the_same_pack(tmp_path):
     ]
 
 
+def test_a_long_film_has_several_packs_each_below_a_bound_unless_one_clip_is_larger(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.clip_media.MOST_BYTES", 1000)
+    recipe = parse_recipe({"caption": {"captioner": "none"}, "storage": {"clips": "packs"}})
+    dataset = Dataset(tmp_path, make_plan(recipe), Store(tmp_path))
+    dataset.store.begin()
+    sizes, cut = (400, 600, 1, None, 1500, 300), []
+    with dataset.store.scratch() as scratch:
+        for number, size in enumerate(sizes):
+            path = None if size is None else scratch / f"{number}.mp4"
+            if path is not None:
+                path.write_bytes(bytes([number]) * (size or 0))
+            cut.append(({"clip_id": str(number), "clip_bytes": size, "clip_pack": None}, path))
+        rows = kept_clips(dataset, cut)
+    assert [row["clip_id"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
+    packed = [row["clip_pack"] for row in rows]
+    assert packed[0] == packed[1]
+    assert len(set(packed)) == 5, "and none of the one that failed"
+    assert packed[3] is None
+    assert [cut_file(dataset.store, row) for row in rows if row["clip_pack"]] == [
+        bytes([number]) * size for number, size in enumerate(sizes) if size
+    ]
+
+
 def test_a_link_that_a_child_gives_for_a_clip_is_not_followed(tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "clip.mp4").symlink_to(tmp_path / "secret")
@@ -196,6 +225,30 @@ def test_a_damaged_or_lost_pack_is_made_again_with_the_same_bytes(dataset, at):
     assert "made again with the same bytes" in done.mended[0]
     assert (len(done.mended), done.drift, done.left) == (1, [], [])
     assert files(dataset) == before
+
+
+@pytest.mark.slow
+def test_a_repair_killed_before_any_file_operation_loses_no_whole_clip_and_ends_the_same(dataset, tmp_path):
+    before, left = files(dataset), []
+    path = next(iter(packs(dataset).values()))
+    with Dataset.open(dataset).manifest() as manifest:
+        first, second, third = clips_of_pack(manifest, path.stem)
+        flip(path, second["clip_offset"] + 100)
+        (thing,) = (one for one in media_of(Dataset.open(dataset), manifest) if one.sha256 == path.stem)
+
+    def look(ops: DyingOps) -> None:
+        left.append(Path(shutil.copytree(dataset, tmp_path / f"killed-{len(left)}")))
+
+    opened = Dataset.open(dataset)
+    mending = Dataset(dataset, opened.plan, Store(dataset, DyingOps(before=look), run="mending"))
+    mending.store.begin()
+    assert "the same bytes" in mend_clips(mending, thing).mended
+    assert len(left) >= 8
+    for root in left:
+        for clip in (first, third):
+            assert cut_file(Store(root), clip) is not None
+        assert mended(root).left == []
+        assert files(root) == before
 
 
 @pytest.mark.slow

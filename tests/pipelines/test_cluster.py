@@ -87,6 +87,7 @@ def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeyp
 
         def __enter__(self) -> Always:
             starts = started
+            self._head = SimpleNamespace(answers=True, refuse_lost=lambda: None, refuse_going=lambda: None)
             self.start = lambda stage, job: starts.append(job) or self._note(job)
             return self
 

@@ -69,31 +69,46 @@ def equals_local(server: S3Server, prefix: str, local: Path, folder: Path) -> No
     assert verify(Dataset.open(held)) == []
 
 
-def test_a_run_into_a_bucket_ends_as_one_into_a_folder_and_all_commands_read_it(server, turn, local, tmp_path):
-    link, recipe = f"s3://{OPEN}/runs/demo", tmp_path / "recipe.toml"
+def test_a_run_that_is_killed_goes_on_here_and_elsewhere_and_ends_as_one_into_a_folder(server, turn, local, tmp_path):
+    link, recipe, chosen = f"s3://{OPEN}/runs/demo", tmp_path / "recipe.toml", random.Random(7)
+    for machine, least, most in (("here", 20, 50), ("here", 15, 40), ("there", 15, 30)):
+        turn(machine)
+        killed(link, local / "videos", tmp_path / "log", at=chosen.randint(least, most))
     recipe.write_text(FAR.to_toml())
     said = hdvg("run", recipe, "--links", local / "videos", "--out", link, "--runner", "serial")
     assert link in said.stdout
     assert str(mirrors()) not in said.stdout.partition("; log: ")[0] + said.stderr
-    near = contents(local / "d")
-    assert len([name for name in near if len(name) == 64]) == 2
-    assert differences(near, contents(downloaded(server, "runs/demo", tmp_path / "copy"))) == []
+    equals_local(server, "runs/demo", local, tmp_path / "held")
+    assert len([name for name in contents(local / "d") if len(name) == 64]) == 2, "clips are compared by their bytes"
+    reads_as_local(link, local / "d")
+    turn("third")
+    reads_as_local(link, local / "d")
     names = objects(server, "runs/demo")
     sources = {row["sha256"] for row in ask(link, "select sha256 from videos")}
     assert not [name for name in names if Path(name).stem in sources], "sources stay where they were fetched"
-    clip = next(name for name in near if len(name) == 64)
-    sql = f"select clip_id, keep, caption from dataset where clip_sha256 = '{clip}'"
-    for machine in ("here", "there"):
-        turn(machine)
-        assert ask(link, sql) == ask(local / "d", sql)
-        assert "whole" in hdvg("verify", link).stdout
-        assert link in hdvg("status", link).stdout
-        clip_id = ask(link, sql)[0]["clip_id"]
-        assert clip_id in hdvg("explain", link, clip_id).stdout
-    assert "nothing to do" in hdvg("run", link, "--runner", "serial").stderr
-    assert objects(server, "runs/demo").keys() == names.keys()
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert not [secret for secret in (KEY, SECRET) if secret.encode() in held]
+
+
+def reads_as_local(link: str, local: Path) -> None:
+    """Commands answer of the one as of the other, and name the link."""
+    sql = "select clip_id, keep, caption from dataset order by clip_id"
+    assert ask(link, sql) == ask(local, sql) != []
+    assert "whole" in hdvg("verify", link).stdout
+    assert link in hdvg("status", link).stdout
+    clip = ask(link, sql)[0]["clip_id"]
+    assert clip in hdvg("explain", link, clip).stdout
+
+
+@pytest.mark.slow
+def test_a_run_with_nothing_to_do_changes_nothing(server, turn, local, tmp_path):
+    link = f"s3://{OPEN}/runs/idle"
+    finish(link, local / "videos", tmp_path / "log")
+    names = objects(server, "runs/idle")
+    for machine in ("here", "there"):
+        turn(machine)
+        assert "nothing to do" in hdvg("run", link, "--runner", "serial").stderr
+        assert objects(server, "runs/idle").keys() == names.keys()
 
 
 @pytest.mark.slow
@@ -102,12 +117,13 @@ def test_what_is_made_of_a_dataset_in_a_bucket_is_as_of_one_in_a_folder(server, 
     finish(link, local / "videos", tmp_path / "log")
     for place, name in ((link, "far"), (local / "d", "near")):
         hdvg("export", place, "--to", "webdataset", "--out", tmp_path / name)
-        hdvg("train", place, "--recipe", "tiny", "--set", "run.steps=2", "--out", tmp_path / f"{name}-run")
+        hdvg("encode", place, "--recipe", "tiny", "--set", "data.buckets=[[4, 48, 80]]", "--workers", 1)
         hdvg("report", place, "-o", tmp_path / f"{name}.md")
     tars = [sorted(path.read_bytes() for path in (tmp_path / name).rglob("*.tar")) for name in ("far", "near")]
     assert tars[0] == tars[1] != []
 
 
+@pytest.mark.slow
 def test_other_rules_and_a_take_down_from_another_machine(server, turn, local, tmp_path):
     prefix = "runs/forgets"
     link = f"s3://{OPEN}/{prefix}"
@@ -133,49 +149,34 @@ def test_other_rules_and_a_take_down_from_another_machine(server, turn, local, t
     assert "whole" in hdvg("verify", link).stdout
 
 
-@pytest.fixture
-def operations(server, turn, local, tmp_path):
-    """How many there are in an undisturbed run."""
-    process = start_dying(
-        f"s3://{OPEN}/kills/none",
-        local / "videos",
-        tmp_path / "log",
-        environment(),
-        recipe=FAR,
-        counted=tmp_path / "count",
-    )
-    process.join(END_S)
-    return int((tmp_path / "count").read_text())
-
-
-def killed_at(seed: int, operations: int, server: S3Server, turn, local: Path, tmp_path: Path) -> None:
-    """A run that is killed at points that hang on the seed, and goes on, here or on another machine, ends as the other."""
-    chosen, prefix = random.Random(seed), f"kills/{seed}"
-    link, log = f"s3://{OPEN}/{prefix}", tmp_path / f"{seed}.log"
-    turn(f"{seed}")
-    driver = start_dying(link, local / "videos", log, environment(), recipe=FAR, at=chosen.randint(1, operations))
+def killed(link: str, links: Path, log: Path, *, at: int) -> None:
+    """A run that dies before its `at`-th operation on the store or the mirror."""
+    driver = start_dying(link, links, log, environment(), recipe=FAR, at=at)
     driver.join(END_S)
     assert driver.exitcode == -signal.SIGKILL, log.read_text()
-    if chosen.random() < 0.5:
-        turn(f"{seed}-other")
-    finish(link, local / "videos", log)
-    equals_local(server, prefix, local, tmp_path / f"held-{seed}")
-    mirror = Dataset.open(open_mirror(link))
-    assert verify(mirror) == []
-    assert {path.name for path in mirror.root.glob("tmp/*")} == set()
-
-
-def test_a_run_that_is_killed_goes_on_here_or_elsewhere_and_ends_the_same(operations, server, turn, local, tmp_path):
-    for seed in range(3):
-        killed_at(seed, operations, server, turn, local, tmp_path)
 
 
 @pytest.mark.slow
-def test_twenty_killed_runs_end_the_same(operations, server, turn, local, tmp_path):
-    for seed in range(100, 120):
-        killed_at(seed, operations, server, turn, local, tmp_path)
+def test_twenty_killed_runs_end_the_same(server, turn, local, tmp_path):
+    counted = tmp_path / "count"
+    start_dying(
+        f"s3://{OPEN}/kills/none", local / "videos", tmp_path / "log", environment(), recipe=FAR, counted=counted
+    ).join(END_S)
+    for seed in range(20):
+        chosen, prefix = random.Random(seed), f"kills/{seed}"
+        link, log = f"s3://{OPEN}/{prefix}", tmp_path / f"{seed}.log"
+        turn(f"{seed}")
+        killed(link, local / "videos", log, at=chosen.randint(1, int(counted.read_text())))
+        if chosen.random() < 0.5:
+            turn(f"{seed}-other")
+        finish(link, local / "videos", log)
+        equals_local(server, prefix, local, tmp_path / f"held-{seed}")
+        mirror = Dataset.open(open_mirror(link))
+        assert verify(mirror) == []
+        assert {path.name for path in mirror.root.glob("tmp/*")} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_on_ray_workers_publish_into_the_bucket(server, turn, local, tmp_path):
     finish(f"s3://{OPEN}/runs/ray", local / "videos", tmp_path / "log", runner="ray")

@@ -1,4 +1,4 @@
-"""Shards that the nodes of a cluster write are those that one process writes, and what goes wrong there is said here."""
+"""What the nodes of a cluster do is what one process does, shards and looks at files, and what goes wrong there is said here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import pytest
 
 from hdvg.dataset.shards import write_shards
 from hdvg.errors import UsageError
+from hdvg.reports.verify import verify
+from pipelines import verify_on_ray
 from pipelines.shards_on_ray import on_cluster
 from pipelines.virtual_clips import VirtualClips
 from tests.products import Clip, add, make
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def test_a_look_at_files_finds_on_a_cluster_what_it_finds_here(tmp_path, monkeypatch):
+    dataset = make(tmp_path / "d", [[Clip(0, 3000, bytes([number]) * 50)] for number in range(4)])
+    damaged, lost, *_ = sorted(dataset.root.glob("media/*/*.mp4"))
+    damaged.write_bytes(b"other")
+    lost.unlink()
+    here = verify(dataset)
+    assert {problem.check for problem in here} == {"corrupt", "missing"}
+    monkeypatch.setattr(verify_on_ray, "FILES", 1)
+    assert verify(dataset, verify_on_ray.on_cluster("local")) == here
 
 
 def test_shards_are_the_same_bytes_and_a_clip_that_cannot_be_read_stops_the_run(tmp_path):

@@ -6,7 +6,7 @@ import functools
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,31 @@ class Bucket:
                     version = str(one["e_tag"] or one["last_modified"])
                     yield str(one["path"]).removeprefix(self.place.key), int(one["size"]), version
 
+    def names_from(self, folder: str, start: str) -> Iterator[str]:
+        """The names of objects in a folder of the folder that begin with `start`."""
+        import obstore
+
+        first = self.place.key + folder + start
+        with _worded(self.place):
+            for some in obstore.list(self._store, self.place.key + folder, offset=first):
+                for one in some:
+                    if not one["path"].startswith(first):
+                        return
+                    yield str(one["path"]).removeprefix(self.place.key)
+
     def read(self, name: str) -> Iterator[bytes]:
         """An object's bytes, in pieces."""
         import obstore
 
         with _worded(self.place):
             yield from map(bytes, obstore.get(self._patient, self.place.key + name))
+
+    def read_range(self, name: str, start: int, size: int) -> bytes:
+        """`size` bytes of an object, from `start` on."""
+        import obstore
+
+        with _worded(self.place):
+            return bytes(obstore.get_range(self._patient, self.place.key + name, start=start, length=size))
 
     def read_version(self, name: str) -> tuple[bytes, Version] | None:
         """A small object and its version; None if there is none."""
@@ -143,8 +162,14 @@ class Bucket:
         """Take objects away; fine if they are gone."""
         import obstore
 
+        keys = [self.place.key + name for name in names]
         with _worded(self.place):
-            obstore.delete(self._store, [self.place.key + name for name in names])
+            try:
+                obstore.delete(self._store, keys)
+            except FileNotFoundError:  # not every store says nothing of that
+                for key in keys if len(keys) > 1 else ():
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._store, key)
 
     def _put(self, name: str, content: bytes | Path, mode: Any) -> Version | None:
         import obstore
