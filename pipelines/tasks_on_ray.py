@@ -9,6 +9,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from hdvg.errors import ResourceError, first_line
+from pipelines.head import LOOK_S, Head
 from pipelines.node_traits import code, refuse_other_code
 from pipelines.session import Session, raised_by
 
@@ -27,10 +28,11 @@ def on_nodes(
     """What `do(item, held)` gives on the cluster at that address, as it is done; `held` is sent to each node once, and an item is
     `called` so.
 
-    Raises what `do` raises, and ResourceError if a task's node or worker was lost too often.
+    Raises what `do` raises, and ResourceError if a task's node or worker was lost too often, or the head is gone.
     """
     session = Session(address, None, None)
     session.open()
+    head = Head(is_shared=session.is_shared)
     try:
         wanted, sent = code() if session.is_shared else "", ray.put(held)
         task: Any = ray.remote(max_retries=TRIES, num_cpus=1, scheduling_strategy="SPREAD")(_do)
@@ -39,14 +41,15 @@ def on_nodes(
         running: list[Any] = []
         for item in items:
             if len(running) >= most:
-                result, running = _next(running, called)
+                result, running = _next(running, called, head)
                 yield result
             running.append(task.remote(do, item, sent, wanted))
         while running:
-            result, running = _next(running, called)
+            result, running = _next(running, called, head)
             yield result
     finally:
         ray.shutdown()
+        head.close()
 
 
 def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any:
@@ -54,14 +57,18 @@ def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any
     return do(item, held)
 
 
-def _next(running: list[Any], called: str) -> tuple[Any, list[Any]]:
-    """What comes of one that is over; the others."""
-    (over,), left = ray.wait(running, num_returns=1)
+def _next(running: list[Any], called: str, head: Head) -> tuple[Any, list[Any]]:
+    """What comes of one that is over; the others. Raises HeadLostError if the head is gone."""
+    over, left = ray.wait(running, num_returns=1, timeout=LOOK_S)
+    while not over:
+        head.refuse_lost()
+        over, left = ray.wait(running, num_returns=1, timeout=LOOK_S)
     try:
-        return ray.get(over), list(left)
+        return ray.get(over[0]), list(left)
     except RayTaskError as error:
         raise raised_by(error) from None
     except RayError as error:
+        head.refuse_going()
         raise ResourceError(
             f"{called} lost its node or its worker {TRIES} times ({first_line(error)}); run again"
         ) from None
