@@ -16,8 +16,10 @@ from hdvg.latents.encode import RunJobs
 from hdvg.latents.jobs import Done, Worker
 from hdvg.latents.settings import Encoding
 from hdvg.latents.workers import Job
-from pipelines.node_traits import code, refuse_other_code
-from pipelines.session import Session, raised_by
+from pipelines.head import Head
+from pipelines.node_traits import refuse_other_code
+from pipelines.session import raised_by
+from pipelines.tasks_on_ray import opened, wait_for_one
 
 LOSSES = 20
 """Encoders that may be lost, with their nodes or alone, before the command stops."""
@@ -41,13 +43,8 @@ def on_cluster(address: str) -> RunJobs:
     """What does an encoding's jobs on the cluster at that address."""
 
     def run(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None) -> Iterator[Done]:
-        session = Session(address, None, None)
-        session.open()
-        try:
-            wanted = code() if session.is_shared else ""
-            yield from _all(_Encoders(workers, dataset.root, dataset.store.run, encoding, wanted), iter(jobs))
-        finally:
-            ray.shutdown()
+        with opened(address) as (wanted, head):
+            yield from _all(_Encoders(workers, dataset.root, dataset.store.run, encoding, wanted), iter(jobs), head)
 
     return run
 
@@ -68,8 +65,9 @@ class _Encoders:
         self.idle.append(self._make())
 
 
-def _all(encoders: _Encoders, jobs: Iterator[Job]) -> Iterator[Done]:
-    """What comes of the jobs, as they are done. Raises what a job raises, and ResourceError if too many encoders are lost."""
+def _all(encoders: _Encoders, jobs: Iterator[Job], head: Head) -> Iterator[Done]:
+    """What comes of the jobs, as they are done. Raises what a job raises, and ResourceError if too many encoders or the head
+    are lost."""
     again: deque[Job] = deque()
     running: dict[Any, tuple[Any, Job]] = {}
     losses = 0
@@ -79,7 +77,7 @@ def _all(encoders: _Encoders, jobs: Iterator[Job]) -> Iterator[Done]:
             running[encoder.do.remote(job)] = encoder, job
         if not running:
             return
-        (over,), _ = ray.wait(list(running), num_returns=1)
+        over = wait_for_one(running, head)
         encoder, job = running.pop(over)
         try:
             yield ray.get(over)
@@ -87,6 +85,7 @@ def _all(encoders: _Encoders, jobs: Iterator[Job]) -> Iterator[Done]:
         except RayTaskError as error:
             raise raised_by(error) from None
         except RayError as error:
+            head.refuse_going()
             losses += 1
             if losses > LOSSES:
                 raise ResourceError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import ray
@@ -30,11 +31,8 @@ def on_nodes(
 
     Raises what `do` raises, and ResourceError if a task's node or worker was lost too often, or the head is gone.
     """
-    session = Session(address, None, None)
-    session.open()
-    head = Head(is_shared=session.is_shared)
-    try:
-        wanted, sent = code() if session.is_shared else "", ray.put(held)
+    with opened(address) as (wanted, head):
+        sent = ray.put(held)
         task: Any = ray.remote(max_retries=TRIES, num_cpus=1, scheduling_strategy="SPREAD")(_do)
         room = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]  # Ray types none of it
         most = max(int(AHEAD * room), 1)
@@ -47,9 +45,26 @@ def on_nodes(
         while running:
             result, running = _next(running, called, head)
             yield result
+
+
+@contextmanager
+def opened(address: str) -> Iterator[tuple[str, Head]]:
+    """A session on the cluster at that address, to its end: the code that nodes must run ("" is any), and its head."""
+    session = Session(address, None, None)
+    session.open()
+    head = Head(is_shared=session.is_shared)
+    try:
+        yield code() if session.is_shared else "", head
     finally:
         ray.shutdown()
         head.close()
+
+
+def wait_for_one(running: Collection[Any], head: Head) -> Any:
+    """The next reference that is over. Raises HeadLostError if the head is gone."""
+    while not (over := ray.wait(list(running), num_returns=1, timeout=LOOK_S)[0]):
+        head.refuse_lost()
+    return over[0]
 
 
 def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any:
@@ -58,13 +73,10 @@ def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any
 
 
 def _next(running: list[Any], called: str, head: Head) -> tuple[Any, list[Any]]:
-    """What comes of one that is over; the others. Raises HeadLostError if the head is gone."""
-    over, left = ray.wait(running, num_returns=1, timeout=LOOK_S)
-    while not over:
-        head.refuse_lost()
-        over, left = ray.wait(running, num_returns=1, timeout=LOOK_S)
+    """What comes of one that is over; the others."""
+    over = wait_for_one(running, head)
     try:
-        return ray.get(over[0]), list(left)
+        return ray.get(over), [ref for ref in running if ref != over]
     except RayTaskError as error:
         raise raised_by(error) from None
     except RayError as error:

@@ -398,9 +398,9 @@ def test_the_nodes_of_a_cluster_write_what_one_process_does_though_one_is_lost(f
 
     do_all = encode_on_ray._all
 
-    def lose_one(encoders, jobs):
+    def lose_one(encoders, jobs, head):
         ray.kill(encoders.idle[0])
-        return do_all(encoders, jobs)
+        return do_all(encoders, jobs, head)
 
     monkeypatch.setattr(encode_on_ray, "_all", lose_one)
     report = encode(fresh, SMALL, run=encode_on_ray.on_cluster("local"))
