@@ -20,6 +20,8 @@ from hdvg.planning import make_plan
 from tests.captioned import TINY, random_blip2
 from tests.dear import SECONDS
 from tests.footage import BUNDLED_SPANS, Footage
+from tests.machines import Turn, machines
+from tests.object_store import S3Server
 from tests.once import once
 from tests.tools import stir
 from tests.truth import Sequence, make_suite
@@ -157,3 +159,16 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     transformers.CLIPProcessor(pixels, tokenizer).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on loopback."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def turn(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Turn:
+    """What follows in a test happens on the machine of the name that is given; the first one is `here`."""
+    return machines(s3_server, tmp_path, monkeypatch)

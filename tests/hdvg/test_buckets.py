@@ -23,7 +23,7 @@ from hdvg.sources.links import Folders, read_links
 from hdvg.sources.lists.entry_file import Entries
 from hdvg.sources.wanted import Wanted
 from tests import servers as web
-from tests.object_store import CLOSED, GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
+from tests.object_store import CLOSED, GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET
 from tests.proxy import LoopbackProxy, TestCA
 from tests.test_cli import SMALL, ask, hdvg
 from tests.tools import need
@@ -37,9 +37,8 @@ SECRETS = (KEY, SECRET, GUEST_KEY, GUEST_SECRET, "X-Amz", "Signature")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    with S3Server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
+def store(s3_server):
+    return s3_server
 
 
 @pytest.fixture(autouse=True)

@@ -22,9 +22,9 @@ from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ResourceError, UsageError
 from hdvg.planning import make_plan
 from pipelines.writing import new_run, writing
-from tests.machines import CarelessStore, machines, objects
+from tests.machines import CarelessStore, objects
 from tests.metadata import hd_vg_videos
-from tests.object_store import GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET, S3Server
+from tests.object_store import GUEST_KEY, GUEST_SECRET, KEY, OPEN, SECRET
 from tests.test_cli import ask, hdvg
 from tests.tools import need
 
@@ -34,17 +34,6 @@ import obstore  # noqa: E402
 from obstore.store import S3Store  # noqa: E402
 
 ROW = pa.table({"a": [1]})
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with S3Server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@pytest.fixture
-def turn(server, tmp_path, monkeypatch):
-    return machines(server, tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -61,22 +50,22 @@ def made(link: str) -> Dataset:
     return Dataset.open(root, run=new_run())
 
 
-def there(server, link: str) -> dict[str, int]:
-    return objects(server, link.removeprefix(f"s3://{OPEN}/"))
+def there(s3_server, link: str) -> dict[str, int]:
+    return objects(s3_server, link.removeprefix(f"s3://{OPEN}/"))
 
 
-def content(server, link: str, name: str) -> bytes:
-    return bytes(obstore.get(server.store(OPEN), f"{link.removeprefix(f's3://{OPEN}/')}/{name}").bytes())
+def content(s3_server, link: str, name: str) -> bytes:
+    return bytes(obstore.get(s3_server.store(OPEN), f"{link.removeprefix(f's3://{OPEN}/')}/{name}").bytes())
 
 
-def test_what_is_published_is_in_the_bucket_and_another_machine_sees_it(server, link, turn):
+def test_what_is_published_is_in_the_bucket_and_another_machine_sees_it(s3_server, link, turn):
     first = made(link)
     with writing(first.store):
         assert first.store.publish_table("parts/cut/a.parquet", ROW)
         assert not first.store.publish_table("parts/cut/a.parquet", pa.table({"a": [2]}))
         first.store.replace("last-run.json", "{}")
         first.store.replace("last-run.json", '{"run": 1}')
-    names = there(server, link)
+    names = there(s3_server, link)
     assert {"dataset.toml", "ledger.parquet", "parts/cut/a.parquet", LEASE} < names.keys()
     assert not [name for name in names if name.startswith(("tmp/", "logs/", "cache/", "mirror", "probe", "run.lock"))]
     turn("there")
@@ -86,7 +75,7 @@ def test_what_is_published_is_in_the_bucket_and_another_machine_sees_it(server, 
     assert (second / "last-run.json").read_text() == '{"run": 1}'
 
 
-def test_of_two_publishers_the_first_wins_and_the_second_has_its_bytes(server, link, turn):
+def test_of_two_publishers_the_first_wins_and_the_second_has_its_bytes(s3_server, link, turn):
     dataset = made(link)
     turn("there")
     ghost = Store(open_mirror(link))
@@ -105,7 +94,7 @@ def test_of_two_publishers_the_first_wins_and_the_second_has_its_bytes(server, l
         )
 
 
-def test_what_is_removed_moved_or_rewritten_is_so_on_every_machine(server, link, turn):
+def test_what_is_removed_moved_or_rewritten_is_so_on_every_machine(s3_server, link, turn):
     dataset = made(link)
     with writing(dataset.store):
         for name in "abc":
@@ -117,7 +106,7 @@ def test_what_is_removed_moved_or_rewritten_is_so_on_every_machine(server, link,
         dataset.store.remove("parts/cut/a.parquet")
         dataset.store.move("parts/cut/b.parquet", "foreign/b.parquet")
         dataset.store.rewrite_table("parts/cut/c.parquet", pa.table({"a": [7]}))
-    names = there(server, link)
+    names = there(s3_server, link)
     assert "foreign/b.parquet" in names
     assert not {"parts/cut/a.parquet", "parts/cut/b.parquet"} & names.keys()
     turn("there")
@@ -140,14 +129,14 @@ def test_what_this_machine_has_put_is_not_fetched_again(link, monkeypatch):
     assert read == ["parts/cut/a.parquet"]
 
 
-def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(server, link, turn, monkeypatch):
+def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s3_server, link, turn, monkeypatch):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:
         for name in ("clip", "source"):
             (scratch / name).write_text(name)
         clip = dataset.store.put_media(scratch / "clip", "mp4")
         source = dataset.store.put_media(scratch / "source", "mp4", stays=True)
-    assert [name for name in there(server, link) if name.startswith("media/")] == [f"media/{clip[:2]}/{clip}.mp4"]
+    assert [name for name in there(s3_server, link) if name.startswith("media/")] == [f"media/{clip[:2]}/{clip}.mp4"]
     assert len(list(dataset.root.glob("media/*/*"))) == 2
     monkeypatch.setenv(BOUND, "0")
     open_mirror(link)
@@ -163,7 +152,7 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     turn("there")
     far = Dataset.open(open_mirror(link)).store
     assert far.find_media(clip).read_text() == "clip"
-    obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/media/{clip[:2]}/{clip}.mp4", b"other")
+    obstore.put(s3_server.store(OPEN), f"far/{link.rpartition('/')[2]}/media/{clip[:2]}/{clip}.mp4", b"other")
     far.find_media(clip).unlink()
     with pytest.raises(DamagedError, match=r"s3://.* has other bytes"):
         far.find_media(clip)
@@ -210,16 +199,16 @@ def unreachable():
     return S3Store(OPEN, endpoint=address, client_options={"allow_http": True}, retry_config={"max_retries": 0})
 
 
-def test_a_file_that_stayed_is_put_when_it_has_to_be_there(server, link):
+def test_a_file_that_stayed_is_put_when_it_has_to_be_there(s3_server, link):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:
         (scratch / "one").write_text("one")
         for stays in (True, False):
             name = dataset.store.put_media(scratch / "one", "mp4", stays=stays)
-    assert f"media/{name[:2]}/{name}.mp4" in there(server, link)
+    assert f"media/{name[:2]}/{name}.mp4" in there(s3_server, link)
 
 
-def test_removed_media_leave_the_bucket_wherever_they_lie(server, link, turn):
+def test_removed_media_leave_the_bucket_wherever_they_lie(s3_server, link, turn):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:
         (scratch / "one").write_text("one")
@@ -228,13 +217,13 @@ def test_removed_media_leave_the_bucket_wherever_they_lie(server, link, turn):
     second = Dataset.open(open_mirror(link), run=new_run()).store
     with writing(second):
         second.remove_media(name)
-    assert not [one for one in there(server, link) if one.startswith("media/")]
+    assert not [one for one in there(s3_server, link) if one.startswith("media/")]
 
 
 # One run at a time
 
 
-def test_one_run_at_a_time_on_all_machines_together(server, link, turn):
+def test_one_run_at_a_time_on_all_machines_together(s3_server, link, turn):
     dataset = made(link)
     with writing(dataset.store):
         turn("there")
@@ -248,15 +237,15 @@ def test_one_run_at_a_time_on_all_machines_together(server, link, turn):
     assert not second.store.is_locked()
     with writing(second.store):
         pass
-    assert json.loads(content(server, link, LEASE))["until"] == 0
+    assert json.loads(content(s3_server, link, LEASE))["until"] == 0
 
 
-def test_a_run_whose_lease_was_taken_over_publishes_nothing_more(server, link, turn):
+def test_a_run_whose_lease_was_taken_over_publishes_nothing_more(s3_server, link, turn):
     store = made(link).store
     with writing(store):
-        held = json.loads(content(server, link, LEASE))
+        held = json.loads(content(s3_server, link, LEASE))
         other = held | {"number": held["number"] + 1, "run": "0" * 32, "host": "elsewhere"}
-        obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", json.dumps(other).encode())
+        obstore.put(s3_server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", json.dumps(other).encode())
         store.far._sure = "", 0.0
         with pytest.raises(ResourceError, match="another run has taken the dataset over"):
             store.publish_table("parts/cut/a.parquet", ROW)
@@ -266,36 +255,36 @@ def test_a_run_whose_lease_was_taken_over_publishes_nothing_more(server, link, t
         with pytest.raises(ResourceError, match="lost its lease"):
             store.publish_table("parts/cut/a.parquet", ROW)
         run_lock._leases[store.root]._lost = ""  # so that the block may end
-    assert "parts/cut/a.parquet" not in there(server, link)
-    assert "dataset.toml" in there(server, link)
+    assert "parts/cut/a.parquet" not in there(s3_server, link)
+    assert "dataset.toml" in there(s3_server, link)
 
 
-def test_a_ghost_of_a_killed_run_publishes_nothing_once_the_next_run_has_begun(server, link, turn):
+def test_a_ghost_of_a_killed_run_publishes_nothing_once_the_next_run_has_begun(s3_server, link, turn):
     dataset = made(link)
     ghost = Store(dataset.root, run=new_run())
     Lease(dataset.root, ghost.run, shelf=ghost.far.shelf)
     ghost.begin()
     assert ghost.publish_table("parts/cut/early.parquet", ROW)
-    held = json.loads(content(server, link, LEASE))
+    held = json.loads(content(s3_server, link, LEASE))
     over = json.dumps(held | {"host": "elsewhere", "until": time.time() - 31}).encode()
-    obstore.put(server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", over)
+    obstore.put(s3_server.store(OPEN), f"far/{link.rpartition('/')[2]}/{LEASE}", over)
     turn("there")
     with writing(Dataset.open(open_mirror(link), run=new_run()).store):
         ghost.far._sure = "", 0.0
         with pytest.raises(ResourceError, match="another run has taken the dataset over"):
             ghost.publish_table("parts/cut/late.parquet", ROW)
-    assert "parts/cut/late.parquet" not in there(server, link)
+    assert "parts/cut/late.parquet" not in there(s3_server, link)
 
 
-def test_a_lease_that_another_machine_holds_is_not_taken_and_a_lost_answer_costs_nothing(server, link, turn):
+def test_a_lease_that_another_machine_holds_is_not_taken_and_a_lost_answer_costs_nothing(s3_server, link, turn):
     shelf = made(link).store.far.shelf
     first = Lease(Path("x"), "one", shelf=shelf)
     key = f"far/{link.rpartition('/')[2]}/{LEASE}"
-    again = json.dumps(json.loads(content(server, link, LEASE)) | {"until": time.time() + 59}).encode()
-    obstore.put(server.store(OPEN), key, again)  # ours, of which we never heard
+    again = json.dumps(json.loads(content(s3_server, link, LEASE)) | {"until": time.time() + 59}).encode()
+    obstore.put(s3_server.store(OPEN), key, again)  # ours, of which we never heard
     first.renew()
     first.refuse_lost()
-    number = json.loads(content(server, link, LEASE))["number"]
+    number = json.loads(content(s3_server, link, LEASE))["number"]
     assert not shelf.take(number, '{"run": "two"}'), "taken already"
     with pytest.raises(UsageError, match="run one"):
         Lease(Path("x"), "two", shelf=shelf)
@@ -325,30 +314,30 @@ def test_a_store_that_lets_a_second_one_create_is_refused(turn, tmp_path, monkey
     assert {name.rpartition("/")[2].partition("-")[0] for name in careless.put} == {"probe"}
 
 
-def test_a_folder_with_other_files_becomes_no_dataset(server, link, tmp_path):
-    server.put(f"far/{link.rpartition('/')[2]}/thesis.tex", b"1")
+def test_a_folder_with_other_files_becomes_no_dataset(s3_server, link, tmp_path):
+    s3_server.put(f"far/{link.rpartition('/')[2]}/thesis.tex", b"1")
     (tmp_path / "l.txt").write_text("https://example.org/a.mp4\n")
     said = hdvg("run", "demo", "--links", tmp_path / "l.txt", "--out", link, code=2).stderr
     assert "thesis.tex" in said
-    assert there(server, link).keys() == {"thesis.tex"}
+    assert there(s3_server, link).keys() == {"thesis.tex"}
 
 
-def test_credentials_are_nowhere_and_messages_name_the_link(server, link, tmp_path, monkeypatch):
+def test_credentials_are_nowhere_and_messages_name_the_link(s3_server, link, tmp_path, monkeypatch):
     made(link)
     for guest in (True, False):
-        for name, value in server.environment(guest=guest).items():
+        for name, value in s3_server.environment(guest=guest).items():
             monkeypatch.setenv(name, value)
         said = hdvg("status", link).stdout
         assert link in said
         assert str(mirrors()) not in said
-    for name, value in server.environment(guest=True).items():
+    for name, value in s3_server.environment(guest=True).items():
         monkeypatch.setenv(name, value)
     said = hdvg("run", link, code=2).stderr
     assert "AccessDenied" in said
     assert link in said
     assert str(mirrors()) not in said
     held = b"".join(path.read_bytes() for path in mirrors().rglob("*") if path.is_file())
-    held += b"".join(content(server, link, name) for name in there(server, link))
+    held += b"".join(content(s3_server, link, name) for name in there(s3_server, link))
     assert not [secret for secret in (KEY, SECRET, GUEST_KEY, GUEST_SECRET) if secret.encode() in held]
 
 

@@ -12,7 +12,7 @@ from hdvg.dataset.far import LOG, MARK, THERE
 from hdvg.dataset.mirror import HELD, LOCK, mirrors
 from hdvg.dataset.remote import open_to_read
 from hdvg.errors import UsageError
-from tests.object_store import CLOSED, KEY, OPEN, SECRET, S3Server
+from tests.object_store import CLOSED, KEY, OPEN, SECRET
 from tests.test_cli import SMALL, ask, hdvg
 from tests.tools import need
 from tests.videos import draw_scenes
@@ -25,9 +25,8 @@ PLACE = f"s3://{OPEN}/sets/mine"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    with S3Server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
+def store(s3_server):
+    return s3_server
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A run whose dataset lies in a bucket, on a real S3 server, killed or not, ends as the same run over a folder."""
+"""A run whose dataset lies in a bucket, on a real S3 s3_server, killed or not, ends as the same run over a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.digest import contents
 from tests.faults.driver import RECIPE, start
 from tests.faults.moments import differences
 from tests.faults.store_faults import start_dying
-from tests.machines import downloaded, machines, objects
+from tests.machines import downloaded, objects
 from tests.object_store import KEY, OPEN, SECRET, S3Server
 from tests.test_cli import ask, hdvg
 from tests.tools import need
@@ -29,17 +29,6 @@ need("obstore")
 END_S = 240.0
 FAR = RECIPE.model_copy(update={"storage": RECIPE.storage.model_copy(update={"keep_sources": False})})
 KEPT = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with S3Server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@pytest.fixture
-def turn(server, tmp_path, monkeypatch):
-    return machines(server, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +51,16 @@ def finish(root: Path | str, links: Path, log: Path, runner: str = "serial") -> 
     assert driver.exitcode == 0, log.read_text()[-2000:]
 
 
-def equals_local(server: S3Server, prefix: str, local: Path, folder: Path) -> None:
+def equals_local(s3_server: S3Server, prefix: str, local: Path, folder: Path) -> None:
     """What is in the bucket, copied to a folder, is a whole dataset, equal to the one that was made in a folder."""
-    held = downloaded(server, prefix, folder)
+    held = downloaded(s3_server, prefix, folder)
     assert differences(contents(local / "d"), contents(held)) == []
     assert verify(Dataset.open(held)) == []
 
 
-def test_a_run_that_is_killed_goes_on_here_and_elsewhere_and_ends_as_one_into_a_folder(server, turn, local, tmp_path):
+def test_a_run_that_is_killed_goes_on_here_and_elsewhere_and_ends_as_one_into_a_folder(
+    s3_server, turn, local, tmp_path
+):
     link, recipe, chosen = f"s3://{OPEN}/runs/demo", tmp_path / "recipe.toml", random.Random(7)
     for machine, least, most in (("here", 20, 50), ("here", 15, 40), ("there", 15, 30)):
         turn(machine)
@@ -78,12 +69,12 @@ def test_a_run_that_is_killed_goes_on_here_and_elsewhere_and_ends_as_one_into_a_
     said = hdvg("run", recipe, "--links", local / "videos", "--out", link, "--runner", "serial")
     assert link in said.stdout
     assert str(mirrors()) not in said.stdout.partition("; log: ")[0] + said.stderr
-    equals_local(server, "runs/demo", local, tmp_path / "held")
+    equals_local(s3_server, "runs/demo", local, tmp_path / "held")
     assert len([name for name in contents(local / "d") if len(name) == 64]) == 2, "clips are compared by their bytes"
     reads_as_local(link, local / "d")
     turn("third")
     reads_as_local(link, local / "d")
-    names = objects(server, "runs/demo")
+    names = objects(s3_server, "runs/demo")
     sources = {row["sha256"] for row in ask(link, "select sha256 from videos")}
     assert not [name for name in names if Path(name).stem in sources], "sources stay where they were fetched"
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -101,18 +92,18 @@ def reads_as_local(link: str, local: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_with_nothing_to_do_changes_nothing(server, turn, local, tmp_path):
+def test_a_run_with_nothing_to_do_changes_nothing(s3_server, turn, local, tmp_path):
     link = f"s3://{OPEN}/runs/idle"
     finish(link, local / "videos", tmp_path / "log")
-    names = objects(server, "runs/idle")
+    names = objects(s3_server, "runs/idle")
     for machine in ("here", "there"):
         turn(machine)
         assert "nothing to do" in hdvg("run", link, "--runner", "serial").stderr
-        assert objects(server, "runs/idle").keys() == names.keys()
+        assert objects(s3_server, "runs/idle").keys() == names.keys()
 
 
 @pytest.mark.slow
-def test_what_is_made_of_a_dataset_in_a_bucket_is_as_of_one_in_a_folder(server, turn, local, tmp_path):
+def test_what_is_made_of_a_dataset_in_a_bucket_is_as_of_one_in_a_folder(s3_server, turn, local, tmp_path):
     link = f"s3://{OPEN}/runs/products"
     finish(link, local / "videos", tmp_path / "log")
     for place, name in ((link, "far"), (local / "d", "near")):
@@ -124,7 +115,7 @@ def test_what_is_made_of_a_dataset_in_a_bucket_is_as_of_one_in_a_folder(server, 
 
 
 @pytest.mark.slow
-def test_other_rules_and_a_take_down_from_another_machine(server, turn, local, tmp_path):
+def test_other_rules_and_a_take_down_from_another_machine(s3_server, turn, local, tmp_path):
     prefix = "runs/forgets"
     link = f"s3://{OPEN}/{prefix}"
     shutil.copytree(local / "videos", tmp_path / "videos")
@@ -139,7 +130,7 @@ def test_other_rules_and_a_take_down_from_another_machine(server, turn, local, t
     assert ask(link, "select clip_id from dataset where keep order by 1") == kept
     (video, *_) = ask(link, "select video_id from videos order by 1")
     hdvg("forget", link, "--video", video["video_id"], "--purge")
-    held = downloaded(server, prefix, tmp_path / "held")
+    held = downloaded(s3_server, prefix, tmp_path / "held")
     assert video["video_id"].encode() not in b"".join(p.read_bytes() for p in held.rglob("*.parquet"))
     assert len(ask(link, "from videos")) == 1
     assert "whole" in hdvg("verify", link).stdout
@@ -157,7 +148,7 @@ def killed(link: str, links: Path, log: Path, *, at: int) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_killed_runs_end_the_same(server, turn, local, tmp_path):
+def test_twenty_killed_runs_end_the_same(s3_server, turn, local, tmp_path):
     counted = tmp_path / "count"
     start_dying(
         f"s3://{OPEN}/kills/none", local / "videos", tmp_path / "log", environment(), recipe=FAR, counted=counted
@@ -170,7 +161,7 @@ def test_twenty_killed_runs_end_the_same(server, turn, local, tmp_path):
         if chosen.random() < 0.5:
             turn(f"{seed}-other")
         finish(link, local / "videos", log)
-        equals_local(server, prefix, local, tmp_path / f"held-{seed}")
+        equals_local(s3_server, prefix, local, tmp_path / f"held-{seed}")
         mirror = Dataset.open(open_mirror(link))
         assert verify(mirror) == []
         assert {path.name for path in mirror.root.glob("tmp/*")} == set()
@@ -178,6 +169,6 @@ def test_twenty_killed_runs_end_the_same(server, turn, local, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_on_ray_workers_publish_into_the_bucket(server, turn, local, tmp_path):
+def test_on_ray_workers_publish_into_the_bucket(s3_server, turn, local, tmp_path):
     finish(f"s3://{OPEN}/runs/ray", local / "videos", tmp_path / "log", runner="ray")
-    equals_local(server, "runs/ray", local, tmp_path / "held")
+    equals_local(s3_server, "runs/ray", local, tmp_path / "held")
