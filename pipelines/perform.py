@@ -258,9 +258,9 @@ def _count_tries(items: list[Row], rows: list[Row]) -> None:
 
 
 def _fetches(stage: Stage, items: Sequence[Row], recipe: Recipe) -> bool:
-    """Whether the items' sources are to be fetched by yt-dlp, which takes as long to load as all else."""
-    again = stage.sources == "uses" and not recipe.storage.keep_sources
-    return (again or stage.sources == "fetches") and any(not item["source"].startswith("file:") for item in items)
+    """Whether the items' sources may be fetched by yt-dlp, which takes as long to load as all else."""
+    may = stage.sources == "fetches" or ("source" in stage.needs and not recipe.storage.keep_sources)
+    return may and any(not item["source"].startswith("file:") for item in items)
 
 
 def sandbox(detector: str, mode: Mode | None = None, *, fetches: bool = False) -> Sandbox:

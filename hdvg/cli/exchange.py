@@ -124,7 +124,9 @@ def export(
 
 def _place(out: Path) -> Path | None:
     """A folder, or a link to the hub."""
-    return out if str(out).lower().startswith("hf:/") else local_folder(out)
+    from hdvg.exporting.hub import repository_of
+
+    return out if repository_of(str(out)) else local_folder(out)
 
 
 def _show_check(report: dict[str, Any]) -> None:

@@ -83,8 +83,8 @@ def encode(
 ) -> Report:
     """Encode the kept clips, of which `where` holds, and their texts, as far as they are not there.
 
-    `workers` processes; by default one a GPU, or one for every two cores, of what `run` does the jobs on. Raises UsageError if not one clip has a bucket or
-    another hdvg is at work, ResourceError if disk or memory run short; what was published stays.
+    `workers` processes; by default one a GPU, or one for every two cores, of what `run` does the jobs on. Raises UsageError if
+    not one clip has a bucket or another hdvg is at work, ResourceError if disk or memory run short; what was published stays.
     """
     start = time.monotonic()
     buckets.check(encoding)

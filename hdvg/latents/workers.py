@@ -35,8 +35,8 @@ def default_workers() -> int:
 
 
 def run_jobs(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None) -> Iterator[Done]:
-    """Do all jobs, one by one in this process, or in `workers` others (None: `default_workers`); every network has one thread on a CPU, so that
-    numbers do not depend on how many. Raises what `Worker` raises, and ResourceError if a worker is killed."""
+    """Do all jobs, one by one in this process, or in `workers` others (None: `default_workers`); every network has one thread on a
+    CPU, so that numbers do not depend on how many. Raises what `Worker` raises, and ResourceError if a worker is killed."""
     workers = workers or default_workers()
     depth = max(_cores() // workers - 1, 1)
     if workers == 1:
