@@ -115,6 +115,8 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
     homes = recipe.homes
     if "diverse_draw" in columns or match_wanted(recipe):
         homes.add(HOMES["embedding"])
+    if recipe.cut.crop == "clean":
+        homes.add(HOMES["clean_area"])
     if POOL in homes:
         homes |= {HOMES[column] for column in recipe.duplicates.score}
     return tuple(name for name in KEYFRAME_MEASURES if name in homes)

@@ -39,6 +39,10 @@ class CutItem(SourceItem):
     last_look: str | None
     decode_errors: int | None
     retimed_frames: int | None
+    clean_left: float | None
+    clean_top: float | None
+    clean_width: float | None
+    clean_height: float | None
 
 
 class ClipItem(Item):

@@ -45,6 +45,10 @@ CUT_NEEDS = (
     "last_look",
     "decode_errors",
     "retimed_frames",
+    "clean_left",
+    "clean_top",
+    "clean_width",
+    "clean_height",
 )
 CUT_SHAPE = ("width", "height", "codec")
 """Columns of a cut clip that are `clip_width` and so on in the dataset."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 
+from hdvg.config.cut import Cut
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import CUT, part_schema
 from hdvg.errors import UncutClipsError
@@ -106,8 +107,10 @@ class VirtualClips:
 
 
 def _cut_settings(toml: str) -> Any:
-    """What a recipe says of cuts."""
-    return tomllib.loads(toml).get("cut")
+    """What of a recipe shapes clips: of its cuts, and of its measures if they say what is cropped."""
+    table = tomllib.loads(toml)
+    cut = Cut.model_validate(table.get("cut", {}))
+    return cut.shaping(), table.get("measure") if cut.crop == "clean" else None
 
 
 def note_failures(dataset: Dataset, rows: list[Row]) -> None:

@@ -55,6 +55,20 @@ WATERMARK = [
     column("watermark_model", STR, "name and version of the method"),
 ]
 
+CLEAN = [
+    column(
+        "clean_area",
+        REAL,
+        "share of the picture in the largest rectangle, of an aspect of `measure.clean_aspects`, without bars, marks, subtitles, "
+        "tickers and other text laid over it, 0-1",
+    ),
+    column("clean_left", REAL, "left side of that rectangle, in shares of the picture's width, 0-1"),
+    column("clean_top", REAL, "its top, in shares of the height, 0-1"),
+    column("clean_width", REAL, "its width in shares of the picture's, 0-1; `clean_width * width` is in px"),
+    column("clean_height", REAL, "its height in shares of the picture's, 0-1; `clean_height * height` is in px"),
+    column("clean_model", STR, "the methods that found what is laid over"),
+]
+
 DUPLICATES = [
     column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
@@ -108,6 +122,7 @@ CLASSIFIER = [
 KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "watermark": WATERMARK,
     "text": TEXT,
+    "clean": CLEAN,
     "nsfw": NSFW,
     "semantics": SEMANTICS,
     "aesthetic": AESTHETIC,

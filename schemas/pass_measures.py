@@ -84,6 +84,42 @@ PASS: dict[str, PassMeasure] = {
             ),
         ],
     ),
+    "camera": PassMeasure(
+        "hdvg.measures.camera:Camera",
+        1,
+        [
+            column(
+                "camera",
+                STR,
+                "the strongest of `camera_moves`: `static`, `pan left`, `pan right`, `tilt up`, `tilt down`, `zoom in`, `zoom out`, "
+                "`roll clockwise`, `roll counterclockwise` or `handheld`",
+                later=True,
+            ),
+            column(
+                "camera_moves",
+                pa.list_(STR),
+                "what the camera does in most of the clip, the strongest first; `static` alone if nothing",
+                later=True,
+            ),
+            column("pan_pct_s", REAL, "pan, % of the width a second, to the right; 0 if it is no move", later=True),
+            column("tilt_pct_s", REAL, "tilt, % of the height a second, up; 0 if it is no move", later=True),
+            column("zoom_pct_s", REAL, "zoom, % a second, in; 0 if it is no move", later=True),
+            column("roll_deg_s", REAL, "roll, degrees a second, clockwise; 0 if it is no move", later=True),
+            column(
+                "handheld_pct_s",
+                REAL,
+                "how unsteady a hand makes the picture, % of the width a second; null where all is shown twice, or under two seconds",
+                later=True,
+            ),
+            column(
+                "pan_share", REAL, "share of the clip in which the camera pans, the way it mostly pans, 0-1", later=True
+            ),
+            column("tilt_share", REAL, "share of the clip in which it tilts, the way it mostly tilts, 0-1", later=True),
+            column("zoom_share", REAL, "share of the clip in which it zooms, the way it mostly zooms, 0-1", later=True),
+            column("roll_share", REAL, "share of the clip in which it rolls, the way it mostly rolls, 0-1", later=True),
+            column("camera_static_share", REAL, "share of the clip in which the camera stands, 0-1", later=True),
+        ],
+    ),
     "svd_flow": PassMeasure(
         "hdvg.measures.svd_flow:SvdFlow",
         1,

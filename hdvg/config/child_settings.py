@@ -73,7 +73,7 @@ class CutSettings(TypedDict):
     preset: str
     threads: int
     max_height_px: int | None
-    crop_black: bool
+    crop: str
     audio: str
     hdr: str
     verify_share: float

@@ -86,7 +86,8 @@ class Taken:
     def of_pass(cls, name: str, version: int) -> Taken:
         """One of `schemas.pass_measures.PASS`."""
         one = PASS[name]
-        columns: Declaration = {field.name: ("number", doc(field)) for field in one.columns}
+        kinds = {kind: name for name, kind in ARROW.items()}
+        columns: Declaration = {field.name: (kinds[field.type], doc(field)) for field in one.columns}
         return cls(name, str(version), one.made_by, {}, "frames", columns, is_own=False)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -22,6 +23,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+RATIO = re.compile(r"([1-9]\d{0,4}):([1-9]\d{0,4})")
 DETECTOR = ClassName("hdvg.shots:DETECTOR")
 
 
@@ -90,6 +92,13 @@ class Split(Settings):
         return detector
 
 
+def ratio(aspect: str) -> float:
+    """Width / height of an aspect such as 16:9. Raises ValueError for what is none."""
+    if not (found := RATIO.fullmatch(aspect)):
+        raise ValueError(f"measure.clean_aspects: {aspect!r} is no aspect; width:height in whole numbers, such as 16:9")
+    return int(found[1]) / int(found[2])
+
+
 class Own(Settings):
     """A measure of the user's own; what its class declares is noted here, so that a dataset is read without its code."""
 
@@ -124,6 +133,9 @@ class Measure(Settings):
     text_max_softness_px: float = Field(
         2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
     )
+    clean_aspects: tuple[str, ...] = Field(
+        (), description="aspects that the rectangle of `clean_area` may have, such as 16:9 and 1:1; none: any"
+    )
     semantics_path: str | None = Field(
         None,
         description="folder of a CLIP-like model in transformers' layout; None is the shipped classifier and MiniLM",
@@ -137,6 +149,13 @@ class Measure(Settings):
         None, description="folder of an image classifier in transformers' layout, for the measure `classifier`"
     )
     classifier_label: str | None = Field(None, description="the label whose probability is wanted")
+
+    @field_validator("clean_aspects")
+    @classmethod
+    def _are_ratios(cls, aspects: tuple[str, ...]) -> tuple[str, ...]:
+        for one in aspects:
+            ratio(one)
+        return aspects
 
     @field_validator("own", mode="before")
     @classmethod
@@ -206,29 +225,6 @@ class Duplicates(Settings):
                     + suggestion(name, NUMBERS, '`hdvg query DATASET "describe measures"` lists them')
                 )
         return score
-
-
-class Cut(Settings):
-    """How kept clips become files; every mode but `copy` gives exactly the frames of the span."""
-
-    mode: Literal["smart", "encode", "copy", "virtual"] = Field(
-        "smart",
-        description="smart: copy the coded frames, encode only the edges, where the codec allows, else encode; "
-        "encode: all frames; copy: shrink the span to what can be copied; virtual: cut only while shards are written",
-    )
-    codec: Literal["h264", "av1"] = Field("h264", description="of `encode`: x264 or SVT-AV1")
-    crf: int = Field(18, ge=0, le=63, description="quality of what is encoded: lower is better and larger")
-    preset: str = Field("veryfast", description="speed preset: x264's names, or 0 to 13 for SVT-AV1")
-    threads: int = Field(2, ge=1, description="encoder threads; more changes the bytes, so it is part of the settings")
-    max_height_px: int | None = Field(
-        None, ge=16, description="larger pictures are scaled down to it; encodes all frames"
-    )
-    crop_black: bool = Field(False, description="crop black bars; encodes all frames where there are any")
-    audio: Literal["drop", "keep"] = Field("drop", description="whether the source's sound goes with the clip")
-    hdr: Literal["tonemap", "keep"] = Field(
-        "tonemap", description="HDR sources: mapped to SDR, or only flagged in `videos.hdr` and encoded as they are"
-    )
-    verify_share: Share = Field(1.0, description="share of the cut clips that are opened again and compared")
 
 
 class Shard(Settings):

@@ -45,6 +45,7 @@ PLACED = (
 )
 """Columns of `dataset` that say where a clip's bytes are, or of what they can be made."""
 
+CLEAN = ("clean_left", "clean_top", "clean_width", "clean_height")
 SPAN = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
 """Those that a cut asks for."""
 
@@ -227,7 +228,8 @@ def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:
         "select decode_errors, retimed_frames from videos where video_id = ?", [clip["video_id"]]
     )
     recipe: Recipe = dataset.plan.recipe
-    span = {name: clip[name] for name in SPAN} | of_video
+    (rectangle,) = manifest.rows(f"select {', '.join(CLEAN)} from dataset where clip_id = ?", [clip["clip_id"]])
+    span = {name: clip[name] for name in SPAN} | of_video | rectangle
     asked = cut(
         str(source),
         str(path.parent),

@@ -59,8 +59,10 @@ def pool(shaping: Shaping) -> Sequence[Any]:
 
 
 def cut(shaping: Shaping) -> Sequence[Any]:
-    """The section."""
-    return shaping.fingerprints["split"], shaping.recipe.cut.model_dump()
+    """The section; and what finds the rectangles, if clips are cropped to them."""
+    recipe = shaping.recipe
+    rectangles = [measure_fingerprint(HOMES["clean_area"], recipe.measure)] if recipe.cut.crop == "clean" else []
+    return shaping.fingerprints["split"], recipe.cut.shaping(), *rectangles
 
 
 def caption(shaping: Shaping) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import ClassVar
 
@@ -38,21 +39,14 @@ class Borders:
         self.series = {"bars": Series()}
 
     def see(self, view: View) -> None:
-        turned = [np.rot90(view.grey, turns) for turns in range(4)]
-        thick = [_bar(grey) for grey in turned]
-        if any(share > 0 for share in thick):
-            luma = view.luma()
-            ends = [_edge(np.rot90(luma, turns), share) for turns, share in enumerate(thick)]
-        else:
-            ends = [(0.0, False)] * 4
-        self.series["bars"].add(view.index, np.array(ends, np.float64))
+        self.series["bars"].add(view.index, bar_ends(view.grey, view.luma))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, float | None]:
         bars = clip.values("bars")[1]
         if not len(bars) or (bars[:, :, 0] == 1).all():
             return dict.fromkeys(Borders.columns)
-        top, right, bottom, left = (_agreed(bars[:, side]) for side in range(4))
+        top, right, bottom, left = (agreed(bars[:, side]) for side in range(4))
         across, down = 1 - left - right, 1 - top - bottom
         if min(across, down) <= 0:  # two flat halves: bars from both sides leave nothing
             return dict.fromkeys(Borders.columns)
@@ -66,6 +60,16 @@ class Borders:
             "active_share": across * down,
             "active_aspect": width / height,
         }
+
+
+def bar_ends(grey: Picture, full: Callable[[], Picture]) -> Levels:
+    """Of the top, right, bottom and left of a reduced picture and of the same in full size: how thick a bar is there, of the
+    side, and whether it ends in a straight edge, (4, 2)."""
+    thick = [_bar(np.rot90(grey, turns)) for turns in range(4)]
+    if not any(share > 0 for share in thick):
+        return np.zeros((4, 2))
+    picture = full()
+    return np.array([_edge(np.rot90(picture, turns), share) for turns, share in enumerate(thick)], np.float64)
 
 
 def _bar(picture: Picture) -> float:
@@ -97,7 +101,7 @@ def _is_at(picture: Picture, level: float) -> npt.NDArray[np.bool_]:
     return np.asarray((picture >= low) & (picture <= high))
 
 
-def _agreed(side: Levels) -> float:
+def agreed(side: Levels) -> float:
     """A side's bar, of its frames' (n, 2): thickness and whether it ends in a straight edge; 0 if there is none."""
     thick = float(np.sort(side[:, 0])[int(MANY * len(side))])
     is_seen = ((np.abs(side[:, 0] - thick) <= LEAST_BAR) & (side[:, 1] > 0)).any()

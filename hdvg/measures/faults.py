@@ -16,7 +16,7 @@ FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, c
 """What a measure's own arithmetic raises; what the machine raises is none of it."""
 
 TEXT_MOST = 200
-Values = dict[str, float | None]
+Values = dict[str, Any]
 
 
 class Faults:

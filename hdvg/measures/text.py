@@ -53,12 +53,12 @@ class Text:
 
     def __init__(self, settings: Measure) -> None:
         self.model = f"PP-OCRv6-det-small@{short_hash(weights())}"
-        self._detector = Detector(
+        self.detector = Detector(
             side_px=settings.text_side_px,
             min_score=settings.text_min_score,
             max_softness_px=settings.text_max_softness_px,
         )
-        self._detector.network  # noqa: B018 - load it now: what is wrong with it is said before the work begins
+        self.detector.network  # noqa: B018 - load it now: what is wrong with it is said before the work begins
 
     @staticmethod
     def fingerprint(settings: Measure) -> str:
@@ -76,7 +76,7 @@ class Text:
         pictures = [picture for picture in pictures if picture.shape == pictures[0].shape]
         if not pictures:
             return dict.fromkeys(self.columns) | {"text_model": self.model}
-        found = self._detector.find(pictures)
+        found = self.detector.find(pictures)
         size = pictures[0].shape[1], pictures[0].shape[0]
         greys = [_grey(picture) for picture in pictures]
         return {
@@ -158,7 +158,13 @@ def gradients(grey: Grey) -> npt.NDArray[np.float32]:
 
 
 def has_caption(boxes: Boxes, *, size: tuple[int, int]) -> bool:
-    """Whether a row of boxes is a caption: low in the picture of `size` (width, height), centred, wide and short."""
+    """Whether a row of boxes is a caption."""
+    return bool(caption_rows(boxes, size=size))
+
+
+def caption_rows(boxes: Boxes, *, size: tuple[int, int]) -> list[npt.NDArray[np.bool_]]:
+    """Which boxes stand in rows that are captions: low in the picture of `size` (width, height), centred, wide and short."""
+    rows = []
     shares = boxes / np.array(size, dtype=np.float32)
     left, top = shares.min(axis=1).T if len(boxes) else (np.empty(0), np.empty(0))
     right, bottom = shares.max(axis=1).T if len(boxes) else (np.empty(0), np.empty(0))
@@ -169,8 +175,8 @@ def has_caption(boxes: Boxes, *, size: tuple[int, int]) -> bool:
         off_centre = abs((right[row].max() + left[row].min()) / 2 - 0.5)
         short = high <= ROW_HIGH and wide * size[0] >= ROW_ASPECT * high * size[1]
         if short and wide <= ROW_WIDE and off_centre <= OFF_CENTRE:
-            return True
-    return False
+            rows.append(row)
+    return rows
 
 
 def _grey(picture: Picture) -> Grey:

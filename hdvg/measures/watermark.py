@@ -55,6 +55,9 @@ CAPPED = 0.2
 CLEAR = 0.05
 """The margin at which a mark is in one clip for certain, as far as it is a mark."""
 
+SURE = 0.5
+"""The confidence from which a candidate is taken for a mark."""
+
 NEAR = 0.015
 """Marks that are no further apart, in shares of the picture, are parts of one."""
 
@@ -79,11 +82,22 @@ class Watermark:
 
     def measure(self, wanted: Sequence[Shot], others: Sequence[Shot] = ()) -> list[dict[str, Any]]:
         """The columns of each wanted clip, in order. All clips are of one video; `others` are the rest of it."""
-        evidence = _Evidence((*wanted, *others))
-        if len(evidence.views) < VIEWS_LEAST and len(evidence.scenes) < SCENES_LEAST:
-            return [_row(None) for _ in wanted]
-        marks = _marks(evidence)
-        return [_in_clip(shot, marks, evidence) for shot in wanted]
+        return [_row(value, found) for value, found in _found(wanted, others)]
+
+
+def marks_of(wanted: Sequence[Shot], others: Sequence[Shot]) -> list[list[Box]]:
+    """Where sure marks are in each wanted clip, in order; no box where nothing can be told."""
+    told = _found(wanted, others)
+    return [[one.mark.box for one in found if one.confidence >= SURE] for _, found in told]
+
+
+def _found(wanted: Sequence[Shot], others: Sequence[Shot]) -> list[tuple[float | None, list[_Judged]]]:
+    """How surely a mark is in each wanted clip, None if that cannot be told, and which may be."""
+    evidence = _Evidence((*wanted, *others))
+    if len(evidence.views) < VIEWS_LEAST and len(evidence.scenes) < SCENES_LEAST:
+        return [(None, []) for _ in wanted]
+    marks = _marks(evidence)
+    return [_in_clip(shot, marks, evidence) for shot in wanted]
 
 
 class _Evidence:
@@ -175,11 +189,11 @@ def _strength(mark: Mark, evidence: _Evidence, most: float) -> float:
     return strength([mark.margin(view, without=view) for view in views], clips, most=most)
 
 
-def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str, Any]:
-    """The row of a clip: the video's marks as far as they are in this clip's pictures."""
+def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> tuple[float | None, list[_Judged]]:
+    """The video's marks as far as they are in this clip's pictures, and how sure the surest is."""
     pictures = evidence.pictures(shot)
     if not pictures:
-        return _row(None)
+        return None, []
     found: list[_Judged] = []
     for one in marks:
         margin = max(_margin(one.mark, view, number, evidence.views) for view, number in pictures)
@@ -188,8 +202,7 @@ def _in_clip(shot: Shot, marks: list[_Judged], evidence: _Evidence) -> dict[str,
             found.append(_Judged(one.mark, here))
     surest = max((one.confidence for one in found), default=0.0)
     is_deniable = len(evidence.views) >= DENIED_VIEWS or len(evidence.scenes) >= DENIED_SCENES
-    is_known = surest >= 0.5 or is_deniable
-    return _row(surest, found) if is_known else _row(None)
+    return (surest, found) if surest >= SURE or is_deniable else (None, [])
 
 
 def _margin(mark: Mark, view: View, number: int | None, views: Sequence[View]) -> float:

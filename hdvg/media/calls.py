@@ -180,7 +180,7 @@ class StoredSegment(SeenSegment):
 
 
 class CutSpan(TypedDict):
-    """A clip to be cut; looks are hex texts of 8 x 8 grey levels."""
+    """A clip to be cut; looks are hex texts of 8 x 8 grey levels, `clean` sides in shares of the picture as it is shown."""
 
     clip_id: str
     start_pts: int
@@ -190,6 +190,10 @@ class CutSpan(TypedDict):
     last_look: NotRequired[str | None]
     decode_errors: NotRequired[int | None]
     retimed_frames: NotRequired[int | None]
+    clean_left: NotRequired[float | None]
+    clean_top: NotRequired[float | None]
+    clean_width: NotRequired[float | None]
+    clean_height: NotRequired[float | None]
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
@@ -16,11 +16,12 @@ from hdvg.media import calls
 from hdvg.media.audio import Sound
 from hdvg.media.bars import find_boxes
 from hdvg.media.calls import CutClip, CutSpan, Reason, UncutClip
+from hdvg.media.clean_box import clean_box
 from hdvg.media.clip_writer import Job
 from hdvg.media.cut_plan import Plan, encode_all, plan_copy, plan_smart
 from hdvg.media.decode import Frame, open_video
 from hdvg.media.decoder_config import h264_shape
-from hdvg.media.encode import Look, is_as_coded, plan_look
+from hdvg.media.encode import Box, Look, is_as_coded, plan_look
 from hdvg.media.encoded_clip import EncodedClip
 from hdvg.media.packets import SAFE_KNOWN, Index, index_packets
 from hdvg.media.reading import THREADS, Payload, Reading, stretches
@@ -49,7 +50,7 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
         if fault := fault_of_stream(container, stream, packets=len(index.packets)):
             return [_no(span, "cut_mismatch", fault) for span in spans]
         index.usable &= not any(span.get("retimed_frames") for span in spans)
-        boxes = find_boxes(source, index, spans) if settings["crop_black"] and settings["mode"] != "copy" else {}
+        boxes = _boxes(source, index, spans, settings)
         looks = {span["clip_id"]: plan_look(source, settings, boxes.get(span["clip_id"])) for span in spans}
         plans: list[Plan] = []
         for span in spans:
@@ -63,6 +64,16 @@ def cut(path: str, out: str, spans: list[CutSpan], settings: CutSettings, max_pi
         again = [encode_all(index, plan.span) for plan in plans if plan.mode == "smart" and _failed(results, plan)]
         results |= _make(job, again, looks)
     return [results[span["clip_id"]] for span in spans]
+
+
+def _boxes(source: Source, index: Index, spans: Sequence[CutSpan], settings: CutSettings) -> Mapping[str, Box]:
+    """By clip, the box to crop to, of clips that are to be cropped."""
+    if settings["mode"] == "copy" or settings["crop"] == "none":
+        return {}
+    if settings["crop"] == "black":
+        return find_boxes(source, index, spans)
+    found = {span["clip_id"]: clean_box(source.shape, span) for span in spans}
+    return {name: box for name, box in found.items() if box is not None}
 
 
 def _failed(results: dict[str, Result], plan: Plan) -> bool:

@@ -27,7 +27,8 @@ from typing import Any
 import av
 from scenedetect import AdaptiveDetector, detect
 
-from hdvg.config.sections import Cut, Run, Split
+from hdvg.config.cut import Cut
+from hdvg.config.sections import Run, Split
 from hdvg.media import calls
 from hdvg.media.decode import Decoder, open_video
 from tests.bench.likeness import Likeness, Thumbs, compare, ssim, thumbs

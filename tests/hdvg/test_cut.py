@@ -14,7 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from hdvg.config.sections import Cut
+from hdvg.config.cut import Cut
 from hdvg.media.bars import find_box
 from hdvg.media.bitstream import open_syntax, units
 from hdvg.media.check import Expected, find_fault
@@ -286,8 +286,8 @@ def test_taller_pictures_are_scaled_and_bars_cropped(tmp_path):
     (span,) = spans_of(tmp_path / "a.mp4", ((0, 20),))
     for changes, size in (
         ({"max_height_px": 48}, (64, 48)),
-        ({"crop_black": True}, (128, 64)),
-        ({"crop_black": True, "max_height_px": 32}, (64, 32)),
+        ({"crop": "black"}, (128, 64)),
+        ({"crop": "black", "max_height_px": 32}, (64, 32)),
     ):
         (clip,) = cut(str(tmp_path / "a.mp4"), str(tmp_path), [span], settings(**changes), PIXELS)
         assert (clip["cut_mode"], clip["width"], clip["height"]) == ("encode", *size)
@@ -297,7 +297,7 @@ def test_taller_pictures_are_scaled_and_bars_cropped(tmp_path):
         str(tmp_path / "b.mp4"),
         str(tmp_path),
         spans_of(tmp_path / "b.mp4", ((0, 20),)),
-        settings(crop_black=True),
+        settings(crop="black"),
         PIXELS,
     )
     assert clip["cut_mode"] == "smart"
@@ -619,7 +619,7 @@ def test_size_change_inside_a_clip_does_not_stop_the_search_for_bars(tmp_path):
     both = tmp_path / "both.ts"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     spans = [{"clip_id": "x", "start_pts": 0, "end_pts": 2**40, "n_frames": 1}]
-    (clip,) = cut(str(both), str(tmp_path), spans, Cut(crop_black=True).model_dump(), PIXELS)
+    (clip,) = cut(str(both), str(tmp_path), spans, Cut(crop="black").model_dump(), PIXELS)
     assert clip["reason"] == "cut_mismatch"  # of the frames, which the span got wrong; the search did not fail
 
 

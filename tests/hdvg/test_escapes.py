@@ -22,7 +22,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.config.sections import Cut, Split
+from hdvg.config.cut import Cut
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError, UnsafeHostError, UsageError
 from hdvg.media import calls
 from hdvg.sandbox import Limits, Sandbox, seccomp

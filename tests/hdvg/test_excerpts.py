@@ -6,8 +6,9 @@ import re
 import av
 import pytest
 
+from hdvg.config.cut import Cut
 from hdvg.config.fetch import Fetch
-from hdvg.config.sections import Cut, Split
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError, TransientError
 from hdvg.media.cut import cut
 from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, opening_sha256, write_excerpt

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hdvg.config.sections import Cut, Split
+from hdvg.config.cut import Cut
+from hdvg.config.sections import Split
 from hdvg.media.cut import cut
 from hdvg.media.probe import probe
 from hdvg.media.scan import scan

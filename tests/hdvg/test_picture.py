@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hdvg.config.sections import Cut, Split
+from hdvg.config.cut import Cut
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.media.clip_frames import write_frames
 from hdvg.media.cut import cut

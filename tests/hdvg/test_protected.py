@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from hdvg.config.sections import Cut, Split
+from hdvg.config.cut import Cut
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.media.cut import cut
 from hdvg.media.probe import probe

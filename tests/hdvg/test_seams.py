@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict, is_typeddict
 
 from hdvg.config.child_settings import CutSettings, SplitSettings
+from hdvg.config.cut import Cut
 from hdvg.config.fetch import Fetch
-from hdvg.config.sections import Cut, Split
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError
 from hdvg.sandbox import Limits, Sandbox
 from hdvg.sandbox.paths import Paths

@@ -13,8 +13,9 @@ import av
 import numpy as np
 import pytest
 
+from hdvg.config.cut import Cut
 from hdvg.config.recipe import parse_recipe
-from hdvg.config.sections import Cut, Split
+from hdvg.config.sections import Split
 from hdvg.errors import ItemError, ResourceError
 from hdvg.media import containers
 from hdvg.media.clip_inputs import preview

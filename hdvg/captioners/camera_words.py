@@ -1,0 +1,20 @@
+"""What the camera does, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+VERBS = {"pan": "pans", "tilt": "tilts", "zoom": "zooms", "roll": "rolls"}
+
+
+def camera_words(moves: Sequence[str] | None) -> str:
+    """Of the measure `camera_moves`: "the camera pans left and zooms in"; "" if it was not measured."""
+    if not moves:
+        return ""
+    if list(moves) == ["static"]:
+        return "the camera stands still"
+    does = [f"{VERBS[verb]} {way}" for verb, _, way in (move.partition(" ") for move in moves) if way]
+    if not does:
+        return "the camera is held in a hand"
+    said = f"{', '.join(does[:-1])} and {does[-1]}" if len(does) > 1 else does[0]
+    return f"the camera, held in a hand, {said}" if "handheld" in moves else f"the camera {said}"

@@ -1,0 +1,159 @@
+"""How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area.
+
+Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--crops 60] [--repeats 3] [--seed 0]. Moves of known
+rates over real footage (tests/moves.py), marks, subtitles, tickers and bars planted in real footage (tests/planted.py); `held`
+is the footage that no threshold was chosen on. The cost is that of the pass with all measures and without the camera's, CPU
+seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
+worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
+`clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
+left), `pass_over_decode`, `pass_over_decode_without_camera`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from hdvg.config.sections import Measure, Split
+from hdvg.measures import pass_measures
+from hdvg.measures.clean import Clean
+from hdvg.media import features
+from hdvg.media.measure_calls import ALL
+from hdvg.media.remeasure import remeasure
+from hdvg.media.scan import scan
+from tests import moves, planted
+from tests.bench.bench_measures import decode_s
+from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, long_video, spread
+from tests.truth import f1
+
+TIMED = "bigbuckbunny_720p.mp4"
+
+
+def camera(part: str, count: int, seed: int) -> dict[str, Any]:
+    """Tell the moves of written shots; the figures, and a line for each that is wrong."""
+    counts = {label: [0, 0, 0] for label in moves.LABELS}
+    false_static, static = 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for case in moves.cases(Path(folder), part, count, seed=seed):
+            found, truth = told(case.path), set(case.shot.labels)
+            case.path.unlink()
+            for label, tally in counts.items():
+                tally[0] += label in found and label in truth
+                tally[1] += label in found and label not in truth
+                tally[2] += label in truth and label not in found
+            static += truth == {"static"}
+            false_static += truth == {"static"} and found != truth
+            if found != truth:
+                print("wrong:", case.shot, case.look, sorted(found), flush=True)
+    each = {label: round(f1(*tally), 4) for label, tally in counts.items()}
+    for label, tally in counts.items():
+        print(f"{label:22} F1 {each[label]:.3f}  right, wrong, missed {tally}")
+    return {
+        "camera_f1": min(each.values()),
+        "camera_f1_each": each,
+        "camera_false_static": round(false_static / max(static, 1), 4),
+        "camera_cases": count,
+    }
+
+
+def told(path: Path) -> set[str]:
+    """The moves that the measure tells of a whole file."""
+    asked = {"camera": {"made_by": "hdvg.measures.camera:Camera", "options": {}}}
+    spans = [{"start_pts": 0, "end_pts": ALL}]
+    (found,) = remeasure(str(path), spans, asked, Split().model_dump(), 2, MAX_PIXELS)  # type: ignore[arg-type]
+    return set(found["camera"]["camera_moves"] or ())
+
+
+def clean(part: str, count: int, seed: int) -> dict[str, Any]:
+    """Find clean rectangles in planted videos, each aspect allowed; IoU with the best rectangle that is near enough the largest."""
+    measure = Clean(Measure())
+    shares: dict[str, list[float]] = defaultdict(list)
+    left = 0
+    for case in planted.cases(part, count, seed=seed):
+        for row in measure.measure(case.shots, []):
+            found = planted.sides(row)
+            shares[case.kind].append(planted.likeness(found, case))
+            is_left = planted.holds_some(found, case)
+            left += is_left
+            if is_left or shares[case.kind][-1] < 0.8:
+                print("far:", case.kind, case.what, [round(one, 3) for one in found], round(shares[case.kind][-1], 3))
+    every = [one for some in shares.values() for one in some]
+    for kind, some in shares.items():
+        print(f"{kind:22} IoU {spread(some)} of {len(some)} clips, mean {statistics.mean(some):.3f}")
+    return {
+        "clean_crop_iou": round(statistics.mean(every), 4),
+        "clean_crop_iou_each": {kind: round(statistics.mean(some), 4) for kind, some in shares.items()},
+        "clean_left": round(left / len(every), 4),
+    }
+
+
+def pass_costs(repeats: int) -> dict[str, Any]:
+    """What the pass costs over the bare decode, with the camera's measure and without it, in turns."""
+    found: dict[str, list[float]] = {"pass_over_decode": [], "pass_over_decode_without_camera": []}
+    with tempfile.TemporaryDirectory() as folder:
+        path = long_video(TIMED, Path(folder), least_s=LONG_ENOUGH_S / 2)
+        assert path is not None
+        decode_s(path)
+        for _ in range(repeats):
+            bare = decode_s(path)
+            found["pass_over_decode"].append(_scan_s(path) / bare)
+            found["pass_over_decode_without_camera"].append(_without_camera(lambda: _scan_s(path)) / bare)
+    for name, some in found.items():
+        print(f"{name}: {spread(some)}")
+    return {name: round(statistics.median(some), 4) for name, some in found.items()}
+
+
+def _scan_s(path: Path) -> float:
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as out:
+        scan(str(path), out, Split(segment_s=1e6).model_dump(), 1, MAX_PIXELS)  # type: ignore[arg-type]
+    return time.process_time() - start
+
+
+def _without_camera(call: Callable[[], float]) -> float:
+    from hdvg.media import assemble
+
+    held = pass_measures()
+    less = {name: one for name, one in held.items() if name != "camera"}
+    for module in (features, assemble):
+        module.pass_measures = lambda: less  # type: ignore[attr-defined]
+    try:
+        return call()
+    finally:
+        for module in (features, assemble):
+            module.pass_measures = pass_measures  # type: ignore[attr-defined]
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("held", "tune"), default="held")
+    parser.add_argument("--cases", type=int, default=210, help="shots of the camera; 0 leaves them out")
+    parser.add_argument("--crops", type=int, default=60, help="videos with something planted; 0 leaves them out")
+    parser.add_argument("--repeats", type=int, default=3, help="of the pass; 0 leaves it out")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def main() -> None:
+    args = parser().parse_args()
+    cv2.setNumThreads(1)
+    print(describe())
+    figures: dict[str, Any] = {"part": args.part}
+    figures |= camera(args.part, args.cases, args.seed) if args.cases else {}
+    figures |= clean(args.part, args.crops, args.seed) if args.crops else {}
+    figures |= pass_costs(args.repeats) if args.repeats else {}
+    print(describe())
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
