@@ -69,6 +69,22 @@ CLEAN = [
     column("clean_model", STR, "the methods that found what is laid over"),
 ]
 
+WRITTEN = [
+    column(
+        "text_written",
+        STR,
+        "what is written in the clip's keyframes, a line of text a line, from top to bottom; empty without text, and mostly where it "
+        "is in a script that the reader does not know",
+    ),
+    column(
+        "text_script",
+        STR,
+        "script of most of its letters: `latin`, `han` or, with Japanese, `kana`; null without letters",
+    ),
+    column("text_confidence", REAL, "mean probability of its characters, 0-1; null without"),
+    column("written_model", STR, "text detector and reader, each with 12 hex digits of its weights' sha256"),
+]
+
 DUPLICATES = [
     column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
@@ -123,6 +139,7 @@ KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "watermark": WATERMARK,
     "text": TEXT,
     "clean": CLEAN,
+    "written": WRITTEN,
     "nsfw": NSFW,
     "semantics": SEMANTICS,
     "aesthetic": AESTHETIC,

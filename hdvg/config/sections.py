@@ -133,6 +133,9 @@ class Measure(Settings):
     text_max_softness_px: float = Field(
         2.0, gt=0, description="widest edge of a line of text in the detector's map, px; softer ones are no text"
     )
+    read_min_confidence: Share = Field(
+        0.75, description="least mean probability of a line's characters, for the measure `written`, 0-1"
+    )
     clean_aspects: tuple[str, ...] = Field(
         (), description="aspects that the rectangle of `clean_area` may have, such as 16:9 and 1:1; none: any"
     )

@@ -43,6 +43,7 @@ class Network:
             named = "what was built" if isinstance(weights, bytes) else weights
             raise UsageError(f"{named} is no network that onnxruntime {ort.__version__} can read: {error}") from error
         self._input = self._session.get_inputs()[0].name
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._batched = CUDA in self._session.get_providers()
 
     def __call__(self, inputs_B: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
