@@ -61,12 +61,17 @@ CLEAN = [
         REAL,
         "share of the picture in the largest rectangle, of an aspect of `measure.clean_aspects`, without bars, marks, subtitles, "
         "tickers and other text laid over it, 0-1",
+        later=True,
     ),
-    column("clean_left", REAL, "left side of that rectangle, in shares of the picture's width, 0-1"),
-    column("clean_top", REAL, "its top, in shares of the height, 0-1"),
-    column("clean_width", REAL, "its width in shares of the picture's, 0-1; `clean_width * width` is in px"),
-    column("clean_height", REAL, "its height in shares of the picture's, 0-1; `clean_height * height` is in px"),
-    column("clean_model", STR, "the methods that found what is laid over"),
+    column("clean_left", REAL, "left side of that rectangle, in shares of the picture's width, 0-1", later=True),
+    column("clean_top", REAL, "its top, in shares of the height, 0-1", later=True),
+    column(
+        "clean_width", REAL, "its width in shares of the picture's, 0-1; `clean_width * width` is in px", later=True
+    ),
+    column(
+        "clean_height", REAL, "its height in shares of the picture's, 0-1; `clean_height * height` is in px", later=True
+    ),
+    column("clean_model", STR, "the methods that found what is laid over", later=True),
 ]
 
 WRITTEN = [
@@ -75,14 +80,18 @@ WRITTEN = [
         STR,
         "what is written in the clip's keyframes, a line of text a line, from top to bottom; empty without text, and mostly where it "
         "is in a script that the reader does not know",
+        later=True,
     ),
     column(
         "text_script",
         STR,
         "script of most of its letters: `latin`, `han` or, with Japanese, `kana`; null without letters",
+        later=True,
     ),
-    column("text_confidence", REAL, "mean probability of its characters, 0-1; null without"),
-    column("written_model", STR, "text detector and reader, each with 12 hex digits of its weights' sha256"),
+    column("text_confidence", REAL, "mean probability of its characters, 0-1; null without", later=True),
+    column(
+        "written_model", STR, "text detector and reader, each with 12 hex digits of its weights' sha256", later=True
+    ),
 ]
 
 DUPLICATES = [

@@ -92,13 +92,13 @@ PASS: dict[str, PassMeasure] = {
                 "camera",
                 STR,
                 "the strongest of `camera_moves`: `static`, `pan left`, `pan right`, `tilt up`, `tilt down`, `zoom in`, `zoom out`, "
-                "`roll clockwise`, `roll counterclockwise` or `handheld`",
+                "`roll clockwise`, `roll counterclockwise`, `handheld`, or `mixed`",
                 later=True,
             ),
             column(
                 "camera_moves",
                 pa.list_(STR),
-                "what the camera does in most of the clip, the strongest first; `static` alone if nothing",
+                "what the camera does in most of the clip, the strongest first; `static` alone if nothing, `mixed` if now this, now that",
                 later=True,
             ),
             column("pan_pct_s", REAL, "pan, % of the width a second, to the right; 0 if it is no move", later=True),

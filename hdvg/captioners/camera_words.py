@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 VERBS = {"pan": "pans", "tilt": "tilts", "zoom": "zooms", "roll": "rolls"}
 
+STATES = {"static": "the camera stands still", "mixed": "the camera moves now this way, now that"}
+
 
 def camera_words(moves: Sequence[str] | None) -> str:
     """Of the measure `camera_moves`: "the camera pans left and zooms in"; "" if it was not measured."""
     if not moves:
         return ""
-    if list(moves) == ["static"]:
-        return "the camera stands still"
+    if moves[0] in STATES:
+        return STATES[moves[0]]
     does = [f"{VERBS[verb]} {way}" for verb, _, way in (move.partition(" ") for move in moves) if way]
     if not does:
         return "the camera is held in a hand"

@@ -38,7 +38,7 @@ class Cut(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read_crop_black(cls, table: Any) -> Any:
-        """`crop_black` is what `crop = "black"` was called; to be removed in 0.4."""
+        """`crop_black` is what `crop = "black"` was called."""
         if not isinstance(table, dict) or "crop_black" not in table:
             return table
         black = table["crop_black"]

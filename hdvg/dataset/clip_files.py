@@ -45,9 +45,9 @@ PLACED = (
 )
 """Columns of `dataset` that say where a clip's bytes are, or of what they can be made."""
 
-CLEAN = ("clean_left", "clean_top", "clean_width", "clean_height")
 SPAN = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look")
-"""Those that a cut asks for."""
+"""Those that a cut asks for; and `CLEAN`, of the rectangle to crop to."""
+CLEAN = ("clean_left", "clean_top", "clean_width", "clean_height")
 
 
 @dataclass(frozen=True)

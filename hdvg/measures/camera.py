@@ -31,8 +31,9 @@ AT_EDGE = np.array([1.0, 0.75, 0.5, 0.87])
 """By how much of the picture's width its edge moves for one of each."""
 BESIDE = np.array([0.28, 0.28, 0.25, 0.38])
 """A move is seen beside a larger one if the edge moves by at least this share of what that does."""
-MOST = 0.5
-"""A move of the clip is one in more than this share of the moments."""
+MOST, STATIC = 0.5, 0.25
+"""A move of the clip is one in more than the first share of the moments; without one the clip is static if the camera stands in
+at least the second: a subject close by looks like a move now and then."""
 HAND_LEAST, HAND_SHARE, OVER_HAND = 4.0, 0.3, 0.8
 """A hand's unrest is so much, % of the width a second, and this share of what the camera moves; what it moves must be so
 many times larger to be a move."""
@@ -44,6 +45,7 @@ STANDS = 0.05
 AGREED = 0.3
 """A moment says what the camera does if so much of the picture follows one motion."""
 ONE_SIDED = 1.5
+"""See `_agreed`."""
 ANNEALED = (4, 4, 2, 2, 1.5, 1.5)
 """How many times further off places still count while a motion is looked for, round by round."""
 DOUBLED = 0.25
@@ -55,14 +57,15 @@ RIM = (np.abs(ACROSS) == 1) | (np.abs(DOWN) == 1)
 
 
 class Camera:
-    """Of the moments that flow was taken at, about one a second: what the camera does in at least half of them.
+    """Of the moments that flow was taken at, about one a second: what the camera does in most of them.
 
     pan_pct_s (positive: to the right), tilt_pct_s (up), zoom_pct_s (in) and roll_deg_s (clockwise): the median rate, in % of
     the picture's width, height and size a second, 0 where it is no move of the clip; pan_share, tilt_share, zoom_share and
-    roll_share: in how many of the moments it goes that way, 0-1. handheld_pct_s: how much a hand shakes it from one frame
-    to the next, % of the width a second. camera_static_share: moments in which it does nothing of these. camera_moves: the labels, the strongest first;
-    camera: the first of them. A camera that travels sideways pans, one that comes nearer zooms: the flow is the same. What
-    fills most of the picture counts as the camera's. None where no flow was taken, as in a clip of one frame.
+    roll_share: in how many of the moments it goes that way, 0-1; camera_static_share: in how many it does nothing.
+    handheld_pct_s: how unsteady a hand makes pan and tilt, % of the picture a second. camera_moves: the labels, the strongest
+    first, `static` alone where nothing is, `mixed` where it does now this, now that; camera: the first of them. A camera that
+    travels sideways pans, one that comes nearer zooms: the flow is the same. What fills most of the picture counts as the
+    camera's. None where no flow was taken, as in a clip of one frame.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
@@ -87,11 +90,8 @@ def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
     """The columns, of the moments' rates (n, 4) and of how unsteady a hand makes them, None if that is not known."""
     edges = np.abs(rates) * AT_EDGE
     median, strongest = np.median(rates, axis=0), np.median(edges, axis=0)
-    hand = (
-        unrest
-        if unrest is not None and unrest >= max(HAND_LEAST, HAND_SHARE * float(np.hypot(*strongest[:2])))
-        else 0.0
-    )
+    is_held = unrest is not None and unrest >= max(HAND_LEAST, HAND_SHARE * float(np.hypot(*strongest[:2])))
+    hand = unrest if unrest is not None and is_held else 0.0
     is_seen = edges >= np.maximum(
         np.maximum(LEAST * AT_EDGE, OVER_HAND * hand), BESIDE * edges.max(axis=1, keepdims=True)
     )
@@ -99,14 +99,17 @@ def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
     is_move = shares > MOST
     found = [(float(strongest[axis]), MOVES[axis][int(median[axis] > 0)]) for axis in np.flatnonzero(is_move)]
     found += [(hand, "handheld")] if hand else []
-    labels = [label for _, label in sorted(found, reverse=True)] or ["static"]
+    static_share = 0.0 if hand else float((~is_seen.any(axis=1)).mean())
+    labels = [label for _, label in sorted(found, reverse=True)] or (
+        ["static"] if static_share >= STATIC else ["mixed"]
+    )
     return {
         "camera": labels[0],
         "camera_moves": labels,
         **dict(zip(RATES, np.where(is_move, median, 0.0).tolist(), strict=True)),
         "handheld_pct_s": unrest,
         **dict(zip(SHARES, shares.tolist(), strict=True)),
-        "camera_static_share": 0.0 if hand else float((~is_seen.any(axis=1)).mean()),
+        "camera_static_share": static_share,
     }
 
 

@@ -85,6 +85,7 @@ def test_a_move_counts_if_most_of_the_clip_has_it_and_not_if_it_is_lost_beside_a
     )
     assert described(np.add(PANS, [0, -8, 0, 0]), 0.0)["camera_moves"] == ["pan right", "tilt down"]
     assert described(np.add(PANS, [0, 0, 1.5, 0]), 0.0)["camera_moves"] == ["pan right"]
+    assert described(PANS * [[1], [1], [-1], [-1]], 0.0)["camera"] == "mixed", "it does not stand"
     found = described(PANS * [[-1], [-1], [-1], [0]], None)
     assert (found["camera"], found["pan_pct_s"], found["pan_share"], found["camera_static_share"]) == (
         "pan left",
