@@ -138,7 +138,8 @@ GRAPH: tuple[Stage, ...] = (
         name=CUT,
         run=stages.cut,
         needs=_columns(
-            "clip_id start_pts end_pts n_frames first_look last_look decode_errors retimed_frames sha256 source"
+            "clip_id start_pts end_pts n_frames first_look last_look decode_errors retimed_frames sha256 source "
+            "clean_left clean_top clean_width clean_height"
         ),
         adds=_columns(
             "clip_id clip_sha256 clip_bytes clip_width clip_height clip_codec cut_mode cut_start_pts cut_end_pts "

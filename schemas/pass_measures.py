@@ -97,8 +97,8 @@ PASS: dict[str, PassMeasure] = {
             ),
             column(
                 "camera_moves",
-                pa.list_(STR),
-                "what the camera does in most of the clip, the strongest first; `static` alone if nothing, `mixed` if now this, now that",
+                STR,
+                "what the camera does in most of the clip, the strongest first: `pan left, zoom in`; `static` alone if nothing, `mixed` if now this, now that",
                 later=True,
             ),
             column("pan_pct_s", REAL, "pan, % of the width a second, to the right; 0 if it is no move", later=True),

@@ -63,7 +63,7 @@ class Camera:
     the picture's width, height and size a second, 0 where it is no move of the clip; pan_share, tilt_share, zoom_share and
     roll_share: in how many of the moments it goes that way, 0-1; camera_static_share: in how many it does nothing.
     handheld_pct_s: how unsteady a hand makes pan and tilt, % of the picture a second. camera_moves: the labels, the strongest
-    first, `static` alone where nothing is, `mixed` where it does now this, now that; camera: the first of them. A camera that
+    first, with commas, `static` alone where nothing is, `mixed` where it does now this, now that; camera: the first of them. A camera that
     travels sideways pans, one that comes nearer zooms: the flow is the same. What fills most of the picture counts as the
     camera's. None where no flow was taken, as in a clip of one frame.
     """
@@ -105,7 +105,7 @@ def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
     )
     return {
         "camera": labels[0],
-        "camera_moves": labels,
+        "camera_moves": ", ".join(labels),
         **dict(zip(RATES, np.where(is_move, median, 0.0).tolist(), strict=True)),
         "handheld_pct_s": unrest,
         **dict(zip(SHARES, shares.tolist(), strict=True)),

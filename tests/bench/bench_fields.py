@@ -70,7 +70,7 @@ def told(path: Path) -> set[str]:
     asked = {"camera": {"made_by": "hdvg.measures.camera:Camera", "options": {}}}
     spans = [{"start_pts": 0, "end_pts": ALL}]
     (found,) = remeasure(str(path), spans, asked, Split().model_dump(), 2, MAX_PIXELS)  # type: ignore[arg-type]
-    return set(found["camera"]["camera_moves"] or ())
+    return set((found["camera"]["camera_moves"] or "").split(", "))
 
 
 def clean(part: str, count: int, seed: int) -> dict[str, Any]:
