@@ -1,28 +1,20 @@
-"""Forget videos: hide them at once, and if asked purge them from every file, with the shards written anew without them."""
+"""Forget videos: hide them at once, and if asked purge them from every file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.shard_plan import holding
 from hdvg.dataset.tombstones import Name
-from hdvg.filtering.pool import settle
+from hdvg.purge import purge
 from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
-from hdvg.takedown import Found, find, hide, media_bytes, purge
-from pipelines.shard_stage import fill_shards
-from pipelines.virtual_clips import VirtualClips
+from hdvg.takedown import Found, find, hide, media_bytes
 from pipelines.writing import new_run, writing
 
 
-def forget(
-    root: Path, asked: Iterable[Name], console: Console, *, purged: bool = False, dry_run: bool = False
-) -> dict[str, Any]:
+def forget(root: Path, asked: Iterable[Name], *, purged: bool = False, dry_run: bool = False) -> dict[str, Any]:
     """Hide what is asked, and with `purged` remove that and all that was hidden before; a report, ready for JSON.
 
     With `dry_run` nothing is changed. Raises UsageError if a purge meets another run: what was asked is hidden by then.
@@ -35,23 +27,18 @@ def forget(
         with dataset.store.aside() as store:
             report["hidden"] = hide(dataset, store, found)
         if purged:
-            report["whole"] = remove(dataset, names, console)
+            remove(dataset, names)
     return report
 
 
-def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
-    """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error."""
-    with writing(dataset.store), ExitStack() as stack:
+def remove(dataset: Dataset, asked: Iterable[Name]) -> None:
+    """Purge under the run lock."""
+    with writing(dataset.store):
         found = find(dataset, asked)  # again: a run may have added to it
         hide(dataset, dataset.store, found)
-        if dataset.plan.pool_wanted:
-            dataset = settle(dataset)
-        clips = VirtualClips(dataset, stack.enter_context(dataset.store.scratch()))
-        clips.hold(holding(dataset, found.videos))
         purge(dataset, found)
         for path in sorted(dataset.root.glob("logs/*")):  # links and files are named in them
             dataset.store.remove(str(path.relative_to(dataset.root)))
-        return not (dataset.root / "shards").is_dir() or fill_shards(dataset, console, clips)
 
 
 def _report(dataset: Dataset, found: Found) -> dict[str, Any]:
