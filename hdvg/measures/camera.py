@@ -53,6 +53,9 @@ DOUBLED = 0.25
 
 ACROSS, DOWN = (one.ravel() for one in np.meshgrid(np.linspace(-1, 1, GRID[0]), np.linspace(-1, 1, GRID[1])))
 PLACES = np.stack([np.ones(ACROSS.size), ACROSS, DOWN], axis=1)
+PRODUCTS = (PLACES[:, :, None] * PLACES[:, None]).reshape(-1, 9)
+RIDGE = np.diag([1e-3, 0.3, 0.3])
+"""Where hardly a place counts, a shift is likelier than a growth."""
 RIM = (np.abs(ACROSS) == 1) | (np.abs(DOWN) == 1)
 
 
@@ -164,32 +167,30 @@ def dominant(flow: Numbers) -> tuple[Numbers, Numbers]:
 
     It is looked for from four beginnings: none, the whole picture's, the median's, and that of the rim, which a subject leaves free.
     """
-    within = WITHIN_PX + WITHIN_SHARE * np.median(np.hypot(*flow.T).T, axis=1)
-    begins = [np.zeros((len(flow), 3, 2)) for _ in range(3)]
-    begins[1][:, 0] = np.median(flow, axis=1)
-    begins[2][:, 0] = np.median(flow[:, RIM], axis=1)
-    best, most = _closest(flow, begins[0], within)
-    most = most + STANDS
-    for begin in (camera_motion(flow)[1], *begins[1:]):
-        terms, share = _closest(flow, begin, within)
-        better = share > most
-        best[better], most = terms[better], np.maximum(share, most)
-    return best, most
+    within = WITHIN_PX + WITHIN_SHARE * np.median(np.sqrt(np.square(flow).sum(axis=2)), axis=1)
+    count = len(flow)
+    begins = np.zeros((4, count, 3, 2))
+    begins[1] = camera_motion(flow)[1]
+    begins[2, :, 0] = np.median(flow, axis=1)
+    begins[3, :, 0] = np.median(flow[:, RIM], axis=1)
+    terms, shares = _closest(np.tile(flow, (4, 1, 1)), begins.reshape(-1, 3, 2), np.tile(within, 4))
+    terms, shares = terms.reshape(4, count, 3, 2), shares.reshape(4, count)
+    best = (shares + np.array([STANDS, 0, 0, 0])[:, None]).argmax(axis=0), np.arange(count)
+    return terms[best], shares[best]
 
 
 def _closest(flow: Numbers, terms: Numbers, within: Numbers) -> tuple[Numbers, Numbers]:
     """The terms, led from the given ones to what more places follow, and which share of the places does, (n,)."""
     for times in ANNEALED:
-        distance = _distance(flow, terms)
-        weights = np.square(np.maximum(1 - np.square(distance / (times * within)[:, None]), 0))
-        weighted = weights[:, :, None] * PLACES
-        squares = np.einsum("npi,pj->nij", weighted, PLACES) + np.diag([1e-3, 0.3, 0.3])
-        terms = np.linalg.solve(squares, np.einsum("npi,npc->nic", weighted, flow))
-    return terms, (_distance(flow, terms) < within[:, None]).mean(axis=1)
+        nearness = np.maximum(1 - _off(flow, terms) / np.square(times * within)[:, None], 0)
+        weights = np.square(nearness)
+        terms = np.linalg.solve((weights @ PRODUCTS).reshape(-1, 3, 3) + RIDGE, PLACES.T @ (weights[:, :, None] * flow))
+    return terms, (_off(flow, terms) < np.square(within)[:, None]).mean(axis=1)
 
 
-def _distance(flow: Numbers, terms: Numbers) -> Numbers:
-    return np.asarray(np.hypot(*(flow - np.einsum("pi,nic->npc", PLACES, terms)).T).T, np.float64)
+def _off(flow: Numbers, terms: Numbers) -> Numbers:
+    """Squared distance of each place's flow from the terms' motion, (n, places)."""
+    return np.asarray(np.square(flow - PLACES @ terms).sum(axis=2), np.float64)
 
 
 def rates_of(terms: Numbers, shape: Mapping[str, Any]) -> Numbers:
