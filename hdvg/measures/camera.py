@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.measures.measure import Clip, Series, Sight, View
-from hdvg.measures.motion import GRID, STATED_WIDTH_PX, camera_motion
+from hdvg.measures.motion import GRID, STATED_WIDTH_PX
 
 Numbers = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ AGREED = 0.3
 """A moment says what the camera does if so much of the picture follows one motion."""
 ONE_SIDED = 1.5
 """See `_agreed`."""
-ANNEALED = (4, 4, 2, 2, 1.5, 1.5)
+ANNEALED = (4, 4, 2, 1.5)
 """How many times further off places still count while a motion is looked for, round by round."""
 DOUBLED = 0.25
 """A pair that changes by less than this share of its neighbour shows one picture twice."""
@@ -165,17 +165,16 @@ def dominant(flow: Numbers) -> tuple[Numbers, Numbers]:
     """The terms (n, 3, 2) of the affine motion that most places of each flow field (n, places, 2), in px, follow closely, and
     which share of them does, (n,).
 
-    It is looked for from four beginnings: none, the whole picture's, the median's, and that of the rim, which a subject leaves free.
+    It is looked for from three beginnings: none, the median's, and that of the rim, which a subject leaves free.
     """
     within = WITHIN_PX + WITHIN_SHARE * np.median(np.sqrt(np.square(flow).sum(axis=2)), axis=1)
     count = len(flow)
-    begins = np.zeros((4, count, 3, 2))
-    begins[1] = camera_motion(flow)[1]
-    begins[2, :, 0] = np.median(flow, axis=1)
-    begins[3, :, 0] = np.median(flow[:, RIM], axis=1)
-    terms, shares = _closest(np.tile(flow, (4, 1, 1)), begins.reshape(-1, 3, 2), np.tile(within, 4))
-    terms, shares = terms.reshape(4, count, 3, 2), shares.reshape(4, count)
-    best = (shares + np.array([STANDS, 0, 0, 0])[:, None]).argmax(axis=0), np.arange(count)
+    begins = np.zeros((3, count, 3, 2))
+    begins[1, :, 0] = np.median(flow, axis=1)
+    begins[2, :, 0] = np.median(flow[:, RIM], axis=1)
+    terms, shares = _closest(np.tile(flow, (3, 1, 1)), begins.reshape(-1, 3, 2), np.tile(within, 3))
+    terms, shares = terms.reshape(3, count, 3, 2), shares.reshape(3, count)
+    best = (shares + np.array([STANDS, 0, 0])[:, None]).argmax(axis=0), np.arange(count)
     return terms[best], shares[best]
 
 
@@ -184,7 +183,8 @@ def _closest(flow: Numbers, terms: Numbers, within: Numbers) -> tuple[Numbers, N
     for times in ANNEALED:
         nearness = np.maximum(1 - _off(flow, terms) / np.square(times * within)[:, None], 0)
         weights = np.square(nearness)
-        terms = np.linalg.solve((weights @ PRODUCTS).reshape(-1, 3, 3) + RIDGE, PLACES.T @ (weights[:, :, None] * flow))
+        squares = (weights @ PRODUCTS).reshape(-1, 3, 3) + RIDGE
+        terms = np.asarray(np.linalg.solve(squares, PLACES.T @ (weights[:, :, None] * flow)), np.float64)
     return terms, (_off(flow, terms) < np.square(within)[:, None]).mean(axis=1)
 
 
