@@ -396,6 +396,25 @@ def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_p
     assert not made.server.hits
 
 
+def test_a_copy_that_is_kept_beside_it_names_it_no_more(made, tmp_path):
+    recipe = parse_recipe({"caption": {"captioner": "none"}, "keep": {"compared": "duplicate or not duplicate"}})
+    root = tmp_path / "copies"
+    go(root, recipe, links=[made.url(TARGET), made.url(COPY)])
+    clips = {name.encode() for (name,) in ask(root, f"select clip_id from dataset where source like '%{TARGET}'")}
+    rows = pq.read_table(root / "shards", columns=["source", "duplicate_of", "duplicate_group"]).to_pylist()
+    named = {row[column].encode() for row in rows if "copy" in row["source"] for column in row if column != "source"}
+    assert len(clips) == 2
+    assert named == clips
+    call("forget", root, "--video", made.url(TARGET), "--purge")
+    assert hits(root, clips) == []
+    found = ask(root, "select duplicate, duplicate_of, duplicate_group = clip_id, keep from dataset")
+    assert found == [(False, None, True, True)] * len(clips)
+    shards = files(root / "shards")
+    go(root, recipe)
+    assert files(root / "shards") == shards
+    assert verify(Dataset.open(root)) == []
+
+
 def test_last_video_goes_and_an_empty_dataset_stays_whole(made, tmp_path):
     root = tmp_path / "one"
     go(root, RECIPE, links=[made.url(TARGET)])
