@@ -75,12 +75,12 @@ class Motion:
         at = indices - clip.start
         per_s = 1 / np.maximum(clip.seconds[at] - clip.seconds[at - 1], 1e-6)
         flow = clip.values("flow", skip=1)[1][counts].astype(np.float64).reshape(len(indices), -1, 2)
-        camera, terms = camera_motion(flow)
+        camera, middle = camera_motion(flow)
         return {
             "motion_px_s": float(np.mean(speed * per_s)),
             "camera_px_s": float(np.mean(np.hypot(*camera.T).T.mean(axis=1) * per_s)),
             "local_px_s": float(np.mean(np.hypot(*(flow - camera).T).T.mean(axis=1) * per_s)),
-            "shake_px_s": _shake(clip, indices, looks, terms[:, 0] * per_s[:, None]),
+            "shake_px_s": _shake(clip, indices, looks, middle * per_s[:, None]),
         }
 
 
@@ -92,8 +92,8 @@ def _small(grey: Picture) -> Picture:
 
 
 def camera_motion(flow: Numbers) -> tuple[Numbers, Numbers]:
-    """The affine motion that most of each flow field (n, places of the grid, 2) follows: at the places, (n, places, 2), and
-    its terms, (n, 3, 2): in the middle of the picture, and what is added at the grid's right edge and at its lower one."""
+    """The affine motion that most of each flow field (n, places of the grid, 2) follows, (n, places, 2), and that in the
+    middle of the picture, (n, 2)."""
     across, down = np.meshgrid(np.linspace(-1, 1, GRID[0]), np.linspace(-1, 1, GRID[1]))
     places = np.stack([np.ones(across.size), across.ravel(), down.ravel()], axis=1)
     camera = np.broadcast_to(np.median(flow, axis=1)[:, None], flow.shape)
@@ -106,7 +106,7 @@ def camera_motion(flow: Numbers) -> tuple[Numbers, Numbers]:
         squares = np.einsum("npi,pj->nij", weighted, places) + 1e-6 * np.eye(3)
         terms = np.linalg.solve(squares, np.einsum("npi,npc->nic", weighted, flow))
         camera = np.einsum("pi,nic->npc", places, terms)
-    return camera, terms
+    return camera, terms[:, 0]
 
 
 def _shake(clip: Clip, indices: npt.NDArray[np.int64], looks: npt.NDArray[np.int64], middle: Numbers) -> float | None:
