@@ -108,7 +108,7 @@ def test_batched_text_is_what_plain_generate_says_of_each_clip(family: str, tiny
 def test_padding_adds_no_word_that_the_question_lacks(tiny: Callable[[str], Path]) -> None:
     """A penalty on repetition looks at padding too, and would tell a batch from a clip alone."""
     captioner = Vlm(settings(tiny("qwen2_vl"), keyframe="all"))
-    alone = [inputs for shot in shots() if (inputs := captioner.prepare(shot)) is not None]
+    alone = [turn.made.inputs for shot in shots() if (turn := captioner.prepare(shot)) is not None]
     batch = chat.merged(alone)
     lengths = [one["input_ids"].shape[1] for one in alone]
     assert len(set(lengths)) > 1
@@ -156,8 +156,8 @@ def test_shots_are_prepared_alike_in_many_threads(family: str, tiny: Callable[[s
     for one, other in zip(alone, together, strict=True):
         assert one is not None
         assert other is not None
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert one.made.inputs.keys() == other.made.inputs.keys()
+        assert all(torch.equal(one.made.inputs[name], other.made.inputs[name]) for name in one.made.inputs)
 
 
 def test_clip_that_shows_nothing_gives_no_text(tiny: Callable[[str], Path]) -> None:
