@@ -21,7 +21,7 @@ commands = typer.Typer()
 @commands.command("import")
 def import_(
     origin: Annotated[
-        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo, webvid; or spans: your own")
     ],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
