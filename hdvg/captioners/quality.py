@@ -13,8 +13,9 @@ from hdvg.captioners.language import pieces
 INSIDE = "'’-"
 """What may stand inside a word."""
 
-PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/" + "،؛؟۔" + "־׳״" + "。，、；：！？「」『』（）《》·" + "।")
-"""Characters that any caption may hold, beside letters and digits: stops and marks of Latin, Arabic, Hebrew, Chinese, Hindi."""
+PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/" + "،؛؟۔" + "־׳״" + "。，、；：！？「」『』（）《》·" + "।" + "\u200c\u200d")
+"""Characters that any caption may hold, beside letters and digits: stops and marks of Latin, Arabic, Hebrew, Chinese, Hindi,
+and what joins letters or keeps them apart."""
 
 BOILERPLATE = re.compile(
     r"\b(?:"

@@ -19,7 +19,7 @@ from PIL import Image
 from hdvg.captioners import Written, clean, fingerprint, prompting
 from hdvg.captioners.vlm import Vlm
 from hdvg.config.caption import Writer
-from hdvg.errors import UsageError
+from hdvg.errors import ItemError, UsageError
 from hdvg.keyframes import Shot
 from hdvg.networks import chat
 from hdvg.networks.loading import Format
@@ -280,3 +280,18 @@ LONG = " ".join(["word"] * 30)
 )  # fmt: skip
 def test_answer_is_read_into_texts(answer: str, expected: dict[str, str]) -> None:
     assert prompting.read(answer) == expected
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_an_answer_without_fields_is_asked_for_again_and_then_costs_its_clip(
+    family: str, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random weights never write JSON; a clip that shows nothing fails no other."""
+    captioner = Vlm(settings(tiny(family), fields=True, batch=2))
+    asked: list[int] = []
+    write = captioner._write
+    monkeypatch.setattr(captioner, "_write", lambda several: asked.append(len(several)) or write(several))
+    answers = captioner.write([captioner.prepare(shot) for shot in [*shots(3), Shot("none", {}, {})]])
+    assert [type(one) for one in answers] == [ItemError] * 3 + [Written]
+    assert all("no usable answer in 3" in one.detail for one in answers[:3] if isinstance(one, ItemError))
+    assert sum(asked) == 9
