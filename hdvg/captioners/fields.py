@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hdvg.captioners import clean
-from hdvg.captioners.language import language
+from hdvg.captioners.language import language, words
 from hdvg.captioners.repair import object_in
 from hdvg.config.caption import Writer
 
@@ -75,6 +75,8 @@ _VERB = re.compile(r"\b(pan|tilt|zoom|roll)(?:n?ing|s)\b")
 NOTHING = frozenset({"", "none", "null", "n/a", "na", "unknown", "not visible", "no text", "nothing", "-"})
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 MOST_PEOPLE, MOST_EVENTS = 100_000, 64
+SURE_WORDS = 8
+"""Texts of fewer are taken to be in the language that was asked for: too few to tell for sure."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def read(answer: str, settings: Writer, *, duration_s: float | None) -> Said:
     missing = [kind for kind, text in texts.items() if not any(map(str.isalnum, text))]
     if missing:
         return Said(problem=f"`{missing[0]}` is missing")
-    written = language(" ".join(texts.values()))
+    whole = " ".join(texts.values())
+    written = language(whole) if words(whole) >= SURE_WORDS else None
     if written not in {None, settings.language}:
         return Said(problem=f"it is written in the language with the ISO 639 code {written}, not {settings.language}")
     return Said(texts, columns)

@@ -9,13 +9,10 @@ from typing import ClassVar
 
 from hdvg.captioners import Written, fields, prompting
 from hdvg.captioners.endpoint import Reply, Request, Service
-from hdvg.captioners.turns import Turn, converse, question_digest
+from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, TransientError, UsageError
 from hdvg.keyframes import Shot
-
-MAX_TOKENS, FIELDS_TOKENS = 200, 1200
-"""Longest answer in tokens: two texts; all fields."""
 
 ROUNDS = 4
 """Requests of one batch for each that may run at once, so that those that take long leave few slots idle."""
@@ -53,7 +50,7 @@ class OpenAi:
         request = {
             "model": self._model,
             "messages": [{"role": "user", "content": [*content, {"type": "text", "text": prompt.question}]}],
-            "max_tokens": self._settings.max_tokens or (FIELDS_TOKENS if self._settings.fields else MAX_TOKENS),
+            "max_tokens": most_tokens(self._settings),
             "temperature": 0,
             "seed": 0,
         }

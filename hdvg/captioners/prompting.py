@@ -28,7 +28,7 @@ def prompt_file(name: str) -> str:
     return text.replace("\\\n", "").removesuffix("\n")
 
 
-PROMPT, FIELDS_PROMPT = prompt_file("texts"), prompt_file("fields")
+PROMPT = prompt_file("texts")
 """What is asked if the recipe asks nothing else."""
 
 SHORT_WORDS, SHORT_CHARACTERS = 25, 200
@@ -77,6 +77,9 @@ def ask(shot: Shot, settings: Writer) -> Prompt | None:
     together = settings.layout == "grid" and len(pictures) > 1
     shown = _shown(len(pictures), together=together, at_s=at_s)
     question = settings.prompt or _question(shot, settings, shown=shown, middle=pictures[len(pictures) // 2])
+    if settings.fields:
+        listed = "\n".join(f"- `{name}`: {what}" for name, what in fields.names(settings).items())
+        question = f"{question}\n{prompt_file('keys').format(fields=listed)}"
     return Prompt([grid(pictures)], [], question) if together else Prompt(pictures, stored, question)
 
 
@@ -93,9 +96,8 @@ def _question(shot: Shot, settings: Writer, *, shown: str, middle: Image.Image) 
         return PROMPT.format(shown=shown, language=in_language(settings))
     import numpy as np
 
-    listed = "\n".join(f"- `{name}`: {what}" for name, what in fields.names(settings).items())
     facts = told(shot.measures, colours(np.asarray(middle)[:, :, ::-1]))
-    return FIELDS_PROMPT.format(shown=shown, facts=facts, language=in_language(settings), fields=listed)
+    return prompt_file("fields").format(shown=shown, facts=facts, language=in_language(settings))
 
 
 def grid(several: Sequence[Image.Image]) -> Image.Image:

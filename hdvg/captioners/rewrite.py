@@ -9,14 +9,11 @@ from typing import Any, ClassVar
 from hdvg.captioners import Written, prompting
 from hdvg.captioners.endpoint import Request, Service
 from hdvg.captioners.facts import told
-from hdvg.captioners.openai import MAX_TOKENS, follow, named_model
-from hdvg.captioners.turns import Turn, converse
+from hdvg.captioners.openai import ROUNDS, follow, named_model
+from hdvg.captioners.turns import MAX_TOKENS, Turn, converse
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
 from hdvg.keyframes import Shot
-
-ROUNDS = 4
-"""Requests of one batch for each that may run at once."""
 
 
 class Rewrite:
@@ -46,11 +43,10 @@ class Rewrite:
         if not texts:
             return None
         listed = "\n".join(f"- {one['text']}" for one in texts)
-        question = self._settings.prompt or prompting.prompt_file("rewrite").format(
+        ours = prompting.prompt_file("rewrite").format(
             texts=listed, facts=told(shot.measures), language=prompting.in_language(self._settings)
         )
-        if self._settings.prompt:
-            question = f"{question}\n{listed}"
+        question = f"{self._settings.prompt}\n{listed}" if self._settings.prompt else ours
         request = {
             "model": self._model,
             "messages": [{"role": "user", "content": question}],

@@ -16,6 +16,9 @@ from hdvg.ids import digest
 AGAIN = 2
 """How often a model is asked again about a clip whose answer is no good."""
 
+MAX_TOKENS, FIELDS_TOKENS = 200, 1200
+"""Longest answer in tokens where the settings say none: two texts; all fields."""
+
 SHOWN_CHARACTERS = 4000
 """Of an answer that is no good, as the model is shown it again."""
 
@@ -41,11 +44,16 @@ class Answer(Protocol):
     def output_tokens(self) -> int | None: ...
 
 
+def most_tokens(settings: Writer) -> int:
+    """Of an answer."""
+    return settings.max_tokens or (FIELDS_TOKENS if settings.fields else MAX_TOKENS)
+
+
 def question_digest(settings: Writer) -> str:
     """What changes with our own question, for a captioner's fingerprint."""
     if not settings.fields:
         return prompting.PROMPT
-    told = [prompting.prompt_file(name) for name in ("fields", "again", "composed")]
+    told = [prompting.prompt_file(name) for name in ("fields", "keys", "again", "composed")]
     return digest(fields.VERSION, told, fields.names(settings), fields.WORDS)
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from hdvg.captioners import Written, prompting
 from hdvg.captioners.endpoint import Reply
-from hdvg.captioners.turns import Turn, converse, question_digest
+from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError
 from hdvg.keyframes import Shot
@@ -20,7 +20,7 @@ from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
-BEAMS, MAX_TOKENS, FIELDS_TOKENS = 1, 200, 1200
+BEAMS = 1
 SHORT = "captioner `vlm`: GPU memory ran short on a single clip; try caption.keyframe, caption.dtype or a smaller model"
 
 
@@ -104,7 +104,7 @@ class Vlm:
                 **batch,
                 do_sample=False,
                 num_beams=self._settings.beams or BEAMS,
-                max_new_tokens=self._settings.max_tokens or (FIELDS_TOKENS if self._settings.fields else MAX_TOKENS),
+                max_new_tokens=most_tokens(self._settings),
             )
         prompt_length = 0 if self._network.config.is_encoder_decoder else batch["input_ids"].shape[1]
         answers: list[str] = self._processor.batch_decode(tokens_BT[:, prompt_length:], skip_special_tokens=True)

@@ -58,10 +58,10 @@ class FrameRule:
 
     @property
     def used_sql(self) -> str:
-        """SQL: how many of `frames` the trainer takes, 0 if the clip is too short for it."""
+        """SQL: how many of `frames` the trainer takes, 0 if the clip is too short for it; 1 where nothing is checked."""
         if self.counts:
             cases = " ".join(f"when frames >= {count} then {count}" for count in reversed(self.counts))
             return f"case {cases} else 0 end"
         if not self.step:
-            return "frames"
+            return "1"
         return f"case when frames < {self.least} then 0 else (frames - 1) // {self.step} * {self.step} + 1 end"

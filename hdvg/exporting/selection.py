@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -167,9 +168,12 @@ class Chosen:
     def cell(self, shard: str, row: int, column: str) -> Any:
         """One value. Its row group stays in memory, so that those that follow cost nothing. Raises UsageError as `tables`."""
         if self._group is None or not self._group.has(shard, row):
-            (part,) = (part for part in self.slices() if part.shard == shard)
-            self._group = self._read_group(part, row)
+            self._group = self._read_group(self._parts[shard], row)
         return self._group.table[column][row - self._group.first].as_py()
+
+    @cached_property
+    def _parts(self) -> dict[str, Slice]:
+        return {part.shard: part for part in self.slices()}
 
     def _read_group(self, part: Slice, row: int) -> _Group:
         with self._opened(part) as file:
