@@ -1,10 +1,10 @@
 """How many clips get valid fields from a server that misbehaves: as it answers, after repair, and after asking again.
 
-Run: python -m tests.bench.bench_captions [--clips 2000] [--bad 0.5] [--seeds 3].
+Run: python -m tests.bench.bench_captions [--clips 2000] [--bad 0.5] [--repeats 3].
 A loopback server answers each request well or, with the chance `--bad`, in one of the ways of `tests/chat.py`: those that a
 repair can mend (prose around the JSON, missing braces, wrong types, broken off, ...) and those that it cannot (a refusal, nothing,
 another language, ...), each kind as often. Each clip is one question with the same picture. A clip's fields are valid if they are
-those of a good answer, no others. The last line is one JSON object: `json_valid_share` (least of the seeds), `valid_as_answered`,
+those of a good answer, no others. The last line is one JSON object: `json_valid_share` (least of the repeats, each a seed), `valid_as_answered`,
 `valid_after_repair`, `wrong_share` (fields that the server did not mean), `requests_per_clip`, `ms_per_answer` (our own time to read one).
 """
 
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--clips", type=int, default=2000)
     made.add_argument("--bad", type=float, default=0.5)
-    made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--repeats", type=int, default=3)
     return made
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     print(describe())
     print(f"{told.clips} clips a seed, {told.bad:.0%} of the answers bad in one of {len(WAYS)} ways")
     rounds = []
-    for seed in range(told.seeds):
+    for seed in range(told.repeats):
         rounds.append(measure(told.clips, bad=told.bad, seed=seed))
         print(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in rounds[-1].items()))
     said = {name: sum(one[name] for one in rounds) / len(rounds) for name in rounds[0]}
