@@ -21,7 +21,7 @@ commands = typer.Typer()
 @commands.command("import")
 def import_(
     origin: Annotated[
-        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo, webvid; or spans: your own")
     ],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
@@ -79,7 +79,14 @@ def import_(
 @commands.command()
 def export(
     dataset: Folder,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT",
+            help="hd-vg, webdataset, lance, datasets, croissant; what a trainer reads: musubi-tuner, diffusion-pipe, diffsynth, "
+            "finetrainers, ltx-trainer, fastvideo, openvid, webvid, videofolder",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="a new folder, or an export to bring up to date; or hf://datasets/NAME/SET")],
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
@@ -89,6 +96,10 @@ def export(
     ] = False,
     max_mb: Annotated[float | None, typer.Option("--max-mb", min=0.001, help="most MB of clips in a file; as the shards")] = None,
     url: Annotated[str | None, typer.Option("--url", help="where it will be found, for its description")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="N,N", help="what a trainer reads: the counts of frames that it will take")
+    ] = None,
+    fps: Annotated[float | None, typer.Option("--fps", min=0.1, help="what a trainer reads: the rate to which it drops frames")] = None,
     cite: Annotated[str | None, typer.Option("--cite", metavar="TEXT", help="how to cite it, for its description")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -105,21 +116,54 @@ def export(
 
     opened, repository = Dataset.open(dataset), repository_of(str(out))
     found = tuple(rate["sentence"] for rate in results(opened))
-    wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
+    wanted = Wanted(
+        to,
+        out,
+        where=where,
+        all_given=all_given,
+        max_mb=max_mb,
+        url=url,
+        cite=cite,
+        audited=found,
+        frames=_counts(frames),
+        fps=fps,
+    )
     with interruptible():
         if repository is None:
             report = write(opened, wanted, output.console())
         else:
             report = export_to_hub(opened, wanted, repository, output.console())
             note_written(opened, "export", [repository.link])
-    if as_json:
-        return print_json(report)
+    return print_json(report) if as_json else _show_export(report)
+
+
+def _show_export(report: dict[str, Any]) -> None:
+    """What was written, and what was not."""
     typer.echo(
         f"{report['out']}: {report['clips']} of {report['kept']} {report['of']} as {report['format']}, {report['files']} files, "
         f"{report['bytes'] / 2**20:.1f} MiB; {report['files_written']} written in {report['seconds']:.1f} s"
     )
     if report["left_out"]:
         print_table(["left out", "clips"], (row.values() for row in report["left_out"]))
+    if counted := report.get("frames"):
+        typer.echo(_frames(counted, report["format"]))
+
+
+def _counts(text: str | None) -> tuple[int, ...]:
+    """Of `33,65`."""
+    try:
+        return tuple(int(word) for word in (text or "").split(",") if word.strip())
+    except ValueError:
+        raise UsageError(f"--frames {text}: write counts of frames with commas between them, such as 33,65") from None
+
+
+def _frames(counted: dict[str, Any], trainer: str) -> str:
+    """What a trainer makes of the clips' lengths."""
+    told = f"; told to take {', '.join(map(str, counted['counts']))}" if counted["counts"] else ""
+    text = f"frames: {trainer} takes {counted['rule']}{told}"
+    if "named_in" not in counted:
+        return f"{text}; every clip fits"
+    return f"{text}; of {counted['longer']} clips it leaves out some frames, {counted['left_out']} are too short: {counted['named_in']}"
 
 
 def _place(out: Path) -> Path | None:
