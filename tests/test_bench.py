@@ -27,6 +27,7 @@ BENCHES = (
     "bench_import",
     "bench_fetch",
     "bench_explore",
+    "bench_fields",
 )
 
 
