@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,13 +133,13 @@ def own_file(store: Store, clip: Row) -> Iterator[Path]:
         yield path
 
 
-def harmed_clips(pack: Path | None, clips: Sequence[Row]) -> list[str]:
-    """Of clips that lie in a pack, with the columns `HELD`, the ids of those whose bytes are not as they were cut; `pack`: its
-    file, None if that is gone."""
+def harmed_clips(read: Callable[[int, int], bytes | None], clips: Sequence[Row]) -> list[str]:
+    """Of clips that lie in a pack, with the columns `HELD`, the ids of those whose bytes are not as they were cut; `read` gives so
+    many bytes of the pack from a place on, None if it is gone."""
     return [
         clip["clip_id"]
         for clip in clips
-        if pack is None or hashlib.sha256(in_pack(pack, clip).read()).hexdigest() != clip["clip_sha256"]
+        if hashlib.sha256(read(clip["clip_offset"], clip["clip_bytes"]) or b"").hexdigest() != clip["clip_sha256"]
     ]
 
 

@@ -37,7 +37,7 @@ MARK = "mirror.json"
 """In a mirror: the link of the dataset that it is of."""
 LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
-LOCAL = ("cache/", "latents/", "logs/")
+LOCAL = ("cache/", "latents/", "logs/", "tmp/")
 """Files that each machine makes for itself."""
 PROBE = "probe"
 RUN = re.compile(r"[0-9a-f]{32}")
@@ -48,6 +48,10 @@ TRIES = 5
 AT_ONCE = 4
 ROOM_BYTES = 2**29
 """After so much that came into a mirror, or left it, it is looked at whether it keeps to its bound."""
+PARTS_BYTES = 64 * 2**20
+"""A file of media/ of that size is put in parts."""
+MOST_BYTES = 5 * 10**9
+"""What S3 takes at once."""
 
 
 def far_of(root: Path) -> Far | None:
@@ -83,8 +87,10 @@ class Far:
         self.root, self.bucket = root, bucket
         self.link = bucket.place.link
         self.shelf = ObjectShelf(bucket, self.speaking)
-        self.listed: Collection[str] | None = None
-        """Names of media and shards, as this process has listed them."""
+        self.listed: dict[str, tuple[int, float]] | None = None
+        """Bytes of all objects but tables, and when they were put (seconds since 1970), as this process has listed and changed them."""
+        self.hashes: dict[str, str] = {}
+        """Of objects that this process has read whole (`far_looks`)."""
         self.is_shared = False
         """Whether several nodes work on it, so that sources too come into the bucket."""
         self._moved = 0
@@ -98,6 +104,11 @@ class Far:
         if name.startswith(LOCAL):
             return True
         self.refuse_ghost(run)
+        if temp.stat().st_size > MOST_BYTES and not name.startswith("media/"):
+            raise UsageError(
+                f"{self.link}{name}: {temp.stat().st_size / 1e9:.1f} GB, and stores take at most {MOST_BYTES / 1e9:g} GB at once under "
+                "a condition; make smaller files: --set shard.max_mb=512, of an export --max-mb 512"
+            )
         with self.speaking(name):
             if once:
                 self._make_room(temp.stat().st_size)
@@ -110,7 +121,7 @@ class Far:
 
     def remove(self, names: Collection[str], run: str) -> None:
         """Take objects away that have left the mirror; fine if they are gone."""
-        names = [name for name in names if not name.startswith(LOCAL)]
+        names = [name for name in names if not name.startswith(LOCAL) or name in (self.listed or ())]
         if names:
             self.refuse_ghost(run)
             with self.speaking(names[0]):
@@ -229,7 +240,7 @@ class Far:
 
     def _create(self, name: str, temp: Path) -> bool:
         for _ in range(TRIES):
-            if version := self.bucket.create(name, temp):
+            if version := self._created(name, temp):
                 self._note(name, temp.stat().st_size, version)
                 return True
             if name.startswith("media/"):  # named by its bytes
@@ -244,8 +255,18 @@ class Far:
             return file_sha256(temp) == ours  # an answer may be lost, and the try after it finds our own
         raise ItemError("gone", "it comes and goes")
 
+    def _created(self, name: str, temp: Path) -> dict[str, str] | None:
+        if not name.startswith("media/") or temp.stat().st_size < PARTS_BYTES:
+            return self.bucket.create(name, temp)
+        return None if self.bucket.version(name) else self.bucket.put_in_parts(name, temp)
+
     def _note(self, name: str, size: int | None = None, version: dict[str, str] | None = None) -> None:
         """Remember what the mirror has, so that it is not fetched again."""
+        self.hashes.pop(name, None)
+        if self.listed is not None and version:
+            self.listed[name] = size or 0, time.time()
+        elif self.listed is not None:
+            self.listed.pop(name, None)
         mark = self.root / THERE / name
         if name.startswith("shards/"):
             mark.parent.mkdir(parents=True, exist_ok=True)

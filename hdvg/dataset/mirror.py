@@ -39,6 +39,9 @@ BULK = re.compile(r"media/[0-9a-f]{2}/[0-9a-f]{64}\.\w+|shards/[^/]+\.parquet")
 OTHERS = re.compile(rf"{re.escape(LEASE)}|{PROBE}-\w+|(foreign|damaged)/.*|")
 """What else may lie in a dataset; the empty name is a folder's, as some tools make it."""
 
+SETTINGS = ("dataset.toml", "ledger.parquet")
+"""What makes objects a dataset: its settings, or if these are lost, where `hdvg verify --repair` finds them."""
+
 HELD = "objects.json"
 """In a mirror: size and version of each object of which it has the table."""
 LOCK = "mirror.lock"
@@ -134,30 +137,28 @@ def hold(far: Far, run: str) -> Iterator[None]:
         drop_oldest(far.root)
 
 
-def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], frozenset[str]]:
-    """The tables in the bucket, each with what tells its version, and the names of media and shards."""
+def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], dict[str, tuple[int, float]]]:
+    """The tables in the bucket, each with what tells its version, and `Far.listed`."""
     tables: dict[str, list[Any]] = {}
-    bulk: set[str] = set()
-    strangers: list[str] = []
-    for name, size, version in far.bucket.objects():
-        if TABLES.fullmatch(name):
-            tables[name] = [size, version]
-        elif BULK.fullmatch(name):
-            bulk.add(name)
-        elif not OTHERS.fullmatch(name):
-            strangers.append(name)
-    if "dataset.toml" in tables:
-        return tables, frozenset(bulk)
+    others: dict[str, tuple[int, float]] = {}
+    for one in far.bucket.objects():
+        if TABLES.fullmatch(one.name):
+            tables[one.name] = [one.size, one.version]
+        if one.name.startswith(LOCAL) or not TABLES.fullmatch(one.name):
+            others[one.name] = one.size, one.touched
+    if not tables.keys().isdisjoint(SETTINGS):
+        return tables, others
     if not new:
         raise UsageError(
             f"{far.link}: no dataset lies there (no dataset.toml); make one by `hdvg run demo --links links.txt --out "
             f"{far.link.rstrip('/')}`, or copy one there, such as by `aws s3 sync`"
         )
+    strangers = [name for name in others if not BULK.fullmatch(name) and not OTHERS.fullmatch(name)]
     if strangers:
         raise UsageError(
             f"--out: {far.link} holds other files ({', '.join(strangers[:3])}); name a new folder of the bucket"
         )
-    return tables, frozenset(bulk)
+    return tables, others
 
 
 def _is_purged(held: Mapping[str, list[Any]], there: Mapping[str, list[Any]]) -> bool:

@@ -113,7 +113,7 @@ class Store:
 
     def find_media(self, sha256: str) -> Path | None:
         """The file with these bytes, or None if it is not here (any more); out of a bucket it is fetched."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         found = next((path for name in names if (path := self.root / name).exists()), None)
         if self.far is None:
             return found
@@ -123,7 +123,7 @@ class Store:
 
     def read_media(self, sha256: str, start: int, size: int) -> bytes | None:
         """Bytes of the file with this hash, fewer if it ends before; None if it is gone. Out of a bucket no others are fetched."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         path = next((path for name in names if (path := self.root / name).exists()), None)
         if path is None:
             return None if self.far is None else self.far.read_range(names, start, size)
@@ -135,7 +135,7 @@ class Store:
 
     def has_media(self, sha256: str) -> bool:
         """Whether there is a file with these bytes, here or in the bucket."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         return any((self.root / name).exists() for name in names) or (self.far is not None and self.far.has_any(names))
 
     def require_shards(self) -> None:
@@ -150,7 +150,7 @@ class Store:
 
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         here = [name for name in names if (self.root / name).exists()]
         if here:
             self.remove(here[0])
@@ -286,6 +286,6 @@ class Store:
         return path
 
 
-def _media_names(sha256: str) -> list[str]:
+def media_names(sha256: str) -> list[str]:
     """What the file with these bytes may be called."""
     return [f"media/{sha256[:2]}/{sha256}.{extension}" for extension in EXTENSIONS]

@@ -15,7 +15,8 @@ from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 from hdvg.sandbox import Sandbox
 from hdvg.sources.buckets.environment import profile
-from hdvg.sources.buckets.store import signed_address, unsigned
+from hdvg.sources.buckets.store import signed_address
+from hdvg.sources.buckets.words import unsigned
 from hdvg.sources.canonical import canonical, masked
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate

@@ -341,13 +341,6 @@ def test_credentials_are_nowhere_and_messages_name_the_link(s3_server, link, tmp
     assert not [secret for secret in (KEY, SECRET, GUEST_KEY, GUEST_SECRET) if secret.encode() in held]
 
 
-@pytest.mark.parametrize("words", [["gc"], ["verify", "--repair"]])
-def test_what_does_not_work_there_yet_says_so(link, words):
-    made(link)
-    said = hdvg(words[0], link, *words[1:], code=2).stderr
-    assert "folder" in said
-
-
 def test_a_command_beside_a_run_of_this_machine_leaves_the_mirror_alone(link):
     dataset = made(link)
     with writing(dataset.store):
