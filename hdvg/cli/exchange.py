@@ -12,7 +12,7 @@ from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_le
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import local_folder
+from hdvg.dataset.location import bucket_link, local_folder
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
@@ -80,7 +80,9 @@ def import_(
 def export(
     dataset: Folder,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="a new folder, or an export to bring up to date; or hf://datasets/NAME/SET")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="new, or an export to bring up to date; s3://… and hf://… too")
+    ],
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
     ] = None,
@@ -100,18 +102,22 @@ def export(
     from hdvg.dataset.dataset import Dataset
     from hdvg.exporting import Wanted
     from hdvg.exporting import export as write
+    from hdvg.exporting.bucket import export_to_bucket
     from hdvg.exporting.hub import export_to_hub, repository_of
     from hdvg.reports.beside import note_written
 
-    opened, repository = Dataset.open(dataset), repository_of(str(out))
+    opened, repository, link = Dataset.open(dataset), repository_of(str(out)), bucket_link(str(out))
     found = tuple(rate["sentence"] for rate in results(opened))
     wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
     with interruptible():
-        if repository is None:
-            report = write(opened, wanted, output.console())
-        else:
+        if repository is not None:
             report = export_to_hub(opened, wanted, repository, output.console())
-            note_written(opened, "export", [repository.link])
+        elif link is not None:
+            report = export_to_bucket(opened, wanted, link, output.console())
+        else:
+            report = write(opened, wanted, output.console())
+    if repository is not None or link is not None:
+        note_written(opened, "export", [report["out"]])
     if as_json:
         return print_json(report)
     typer.echo(
@@ -123,10 +129,10 @@ def export(
 
 
 def _place(out: Path) -> Path | None:
-    """A folder, or a link to the hub."""
+    """A folder, or a link to the hub or into a bucket."""
     from hdvg.exporting.hub import repository_of
 
-    return out if repository_of(str(out)) else local_folder(out)
+    return out if repository_of(str(out)) or bucket_link(str(out)) else local_folder(out)
 
 
 def _show_check(report: dict[str, Any]) -> None:

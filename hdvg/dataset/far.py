@@ -83,6 +83,10 @@ def bucket_of(link: str) -> Bucket:
 class Far:
     """The dataset in `bucket`, with the mirror `root`. Raises ResourceError where the store does not do what it is asked."""
 
+    local: tuple[str, ...] = LOCAL
+    by_bytes: tuple[str, ...] = ("media/",)
+    """How the names of files begin that say what bytes they have."""
+
     def __init__(self, root: Path, bucket: Bucket) -> None:
         self.root, self.bucket = root, bucket
         self.link = bucket.place.link
@@ -101,10 +105,10 @@ class Far:
 
         False if there was one with other bytes, which then stand in `temp`.
         """
-        if name.startswith(LOCAL):
+        if name.startswith(self.local):
             return True
         self.refuse_ghost(run)
-        if temp.stat().st_size > MOST_BYTES and not name.startswith("media/"):
+        if temp.stat().st_size > MOST_BYTES and not name.startswith(self.by_bytes):
             raise UsageError(
                 f"{self.link}{name}: {temp.stat().st_size / 1e9:.1f} GB, and stores take at most {MOST_BYTES / 1e9:g} GB at once under "
                 "a condition; make smaller files: --set shard.max_mb=512, of an export --max-mb 512"
@@ -121,7 +125,7 @@ class Far:
 
     def remove(self, names: Collection[str], run: str) -> None:
         """Take objects away that have left the mirror; fine if they are gone."""
-        names = [name for name in names if not name.startswith(LOCAL) or name in (self.listed or ())]
+        names = [name for name in names if not name.startswith(self.local) or name in (self.listed or ())]
         if names:
             self.refuse_ghost(run)
             with self.speaking(names[0]):
@@ -132,7 +136,7 @@ class Far:
 
     def has(self, name: str) -> bool:
         """Whether the bucket has a file that is in the mirror."""
-        if not name.startswith("media/") or (self.listed is not None and name in self.listed):
+        if not name.startswith(self.by_bytes) or (self.listed is not None and name in self.listed):
             return True
         with self.speaking(name):
             return self.bucket.version(name) is not None
@@ -243,7 +247,7 @@ class Far:
             if version := self._created(name, temp):
                 self._note(name, temp.stat().st_size, version)
                 return True
-            if name.startswith("media/"):  # named by its bytes
+            if name.startswith(self.by_bytes):
                 return True
             ours = file_sha256(temp)
             try:
@@ -256,7 +260,7 @@ class Far:
         raise ItemError("gone", "it comes and goes")
 
     def _created(self, name: str, temp: Path) -> dict[str, str] | None:
-        if not name.startswith("media/") or temp.stat().st_size < PARTS_BYTES:
+        if not name.startswith(self.by_bytes) or temp.stat().st_size < PARTS_BYTES:
             return self.bucket.create(name, temp)
         return None if self.bucket.version(name) else self.bucket.put_in_parts(name, temp)
 

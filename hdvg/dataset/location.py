@@ -43,12 +43,18 @@ def dataset_text(text: str, *, new: bool = False) -> str:
 
     With `new` there may be no dataset yet. Raises UsageError for other schemes, and as `mirror.open_mirror`.
     """
-    found = SCHEME.match(text)
-    if found is None or found[1].lower() not in BUCKETS:
+    link = bucket_link(text)
+    if link is None:
         return local_text(text)
     from hdvg.dataset.mirror import open_mirror
 
-    return str(open_mirror(f"{found[1]}://{text[found.end() :]}", new=new))
+    return str(open_mirror(link, new=new))
+
+
+def bucket_link(text: str) -> str | None:
+    """The text as a link into a bucket; None for what is none."""
+    found = SCHEME.match(text)
+    return f"{found[1]}://{text[found.end() :]}" if found and found[1].lower() in BUCKETS else None
 
 
 def dataset_name(text: str) -> str:
