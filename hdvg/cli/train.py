@@ -148,7 +148,6 @@ def train(
         return _say_steps(task.folder, which_steps, as_json=as_json)
     task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
-        refuse_mirror(mix[0][0], "training on Ray")
         from pipelines.train_on_ray import train_on_ray
 
         with interruptible():

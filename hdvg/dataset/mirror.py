@@ -185,6 +185,8 @@ def _name_shards(far: Far) -> None:
     names = {name.partition("/")[2] for name in far.listed or () if name.startswith("shards/")}
     marks = far.root / THERE / "shards"
     marks.mkdir(parents=True, exist_ok=True)
+    if names:
+        (far.root / "shards").mkdir(exist_ok=True)
     for path in files(far.root, "shards"):
         if path.name not in names:
             path.unlink(missing_ok=True)
