@@ -150,7 +150,7 @@ class Far:
         if any(name in (self.listed or ()) for name in names):
             return True
         with self.speaking(names[0]):
-            return any(self.bucket.version(name) is not None for name in names)
+            return any(self.bucket.version(name) is not None for name in filter(self.may_have, names))
 
     def fetch(self, name: str) -> Path | None:
         """Bring an object into the mirror; None if the bucket has none of that name."""
@@ -173,7 +173,7 @@ class Far:
     def find_media(self, names: Sequence[str]) -> Path | None:
         """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
         listed = [name for name in names if name in (self.listed or ())]
-        for name in listed or names:
+        for name in listed or filter(self.may_have, names):
             path = self.fetch(name)
             if path is not None and file_sha256(path) != path.stem:
                 path.unlink()

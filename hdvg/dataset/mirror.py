@@ -117,6 +117,19 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
         drop_oldest(root, young_s=0.0 if is_mine else DAY_S, stays=True)
 
 
+def catch_up(root: Path, *, whole: bool) -> None:
+    """Make a mirror equal to its bucket again, if it is one: where something was taken down there since, or the `whole` of it.
+
+    Raises HdvgError if the store does not answer. Whether something was taken down is one small listing.
+    """
+    far = far_of(root)
+    if far is None:
+        return
+    with far.speaking(""):
+        if whole or any(not (root / name).exists() for name in far.bucket.names_from("tombstones/", "")):
+            refresh(far)
+
+
 @contextmanager
 def hold(far: Far, run: str) -> Iterator[None]:
     """Hold the dataset's lease, and the mirror's lock: what another machine did before is in the mirror then.

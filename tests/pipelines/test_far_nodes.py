@@ -87,6 +87,7 @@ def test_nodes_that_share_no_folder_work_on_one_dataset(material, undisturbed, t
 def test_training_has_a_mirror_and_latents_on_each_node(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
+    (tmp_path / "videos").mkdir()
     for seed in range(3):
         draw_scenes(tmp_path / f"videos/{seed}.mp4", scene_frames=(20, 24), seed=seed, size=(96, 54))
     link, told = (
