@@ -12,7 +12,7 @@ from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_le
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import bucket_link, local_folder
+from hdvg.dataset.location import bucket_link, folder_or_bucket
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
@@ -132,7 +132,7 @@ def _place(out: Path) -> Path | None:
     """A folder, or a link to the hub or into a bucket."""
     from hdvg.exporting.hub import repository_of
 
-    return out if repository_of(str(out)) or bucket_link(str(out)) else local_folder(out)
+    return out if repository_of(str(out)) else folder_or_bucket(out)
 
 
 def _show_check(report: dict[str, Any]) -> None:

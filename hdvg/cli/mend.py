@@ -45,7 +45,7 @@ def verify(
 
     look: LookAtAll = states_here
     if address is not None:
-        refuse_mirror(dataset, "--address")
+        refuse_mirror(dataset, "one machine verifies it, by reading each object once: leave --address away")
         from pipelines.verify_on_ray import on_cluster
 
         look = on_cluster(address)

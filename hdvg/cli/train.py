@@ -72,7 +72,10 @@ def encode(
 
     found, run = find_train_recipe(recipe, sets or ()), run_jobs
     if address is not None:
-        refuse_mirror(dataset, "--address")
+        refuse_mirror(
+            dataset,
+            "its latents stay on the machine that makes them; `hdvg train --address` has each node make its own",
+        )
         from pipelines.encode_on_ray import on_cluster
 
         run = on_cluster(address)

@@ -38,6 +38,11 @@ def local_folder(path: Path | None) -> Path | None:
     return path
 
 
+def folder_or_bucket(path: Path | None) -> Path | None:
+    """The path that a user named, if one, which may be a link into a bucket; raises as `local_text` for others."""
+    return path if path is not None and bucket_link(str(path)) else local_folder(path)
+
+
 def dataset_text(text: str, *, new: bool = False) -> str:
     """The path of a dataset's folder; of a link into a bucket that of its mirror, made equal to it now.
 
@@ -92,11 +97,9 @@ def is_mirror(root: Path) -> bool:
 
 
 def refuse_mirror(root: Path, what: str) -> None:
-    """Raise UsageError of what does not work on a dataset in a bucket."""
+    """Raise UsageError of what does not work on a dataset in a bucket: `what`, and what to do instead."""
     if is_mirror(root):
-        raise UsageError(
-            f"{what}: not of a dataset in a bucket ({shown(str(root))}); copy it to a folder, and give that"
-        )
+        raise UsageError(f"{shown(str(root))} is a dataset in a bucket: {what}")
 
 
 def called(root: Path, link: str) -> None:

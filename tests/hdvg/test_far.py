@@ -208,6 +208,29 @@ def test_a_file_that_stayed_is_put_when_it_has_to_be_there(s3_server, link):
     assert f"media/{name[:2]}/{name}.mp4" in there(s3_server, link)
 
 
+def test_a_large_file_is_put_in_parts_and_what_else_is_too_large_is_refused(s3_server, link, turn, monkeypatch):
+    monkeypatch.setattr("hdvg.dataset.far.PARTS_BYTES", 12 * 2**20)
+    monkeypatch.setattr("hdvg.dataset.far.MOST_BYTES", 13 * 2**20)
+    monkeypatch.setattr("hdvg.sources.buckets.store.LARGE_BYTES", 5 * 2**20)
+    dataset, content = made(link), os.urandom(2**20) * 14
+    with writing(dataset.store), dataset.store.scratch() as scratch:
+        for number, size in enumerate((14, 11)):
+            (scratch / f"{number}").write_bytes(content[: size * 2**20])
+        large, small = (dataset.store.put_media(scratch / f"{number}", "zip") for number in range(2))
+        (dataset.root / f"media/{large[:2]}/{large}.zip").unlink()
+        assert dataset.store.put_media(scratch / "0", "zip") == large, "there already"
+        with pytest.raises(UsageError, match=r"shards/0.parquet: 0.0 GB.*shard.max_mb"):
+            dataset.store.publish("shards/0.parquet", lambda path: path.write_bytes(content))
+    prefix = f"far/{link.rpartition('/')[2]}/media"
+    parts = {
+        name: obstore.head(s3_server.store(OPEN), f"{prefix}/{name[:2]}/{name}.zip")["e_tag"].partition("-")[2]
+        for name in (large, small)
+    }
+    assert parts == {large: '3"', small: ""}
+    turn("there")
+    assert Dataset.open(open_mirror(link)).store.find_media(large).read_bytes() == content
+
+
 def test_removed_media_leave_the_bucket_wherever_they_lie(s3_server, link, turn):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:

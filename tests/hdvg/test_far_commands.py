@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
+from pathlib import Path
 
 import pytest
 
 import hdvg as package
 from hdvg.dataset.mirror import mirrors, open_mirror
+from hdvg.reports.doctor import _place
 from tests.explorer import served
 from tests.object_store import OPEN
 from tests.test_cli import SMALL, ask, hdvg
@@ -75,6 +78,23 @@ def test_reports_compare_datasets_wherever_they_lie(link, local, tmp_path):
         assert str(mirrors()) not in page
         assert open_mirror(link).name not in page
     hdvg("sheet", link, "select clip_id from dataset", "-o", tmp_path / "s.png")
+
+
+def test_doctor_tries_the_bucket(s3_server, link, monkeypatch):
+    def states() -> list[tuple[str, str]]:
+        return [(one.check, one.state) for one in _place(Path(link))]
+
+    assert states()[:2] == [("reading", "ok"), ("conditional writes", "ok")]
+    for name, value in s3_server.environment(guest=True).items():
+        monkeypatch.setenv(name, value)
+    assert states()[:2] == [("reading", "ok"), ("conditional writes", "bad")]
+    said = {row["check"]: row["found"] for row in json.loads(hdvg("doctor", link, "--json", code=1).stdout)}
+    assert "AccessDenied" in said["conditional writes"]
+
+
+def test_what_stays_on_one_machine_says_why(link):
+    assert "each node make its own" in hdvg("encode", link, "--address", "127.0.0.1:1", code=2).stderr
+    assert "leave --address away" in hdvg("verify", link, "--address", "127.0.0.1:1", code=2).stderr
 
 
 def test_the_explorer_plays_and_marks_and_drops_what_is_taken_down_elsewhere(link, local, turn, tmp_path, monkeypatch):
