@@ -39,7 +39,6 @@ LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
 LOCAL = ("cache/", "latents/", "logs/", "tmp/")
 """Files that each machine makes for itself."""
-PROBE = "probe"
 RUN = re.compile(r"[0-9a-f]{32}")
 """The name of a run that holds the lease; other commands publish what needs none."""
 GHOST_S = 5.0
@@ -93,6 +92,8 @@ class Far:
         self.shelf = ObjectShelf(bucket, self.speaking)
         self.listed: dict[str, tuple[int, float]] | None = None
         """Bytes of all objects but tables, and when they were put (seconds since 1970), as this process has listed and changed them."""
+        self.followed = 0
+        """How much of `LOG` is in it."""
         self.hashes: dict[str, str] = {}
         """Of objects that this process has read whole (`far_looks`)."""
         self.is_shared = False
@@ -136,21 +137,18 @@ class Far:
 
     def has(self, name: str) -> bool:
         """Whether the bucket has a file that is in the mirror."""
-        if not name.startswith(self.by_bytes) or (self.listed is not None and name in self.listed):
-            return True
-        with self.speaking(name):
-            return self.bucket.version(name) is not None
+        return not name.startswith(self.by_bytes) or self.has_any([name])
 
     def may_have(self, name: str) -> bool:
         """Whether the bucket may have a file of media/ that is not in the mirror."""
+        self._follow()
         return self.is_shared or self.listed is None or name in self.listed
 
     def has_any(self, names: Sequence[str]) -> bool:
         """Whether the bucket has one of these files of media/."""
-        if any(name in (self.listed or ()) for name in names):
-            return True
+        asked = sorted(filter(self.may_have, names), key=lambda name: name not in (self.listed or ()))
         with self.speaking(names[0]):
-            return any(self.bucket.version(name) is not None for name in filter(self.may_have, names))
+            return any(name in (self.listed or ()) or self.bucket.version(name) is not None for name in asked)
 
     def fetch(self, name: str) -> Path | None:
         """Bring an object into the mirror; None if the bucket has none of that name."""
@@ -198,23 +196,6 @@ class Far:
         mark = self.root / STAYS / name
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
-
-    def probe(self, run: str) -> None:
-        """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
-        name = f"{PROBE}-{run}"
-        with self.speaking(name):
-            try:
-                first = self.bucket.create(name, b"1")
-                second = self.bucket.create(name, b"2")
-                changed = first and self.bucket.swap(name, b"3", first)
-                stale = first and self.bucket.swap(name, b"4", first)
-            finally:
-                self.bucket.delete([name])
-        if not first or second or not changed or stale:
-            raise ResourceError(
-                f"{self.link}: its store does not keep to conditional writes (If-None-Match, If-Match), without which two runs could "
-                "spoil a dataset; S3, GCS, Azure, R2 and SeaweedFS do; use another store, or a folder as --out"
-            )
 
     def refuse_ghost(self, run: str) -> None:
         """Raise ResourceError if another run has the dataset by now."""
@@ -264,13 +245,31 @@ class Far:
             return self.bucket.create(name, temp)
         return None if self.bucket.version(name) else self.bucket.put_in_parts(name, temp)
 
+    def _follow(self) -> None:
+        """Take over into `listed` what processes of this machine have put and removed since the listing."""
+        try:
+            with (self.root / LOG).open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(self.followed if self.followed <= size else 0)
+                lines, _, rest = log.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self.followed = size - len(rest)
+        for line in lines.splitlines():
+            name, length, version = json.loads(line)
+            self._list(name, length if version else None)
+
+    def _list(self, name: str, size: int | None) -> None:
+        """Note of an object that was put, or (None) removed."""
+        if self.listed is not None:
+            self.listed[name] = size or 0, time.time()
+            if size is None:
+                del self.listed[name]
+
     def _note(self, name: str, size: int | None = None, version: dict[str, str] | None = None) -> None:
         """Remember what the mirror has, so that it is not fetched again."""
         self.hashes.pop(name, None)
-        if self.listed is not None and version:
-            self.listed[name] = size or 0, time.time()
-        elif self.listed is not None:
-            self.listed.pop(name, None)
+        self._list(name, size if version else None)
         mark = self.root / THERE / name
         if name.startswith("shards/"):
             mark.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hdvg.dataset.far import Far, write_whole
-from hdvg.errors import ItemError
+from hdvg.errors import ItemError, ResourceError
 from hdvg.ids import file_sha256
+
+PROBE = "probe"
+"""How the name of the object begins by which a store is tried."""
+
+
+def probe(far: Far, run: str) -> None:
+    """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
+    name = f"{PROBE}-{run}"
+    with far.speaking(name):
+        try:
+            first = far.bucket.create(name, b"1")
+            second = far.bucket.create(name, b"2")
+            changed = first and far.bucket.swap(name, b"3", first)
+            stale = first and far.bucket.swap(name, b"4", first)
+        finally:
+            far.bucket.delete([name])
+    if not first or second or not changed or stale:
+        raise ResourceError(
+            f"{far.link}: its store does not keep to conditional writes (If-None-Match, If-Match), without which two runs could "
+            "spoil a dataset; S3, GCS, Azure, R2 and SeaweedFS do; use another store, or a folder as --out"
+        )
 
 
 def name_there(far: Far, names: Sequence[str]) -> str | None:
@@ -48,8 +69,7 @@ def level(far: Far, files: Iterable[tuple[Sequence[str], str]], run: str) -> Ite
         if here is not None and file_sha256(here) == sha256:
             name = str(here.relative_to(far.root))
             if there is not None:
-                with far.speaking(there):
-                    far.bucket.delete([there])
+                far.remove([there], run)
             far.put(name, here, once=True, run=run)
             yield f"{name}: put again, as this machine's mirror has it"
             continue

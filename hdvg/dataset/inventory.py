@@ -80,12 +80,10 @@ class Thing:
             found = name and hash_there(store.far, name)
             return "missing" if found is None else "whole" if found == self.sha256 else "corrupt"
         state = self._state_here(store)
-        if (
-            state == "corrupt" and self.sort == "table"
-        ):  # in the mirror alone, if its copy has changed and not the object
-            store.far.fetch(self.name)
-            state = self._state_here(store)
-        return state
+        if state != "corrupt" or self.sort != "table":
+            return state
+        store.far.fetch(self.name)  # the mirror's copy may be damaged alone
+        return self._state_here(store)
 
     def _state_here(self, store: Store) -> State:
         path = self.path(store)

@@ -10,7 +10,8 @@ from pathlib import Path
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.far import GHOST_S, PROBE
+from hdvg.dataset.far import GHOST_S
+from hdvg.dataset.far_looks import PROBE
 from hdvg.dataset.inventory import named_media
 from hdvg.dataset.kept_views import stale, states_of
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part

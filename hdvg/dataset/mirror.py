@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
+from hdvg.dataset.far import LOCAL, LOG, MARK, Far, far_of, write_whole
+from hdvg.dataset.far_looks import PROBE, probe
 from hdvg.dataset.layout import THERE, files
 from hdvg.dataset.location import called
 from hdvg.dataset.object_lease import LEASE
@@ -100,6 +101,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
     root = far.root
     with refusals(root), _alone(root):
         there, far.listed = _listed(far, new=new)
+        far.followed = 0
         if run_lock.is_held_here(root) and not is_mine:
             return
         held = _held(root)
@@ -140,7 +142,7 @@ def hold(far: Far, run: str) -> Iterator[None]:
     path = far.root / "dataset.toml"
     before = path.read_bytes() if path.exists() else None
     if before is None:
-        far.probe(run)
+        probe(far, run)
     with run_lock.hold(far.root, run, far.shelf):
         with far.speaking(""):
             refresh(far, new=True, is_mine=True)

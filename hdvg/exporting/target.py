@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import PROBE, Far
-from hdvg.dataset.far_looks import hash_there
+from hdvg.dataset.far import Far
+from hdvg.dataset.far_looks import PROBE, hash_there, probe
 from hdvg.dataset.object_lease import LEASE
 from hdvg.dataset.store import FileOps, Store
 from hdvg.environment import VERSION
@@ -120,7 +120,7 @@ def opened(
 def _held_there(far: Far, run: str, *, dataset: str, form: str) -> Iterator[None]:
     """Hold the lease of a folder of a bucket, of which the mark is then in the folder that is worked in; none stays behind."""
     if not _list(far, dataset=dataset, form=form):
-        far.probe(run)
+        probe(far, run)
     with run_lock.hold(far.root, run, far.shelf):
         _list(far, dataset=dataset, form=form)
         yield
@@ -131,12 +131,13 @@ def _held_there(far: Far, run: str, *, dataset: str, form: str) -> Iterator[None
 def _list(far: Far, *, dataset: str, form: str) -> dict[str, Any]:
     """List the folder of the bucket; the mark in it. Raises as `opened`."""
     with far.speaking(""):
-        far.listed = {one.name: (one.size, one.touched) for one in far.bucket.objects()}
-    strangers = sorted(name for name in far.listed if not PASSING_THERE.match(name))
+        listed = {one.name: (one.size, one.touched) for one in far.bucket.objects()}
+    far.listed, far.followed = listed, 0
+    strangers = sorted(name for name in listed if not PASSING_THERE.match(name))
     (far.root / MARK).unlink(missing_ok=True)
     if not strangers:
         return {}
-    if MARK not in far.listed:
+    if MARK not in listed:
         raise UsageError(
             f"--out {far.link} holds other files ({', '.join(strangers[:3])}), no export; name a new folder of the bucket"
         )

@@ -13,6 +13,7 @@ def examine_bucket(link: str) -> Iterator[Finding]:
     """Reading and conditional writes at the link of a dataset, which may be of where it would be made. Raises UsageError for a link
     that cannot be."""
     from hdvg.dataset.far import Far, bucket_of
+    from hdvg.dataset.far_looks import probe
     from hdvg.dataset.mirror import mirror_path
 
     try:
@@ -27,7 +28,7 @@ def examine_bucket(link: str) -> Iterator[Finding]:
             bucket.read_version("dataset.toml")
 
     yield _tried("reading", read, f"objects at {far.link} can be listed and asked for")
-    yield _tried("conditional writes", lambda: far.probe(uuid.uuid4().hex), "of two runs one is refused")
+    yield _tried("conditional writes", lambda: probe(far, uuid.uuid4().hex), "of two runs one is refused")
 
 
 def _tried(check: str, do: Callable[[], None], fine: str) -> Finding:

@@ -14,6 +14,7 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset import run_lock
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far import Far
 from hdvg.dataset.lease import Lease
 from hdvg.dataset.mirror import mirrors, open_mirror, refresh
 from hdvg.dataset.object_lease import LEASE
@@ -156,6 +157,23 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     far.find_media(clip).unlink()
     with pytest.raises(DamagedError, match=r"s3://.* has other bytes"):
         far.find_media(clip)
+
+
+def test_what_another_process_of_this_machine_has_put_or_removed_is_known_without_asking(link, monkeypatch):
+    store = made(link).store
+    other = Store(store.root, run=store.run)
+    other.far = Far(store.root, store.far.bucket)
+    with writing(store), store.scratch() as scratch:
+        (scratch / "one").write_text("one")
+        name = other.put_media(scratch / "one", "mp4")
+        (store.root / f"media/{name[:2]}/{name}.mp4").unlink()
+        assert store.has_media(name)
+        assert store.find_media(name).read_text() == "one"
+        other.remove_media(name)
+        asked = []
+        monkeypatch.setattr(type(store.far.bucket), "version", lambda self, name: asked.append(name))
+        assert not store.has_media(name)
+        assert asked == []
 
 
 def test_a_mirror_keeps_to_its_bound_while_a_command_goes_on(link, monkeypatch):
