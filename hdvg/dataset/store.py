@@ -24,6 +24,7 @@ import pyarrow as pa
 from hdvg.dataset import run_lock
 from hdvg.dataset.far import far_of
 from hdvg.dataset.layout import files
+from hdvg.dataset.room import require_room
 from hdvg.dataset.seals import sealed
 from hdvg.errors import refusals
 from hdvg.ids import file_sha256
@@ -143,8 +144,11 @@ class Store:
         return any((self.root / name).exists() for name in names) or (self.far is not None and self.far.has_any(names))
 
     def require_shards(self) -> None:
-        """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
+        """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError, and UsageError if
+        the mirror is too small for them."""
         if self.far is not None:
+            listed = self.far.listed or {}
+            require_room(self.root, sum(size for name, (size, _) in listed.items() if name.startswith("shards/")))
             self.near(*files(self.root, "shards"))
 
     def near(self, *paths: Path) -> None:

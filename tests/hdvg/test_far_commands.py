@@ -71,6 +71,14 @@ def test_an_audit_is_drawn_answered_and_ended_from_different_machines(link, turn
     assert hdvg("audit", link, "--result").stdout
 
 
+def test_what_needs_more_shards_than_a_mirror_keeps_says_so_before_it_fetches_any(link, tmp_path, monkeypatch):
+    monkeypatch.setenv("HDVG_MIRROR_GB", "0.000001")
+    said = hdvg("export", link, "--to", "datasets", "--out", tmp_path / "out", code=2).stderr
+    assert "HDVG_MIRROR_GB" in said
+    assert f"{link}: all its shards" in said
+    assert not list(open_mirror(link).glob("shards/*"))
+
+
 def test_reports_compare_datasets_wherever_they_lie(link, local, tmp_path):
     for one, other in ((link, local), (local, link)):
         hdvg("report", one, "-o", tmp_path / "r.html", "--compare", other)
