@@ -45,7 +45,8 @@ class TrainingError(HdvgError):
 
 
 def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: str | None, quiet: bool = False) -> End:
-    """Train in so many processes on the cluster at the address, or on this machine; all see the same folders.
+    """Train in so many processes on the cluster at the address, or on this machine; all see the run's folder, and the datasets',
+    unless these lie in a bucket: then each node has mirrors of its own.
 
     Each has a GPU if the cluster has one for each. Ctrl-C and SIGTERM end it with a checkpoint. Raises HdvgError.
     """
