@@ -126,7 +126,7 @@ def train(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="processes, over a Ray cluster if several; each has a GPU if there is one")] = 1,
     address: Annotated[
-        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the run's folder, and the datasets', unless these lie in a bucket")
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the folders of the run and of datasets that lie in no bucket")
     ] = None,
     without_texts: Annotated[bool, typer.Option("--without-texts", help="train though no clip has a text: without prompts")] = False,
     plot: Annotated[
