@@ -273,7 +273,7 @@ class Far:
         mark = self.root / THERE / name
         if name.startswith("shards/"):
             mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch() if version else mark.unlink(missing_ok=True)
+            mark.write_text(str(version.get("e_tag")), "utf-8") if version else mark.unlink(missing_ok=True)
         line = json.dumps([name, size, version and version.get("e_tag")]) + "\n"
         with (self.root / LOG).open("a", encoding="utf-8") as log:
             log.write(line)

@@ -100,7 +100,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
     """
     root = far.root
     with refusals(root), _alone(root):
-        there, far.listed = _listed(far, new=new)
+        there, far.listed, shards = _listed(far, new=new)
         far.followed = 0
         if run_lock.is_held_here(root) and not is_mine:
             return
@@ -110,7 +110,7 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
                 shutil.rmtree(root / folder, ignore_errors=True)
         for name in (held.keys() | set(_tables_here(root))) - there.keys():
             (root / name).unlink(missing_ok=True)
-        _name_shards(far)
+        _name_shards(far, shards)
         wanted = sorted(name for name, version in there.items() if not _has(root, held, name, version))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda name: write_whole(root / name, far.bucket.read(name)), wanted))
@@ -152,17 +152,20 @@ def hold(far: Far, run: str) -> Iterator[None]:
         drop_oldest(far.root)
 
 
-def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], dict[str, tuple[int, float]]]:
-    """The tables in the bucket, each with what tells its version, and `Far.listed`."""
+def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], dict[str, tuple[int, float]], dict[str, str]]:
+    """The tables in the bucket, each with what tells its version, `Far.listed`, and the shards, each with its version."""
     tables: dict[str, list[Any]] = {}
+    shards: dict[str, str] = {}
     others: dict[str, tuple[int, float]] = {}
     for one in far.bucket.objects():
         if TABLES.fullmatch(one.name):
             tables[one.name] = [one.size, one.version]
         if one.name.startswith(LOCAL) or not TABLES.fullmatch(one.name):
             others[one.name] = one.size, one.touched
+        if one.name.startswith("shards/"):
+            shards[one.name.partition("/")[2]] = one.version
     if not tables.keys().isdisjoint(SETTINGS):
-        return tables, others
+        return tables, others, shards
     if not new:
         raise UsageError(
             f"{far.link}: no dataset lies there (no dataset.toml); make one by `hdvg run demo --links links.txt --out "
@@ -173,7 +176,7 @@ def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], dict[str, tup
         raise UsageError(
             f"--out: {far.link} holds other files ({', '.join(strangers[:3])}); name a new folder of the bucket"
         )
-    return tables, others
+    return tables, others, shards
 
 
 def _is_purged(held: Mapping[str, list[Any]], there: Mapping[str, list[Any]]) -> bool:
@@ -195,19 +198,20 @@ def _folders(root: Path) -> Iterator[Path]:
     yield from (root / name for name in ("inputs", "given", "rejected", "tombstones", "parts", "tables", "plugins"))
 
 
-def _name_shards(far: Far) -> None:
-    """Make `there/shards/` name the shards in the bucket, and the mirror have none but these."""
-    names = {name.partition("/")[2] for name in far.listed or () if name.startswith("shards/")}
+def _name_shards(far: Far, shards: Mapping[str, str]) -> None:
+    """Make `there/shards/` name the shards in the bucket, with their versions, and the mirror have none but these."""
     marks = far.root / THERE / "shards"
     marks.mkdir(parents=True, exist_ok=True)
-    if names:
+    if shards:
         (far.root / "shards").mkdir(exist_ok=True)
     for path in files(far.root, "shards"):
-        if path.name not in names:
+        mark = marks / path.name
+        if not mark.exists() or mark.read_text(encoding="utf-8") != shards.get(path.name):
             path.unlink(missing_ok=True)
-            (marks / path.name).unlink(missing_ok=True)
-    for name in names:
-        (marks / name).touch()
+            mark.unlink(missing_ok=True)
+    for name, version in shards.items():
+        if not (marks / name).exists():
+            (marks / name).write_text(version, encoding="utf-8")
 
 
 def _has(root: Path, held: Mapping[str, list[Any]], name: str, version: list[Any]) -> bool:

@@ -130,6 +130,24 @@ def test_what_this_machine_has_put_is_not_fetched_again(link, monkeypatch):
     assert read == ["parts/cut/a.parquet"]
 
 
+def test_a_shard_that_another_machine_has_written_anew_is_fetched_anew(link, turn):
+    dataset, name = made(link), "shards/train-00000.parquet"
+    with writing(dataset.store):
+        dataset.store.publish(name, lambda path: path.write_text("one"))
+    turn("there")
+    root = open_mirror(link)
+    Dataset.open(root).store.require_shards()
+    assert (root / name).read_text() == "one"
+    turn("here")
+    with writing(dataset.store):
+        dataset.store.remove(name)
+        dataset.store.publish(name, lambda path: path.write_text("two"))
+    assert (open_mirror(link) / name).read_text() == "two", "this machine's own stays"
+    turn("there")
+    Dataset.open(open_mirror(link)).store.require_shards()
+    assert (root / name).read_text() == "two"
+
+
 def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s3_server, link, turn, monkeypatch):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:

@@ -13,6 +13,7 @@ import hdvg as package
 from hdvg.dataset.mirror import mirrors, open_mirror
 from hdvg.reports.doctor import _place
 from tests.explorer import served
+from tests.machines import objects
 from tests.object_store import OPEN
 from tests.test_cli import SMALL, ask, hdvg
 from tests.tools import need
@@ -98,6 +99,14 @@ def test_doctor_tries_the_bucket(s3_server, link, monkeypatch):
     assert states()[:2] == [("reading", "ok"), ("conditional writes", "bad")]
     said = {row["check"]: row["found"] for row in json.loads(hdvg("doctor", link, "--json", code=1).stdout)}
     assert "AccessDenied" in said["conditional writes"]
+
+
+def test_a_purge_from_a_machine_without_any_media_takes_them_out_of_the_bucket(s3_server, link):
+    prefix = link.removeprefix(f"s3://{OPEN}/")
+    assert [name for name in objects(s3_server, prefix) if name.startswith("media/")]
+    (video,) = ask(link, "select video_id from videos")
+    hdvg("forget", link, "--video", video["video_id"], "--purge")
+    assert not [name for name in objects(s3_server, prefix) if name.startswith(("media/", "shards/"))]
 
 
 def test_what_stays_on_one_machine_says_why(link):
