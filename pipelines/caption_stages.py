@@ -37,7 +37,7 @@ def caption(work: Work[Any]) -> Iterator[Row]:
     """Write the texts of each kept clip from its stored keyframes, batch by batch; each batch is saved when it is done."""
     writer = step_and_writer(work.stage)[1]
     settings = work.dataset.plan.recipe.caption.writers[writer]
-    ready = _Ready(work)
+    ready = _Ready(work, settings)
 
     def write(items: list[Row]) -> list[Row]:
         answers = ready.answers(items)
@@ -54,9 +54,9 @@ def caption(work: Work[Any]) -> Iterator[Row]:
 class _Ready:
     """What is prepared of a unit's clips, some batches ahead."""
 
-    def __init__(self, work: Work[Any]) -> None:
-        self._work = work
-        self._packs = Packs(work.dataset.store)
+    def __init__(self, work: Work[Any], settings: Writer) -> None:
+        self._work, self._source = work, settings.source
+        self._packs = Packs(work.dataset.store, previews=settings.frames > 0)
         self._prepared: dict[str, Future[Any]] = {}
 
     def batches(self, reader: ThreadPoolExecutor, pool: ThreadPoolExecutor) -> Iterator[list[Row]]:
@@ -93,7 +93,9 @@ class _Ready:
         return answers | dict(zip(prepared, written, strict=True))
 
     def _prepare(self, item: Row, shot: Future[Shot]) -> Any:
-        return self._work.model.prepare(Shot(item["clip_id"], shot.result().keyframes, item))
+        seen, texts = shot.result(), item["written"] or []
+        told = item | {"written": [one for one in texts if one["writer"] == self._source]}
+        return self._work.model.prepare(Shot(item["clip_id"], seen.keyframes, told, seen.preview))
 
 
 def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) -> list[Row]:
@@ -111,6 +113,8 @@ def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) 
     if not rows and not answer.silent and set(answer.texts) != {TITLE}:
         return [failed_row(item, ItemError("caption", "no keyframe to be seen, or no usable answer"))]
     rows = rows or [who | {"kind": kind, "text": None} for kind in answer.texts]
+    for row in rows:
+        row |= answer.columns
     rows[0] |= {"prompt_tokens": answer.prompt_tokens, "output_tokens": answer.output_tokens}
     return rows
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from hdvg.config.own_measures import PREVIEW
 from hdvg.dataset.damage import say
-from hdvg.dataset.packs import KEYFRAMES, read_section
+from hdvg.dataset.packs import KEYFRAMES, read_section, sections
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError
 from hdvg.keyframes import Shot
 from pipelines.items import ClipItem
+from schemas.previews import PREVIEWS
 
 
 class Packs:
-    """Keyframes by clip; the pack of a video is read once, for its clips come one after the other."""
+    """Keyframes by clip, and previews where these are asked for; the pack of a video is read once, for its clips come one
+    after the other."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, previews: bool = False) -> None:
+        self._store, self._with_previews = store, previews
         self._pack = ""
         self._shots: dict[str, Shot] = {}
 
@@ -38,4 +43,16 @@ class Packs:
         for row in read_section(path, KEYFRAMES, columns=["clip_id", "position", "pts", "jpeg"]).to_pylist():
             pictures.setdefault(row["clip_id"], {})[row["position"]] = row["jpeg"]
             starts[row["clip_id"]] = min(starts.get(row["clip_id"], row["pts"]), row["pts"])
-        return {name: Shot(name, some, {"start_pts": starts[name]}) for name, some in pictures.items()}
+        previews = _previews(path) if self._with_previews else {}
+        return {
+            name: Shot(name, some, {"start_pts": starts[name]}, previews.get(name, ()))
+            for name, some in pictures.items()
+        }
+
+
+def _previews(pack: Path) -> dict[str, list[tuple[float, bytes]]]:
+    """Of each clip the frames of its preview with their seconds; none of a pack without previews."""
+    if PREVIEW not in sections(pack):
+        return {}
+    rows = read_section(pack, PREVIEW, columns=PREVIEWS.names).to_pylist()
+    return {row["clip_id"]: list(zip(row["at_s"], row["frames"], strict=True)) for row in rows}

@@ -26,6 +26,28 @@ WORDING = [
 ]
 """Computed from the text alone."""
 
+SAID = [
+    column("said_subject", STR, "who or what is in the clip, as a writer with `fields` says", later=True),
+    column("said_action", STR, "what the subject does, likewise", later=True),
+    column("said_place", STR, "where it is, likewise", later=True),
+    column("said_light", STR, "the light, likewise", later=True),
+    column("said_style", STR, "what kind of picture it is, likewise", later=True),
+    column("said_shot_size", STR, "`extreme close-up` to `extreme wide shot`, likewise", later=True),
+    column("said_angle", STR, "`eye level`, `high angle`, `low angle`, `overhead`, ..., likewise", later=True),
+    column("said_camera", STR, "`static`, `pan left`, `zoom in`, `handheld`, ..., likewise", later=True),
+    column("said_text", STR, "text that can be read in the picture, likewise; null if there is none", later=True),
+    column("said_people", INT, "how many people can be seen, likewise", later=True),
+    column(
+        "said_against",
+        STR,
+        "of these fields the ones that a measure speaks against (`light`, `text`, `camera`), with commas; null if none does",
+        later=True,
+    ),
+]
+"""What a writer says of a clip field by field, the same in each of its rows of the clip."""
+
+EVENTS = pa.list_(pa.struct([("at_s", REAL), ("text", STR)]))
+
 CAPTION = [
     column("clip_id", STR, "the clip that was captioned"),
     column("kind", STR, "`short`, `detailed`, `title` or `speech`"),
@@ -40,6 +62,16 @@ CAPTION = [
     *WORDING,
     column("prompt_tokens", INT, "tokens sent to a service for it, counted once a clip; null for a model of our own"),
     column("output_tokens", INT, "tokens received, likewise"),
+    *SAID,
+    column(
+        "said_events", EVENTS, "what happens when, seconds from the clip's start; null without `frames`", later=True
+    ),
+    column(
+        "said_how",
+        STR,
+        "how the fields came: `asked` as JSON and nothing else, `repaired` of an answer, `again` after a bad one; null without",
+        later=True,
+    ),
 ]
 
 MATCH = [
@@ -71,6 +103,7 @@ CAPTION_MEASURED = {
         column("caption_odd_characters", REAL, "share of characters no caption needs, 0-1"),
         column("caption_boilerplate", BOOL, "whether it is a refusal, talk of being a model, or a platform's phrase"),
         column("caption_copies", INT, "clips whose caption is the very same, this one included"),
+        *SAID,
     ],
     "match": [
         column("caption_similarity", REAL, "cosine of the embeddings of caption and clip, -1 to 1"),

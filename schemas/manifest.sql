@@ -78,12 +78,17 @@ select *, count(*) over (partition by text) as copies from (
     qualify row_number() over (partition by video_id, clip_id order by kind_weight desc, ${kind_place}) = 1
 );
 
+-- What is said of each clip field by field: by the writer of a text that counts, before others.
+create or replace view said as
+select video_id, clip_id, ${said_columns} from texts where said_how is not null
+qualify row_number() over (partition by video_id, clip_id order by best desc, kind_weight desc, place) = 1;
+
 create or replace view checked as
 select video_id, clip_id, 'ok' as caption_status, match_status, words as caption_words,
     repeated_words as caption_repeated_words, repeated_trigrams as caption_repeated_trigrams,
     odd_characters as caption_odd_characters, boilerplate as caption_boilerplate, copies as caption_copies,
-    similarity as caption_similarity, agreement as caption_agreement
-from caption_rows
+    similarity as caption_similarity, agreement as caption_agreement, ${said_columns}
+from (select * exclude (${said_columns}) from caption_rows) left join said using (video_id, clip_id)
 union all by name
 select distinct video_id, clip_id, 'failed' as caption_status, 'failed' as match_status
 from captioned c anti join caption_rows using (video_id, clip_id) where c.status = 'failed';
@@ -116,7 +121,8 @@ select clip_id, video_id, len(reasons) = 0 as keep, reasons from clip_rows;
 
 create or replace view captions as
 select clip_id, video_id, writer, kind, text, language, captioner, model, best, weight, sound, words, repeated_words,
-    repeated_trigrams, odd_characters, boilerplate, similarity, agreement, match_model, prompt_tokens, output_tokens
+    repeated_trigrams, odd_characters, boilerplate, similarity, agreement, match_model, prompt_tokens, output_tokens,
+    ${said_columns}, said_events, said_how
 from texts semi join clip_rows using (video_id, clip_id);
 
 -- One row for everything that did not work out, and why.

@@ -80,8 +80,11 @@ class ChatServer:
 
 
 def first_picture(request: Mapping[str, Any]) -> bytes:
-    """The JPEG of the first picture of a request."""
-    address = request["messages"][0]["content"][0]["image_url"]["url"]
+    """The JPEG of the first picture of a request; the question of one without pictures."""
+    content = request["messages"][0]["content"]
+    if isinstance(content, str):
+        return content.encode()
+    address = content[0]["image_url"]["url"]
     assert address.startswith("data:image/jpeg;base64,")
     return b64decode(address.partition(",")[2], validate=True)
 
@@ -105,3 +108,89 @@ def says(text: str | None, *, ended: str = "stop", tokens: tuple[int, int] | Non
     if tokens:
         said["usage"] = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
     return json_body(said)
+
+
+GOOD = {
+    "subject": "a brown dog",
+    "action": "runs over the grass",
+    "place": "in a park",
+    "light": "soft light",
+    "style": "documentary footage",
+    "shot_size": "wide shot",
+    "angle": "eye level",
+    "camera": "pan left",
+    "text": None,
+    "people": 2,
+    "short": "A brown dog runs over the grass in a park.",
+    "detailed": "A brown dog runs over the grass. Two people watch it from a bench. The trees behind them are green.",
+}
+"""A good answer to a question for fields."""
+
+
+def _without_last_brace(said: Mapping[str, Any]) -> str:
+    return json.dumps(said).removesuffix("}")
+
+
+def _in_python(said: Mapping[str, Any]) -> str:
+    return repr(dict(said))
+
+
+def _in_curly_quotes(said: Mapping[str, Any]) -> str:
+    return "".join("“”"[place % 2] + part for place, part in enumerate(json.dumps(said).split('"')))[1:]
+
+
+def _without_quotes(said: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{name}: {json.dumps(value)}" for name, value in said.items()) + "}"
+
+
+def _of_other_types(said: Mapping[str, Any]) -> str:
+    types = {
+        "people": "two people",
+        "subject": ["a brown dog"],
+        "light": {"kind": "soft light"},
+        "camera": "Camera pans left.",
+    }
+    return json.dumps(
+        {**said, **types, "shot_size": "Wide shot (establishing)", "angle": "at eye-level", "text": "none"}
+    )
+
+
+BADLY: dict[str, Any] = {
+    "prose around": lambda said: (
+        f"Sure! Here is the JSON you asked for:\n\n{json.dumps(said, indent=2)}\n\nLet me know!"
+    ),
+    "a fence": lambda said: f"```json\n{json.dumps(said, indent=1)}\n```",
+    "thoughts": lambda said: f"<think>It could be {{'short': 'a cat'}}.</think>\n{json.dumps(said)}",
+    "a list of one": lambda said: json.dumps([said]),
+    "extra keys": lambda said: json.dumps({"confidence": 0.9, **said, "notes": ["none"]}),
+    "keys in capitals": lambda said: json.dumps({name.upper(): value for name, value in said.items()}),
+    "other types": _of_other_types,
+    "a comma too many": lambda said: json.dumps(said).removesuffix("}") + ",}",
+    "no last brace": _without_last_brace,
+    "no first brace": lambda said: json.dumps(said).removeprefix("{"),
+    "line breaks in a text": lambda said: json.dumps(
+        {**said, "detailed": said["detailed"].replace(". ", ".\n")}
+    ).replace("\\n", "\n"),
+    "Python's dictionary": _in_python,
+    "curly quotes": _in_curly_quotes,
+    "keys without quotes": _without_quotes,
+    "broken off after the texts": lambda said: json.dumps({**said, "z": "this will never en"})[:-6],
+}
+"""How a server answers badly, but so that what it means is there: name -> what it makes of a good answer."""
+
+USELESS: dict[str, Any] = {
+    "a refusal": lambda said: "I'm sorry, but I can't describe people in this video.",
+    "nothing": lambda said: "",
+    "prose": lambda said: said["detailed"],
+    "broken off early": lambda said: json.dumps(said)[:60],
+    "no short text": lambda said: json.dumps({**said, "short": None}),
+    "another language": lambda said: json.dumps(
+        {
+            **said,
+            "short": "Ein brauner Hund läuft über die Wiese im Park.",
+            "detailed": "Zwei Menschen sehen ihm von einer Bank aus zu.",
+        }
+    ),
+    "another object": lambda said: json.dumps({"error": "no pictures were given"}),
+}
+"""How it answers so badly that it must be asked again."""

@@ -21,6 +21,7 @@ BENCHES = (
     "bench_preview",
     "bench_whatif",
     "bench_caption",
+    "bench_captions",
     "bench_train",
     "bench_loader",
     "bench_import",

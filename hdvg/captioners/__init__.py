@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hdvg.config.caption import Writer
@@ -29,6 +29,7 @@ CAPTIONERS: dict[str, str] = {
     "speech": "hdvg.captioners.speech:Speech",
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",
+    "rewrite": "hdvg.captioners.rewrite:Rewrite",
 }
 
 CAPTIONER = Registry(
@@ -53,7 +54,8 @@ class Written:
 
     No usable text is a failure, unless it is `silent`: there is nothing of its kind to say. {"title": ""} says so too.
     `model` is whose text it is where that is not the captioner's own. `language` is that of speech, if it is known.
-    `as_is`: people wrote it, in whatever language, and its letters stay as they are.
+    `as_is`: people wrote it, in whatever language, and its letters stay as they are. `columns` are what is said of the clip
+    field by field, `said_…` of schemas.captions.
     """
 
     texts: Mapping[str, str]
@@ -63,6 +65,7 @@ class Written:
     silent: bool = False
     language: str | None = None
     as_is: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Captioner(Protocol):

@@ -36,10 +36,21 @@ def words(text: str) -> int:
     count = unspaced = 0
     for word in text.split():
         letters = [letter for letter in word if unicodedata.category(letter)[0] == "L"]
-        together = sum(unicodedata.name(letter, "").startswith(UNSPACED) for letter in letters)
+        together = sum(map(_is_unspaced, letters))
         unspaced += together
         count += len(letters) > together
     return count + unspaced // UNSPACED_LETTERS
+
+
+def pieces(word: str) -> list[str]:
+    """A run of letters as the words it stands for: itself, or of a script without spaces three letters each."""
+    if not any(map(_is_unspaced, word)):
+        return [word]
+    return [word[start : start + UNSPACED_LETTERS] for start in range(0, len(word), UNSPACED_LETTERS)]
+
+
+def _is_unspaced(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(UNSPACED)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Any service that speaks OpenAI's chat completions, vLLM and SGLang among them: keyframes out, both texts in at once."""
+"""Any service that speaks OpenAI's chat completions, vLLM and SGLang among them: pictures out, texts, or fields as JSON, in."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hdvg.captioners import Written, clean, prompting
+from hdvg.captioners import Written, fields, prompting
 from hdvg.captioners.endpoint import Reply, Request, Service
+from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
-from hdvg.errors import ItemError, UsageError
+from hdvg.errors import ItemError, TransientError, UsageError
 from hdvg.keyframes import Shot
 
-MAX_TOKENS = 200
 ROUNDS = 4
 """Requests of one batch for each that may run at once, so that those that take long leave few slots idle."""
 
@@ -29,48 +29,80 @@ class OpenAi:
             raise UsageError(f"caption.beams = {settings.beams}: captioner `openai` has no beam search; leave it out")
         self._settings = settings
         self._service = Service(settings.endpoint)
-        self._model = settings.model or self._only_model()
+        self._forms = _forms(settings)
+        self._model = named_model(settings, self._service)
         self.batch = settings.batch or ROUNDS * settings.endpoint.concurrency
         self.model = f"{self._model} @ {self.fingerprint(settings)[:8]}"
 
     @staticmethod
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`: of address, model name and our own question; nothing is asked of the server."""
-        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{prompting.PROMPT}"
+        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{question_digest(settings)}"
         return hashlib.sha256(named.encode()).hexdigest()[:16]
 
-    def prepare(self, shot: Shot) -> Request | None:
+    def prepare(self, shot: Shot) -> Turn[Request] | None:
         """See `Captioner.prepare`: the request, with the keyframes as they are stored."""
         prompt = prompting.ask(shot, self._settings)
         if prompt is None:
             return None
         addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in prompt.jpegs()]
         content: list[object] = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
-        return {
+        request = {
             "model": self._model,
             "messages": [{"role": "user", "content": [*content, {"type": "text", "text": prompt.question}]}],
-            "max_tokens": self._settings.max_tokens or MAX_TOKENS,
+            "max_tokens": most_tokens(self._settings),
             "temperature": 0,
             "seed": 0,
         }
+        return Turn(request, shot.measures)
 
-    def write(self, prepared: Sequence[Request | None]) -> list[Written | ItemError]:
+    def write(self, prepared: Sequence[Turn[Request] | None]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""
-        replies = iter(self._service.ask([request for request in prepared if request is not None]))
-        return [Written({}) if request is None else self._written(next(replies)) for request in prepared]
+        return converse(prepared, self._settings, send=self._send, follow=follow)
 
-    def _written(self, reply: Reply | ItemError) -> Written | ItemError:
-        if isinstance(reply, ItemError):
-            return reply
-        texts = prompting.read(reply.text)
-        cleaned = {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in texts.items()}
-        return Written(cleaned, reply.prompt_tokens, reply.output_tokens)
+    def _send(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
+        """The answers. A server that refuses to decode by our schema is asked for any JSON, then for text, and so from then on.
 
-    def _only_model(self) -> str:
-        names = self._service.models()
-        if len(names) != 1:
-            listed = ", ".join(names) or "none"
-            raise UsageError(
-                f"caption.model is not set, and {self._settings.endpoint.url} serves {listed}; set it to one"
-            )
-        return names[0]
+        Of what it refuses in every form the request itself is at fault, and the next ones are asked as before.
+        """
+        forms = self._forms
+        replies = self._service.ask([{**request, **forms[0]} for request in requests])
+        for number, form in enumerate(forms[1:], start=1):
+            refused = [place for place, reply in enumerate(replies) if _is_refused(reply)]
+            again = self._service.ask([{**requests[place], **form} for place in refused]) if refused else []
+            for place, reply in zip(refused, again, strict=True):
+                replies[place] = reply
+            if self._forms is forms and any(isinstance(reply, Reply) for reply in again):
+                self._forms = forms[number:]
+        return replies
+
+
+def named_model(settings: Writer, service: Service) -> str:
+    """The model that the settings name, or the only one that is served. Raises UsageError where there is no such one."""
+    if settings.model:
+        return settings.model
+    names = service.models()
+    if len(names) != 1:
+        listed = ", ".join(names) or "none"
+        raise UsageError(f"caption.model is not set, and {settings.endpoint.url} serves {listed}; set it to one")
+    return names[0]
+
+
+def _forms(settings: Writer) -> tuple[Request, ...]:
+    """What is added to a request so that the answer has the form wanted, the strictest first."""
+    if not settings.fields:
+        return ({},)
+    schema = {"name": "clip", "strict": True, "schema": fields.schema(settings)}
+    kinds: tuple[Request, ...] = ({"type": "json_schema", "json_schema": schema}, {"type": "json_object"})
+    return (*({"response_format": kind} for kind in kinds), {})
+
+
+def follow(request: Request, answer: str, question: str) -> Request:
+    """The request that asks on after an answer."""
+    said = [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    return {**request, "messages": [*request["messages"], *said]}
+
+
+def _is_refused(reply: Reply | ItemError) -> bool:
+    """Whether the request itself was refused, by no fault of the moment."""
+    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)

@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hdvg.captioners import fields
+from hdvg.captioners.facts import told
+from hdvg.captioners.phrases import colours
 from hdvg.config.caption import Writer
 from hdvg.keyframes import Shot
 from hdvg.networks.pictures import decode_rgb
@@ -17,11 +21,14 @@ from hdvg.networks.pictures import decode_rgb
 if TYPE_CHECKING:
     from PIL import Image
 
-PROMPT = """{shown} Describe what the clip shows: who or what is there, what happens, and where. \
-Say only what can be seen, and speak of the clip's content, not of frames, pictures or a video.{language}
-Answer in exactly two lines:
-SHORT: one sentence of about 10 words
-DETAILED: three to five sentences"""
+
+def prompt_file(name: str) -> str:
+    """One of the questions in `prompts/`, which name no vendor and no model; a line that ends in a backslash goes on."""
+    text = (Path(__file__).parent / "prompts" / f"{name}.txt").read_text(encoding="utf-8")
+    return text.replace("\\\n", "").removesuffix("\n")
+
+
+PROMPT = prompt_file("texts")
 """What is asked if the recipe asks nothing else."""
 
 SHORT_WORDS, SHORT_CHARACTERS = 25, 200
@@ -42,7 +49,7 @@ _SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?=\s|$)|\s*(.+?[。！？])")
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is shown (RGB, in order of time) and asked; `stored`: the pictures' JPEGs, none if a grid was made."""
+    """What a model is shown (RGB, in order of time) and asked; `stored`: the pictures' JPEGs, none if they are made anew."""
 
     pictures: list[Image.Image]
     stored: list[bytes]
@@ -54,17 +61,43 @@ class Prompt:
 
 
 def ask(shot: Shot, settings: Writer) -> Prompt | None:
-    """What is shown and asked about a shot; None if no keyframe of those that the settings name decodes."""
-    wanted = POSITIONS if settings.keyframe == "all" else (settings.keyframe,)
-    stored = [shot.keyframes[position] for position in wanted if position in shot.keyframes]
-    decoded = [(jpeg, picture) for jpeg in stored if (picture := decode_rgb(jpeg)) is not None]
-    if not decoded:
+    """What is shown and asked about a shot; None if nothing that the settings name decodes.
+
+    With `frames` these are of its preview, as many at most, evenly over it; of a clip without one, its keyframes.
+    """
+    at_s, pictures = _preview(shot, settings.frames)
+    stored: list[bytes] = []
+    if not pictures:
+        wanted = POSITIONS if settings.keyframe == "all" or settings.frames else (settings.keyframe,)
+        known = [shot.keyframes[position] for position in wanted if position in shot.keyframes]
+        decoded = [(jpeg, picture) for jpeg in known if (picture := decode_rgb(jpeg)) is not None]
+        stored, pictures = [jpeg for jpeg, _ in decoded], [picture for _, picture in decoded]
+    if not pictures:
         return None
-    jpegs, pictures = [jpeg for jpeg, _ in decoded], [picture for _, picture in decoded]
     together = settings.layout == "grid" and len(pictures) > 1
-    question = PROMPT.format(shown=_shown(len(pictures), together=together), language=_language(settings))
-    question = settings.prompt or question
-    return Prompt([grid(pictures)], [], question) if together else Prompt(pictures, jpegs, question)
+    shown = _shown(len(pictures), together=together, at_s=at_s)
+    question = settings.prompt or _question(shot, settings, shown=shown, middle=pictures[len(pictures) // 2])
+    if settings.fields:
+        listed = "\n".join(f"- `{name}`: {what}" for name, what in fields.names(settings).items())
+        question = f"{question}\n{prompt_file('keys').format(fields=listed)}"
+    return Prompt([grid(pictures)], [], question) if together else Prompt(pictures, stored, question)
+
+
+def _preview(shot: Shot, most: int) -> tuple[list[float], list[Image.Image]]:
+    """Seconds and pictures of at most so many frames of the shot's preview, the first and the last among them."""
+    count = min(most, len(shot.preview))
+    places = [round(number * (len(shot.preview) - 1) / max(count - 1, 1)) for number in range(count)]
+    decoded = [(at_s, decode_rgb(webp)) for at_s, webp in (shot.preview[place] for place in places)]
+    return [at_s for at_s, picture in decoded if picture], [picture for _, picture in decoded if picture]
+
+
+def _question(shot: Shot, settings: Writer, *, shown: str, middle: Image.Image) -> str:
+    if not settings.fields:
+        return PROMPT.format(shown=shown, language=in_language(settings))
+    import numpy as np
+
+    facts = told(shot.measures, colours(np.asarray(middle)[:, :, ::-1]))
+    return prompt_file("fields").format(shown=shown, facts=facts, language=in_language(settings))
 
 
 def grid(several: Sequence[Image.Image]) -> Image.Image:
@@ -94,21 +127,27 @@ def read(answer: str) -> dict[str, str]:
     short one up to `SHORT_WORDS`, else a detailed one, whose first sentence is the short one if it is short enough.
     What a model thinks aloud before it answers is no caption.
     """
-    said = _FENCE.sub("", _THOUGHT.sub("", answer)).strip()
+    said = _FENCE.sub("", spoken(answer)).strip()
     texts = _from_json(said) or _from_labels(said) or _unlabelled(said)
     return {kind: text for kind, text in texts.items() if any(letter.isalnum() for letter in text)}
 
 
-def _shown(frames: int, *, together: bool) -> str:
-    """The question's first sentence: what is shown."""
+def spoken(answer: str) -> str:
+    """An answer without what the model thinks aloud before it."""
+    return _THOUGHT.sub("", answer)
+
+
+def _shown(frames: int, *, together: bool, at_s: Sequence[float]) -> str:
+    """The question's first sentence: what is shown, and when that is, if it is known."""
     if frames == 1:
         return "This is a frame of a video clip."
     if together:
         return f"This picture holds {frames} frames of one video clip, in order of time."
-    return f"These are {frames} frames of one video clip, in order of time."
+    times = f", at {', '.join(f'{one:.1f}' for one in at_s)} seconds" if at_s else ""
+    return f"These are {frames} frames of one video clip, in order of time{times}."
 
 
-def _language(settings: Writer) -> str:
+def in_language(settings: Writer) -> str:
     """The question's sentence on the language, none for English."""
     return "" if settings.language == "en" else f" Write in the language with the ISO 639 code {settings.language}."
 

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-WORD = re.compile(r"\w+(?:['’-]\w+)*")
+from hdvg.captioners.language import pieces
 
-PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/0123456789")
-"""Characters that any caption may hold, beside letters."""
+INSIDE = "'’-"
+"""What may stand inside a word."""
+
+PLAIN = frozenset(" .,;:!?'\"()-’‘“”–—…&%/" + "،؛؟۔" + "־׳״" + "。，、；：！？「」『』（）《》·" + "।" + "\u200c\u200d")
+"""Characters that any caption may hold, beside letters and digits: stops and marks of Latin, Arabic, Hebrew, Chinese, Hindi,
+and what joins letters or keeps them apart."""
 
 BOILERPLATE = re.compile(
     r"\b(?:"
@@ -30,9 +34,10 @@ BOILERPLATE = re.compile(
 def wording(text: str) -> dict[str, Any]:
     """The columns schemas.captions.WORDING of a text.
 
-    A word is a run of letters or digits, in lower case; a text of two words has no trigram, and none that is repeated.
+    A word is a run of letters, their marks and digits, in lower case, and of scripts that part no words by spaces three letters; a text of
+    two words has no trigram, and none that is repeated.
     """
-    words = [word.lower() for word in WORD.findall(text)]
+    words = [piece.lower() for word in _runs(text) for piece in pieces(word)]
     return {
         "words": len(words),
         "repeated_words": _repeated(words),
@@ -42,12 +47,21 @@ def wording(text: str) -> dict[str, Any]:
     }
 
 
+def _runs(text: str) -> list[str]:
+    """Runs of letters with their marks (of Hindi, Arabic, Hebrew, ... they are characters by themselves), digits, and `INSIDE`."""
+    spaced = "".join(
+        letter if letter.isalnum() or letter in INSIDE or unicodedata.category(letter)[0] == "M" else " "
+        for letter in text
+    )
+    return [run for run in (run.strip(INSIDE) for run in spaced.replace("--", " ").split()) if run]
+
+
 def odd_characters(text: str) -> float:
     """Share of the characters that are neither plain nor letters of the script that most of its letters have, 0-1."""
     letters = [_script(letter) for letter in text if unicodedata.category(letter)[0] in "LM"]
     scripts = Counter(script for script in letters if script)
     most = max(scripts.values(), default=0) + letters.count("")
-    plain = sum(letter in PLAIN for letter in text)
+    plain = sum(letter in PLAIN or unicodedata.category(letter) == "Nd" for letter in text)
     return 1 - (most + plain) / len(text) if text else 0.0
 
 

@@ -5,19 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hdvg.captioners import Written, clean, prompting
+from hdvg.captioners import Written, prompting
+from hdvg.captioners.endpoint import Reply
+from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
+from hdvg.errors import ItemError
 from hdvg.keyframes import Shot
 from hdvg.networks import chat, files
 from hdvg.networks.batches import Batches
 from hdvg.networks.loading import check_there, device, named, number_format
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
-BEAMS, MAX_TOKENS = 1, 200
+BEAMS = 1
 SHORT = "captioner `vlm`: GPU memory ran short on a single clip; try caption.keyframe, caption.dtype or a smaller model"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a clip, what was answered and asked since, and what the network takes of it all."""
+
+    prompt: prompting.Prompt
+    said: tuple[chat.Exchange, ...]
+    inputs: chat.Inputs
 
 
 class Vlm:
@@ -46,30 +59,39 @@ class Vlm:
         where = settings.model or DEFAULT_MODEL
         check_there(where, setting="caption.model", hint=chat.HINT)
         content = files.digest(Path(where)) if Path(where).is_dir() else where
-        return hashlib.sha256(f"{content}\0{prompting.PROMPT}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{content}\0{question_digest(settings)}".encode()).hexdigest()[:16]
 
-    def prepare(self, shot: Shot) -> chat.Inputs | None:
+    def prepare(self, shot: Shot) -> Turn[Asked] | None:
         """See `Captioner.prepare`: the pictures, and all that the model's processor makes of them."""
         prompt = prompting.ask(shot, self._settings)
-        return (
-            None if prompt is None else chat.inputs(self._processor, pictures=prompt.pictures, question=prompt.question)
-        )
+        return None if prompt is None else Turn(self._asked(prompt, ()), shot.measures)
 
-    def write(self, prepared: Sequence[chat.Inputs | None]) -> list[Written]:
+    def write(self, prepared: Sequence[Turn[Asked] | None]) -> list[Written | ItemError]:
         """See `Captioner.write`. Raises ResourceError if not even one clip fits into memory."""
-        groups: dict[object, list[int]] = defaultdict(list)
-        for place, inputs in enumerate(prepared):
-            if inputs is not None:
-                groups[chat.shape(inputs)].append(place)
-        texts: dict[int, dict[str, str]] = {}
-        for places in groups.values():
-            alike = [inputs for place in places if (inputs := prepared[place]) is not None]
-            texts |= zip(places, self._batches.over(alike, self._write), strict=True)
+        made = converse(prepared, self._settings, send=self._send, follow=self._follow)
         self.batch = self._batches.size
-        return [Written(texts.get(place, {})) for place in range(len(prepared))]
+        return made
 
-    def _write(self, several: Sequence[chat.Inputs]) -> list[dict[str, str]]:
-        """One forward pass: the texts of each clip."""
+    def _asked(self, prompt: prompting.Prompt, said: tuple[chat.Exchange, ...]) -> Asked:
+        inputs = chat.inputs(self._processor, pictures=prompt.pictures, question=prompt.question, said=said)
+        return Asked(prompt, said, inputs)
+
+    def _follow(self, asked: Asked, answer: str, question: str) -> Asked:
+        return self._asked(asked.prompt, (*asked.said, (answer, question)))
+
+    def _send(self, several: Sequence[Asked]) -> list[Reply | ItemError]:
+        """Their answers, those that fit into one batch together."""
+        groups: dict[object, list[int]] = defaultdict(list)
+        for place, asked in enumerate(several):
+            groups[chat.shape(asked.inputs)].append(place)
+        answers: dict[int, str] = {}
+        for places in groups.values():
+            alike = [several[place].inputs for place in places]
+            answers |= zip(places, self._batches.over(alike, self._write), strict=True)
+        return [Reply(answers[place]) for place in range(len(several))]
+
+    def _write(self, several: Sequence[chat.Inputs]) -> list[str]:
+        """One forward pass: the answer about each clip."""
         import torch
 
         batch = {name: tensor.to(self._device) for name, tensor in chat.merged(several).items()}
@@ -82,11 +104,8 @@ class Vlm:
                 **batch,
                 do_sample=False,
                 num_beams=self._settings.beams or BEAMS,
-                max_new_tokens=self._settings.max_tokens or MAX_TOKENS,
+                max_new_tokens=most_tokens(self._settings),
             )
         prompt_length = 0 if self._network.config.is_encoder_decoder else batch["input_ids"].shape[1]
-        answers = self._processor.batch_decode(tokens_BT[:, prompt_length:], skip_special_tokens=True)
-        return [
-            {kind: clean(text, lower_case=self._settings.lower_case) for kind, text in prompting.read(answer).items()}
-            for answer in answers
-        ]
+        answers: list[str] = self._processor.batch_decode(tokens_BT[:, prompt_length:], skip_special_tokens=True)
+        return answers

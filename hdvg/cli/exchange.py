@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +15,17 @@ from hdvg.cli.tables import print_json, print_table
 from hdvg.dataset.location import bucket_link, folder_or_bucket
 from hdvg.errors import UsageError
 
+if TYPE_CHECKING:
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.exporting import Wanted
+
 commands = typer.Typer()
 
 
 @commands.command("import")
 def import_(
     origin: Annotated[
-        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo; or spans: your own")
+        str, typer.Argument(metavar="SET", help="hd-vg, hd-vila, panda-70m, openvid, internvid, videoufo, webvid; or spans: your own")
     ],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="metadata as published: JSON, JSON lines, CSV or Parquet")
@@ -79,7 +83,14 @@ def import_(
 @commands.command()
 def export(
     dataset: Folder,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="hd-vg, webdataset, lance, datasets or croissant")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT",
+            help="hd-vg, webdataset, lance, datasets, croissant; what a trainer reads: musubi-tuner, diffusion-pipe, diffsynth, "
+            "finetrainers, ltx-trainer, fastvideo, openvid, webvid, videofolder",
+        ),
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="new, or an export to bring up to date; s3://… and hf://… too")
     ],
@@ -91,6 +102,10 @@ def export(
     ] = False,
     max_mb: Annotated[float | None, typer.Option("--max-mb", min=0.001, help="most MB of clips in a file; as the shards")] = None,
     url: Annotated[str | None, typer.Option("--url", help="where it will be found, for its description")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="N,N", help="what a trainer reads: the counts of frames that it will take")
+    ] = None,
+    fps: Annotated[float | None, typer.Option("--fps", min=0.1, help="what a trainer reads: the rate to which it drops frames")] = None,
     cite: Annotated[str | None, typer.Option("--cite", metavar="TEXT", help="how to cite it, for its description")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -101,31 +116,71 @@ def export(
     from hdvg.audit.results import results
     from hdvg.dataset.dataset import Dataset
     from hdvg.exporting import Wanted
+
+    opened = Dataset.open(dataset)
+    found = tuple(rate["sentence"] for rate in results(opened))
+    wanted = Wanted(
+        to,
+        out,
+        where=where,
+        all_given=all_given,
+        max_mb=max_mb,
+        url=url,
+        cite=cite,
+        audited=found,
+        frames=_counts(frames),
+        fps=fps,
+    )
+    with interruptible():
+        report = _exported(opened, wanted)
+    return print_json(report) if as_json else _show_export(report)
+
+
+def _exported(dataset: Dataset, wanted: Wanted) -> dict[str, Any]:
+    """The report of an export into a folder, a bucket or a repository of the hub; the last two are noted, for take-downs."""
     from hdvg.exporting import export as write
     from hdvg.exporting.bucket import export_to_bucket
     from hdvg.exporting.hub import export_to_hub, repository_of
     from hdvg.reports.beside import note_written
 
-    opened, repository, link = Dataset.open(dataset), repository_of(str(out)), bucket_link(str(out))
-    found = tuple(rate["sentence"] for rate in results(opened))
-    wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
-    with interruptible():
-        if repository is not None:
-            report = export_to_hub(opened, wanted, repository, output.console())
-        elif link is not None:
-            report = export_to_bucket(opened, wanted, link, output.console())
-        else:
-            report = write(opened, wanted, output.console())
-    if repository is not None or link is not None:
-        note_written(opened, "export", [report["out"]])
-    if as_json:
-        return print_json(report)
+    repository, link = repository_of(str(wanted.out)), bucket_link(str(wanted.out))
+    if repository is not None:
+        report = export_to_hub(dataset, wanted, repository, output.console())
+    elif link is not None:
+        report = export_to_bucket(dataset, wanted, link, output.console())
+    else:
+        return write(dataset, wanted, output.console())
+    note_written(dataset, "export", [report["out"]])
+    return report
+
+
+def _show_export(report: dict[str, Any]) -> None:
+    """What was written, and what was not."""
     typer.echo(
         f"{report['out']}: {report['clips']} of {report['kept']} {report['of']} as {report['format']}, {report['files']} files, "
         f"{report['bytes'] / 2**20:.1f} MiB; {report['files_written']} written in {report['seconds']:.1f} s"
     )
     if report["left_out"]:
         print_table(["left out", "clips"], (row.values() for row in report["left_out"]))
+    if counted := report.get("frames"):
+        typer.echo(_frames(counted, report["format"]))
+
+
+def _counts(text: str | None) -> tuple[int, ...]:
+    """Of `33,65`."""
+    try:
+        return tuple(int(word) for word in (text or "").split(",") if word.strip())
+    except ValueError:
+        raise UsageError(f"--frames {text}: write counts of frames with commas between them, such as 33,65") from None
+
+
+def _frames(counted: dict[str, Any], trainer: str) -> str:
+    """What a trainer makes of the clips' lengths."""
+    told = f"; told to take {', '.join(map(str, counted['counts']))}" if counted["counts"] else ""
+    text = f"frames: {trainer} takes {counted['rule']}{told}"
+    if "named_in" not in counted:
+        return f"{text}; every clip fits"
+    return f"{text}; of {counted['longer']} clips it leaves out some frames, {counted['left_out']} are too short: {counted['named_in']}"
 
 
 def _place(out: Path) -> Path | None:

@@ -17,8 +17,17 @@ from hdvg.registry import ClassName
 from schemas.captions import BEST_BY, CAPTION_KINDS, PERSON
 from schemas.measures import CAPTION_STAGES
 
+REWRITE = "rewrite"
+"""The captioner that takes another writer's texts."""
+
 SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
 """Settings of an endpoint that shape no text."""
+
+LATER = ("fields", "compose", "frames", "rewrites")
+"""Settings of a writer that came later: their defaults name no text anew."""
+
+UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech"})
+"""Captioners of ours that take no question field by field."""
 
 
 @contextmanager
@@ -88,7 +97,27 @@ class Writer(Settings):
     where: str | None = Field(
         None, description="only clips of which this holds, such as `caption_similarity < 0.2`; None is every kept clip"
     )
+    fields: bool = Field(
+        False, description="`vlm` and `openai` are asked field by field, as JSON: subject, action, place, camera, ..."
+    )
+    compose: bool = Field(
+        False, description="with `fields`: the detailed text is put together of them, not written by the model; English"
+    )
+    frames: int = Field(
+        0, ge=0, le=32, description="most frames of the clip's preview (two a second) that are shown; 0: keyframes"
+    )
+    rewrites: str = Field(MAIN, description="the writer whose texts captioner `rewrite` writes anew")
     endpoint: Endpoint = Endpoint()
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if (self.fields or self.frames) and self.captioner in UNASKED:
+            raise ValueError(
+                f"caption.fields, caption.frames: captioner `{self.captioner}` cannot be asked; take `vlm` or `openai`"
+            )
+        if self.compose and not (self.fields and self.language == "en"):
+            raise ValueError("caption.compose: a text is put together of fields, in English; set caption.fields = true")
+        return self
 
     @field_validator("where")
     @classmethod
@@ -106,11 +135,18 @@ class Writer(Settings):
         """`where`, read."""
         return None if self.where is None else parse_rule("where", self.where)
 
+    @property
+    def source(self) -> str | None:
+        """The writer whose texts this one takes, if it takes any."""
+        return self.rewrites if self.captioner == REWRITE else None
+
     def shaping(self) -> dict[str, object]:
         """The settings that shape a text, for its fingerprint; the others say where, how fast and for which clips."""
-        return self.model_dump(
+        kept = self.model_dump(
             include={*Writer.model_fields} - {"batch", "memory_gb", "where"}, exclude={"endpoint": SPENDING}
         )
+        new = {name for name in LATER if kept[name] == Writer.model_fields[name].default}
+        return {name: value for name, value in kept.items() if name not in new}
 
 
 class Caption(Writer):
@@ -118,8 +154,8 @@ class Caption(Writer):
 
     also: dict[str, Writer] = Field(default_factory=dict, description="further writers, by names of your own")
     best: tuple[str, ...] = Field(
-        ("sound", "similarity", "place"),
-        description="columns of `captions` by which the best text of a kind is chosen: the largest first, of equals by the next",
+        ("sound", "similarity"),
+        description="columns of `captions` by which the best text of a kind is chosen: the largest first, of equals by the next; at last the earlier writer's",
     )
     min_words: int = Field(3, ge=0, description="a sound text has at least these")
     max_repeated_trigrams: Share = Field(
@@ -157,6 +193,21 @@ class Caption(Writer):
             raise ValueError(
                 f"caption.where = {self.where!r}: the main writer is the first; say this of one in caption.also"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rewrites_an_earlier_one(self) -> Self:
+        earlier = [MAIN]
+        if self.captioner == REWRITE:
+            raise ValueError(
+                f"caption.captioner = {REWRITE!r}: it writes others' texts anew; say it of one in caption.also"
+            )
+        for name, writer in self.also.items():
+            if writer.captioner == REWRITE and writer.rewrites not in earlier:
+                raise ValueError(
+                    f"caption.also.{name}.rewrites = {writer.rewrites!r}: no writer before it; there are: {', '.join(earlier)}"
+                )
+            earlier.append(name)
         return self
 
     @field_validator("best")

@@ -16,6 +16,7 @@ from hdvg.config.caption import Caption, Writer
 from hdvg.config.fetch import Fetch, HostSettings
 from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Cut, Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.config.writers import MAIN
 from hdvg.errors import UsageError, suggestion
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -47,6 +48,17 @@ class Recipe(Settings):
         if "measure" in found.data:  # else that section is wrong, and said to be
             parse_rules(keep, found.data["measure"].columns)
         return keep
+
+    @field_validator("caption")
+    @classmethod
+    def _has_previews(cls, caption: Caption, found: ValidationInfo) -> Caption:
+        asking = [name for name, writer in caption.writers.items() if writer.frames]
+        if asking and "measure" in found.data and not found.data["measure"].preview:
+            of = "" if asking[0] == MAIN else f".also.{asking[0]}"
+            raise ValueError(
+                f"caption{of}.frames: frames are those of the previews, which are not kept: set measure.preview = true"
+            )
+        return caption
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -8,7 +8,7 @@ from hdvg.config.writers import stage_of, step_and_writer
 from hdvg.dataset.parts import no_rows
 from hdvg.dataset.stages import part_schema
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
-from schemas.captions import CAPTION_KINDS, CAPTION_MEASURED, PERSON
+from schemas.captions import CAPTION_KINDS, CAPTION_MEASURED, PERSON, SAID
 
 if TYPE_CHECKING:
     from hdvg.config.recipe import Recipe
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCENDING = frozenset({"sound", "similarity", "agreement", "words", "place"})
 """Of what texts are chosen by, what is better the larger it is; of the others less is better."""
 
-SAID = "status = 'ok' and text is not null"
+WORDED = "status = 'ok' and text is not null"
 """SQL: whether a row of `captioned` is a text; of some kinds there may be nothing to say, which is no failure."""
 
 
@@ -54,10 +54,16 @@ def caption_sql(recipe: Recipe) -> dict[str, str]:
         "best_order": ", ".join((*order, "place")),
         "kind_weight": f"case kind {weights} end::double",
         "kind_place": f"list_position({kinds}, kind)",
+        "said_columns": ", ".join(field.name for field in SAID),
         "caption_columns": ", ".join(
             f"checked.{field.name}" for fields in CAPTION_MEASURED.values() for field in fields
         ),
     }
+
+
+def _of(writer: str) -> str:
+    """SQL: whether a row of `captioned` is a text of that writer's."""
+    return f"{WORDED} and writer = '{writer}'"
 
 
 class Captions(StageViews):
@@ -78,10 +84,18 @@ class Captions(StageViews):
     def due(self, scope: Scope, stage: str) -> str:
         """The clips that its writer is for; once it has written for one, that stays so, whatever the text made better."""
         writer = step_and_writer(stage)[1]
-        condition = scope.recipe.caption.writers[writer].condition
+        settings = scope.recipe.caption.writers[writer]
+        condition = settings.condition
         wrote = f"clip_id in (select clip_id from captioned where writer = '{writer}')"
         where = "true" if condition is None else f"({condition.sql({})} or {wrote})"
-        return f"select video_id, clip_id from measured where {scope.verdicts.before_captions()} and {where}"
+        texts = (
+            "true"
+            if settings.source is None
+            else f"clip_id in (select clip_id from captioned where {_of(settings.source)})"
+        )
+        return (
+            f"select video_id, clip_id from measured where {scope.verdicts.before_captions()} and {texts} and {where}"
+        )
 
     def wanted(self, scope: Scope, stage: str) -> str:
         """As of any stage, though there are several rows of a clip: one for each kind of text."""
@@ -97,8 +111,13 @@ class Captions(StageViews):
         return [failed(self.entry.rows_view(), self.entry.key, "r.stage")]
 
     def items(self, stage: str) -> str:
-        """The clips, with what is said in them."""
-        return ITEMS
+        """The clips, with what is said in them, and the texts of all other writers."""
+        texts = "list({'writer': writer, 'kind': kind, 'text': text} order by place, kind) as written"
+        others = f"{WORDED} and writer <> '{step_and_writer(stage)[1]}'"
+        return (
+            f"select i.*, w.written from ({ITEMS}) i left join "
+            f"(select video_id, clip_id, {texts} from captioned where {others} group by all) w using (video_id, clip_id)"
+        )
 
 
 class Matches(Captions):
@@ -107,7 +126,7 @@ class Matches(Captions):
     def due(self, scope: Scope, stage: str) -> str:
         """The clips that have a text of its writer and were looked at for embeddings."""
         writer = step_and_writer(stage)[1]
-        written = f"select distinct video_id, clip_id from captioned where {SAID} and writer = '{writer}'"
+        written = f"select distinct video_id, clip_id from captioned where {_of(writer)}"
         passes = scope.verdicts.before_captions()
         ready = f"select video_id, clip_id from measured where {passes} and semantics_status is not null"
         return f"from ({written}) semi join ({ready}) using (video_id, clip_id)"
@@ -117,6 +136,6 @@ class Matches(Captions):
         texts = "list({'kind': kind, 'text': text} order by kind) as texts"
         return (
             f"select t.*, m.embedding from (select video_id, clip_id, {texts} from captioned "
-            f"where {SAID} and writer = '{step_and_writer(stage)[1]}' group by all) t "
+            f"where {WORDED} and writer = '{step_and_writer(stage)[1]}' group by all) t "
             "join measured m using (video_id, clip_id)"
         )

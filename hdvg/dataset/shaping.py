@@ -64,11 +64,13 @@ def cut(shaping: Shaping) -> Sequence[Any]:
 
 
 def caption(shaping: Shaping) -> Sequence[Any]:
-    """The writer's settings, and what its captioner says of its model."""
+    """The writer's settings, what its captioner says of its model, and the texts that it takes."""
     writer = shaping.recipe.caption.writers[shaping.of]
     captioner = shaping.located.caption.writers[shaping.of].captioner
     with name_in_errors(shaping.of):
-        return shaping.fingerprints["split"], writer.shaping(), CAPTIONER.fingerprint(captioner, writer)
+        content = CAPTIONER.fingerprint(captioner, writer)
+    taken = [] if writer.source is None else [shaping.fingerprints[stage_of(CAPTION, writer.source)]]
+    return shaping.fingerprints["split"], writer.shaping(), content, *taken
 
 
 def match(shaping: Shaping) -> Sequence[Any]:

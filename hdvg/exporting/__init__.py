@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hdvg.errors import UsageError
+from hdvg.exporting.layouts import LAYOUTS
 from hdvg.exporting.piece import Piece as Piece
 from hdvg.exporting.wanted import Wanted
 from hdvg.ids import digest
@@ -34,6 +35,7 @@ FORMATS: dict[str, str] = {
     "lance": "hdvg.exporting.lance:Fragments",
     "datasets": "hdvg.exporting.huggingface:HuggingFace",
     "croissant": "hdvg.exporting.huggingface:Described",
+    **dict.fromkeys(LAYOUTS, "hdvg.exporting.folders:Folders"),
 }
 
 EXPORTER = Registry(

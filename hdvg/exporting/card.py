@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
@@ -13,7 +13,11 @@ from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
 from hdvg.exporting.markdown import plain, table
 from hdvg.exporting.summary import RIGHTS, Summary
+from hdvg.ids import digest
 from schemas.columns import doc
+
+FORM = 2
+"""Raise it when the card comes to say the same otherwise."""
 
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7), ("10M<n<100M", 1e8), ("100M<n<1B", 1e9))  # fmt: skip
 """The hub's size categories, and what each stays below."""
@@ -26,21 +30,30 @@ _NAMES = {
     pa.int64(): "int64",
     pa.float64(): "float64",
     pa.bool_(): "bool",
-    pa.binary(): "binary",
+    pa.binary(): "video",
 }
 
 
-def card(job: Job, made: Sequence[Piece]) -> str:
-    """README.md: front matter in YAML, then the text."""
+def readme(job: Job, splits: Mapping[str, Sequence[Piece]], *, pattern: str) -> Piece:
+    """The card, to be written after the files of each split, which match `pattern`."""
+    held = [[piece.name, piece.identity] for made in splits.values() for piece in made]
+    return Piece(
+        "README.md",
+        digest("card", FORM, job.said(), held),
+        0,
+        lambda path: path.write_text(_card(job, splits, pattern), encoding="utf-8"),
+    )
+
+
+def _card(job: Job, splits: Mapping[str, Sequence[Piece]], pattern: str) -> str:
+    """Front matter in YAML, then the text."""
     summary, schema = job.summary, job.chosen.schema()
-    return f"---\n{_front(job, summary, schema, made)}---\n\n{_text(job, summary, schema)}"
+    return f"---\n{_front(job, schema, splits, pattern)}---\n\n{_text(job, summary, schema)}"
 
 
-def _front(job: Job, summary: Summary, schema: pa.Schema, made: Sequence[Piece]) -> str:
-    counts: dict[str, int] = {}
-    for piece in made:
-        split = piece.name.removeprefix("data/").rsplit("-", 3)[0]
-        counts[split] = counts.get(split, 0) + piece.clips
+def _front(job: Job, schema: pa.Schema, splits: Mapping[str, Sequence[Piece]], pattern: str) -> str:
+    summary = job.summary
+    sizes = {split: sum(job.look(piece.name)[0] for piece in made) for split, made in splits.items()}
     classes = {row["licence_class"] for row in summary.licences}
     lines = [
         f"pretty_name: {_quoted(job.dataset.name)}",
@@ -56,13 +69,18 @@ def _front(job: Job, summary: Summary, schema: pa.Schema, made: Sequence[Piece])
         "configs:",
         "- config_name: default",
         "  data_files:",
-        *(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in counts),
+        *(f"  - split: {split}\n    path: {_quoted(pattern.format(split=split))}" for split in splits),
         "dataset_info:",
         "  config_name: default",
         "  features:",
         *(f"  {line}" for field in schema for line in _feature(field)),
         "  splits:",
-        *(f"  - name: {split}\n    num_examples: {count}" for split, count in counts.items()),
+        *(
+            f"  - name: {split}\n    num_bytes: {sizes[split]}\n    num_examples: {sum(piece.clips for piece in made)}"
+            for split, made in splits.items()
+        ),
+        f"  download_size: {sum(sizes.values())}",
+        f"  dataset_size: {sum(sizes.values())}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -112,7 +130,8 @@ _LOADING = """```python
 import datasets
 
 clips = datasets.load_dataset("THIS FOLDER OR REPOSITORY", split="train", streaming=True)
-clip = next(iter(clips))  # clip["video"] holds the bytes of an mp4 file, clip["caption"] its text
+clips = clips.cast_column("video", datasets.Video(decode=False))  # without this, `video` is a decoder of torchcodec
+clip = next(iter(clips))  # clip["video"] has the "bytes" of an mp4 file, or its "path"; clip["caption"] is its text
 ```"""
 
 _METHOD = (

@@ -15,11 +15,10 @@ from typing import ClassVar
 import pyarrow.parquet as pq
 
 from hdvg.exporting import Piece
-from hdvg.exporting.card import card
+from hdvg.exporting.card import readme
 from hdvg.exporting.croissant import beside
 from hdvg.exporting.job import Job
 from hdvg.exporting.selection import Bundle, clips, identity, row_groups
-from hdvg.ids import digest
 from schemas.columns import later_names
 from schemas.shards import SHARDS
 
@@ -37,18 +36,19 @@ class Described:
 
     def pieces(self) -> list[Piece]:
         """The Parquet files, then their description."""
-        made = self._tables()
+        made = [piece for pieces in self._tables().values() for piece in pieces]
         return [*made, beside(self._job, made, layout="datasets")]
 
-    def _tables(self) -> list[Piece]:
+    def _tables(self) -> dict[str, list[Piece]]:
+        """Split -> its files."""
         wanted = self._job.wanted
         max_mb = wanted.max_mb or self._job.dataset.plan.recipe.shard.max_mb
         bundles = list(self._job.chosen.bundles(max_mb, keep_whole=wanted.max_mb is None))
-        totals, numbers, made = Counter(split for split, _ in bundles), Counter[str](), list[Piece]()
+        totals, made = Counter(split for split, _ in bundles), dict[str, list[Piece]]()
         for split, bundle in bundles:
-            name = f"data/{split}-{numbers[split]:05d}-of-{totals[split]:05d}.parquet"
-            numbers[split] += 1
-            made.append(
+            of_split = made.setdefault(split, [])
+            name = f"data/{split}-{len(of_split):05d}-of-{totals[split]:05d}.parquet"
+            of_split.append(
                 Piece(
                     name,
                     identity(bundle, "datasets", VERSION, *sorted(later_names(SHARDS))),
@@ -80,10 +80,10 @@ class HuggingFace(Described):
 
     def pieces(self) -> list[Piece]:
         """The Parquet files, the card, the description."""
-        made = self._tables()
-        named = digest("card", VERSION, self._job.said(), [[piece.name, piece.identity] for piece in made])
-        readme = Piece("README.md", named, 0, lambda path: path.write_text(card(self._job, made), encoding="utf-8"))
-        return [*made, readme, beside(self._job, made, layout="datasets")]
+        splits = self._tables()
+        made = [piece for pieces in splits.values() for piece in pieces]
+        card = readme(self._job, splits, pattern="data/{split}-*.parquet")
+        return [*made, card, beside(self._job, made, layout="datasets")]
 
 
 def _link(shard: Path, path: Path) -> None:

@@ -15,6 +15,7 @@ from hdvg.config.conditions import check_expression
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.errors import UsageError
+from hdvg.exporting.frames import FrameRule
 from hdvg.exporting.selection import Chosen
 from hdvg.exporting.summary import Summary
 from hdvg.exporting.wanted import Wanted
@@ -32,7 +33,7 @@ class Job:
 
     def __init__(self, dataset: Dataset, wanted: Wanted, manifest: Manifest, scratch: Path, look: Look) -> None:
         self.dataset, self.wanted, self.manifest, self.scratch, self.look = dataset, wanted, manifest, scratch, look
-        self.out = wanted.out.resolve()
+        self.out, self.frames = wanted.out.resolve(), FrameRule.of(wanted)
         self._counts: dict[str, Any] = {}
 
     @classmethod
@@ -55,8 +56,8 @@ class Job:
     def chosen(self) -> Chosen:
         """The clips that are kept, meet the condition and are in the shards. Raises UsageError if there are none."""
         with self.condition():
-            chosen = Chosen(self.dataset, self.manifest, self.wanted.where)
-        self._counts = chosen.counts
+            chosen = Chosen(self.dataset, self.manifest, self.wanted.where, self.frames)
+        self._counts |= chosen.counts
         if not chosen.counts["clips"]:
             why = "; ".join(f"{row['clips']} clips: {row['reason']}" for row in chosen.counts["left_out"])
             raise UsageError(

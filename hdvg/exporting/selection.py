@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +17,7 @@ from hdvg.dataset.clip_files import Numbers, grouped_rows, places_sql
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.manifest import Manifest
 from hdvg.errors import UsageError
+from hdvg.exporting.frames import FrameRule
 from hdvg.ids import digest
 from schemas.shards import SHARDS
 
@@ -24,16 +27,22 @@ select clip_id, video_id, cut_status, caption is not null as captioned from data
 {where}
 );
 create temp table chosen as
-select h.shard, h.row, h.clip_id, h.bytes from held h semi join kept using (clip_id)
+select h.shard, h.row, h.clip_id, h.bytes from held h semi join kept using (clip_id) where h.used > 0
+"""
+
+_HELD = """
+create temp table held as select *, {used} as used from (
+    select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes, {frames} as frames from ({rows}))
 """
 
 _LEFT_OUT = """
 select case
+    when h.used = 0 then 'shorter than {least} frames'
     when w.cut_status = 'failed' then 'not cut: ' || coalesce(c.reason, 'failed')
     when w.cut_status is distinct from 'ok' then 'not cut yet: hdvg run'
     when {captions} and not w.captioned then 'without a caption: hdvg run'
     else 'not in the shards yet: hdvg shard' end as reason, count(*) as clips
-from kept w anti join held using (clip_id) left join cuts c using (clip_id, video_id)
+from kept w anti join chosen using (clip_id) left join held h using (clip_id) left join cuts c using (clip_id, video_id)
 group by all order by 1
 """
 
@@ -56,22 +65,41 @@ class Slice:
         return int(self.sizes.sum())
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A row group of a shard, its clips and captions."""
+
+    shard: str
+    first: int
+    table: pa.Table
+
+    def has(self, shard: str, row: int) -> bool:
+        """Whether it holds that row."""
+        return shard == self.shard and self.first <= row < self.first + len(self.table)
+
+
 Bundle = Sequence[Slice]
+
+BATCH = 10_000
+"""Rows read at once where they hold no clips."""
 
 
 class Chosen:
-    """The clips that are kept, meet the condition and are in the shards. Fills the tables `kept`, `held`, `chosen`."""
+    """The clips that are kept, meet the condition, are in the shards and have frames enough.
 
-    def __init__(self, dataset: Dataset, manifest: Manifest, where: str | None) -> None:
-        self._dataset, self._manifest = dataset, manifest
+    Fills the tables `kept`, `held`, `chosen`.
+    """
+
+    def __init__(self, dataset: Dataset, manifest: Manifest, where: str | None, frames: FrameRule) -> None:
+        self._dataset, self._manifest, self._frames = dataset, manifest, frames
+        self._group: _Group | None = None
         dataset.store.require_shards()
         self._shards = manifest.rows("select * from shards")
         if not self._shards:
             raise UsageError(f"{dataset.root} has no shards yet: `hdvg run {dataset.root}` or `hdvg shard` writes them")
         self._rows = places_sql(dataset.root, (row["shard"] for row in self._shards), ["*"])
-        manifest.connection.execute(
-            f"create temp table held as select shard, row, clip_id, coalesce(clip_bytes, 0) as bytes from ({self._rows})"
-        )
+        held = _HELD.format(used=frames.used_sql, frames=frames.frames_sql, rows=self._rows)
+        manifest.connection.execute(held)
         manifest.judging(lambda: manifest.connection.execute(_CHOOSE.format(where=where or "true")))
         self.counts = self._count()
 
@@ -81,7 +109,7 @@ class Chosen:
             "clips": self._manifest.one("select count(*) from chosen"),
             "of": "kept clips",
             "kept": self._manifest.one("select count(*) from kept"),
-            "left_out": self._manifest.rows(_LEFT_OUT.format(captions=captions)),
+            "left_out": self._manifest.rows(_LEFT_OUT.format(captions=captions, least=self._frames.least)),
         }
 
     def slices(self) -> Iterator[Slice]:
@@ -112,18 +140,50 @@ class Chosen:
     def tables(self, bundle: Bundle) -> Iterator[pa.Table]:
         """The chosen rows, one row group of a shard at a time, all columns. Raises UsageError if a shard is damaged."""
         for part in bundle:
-            try:
-                with pq.ParquetFile(self._dataset.root / part.shard, page_checksum_verification=True) as file:
-                    if (file.schema_arrow.metadata or {}).get(b"hdvg_content", b"").decode() != part.content:
-                        raise UsageError(f"{part.shard} was written anew meanwhile: run the export again")
-                    yield from (as_shards(rows) for _, rows in grouped_rows(file, part.rows))
-            except (OSError, pa.ArrowException) as error:
-                raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
+            with self._opened(part) as file:
+                yield from (as_shards(rows) for _, rows in grouped_rows(file, part.rows))
+
+    @contextmanager
+    def _opened(self, part: Slice) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(self._dataset.root / part.shard, page_checksum_verification=True) as file:
+                if (file.schema_arrow.metadata or {}).get(b"hdvg_content", b"").decode() != part.content:
+                    raise UsageError(f"{part.shard} was written anew meanwhile: run the export again")
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"{part.shard} cannot be read ({error}): see `hdvg verify`") from error
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Ask of `exported`: the chosen clips' rows in the shards."""
-        exported = f"select * from ({self._rows}) semi join chosen using (shard, row)"
-        return self._manifest.rows(f"with exported as ({exported}) {sql}")
+        """Ask of `exported`: the chosen clips' rows in the shards, and their `shard`, `row` and `split`."""
+        return self._manifest.rows(self._of_exported(sql))
+
+    def reader(self, sql: str) -> pa.RecordBatchReader:
+        """The same, batch by batch."""
+        return self._manifest.connection.sql(self._of_exported(sql)).to_arrow_reader(BATCH)
+
+    def _of_exported(self, sql: str) -> str:
+        chosen = f"select * from ({self._rows}) semi join chosen using (shard, row)"
+        return f"with exported as (select c.*, s.split from ({chosen}) c join shards s using (shard)) {sql}"
+
+    def cell(self, shard: str, row: int, column: str) -> Any:
+        """One value. Its row group stays in memory, so that those that follow cost nothing. Raises UsageError as `tables`."""
+        if self._group is None or not self._group.has(shard, row):
+            self._group = self._read_group(self._parts[shard], row)
+        return self._group.table[column][row - self._group.first].as_py()
+
+    @cached_property
+    def _parts(self) -> dict[str, Slice]:
+        return {part.shard: part for part in self.slices()}
+
+    def _read_group(self, part: Slice, row: int) -> _Group:
+        with self._opened(part) as file:
+            first = 0
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                if row < first + count:
+                    return _Group(part.shard, first, file.read_row_group(group, columns=["video", "caption"]))
+                first += count
+        raise UsageError(f"{part.shard} has no row {row}: see `hdvg verify`")
 
     def schema(self) -> pa.Schema:
         """The columns of the shards, with their sentences; the metadata are those of the first."""

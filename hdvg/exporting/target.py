@@ -35,6 +35,7 @@ class Target:
 
     def __init__(self, store: Store, *, dataset: str, form: str) -> None:
         self.store = store
+        self._looks: dict[str, tuple[int, str]] = {}
         self._header: dict[str, Any] = {"hdvg": VERSION, "format": form, "dataset": dataset}
 
     def expect(self, pieces: Sequence[Piece], settings: Mapping[str, Any]) -> None:
@@ -64,7 +65,9 @@ class Target:
         """Bytes and SHA-256 of a file that is written; of one that an earlier try put into a bucket, by reading it there."""
         far, path = self.store.far, self.store.root / name
         if far is None:
-            return path.stat().st_size, file_sha256(path)
+            if name not in self._looks:
+                self._looks[name] = path.stat().st_size, file_sha256(path)
+            return self._looks[name]
         sha256 = hash_there(far, name)
         if sha256 is None:
             raise ResourceError(f"{far.link}{name}: somebody has taken it away meanwhile; run the same command again")

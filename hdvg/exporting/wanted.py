@@ -12,6 +12,7 @@ class Wanted:
 
     `max_mb` is the largest sum of clips' bytes in a file; None: as the recipe's `shard.max_mb`. `url` is where it will be
     found and `cite` how to cite it: only who publishes knows. `audited` are sentences on what audits found, for the card.
+    `frames` are the counts that a trainer will be told to take, and `fps` the rate to which it will drop frames.
     """
 
     format: str
@@ -22,3 +23,5 @@ class Wanted:
     url: str | None = None
     cite: str | None = None
     audited: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
+    fps: float | None = None

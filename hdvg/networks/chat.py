@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Inputs = Mapping[str, "torch.Tensor"]
 """What a processor made of one clip's pictures and the question about them; `input_ids` (1, tokens) among it."""
 
+Exchange = tuple[str, str]
+"""An answer, and what was asked after it."""
+
 CLASSES = ("AutoProcessor", "AutoModelForImageTextToText")
 HINT = "it takes a folder written by save_pretrained, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct (cached, or the hub in reach)"
 
@@ -26,16 +29,23 @@ def load(where: str, *, form: Format) -> tuple[Any, Any]:  # Any: transformers h
     return processor, network
 
 
-def inputs(processor: Any, *, pictures: Sequence[Image.Image], question: str) -> Inputs:
-    """What the network takes of one clip: its pictures, then the question. Safe in several threads."""
-    content = [{"type": "image", "image": picture} for picture in pictures] + [{"type": "text", "text": question}]
+def inputs(processor: Any, *, pictures: Sequence[Image.Image], question: str, said: Sequence[Exchange] = ()) -> Inputs:
+    """What the network takes of one clip: its pictures, then the question, then what was said since. Safe in several threads."""
+    messages: list[dict[str, object]] = [_message("user", question, pictures)]
+    for answer, asked in said:
+        messages += [_message("assistant", answer), _message("user", asked)]
     silent = {"enable_thinking": False} if "enable_thinking" in str(processor.chat_template) else {}
     made: Inputs = processor.apply_chat_template(
-        [{"role": "user", "content": content}],
+        messages,
         **{"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"},
         **silent,
     )
     return made
+
+
+def _message(role: str, text: str, pictures: Sequence[Image.Image] = ()) -> dict[str, object]:
+    shown: list[dict[str, object]] = [{"type": "image", "image": picture} for picture in pictures]
+    return {"role": role, "content": [*shown, {"type": "text", "text": text}]}
 
 
 def shape(one: Inputs) -> object:

@@ -26,12 +26,12 @@ def decode(jpeg: bytes) -> Picture | None:
     return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
-def decode_rgb(jpeg: bytes) -> Image.Image | None:
-    """JPEG bytes -> RGB picture; None if they do not decode."""
+def decode_rgb(stored: bytes) -> Image.Image | None:
+    """JPEG or WebP bytes -> RGB picture; None if they do not decode."""
     from PIL import Image
 
     try:
-        return Image.open(BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
+        return Image.open(BytesIO(stored), formats=["JPEG", "WEBP"]).convert("RGB")
     except (OSError, Image.DecompressionBombError):
         return None
 

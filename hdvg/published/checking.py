@@ -32,6 +32,9 @@ CONFIDENCE_Z = 1.96  # 95 %
 LOOK_WAITS = {"throttle_wait_s": 5.0, "max_wait_s": 60.0}
 """Most that a look waits for a host that throttles, seconds: a link without an answer is `unsure`."""
 
+REFUSED = frozenset({"forbidden_address", "opt_out", "too_big", "too_long", "live", "forgotten", "blocked_content"})
+"""Reasons for which a video that is there is not fetched: ours, not its being gone."""
+
 Show = Callable[[Path], AbstractContextManager[Callable[[int], None]]]
 BEFORE_MS, BEHIND_MS, OPENING_MS = 2500, 500, 1000
 """What is fetched with a scene of which only the bytes that show it are: from the key frame before it, half of 5 s on
@@ -84,7 +87,7 @@ def check(
             files = ", ".join(literal(no_glob(one.paths[name])) for one in spilt)
             connection.execute(f"create view {name} as from read_parquet([{files}])")
         connection.execute(f"create table videos as {VIDEOS}")
-        whole = "count(*) as links, sum(n)::bigint as scenes, sum(ms) / 3.6e6 as hours, sum(needs_ms) / 3.6e6 as least_hours, "
+        whole = "count(*) as links, sum(n)::bigint as scenes, coalesce(sum(ms), 0) / 3.6e6 as hours, sum(needs_ms) / 3.6e6 as least_hours, "
         whole += "sum(part_ms) / 3.6e6 as part_hours"
         (held,) = connection.sql(f"select {whole} from videos").to_arrow_table().to_pylist()
         asked = connection.sql(f"from videos limit {sample if sample is not None else held['links']}").to_arrow_table()
@@ -134,10 +137,12 @@ def report(
     states = Counter(answer["state"] for answer in answers)
     of = len(answers) - states["unsure"]
     shares = {}
+    refused = sum(states[reason] for reason in REFUSED)
     for name, found in {
         "alive": states["alive"],
         "changed": states["changed"],
-        "lost": of - states["alive"] - states["changed"],
+        "refused": refused,
+        "lost": of - states["alive"] - states["changed"] - refused,
     }.items():
         low, high = wilson(found, of)
         shares[name] = {"share": found / of if of else None, "low": low, "high": high}

@@ -68,7 +68,7 @@ def spill(folder: Path, path: Path, *, origin: str, limit: int | None, say: Call
     """Read a file of that set into the folder, `limit` videos of it. Raises UsageError if no scene of it can be read."""
     source, published = Source(path, say), find_set(origin)
     links: set[str] = set()
-    with uncollected(), Spill(folder, origin=published.name or origin, file=path.name) as spilt:
+    with uncollected(), Spill(folder, origin=published.name or origin, file=path) as spilt:
         for entry in published.read(source):
             if limit is not None and str(entry.link) not in links and len(links) == limit:
                 break

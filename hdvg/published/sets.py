@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, spans, videoufo
+from hdvg.published import hd_vg, hd_vila, internvid, openvid, panda_70m, spans, videoufo, webvid
 from hdvg.published.entries import Entry, Source
 from hdvg.published.tables import Read
 from hdvg.published.tables import read as read_table
@@ -38,6 +38,7 @@ SETS: dict[str, Published] = {
     "openvid": Published(_table(openvid.read_row, name="video"), "openvid"),
     "internvid": Published(_table(internvid.read_row, name="youtubeid"), "hd_vg_130m"),
     "videoufo": Published(_table(videoufo.read_row, name="id"), "videoufo_like"),
+    "webvid": Published(_table(webvid.read_row, name="videoid"), "demo"),
     "spans": Published(_table(spans.read_row, name="link"), "demo", captions=False, settings=("fetch.sections=auto",)),
 }
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,17 @@ UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 class Spill:
     """Writes `TABLES` into a folder; a context manager, at whose end they are whole."""
 
-    def __init__(self, folder: Path, *, origin: str, file: str) -> None:
+    def __init__(self, folder: Path, *, origin: str, file: Path) -> None:
         self.paths = {name: str(folder / f"{name}.parquet") for name in TABLES}
         self.n_entries = self.n_scenes = 0
         self.reasons: Counter[str] = Counter()
         self.first_bad = ""
-        self._of_file = {"origin": origin, "file": file}
+        self._of_file = {"origin": origin, "file": file.name}
         self._place = 0
         self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
         self._of: list[tuple[str, int, int]] = []  # for each entry: video, at, how many of the scenes are its
         self._places: list[int] = []
-        self._resolve = lru_cache(1 << 16)(_resolve)
+        self._resolve = lru_cache(1 << 16)(partial(_resolve, base=file.absolute().parent))
         self._open = ExitStack()
 
     def __enter__(self) -> Spill:
@@ -140,12 +140,12 @@ class Spill:
                 self._reject(row[PLACE], row[AT], row[NAME], said(error), {"video_id": row[VIDEO]})
 
 
-def _resolve(link: str) -> tuple[str, str]:
-    """Canonical source and video id. Raises ItemError, TypeError, ValueError."""
+def _resolve(link: str, *, base: Path) -> tuple[str, str]:
+    """Canonical source and video id; a path of a file is taken from `base`. Raises ItemError, TypeError, ValueError."""
     if not isinstance(link, str):
         raise TypeError("no text")
     link.encode()
-    source = link if WATCH.fullmatch(link) else canonical(link, base=None)
+    source = link if WATCH.fullmatch(link) else canonical(link, base=base)
     return source, video_id(source)
 
 

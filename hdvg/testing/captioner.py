@@ -71,6 +71,7 @@ def make_shot(picture: bytes, *, clip_id: str = "clip", titled: bool = True, **m
     if titled:
         line = {"start_s": 0.0, "end_s": 1.0, "text": f"This is {clip_id}.", "word_starts_s": None}
         said |= {"title": f"The film about {clip_id}", "given_caption": f"A clip of {clip_id}."}
+        said |= {"written": [{"writer": "main", "kind": "short", "text": f"A clip of {clip_id}."}]}
         said |= {"spoken": [line], "start_s": 0.0, "end_s": 1.0, "extractor": "x", "subtitles_origin": "manual"}
     return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, {**said, **measures})
 

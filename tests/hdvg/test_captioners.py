@@ -38,7 +38,13 @@ def settings_of(tiny_blip2: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """Settings of a captioner by name, with a model that is here."""
     llava = tmp_path_factory.mktemp("llava")
     make("llava", llava)
-    models = {"blip2": str(tiny_blip2), "lavis": "standin/plain", "vlm": str(llava), "openai": "tiny"}
+    models = {
+        "blip2": str(tiny_blip2),
+        "lavis": "standin/plain",
+        "vlm": str(llava),
+        "openai": "tiny",
+        "rewrite": "tiny",
+    }
     of_lavis = environment(tmp_path_factory.mktemp("lavis"), python=Path(sys.executable), function="stand_in")
 
     with pytest.MonkeyPatch.context() as patch, ChatServer() as server:

@@ -67,6 +67,8 @@ def test_check_tells_alive_gone_private_and_changed_apart(server, tmp_path):
     assert told[server.url("/short")]["detail"] == "12.0 s long, its scenes need 20.0 s"
     assert said["shares"]["alive"]["share"] == pytest.approx(2 / 6)
     assert (said["shares"]["alive"]["low"], said["shares"]["alive"]["high"]) == wilson(2, 6)
+    assert said["shares"]["refused"]["share"] == pytest.approx(1 / 6), "who opts out is not lost"
+    assert said["shares"]["lost"]["share"] == pytest.approx(2 / 6)
     assert said["fetch"]["videos"] == round(7 * 3 / 6)
     assert said["fetch"]["hours"] == pytest.approx(7 / 2 * (60 + 20 + 12) / 3 / 3600)
     assert server.hits["/film.mp4"] == 0
@@ -139,3 +141,34 @@ def test_commands_import_check_and_show_what_was_rejected(server, tmp_path):
     assert "no such file" in hdvg("import", "hd-vila", path.with_name("nope.jsonl"), "--out", out, code=2)
     (again,) = json.loads(hdvg("import", "hd-vila", path, "--out", out, "--json"))["files"]
     assert (again["before"], again["scenes"], again["rejected"]) == (True, 4, {"bad_input": 2})
+
+
+def test_what_we_refuse_is_not_counted_as_lost():
+    """A private address, a stream, what is too big: all of them are there."""
+    one = {"source": "x", "detail": "", "duration_s": None, "bytes": None}
+    states = ["alive", "gone", "forbidden_address", "live", "too_big", "too_long", "opt_out", "unsure"]
+    told = report([one | {"state": state} for state in states], links=700, least_hours=7.0)
+    shares = {name: share["share"] for name, share in told["shares"].items()}
+    assert shares == {
+        "alive": pytest.approx(1 / 7),
+        "changed": 0,
+        "refused": pytest.approx(5 / 7),
+        "lost": pytest.approx(1 / 7),
+    }
+    assert told["fetch"]["videos"] == 100
+
+
+def test_files_of_a_lab_are_links_of_a_table(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/7.mp4").write_bytes(bytes(900))
+    table = tmp_path / "results.csv"
+    table.write_text(
+        "videoid,contentUrl,duration,page_dir,name\n"
+        '7,clips/7.mp4,PT00H00M10S,000_050,"كلب يركض, على العشب"\n'
+        f"8,{tmp_path}/clips/7.mp4,PT00H00M10S,000_050,the same file\n"
+        "9,clips/9.mp4,PT00H00M10S,000_050,no such file\n"
+    )
+    said = check([table], origin="webvid", limit=None, sample=None, settings=SETTINGS, show=silent)
+    assert (said["links"], said["scenes"], said["states"], said["rejected"]) == (1, 2, {"alive": 1}, {"bad_input": 1})
+    assert said["fetch"]["bytes"] == 900
+    assert said["hours"] == 0, "its rows say no span"

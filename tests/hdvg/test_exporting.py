@@ -111,7 +111,8 @@ def read_datasets(out: Path) -> dict[str, tuple[str, str]]:
     import datasets
 
     rows = datasets.load_dataset(str(out), split="train", cache_dir=str(out.parent / "cache"))
-    return {row["clip_id"]: (row["caption"], sha256(row["video"])) for row in rows}
+    rows = rows.cast_column("video", datasets.Video(decode=False))
+    return {row["clip_id"]: (row["caption"], sha256(row["video"]["bytes"])) for row in rows}
 
 
 def read_lance(out: Path) -> dict[str, tuple[str, str]]:
@@ -153,7 +154,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("where", [None, CONDITION])
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", READERS)
 def test_others_read_what_the_query_counts_byte_for_byte(made, tmp_path, form, where):
     said = go(made, form, tmp_path / "out", where=where)
     wanted = asked(made, where or "true")
@@ -229,7 +230,8 @@ def test_the_card_names_the_columns_as_datasets_does(made, tmp_path):
     card = (tmp_path / "out/README.md").read_text()
     info = datasets.load_dataset_builder(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache")).info
     (first, *_) = sorted((tmp_path / "out/data").glob("*.parquet"))
-    assert info.features == datasets.Features.from_arrow_schema(pq.read_schema(first))
+    stored = datasets.Features.from_arrow_schema(pq.read_schema(first))
+    assert info.features == stored | {"video": datasets.Video()}
     assert info.splits["train"].num_examples == 12
     for said in (
         "| cc-by | 12 |",

@@ -19,7 +19,7 @@ from PIL import Image
 from hdvg.captioners import Written, clean, fingerprint, prompting
 from hdvg.captioners.vlm import Vlm
 from hdvg.config.caption import Writer
-from hdvg.errors import UsageError
+from hdvg.errors import ItemError, UsageError
 from hdvg.keyframes import Shot
 from hdvg.networks import chat
 from hdvg.networks.loading import Format
@@ -108,7 +108,7 @@ def test_batched_text_is_what_plain_generate_says_of_each_clip(family: str, tiny
 def test_padding_adds_no_word_that_the_question_lacks(tiny: Callable[[str], Path]) -> None:
     """A penalty on repetition looks at padding too, and would tell a batch from a clip alone."""
     captioner = Vlm(settings(tiny("qwen2_vl"), keyframe="all"))
-    alone = [inputs for shot in shots() if (inputs := captioner.prepare(shot)) is not None]
+    alone = [turn.made.inputs for shot in shots() if (turn := captioner.prepare(shot)) is not None]
     batch = chat.merged(alone)
     lengths = [one["input_ids"].shape[1] for one in alone]
     assert len(set(lengths)) > 1
@@ -156,8 +156,8 @@ def test_shots_are_prepared_alike_in_many_threads(family: str, tiny: Callable[[s
     for one, other in zip(alone, together, strict=True):
         assert one is not None
         assert other is not None
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert one.made.inputs.keys() == other.made.inputs.keys()
+        assert all(torch.equal(one.made.inputs[name], other.made.inputs[name]) for name in one.made.inputs)
 
 
 def test_clip_that_shows_nothing_gives_no_text(tiny: Callable[[str], Path]) -> None:
@@ -280,3 +280,18 @@ LONG = " ".join(["word"] * 30)
 )  # fmt: skip
 def test_answer_is_read_into_texts(answer: str, expected: dict[str, str]) -> None:
     assert prompting.read(answer) == expected
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_an_answer_without_fields_is_asked_for_again_and_then_costs_its_clip(
+    family: str, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random weights never write JSON; a clip that shows nothing fails no other."""
+    captioner = Vlm(settings(tiny(family), fields=True, batch=2))
+    asked: list[int] = []
+    write = captioner._write
+    monkeypatch.setattr(captioner, "_write", lambda several: asked.append(len(several)) or write(several))
+    answers = captioner.write([captioner.prepare(shot) for shot in [*shots(3), Shot("none", {}, {})]])
+    assert [type(one) for one in answers] == [ItemError] * 3 + [Written]
+    assert all("no usable answer in 3" in one.detail for one in answers[:3] if isinstance(one, ItemError))
+    assert sum(asked) == 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hdvg.captioners import clean
 from hdvg.captioners.quality import wording
 
 
@@ -65,3 +66,26 @@ def test_odd_characters_are_those_of_no_caption_or_of_a_second_script(text, odd)
 )
 def test_refusals_and_platform_phrases_are_boilerplate(text, is_boilerplate):
     assert wording(text)["boilerplate"] is is_boilerplate
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("كلبٌ بنيٌّ يركض على العشب، ثم يقف.", 7),
+        ("כלב חום רץ על הדשא בפארק, ואז עוצר.", 8),
+        ("一只棕色的狗在草地上奔跑，然后停下。", 6),
+        ("茶色い犬が草の上を走る。", 4),
+        ("२ कुत्ते घास पर दौड़ते हैं।", 6),
+        ("a dog 🐕 runs over the green grass", 7),
+    ],
+)
+def test_captions_of_any_script_are_long_enough_and_hold_nothing_odd(text, words):
+    told = wording(text)
+    assert told["words"] == words
+    assert told["odd_characters"] <= 0.1
+    assert told["repeated_trigrams"] == 0
+    assert clean(clean(text, lower_case=False), lower_case=False) == clean(text, lower_case=False)
+
+
+def test_repetition_is_found_without_spaces():
+    assert wording("狗跑了狗跑了狗跑了狗跑了狗跑了")["repeated_trigrams"] > 0.5

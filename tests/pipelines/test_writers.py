@@ -129,6 +129,19 @@ def test_both_texts_stay_and_the_better_stands_for_the_clip(written):
         )
 
 
+@pytest.mark.parametrize("main", ["tags", "given"])
+def test_a_later_writer_without_similarity_displaces_no_text(clips, main):
+    """Nothing was compared with pictures: the main writer's stand, a published set's among them, unless a rule says otherwise."""
+    later = {"captioner": main, "also": {"second": {"captioner": "tags"}}}
+    both = recipe(later)
+    told(clips, both, "caption", [text(clip, said) for clip, said in enumerate(TEXTS)])
+    told(clips, both, "caption-second", [text(clip, f"a boat on a lake, number {clip}") for clip in range(4)])
+    best = "select writer, count(*) from captions where best group by all order by all"
+    assert ask(clips, best) == [("main", 3), ("second", 1)], "one of the main writer's is a refusal"
+    told(clips, recipe(later | {"best": ["place"]}), "caption-second", [])
+    assert ask(clips, best) == [("second", 4)]
+
+
 def test_unsound_text_loses_to_a_sound_one_even_if_it_fits(written):
     told(written, TWO, "caption-second", [text(2, "a boat on a lake")])
     told(written, TWO, "match-second", [match(2, 0.1, [0.0, 1.0])])
