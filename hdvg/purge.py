@@ -94,7 +94,9 @@ def _rewrite_pool(store: Store, path: Path, found: Found) -> None:
 def _drop_unnamed(dataset: Dataset) -> None:
     """Remove the files of media/ that no row names any more, and those that a killed run left without one."""
     there: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names(dataset.root, "media"):
+    far = dataset.store.far
+    afar = [] if far is None else [name for name in far.listed or () if name.startswith("media/")]
+    for name in {*names(dataset.root, "media"), *afar}:
         there[Path(name).stem].append(name)
     named = " union all ".join(
         f"select {column} as hash from {every(dataset, of.name)}" for of, column, _ in with_media()

@@ -14,6 +14,7 @@ from rich.console import Console
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far_looks import level, reading
 from hdvg.dataset.inventory import Thing
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part, unit_of
 from hdvg.dataset.shard_plan import ready_sql
@@ -21,7 +22,7 @@ from hdvg.dataset.stages import ASSESS, POOL, REMEASURE
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, first_line
 from hdvg.filtering.pool import settle
-from hdvg.reports.verify import Problem, verify, verify_folder
+from hdvg.reports.verify import Problem, verify
 from pipelines.perform import Job, make_gate, perform
 from pipelines.repair_clips import mend_clips
 from pipelines.repair_media import Outcome, mend_media
@@ -52,14 +53,15 @@ class Repaired:
 def repair(root: Path, console: Console) -> Repaired:
     """Mend the dataset under its run lock. Stopped anywhere, the same again goes on. Raises UsageError if it is no dataset."""
     done = Repaired()
-    verify_folder(root)
+    if not files(root, "inputs"):
+        Dataset.open(root)
     store = Store(root.resolve(), run=new_run())
     with store.lock():
         store.begin()
         try:
             _mend_settings(store, done)
             dataset = Dataset(store.root, Dataset.open(store.root).plan, store)
-            problems = verify(dataset)
+            problems = _found(dataset, done)
             if not any(_is_of_people(one) for one in problems):
                 _mend(dataset, problems, done, console)
                 ledger.note(store, still_lost=done.lost)
@@ -67,6 +69,16 @@ def repair(root: Path, console: Console) -> Repaired:
         finally:
             store.end()
     return done
+
+
+def _found(dataset: Dataset, done: Repaired) -> list[Problem]:
+    """What is wrong; of a dataset in a bucket what the mirror has whole is put there first."""
+    problems, far = verify(dataset), dataset.store.far
+    things = [one.thing for one in problems if one.thing and one.thing.is_afar]
+    if far is None or not things:
+        return problems
+    done.mended += level(far, [(thing.names, str(thing.sha256)) for thing in things], dataset.store.run)
+    return verify(dataset)
 
 
 def _is_of_people(problem: Problem) -> bool:
@@ -101,7 +113,8 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
         if one.key == "manifest.sql":
             done.mended.append("manifest.sql: written anew")
     tables = [one for one in problems if one.thing and one.thing.sort == "table" and one.key.startswith("parts/")]
-    before = {path.stem for path in files(dataset.root, "media")}
+    before = {path.stem for path in files(dataset.root, "media")} | _names_there(dataset.store)
+    has_shards = bool(files(dataset.root, "shards")) or any(one.thing and one.thing.sort == "shard" for one in problems)
     parts = set(files(dataset.root, "parts")) - {dataset.root / one.key for one in tables}
     jobs = list(_jobs(dataset, tables))
     for one in tables:
@@ -128,7 +141,7 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
     done.drift += [f"media/{name[:2]}/{name}: fetched anew, with bytes that were not here" for name in sorted(drifted)]
     _mend_files(dataset, verify(dataset), done)
     done.mended += [f"{one.key}: its row written anew" for one in problems if one.check == "rowless"]
-    if (dataset.root / "shards").is_dir() and not undone:
+    if has_shards and not undone:
         fill_shards(dataset, console)
     dataset.write_views()
 
@@ -170,7 +183,7 @@ def _undo(dataset: Dataset, units: set[str], parts: set[Path], done: Repaired) -
 
     What was written of them goes, all but `parts`: damage alone takes nothing out of a shard.
     """
-    clips = pa.concat_tables([SHARDED.empty_table(), *_sharded(dataset.root)])
+    clips = pa.concat_tables([SHARDED.empty_table(), *_sharded(dataset)])
     with dataset.manifest() as manifest:
         manifest.put("sharded", clips)
         rows = manifest.rows(
@@ -192,11 +205,17 @@ def _undo(dataset: Dataset, units: set[str], parts: set[Path], done: Repaired) -
     return undone
 
 
-def _sharded(root: Path) -> Iterator[pa.Table]:
+def _sharded(dataset: Dataset) -> Iterator[pa.Table]:
     """Which clips shards hold, and of which bytes they were cut; nothing of a damaged one."""
-    for path in files(root, "shards"):
-        with suppress(OSError, pa.ArrowException):
-            yield pq.read_table(path, columns=SHARDED.names).cast(SHARDED)
+    for path in files(dataset.root, "shards"):
+        with suppress(OSError, pa.ArrowException), reading(dataset.store.far, path) as file:
+            yield pq.read_table(file, columns=SHARDED.names).cast(SHARDED)
+
+
+def _names_there(store: Store) -> set[str]:
+    """The hashes of files of media/ in the bucket, if the dataset lies in one."""
+    listed = store.far.listed if store.far is not None else None
+    return {Path(name).stem for name in listed or () if name.startswith("media/")}
 
 
 def _mend_files(dataset: Dataset, problems: list[Problem], done: Repaired) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def mend_clips(dataset: Dataset, thing: Thing) -> Outcome:
     A damaged pack is there until another is: stopped anywhere, no clip is lost that it holds.
     """
     store, damaged = dataset.store, thing.path(dataset.store)
+    read = partial(store.read_media, str(thing.sha256))
     with dataset.manifest() as manifest:
         clips = clips_of_pack(manifest, str(thing.sha256))
-    harmed = harmed_clips(damaged, clips)
+    harmed = harmed_clips(read, clips)
     work = item_work(dataset, CUT, harmed)
     with store.scratch() as cuts, store.scratch() as scratch:
         again = _cut_again(work, cuts)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
+import io
 import shutil
 import threading
 import uuid
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
 import typer
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from rich.console import Console
 
+from hdvg.dataset.far import far_of
+from hdvg.dataset.mirror import open_mirror
 from hdvg.errors import HdvgError, ResourceError
 from hdvg.training import journal, runs
 from hdvg.training.live import View
@@ -26,6 +30,8 @@ DEATHS = 10
 """Of workers, after each of which the run goes on from its newest checkpoint."""
 LOOK_S = 1.0
 """How often the driver looks at the log and at signals."""
+ENCODING_S = 7 * 24 * 3600
+"""How long a process may wait for another, whose node encodes first."""
 STOP = "stop"
 """The file in the run's folder that asks the workers to end; it holds the exit code."""
 
@@ -39,7 +45,8 @@ class TrainingError(HdvgError):
 
 
 def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: str | None, quiet: bool = False) -> End:
-    """Train in so many processes on the cluster at the address, or on this machine; all see the same folders.
+    """Train in so many processes on the cluster at the address, or on this machine; all see the run's folder, and the datasets',
+    unless these lie in a bucket: then each node has mirrors of its own.
 
     Each has a GPU if the cluster has one for each. Ctrl-C and SIGTERM end it with a checkpoint. Raises HdvgError.
     """
@@ -63,9 +70,11 @@ def _watched(task: runs.Task, console: Console, workers: int) -> End:
     if not gpu and resources.get("CPU", 1) < workers:
         raise ResourceError(f"--workers {workers}: the cluster has {resources.get('CPU', 1):g} cores; take fewer")
     folder = task.folder / "ray"
+    links = [far and far.link for far in (far_of(path) for path, _ in task.datasets)]
     trainer = TorchTrainer(
         worker,  # type: ignore[arg-type]  # what it returns is the result's, which its type does not know yet
-        train_loop_config={"task": task},
+        train_loop_config={"task": task, "links": links},
+        torch_config=TorchConfig(timeout_s=ENCODING_S) if any(links) else None,
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
         run_config=RunConfig(
             name=uuid.uuid4().hex, storage_path=str(folder), failure_config=FailureConfig(max_failures=DEATHS)
@@ -124,17 +133,32 @@ def _end(ended: list[Any]) -> End:
     return End(answer["step"], answer["code"], answer["why"])
 
 
+def _here(task: runs.Task, links: Sequence[str | None], console: Console) -> runs.Task:
+    """The task, with this node's own mirrors of datasets in buckets; what they lack of latents is made, by one of its processes,
+    with the encoders that the run keeps."""
+    found = []
+    for (path, weight), link in zip(task.datasets, links, strict=True):
+        root = path if link is None else open_mirror(link)
+        found.append((root, weight))
+        if link is not None:
+            with (root / "encode.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                runs.encoded(root, task.recipe, console, like=task.folder)
+    return replace(task, datasets=tuple(found))
+
+
 def worker(config: dict[str, Any]) -> dict[str, Any]:
     """The body of each process; what hdvg raises on purpose is returned, not raised: trying again would not help."""
     task: runs.Task = config["task"]
+    nowhere = Console(file=io.StringIO())
 
     def stop() -> int | None:
         path = task.folder / STOP
         return int(path.read_text(encoding="utf-8") or 0) or None if path.exists() else None
 
     try:
-        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-            end = runs.work(task, stop=stop, console=Console(file=nowhere), device=get_device())
+        task = _here(task, config["links"], nowhere)
+        end = runs.work(task, stop=stop, console=nowhere, device=get_device())
     except HdvgError as error:
         return {"error": str(error), "code": error.exit_code}
     return {"step": end.step, "code": end.code, "why": end.why}

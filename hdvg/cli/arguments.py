@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hdvg.dataset.location import dataset_folder, dataset_name, local_folder, new_folder
+from hdvg.dataset.location import dataset_folder, dataset_name, new_folder
 from hdvg.errors import UsageError
 
 Folder = Annotated[
@@ -16,7 +16,6 @@ Folder = Annotated[
         metavar="DATASET", callback=dataset_folder, help="the dataset's folder, or its link: s3://bucket/dataset"
     ),
 ]
-NearFolder = Annotated[Path, typer.Argument(metavar="DATASET", callback=local_folder, help="the dataset's folder")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for scripts")]
 Target = Annotated[
     str,

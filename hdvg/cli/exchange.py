@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,12 @@ from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_le
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import local_folder
+from hdvg.dataset.location import bucket_link, folder_or_bucket
 from hdvg.errors import UsageError
+
+if TYPE_CHECKING:
+    from hdvg.dataset.dataset import Dataset
+    from hdvg.exporting import Wanted
 
 commands = typer.Typer()
 
@@ -87,7 +91,9 @@ def export(
             "finetrainers, ltx-trainer, fastvideo, openvid, webvid, videofolder",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="a new folder, or an export to bring up to date; or hf://datasets/NAME/SET")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", callback=_place, help="new, or an export to bring up to date; s3://… and hf://… too")
+    ],
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="only kept clips of which this SQL condition holds")
     ] = None,
@@ -110,11 +116,8 @@ def export(
     from hdvg.audit.results import results
     from hdvg.dataset.dataset import Dataset
     from hdvg.exporting import Wanted
-    from hdvg.exporting import export as write
-    from hdvg.exporting.hub import export_to_hub, repository_of
-    from hdvg.reports.beside import note_written
 
-    opened, repository = Dataset.open(dataset), repository_of(str(out))
+    opened = Dataset.open(dataset)
     found = tuple(rate["sentence"] for rate in results(opened))
     wanted = Wanted(
         to,
@@ -129,12 +132,26 @@ def export(
         fps=fps,
     )
     with interruptible():
-        if repository is None:
-            report = write(opened, wanted, output.console())
-        else:
-            report = export_to_hub(opened, wanted, repository, output.console())
-            note_written(opened, "export", [repository.link])
+        report = _exported(opened, wanted)
     return print_json(report) if as_json else _show_export(report)
+
+
+def _exported(dataset: Dataset, wanted: Wanted) -> dict[str, Any]:
+    """The report of an export into a folder, a bucket or a repository of the hub; the last two are noted, for take-downs."""
+    from hdvg.exporting import export as write
+    from hdvg.exporting.bucket import export_to_bucket
+    from hdvg.exporting.hub import export_to_hub, repository_of
+    from hdvg.reports.beside import note_written
+
+    repository, link = repository_of(str(wanted.out)), bucket_link(str(wanted.out))
+    if repository is not None:
+        report = export_to_hub(dataset, wanted, repository, output.console())
+    elif link is not None:
+        report = export_to_bucket(dataset, wanted, link, output.console())
+    else:
+        return write(dataset, wanted, output.console())
+    note_written(dataset, "export", [report["out"]])
+    return report
 
 
 def _show_export(report: dict[str, Any]) -> None:
@@ -167,10 +184,10 @@ def _frames(counted: dict[str, Any], trainer: str) -> str:
 
 
 def _place(out: Path) -> Path | None:
-    """A folder, or a link to the hub."""
+    """A folder, or a link to the hub or into a bucket."""
     from hdvg.exporting.hub import repository_of
 
-    return out if repository_of(str(out)) else local_folder(out)
+    return out if repository_of(str(out)) else folder_or_bucket(out)
 
 
 def _show_check(report: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import typer
 from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.tables import choose_columns, inert, print_fitting, print_json, print_records, print_table
-from hdvg.dataset.location import local_folder
+from hdvg.dataset.location import folder_or_bucket
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def doctor(
     dataset: Annotated[
         Path | None,
         typer.Argument(
-            metavar="DATASET", callback=local_folder, help="the folder whose file system is tried; default here"
+            metavar="DATASET", callback=folder_or_bucket, help="the folder or bucket that is tried; default here"
         ),
     ] = None,
     as_json: Json = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import Address, Folder, Json, NearFolder
+from hdvg.cli.arguments import Address, Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
 from hdvg.dataset.location import refuse_mirror, relative
@@ -36,7 +36,6 @@ def verify(
     Example: hdvg verify my-dataset --repair
     """
     if mend:
-        refuse_mirror(dataset, "--repair")
         if address is not None:
             raise UsageError(
                 "--repair works on this machine alone: leave --address away, or verify without --repair first"
@@ -46,7 +45,7 @@ def verify(
 
     look: LookAtAll = states_here
     if address is not None:
-        refuse_mirror(dataset, "--address")
+        refuse_mirror(dataset, "one machine verifies it, by reading each object once: leave --address away")
         from pipelines.verify_on_ray import on_cluster
 
         look = on_cluster(address)
@@ -94,7 +93,7 @@ def compact(dataset: Folder, as_json: Json = False) -> None:
 
 @commands.command()
 def gc(
-    dataset: NearFolder,
+    dataset: Folder,
     remove: Annotated[bool, typer.Option("--remove", help="take it away; without this it is only listed")] = False,
     only: Annotated[
         list[str] | None,
@@ -118,7 +117,8 @@ def gc(
             raise UsageError(f"--only {kind}: no such kind; {suggestion(kind, litter.KINDS, known)}")
     opened = Dataset.open(dataset, run="gc")
     with opened.store.lock() if remove else nullcontext():
-        found = [one for one in litter.find(opened) if one.kind in (only or litter.KINDS)]
+        listed = litter.find_to_remove(opened) if remove else litter.find(opened)
+        found = [one for one in listed if one.kind in (only or litter.KINDS)]
         small = {} if only else compaction.small_files(opened.root)
         if remove:
             litter.remove(opened, found)

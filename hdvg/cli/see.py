@@ -11,6 +11,7 @@ from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json
+from hdvg.dataset.location import bucket_link, dataset_text
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ def report(
 
 
 def _other(name: str) -> Dataset | Recipe:
-    """What is compared with: the dataset of a folder, else a recipe."""
+    """What is compared with: the dataset in a folder or a bucket, else a recipe."""
     from hdvg.dataset.dataset import Dataset
     from pipelines.recipes import find_recipe
 
-    if Path(name).is_dir():
-        return Dataset.open(Path(name))
+    if Path(name).is_dir() or bucket_link(name):
+        return Dataset.open(Path(dataset_text(name)))
     return find_recipe(name)
 
 
@@ -87,10 +88,11 @@ def explore(
     require(NEEDS, called="hdvg explore", extra="explore")
     from hdvg.explore.serving import Place, serve
 
-    root = Dataset.open(dataset).root
+    opened = Dataset.open(dataset)
+    root = opened.root
 
     def ready(started: Started) -> None:
-        typer.echo(f"explore {root.name}: {started.link}")
+        typer.echo(f"explore {opened.name}: {started.link}")
         typer.echo("the link opens one browser, once; Ctrl-C ends the server", err=True)
         typer.echo(
             f"figures for Prometheus: {started.address}metrics with the bearer token {started.metrics}", err=True

@@ -72,7 +72,10 @@ def encode(
 
     found, run = find_train_recipe(recipe, sets or ()), run_jobs
     if address is not None:
-        refuse_mirror(dataset, "--address")
+        refuse_mirror(
+            dataset,
+            "its latents stay on the machine that makes them; `hdvg train --address` has each node make its own",
+        )
         from pipelines.encode_on_ray import on_cluster
 
         run = on_cluster(address)
@@ -123,7 +126,7 @@ def train(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="processes, over a Ray cluster if several; each has a GPU if there is one")] = 1,
     address: Annotated[
-        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the datasets' and the run's folders")
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="a Ray cluster that sees the folders of the run and of datasets that lie in no bucket")
     ] = None,
     without_texts: Annotated[bool, typer.Option("--without-texts", help="train though no clip has a text: without prompts")] = False,
     plot: Annotated[
@@ -148,7 +151,6 @@ def train(
         return _say_steps(task.folder, which_steps, as_json=as_json)
     task = replace(task, recipe=runs.kept(found, mix))
     if workers > 1 or address is not None:
-        refuse_mirror(mix[0][0], "training on Ray")
         from pipelines.train_on_ray import train_on_ray
 
         with interruptible():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.config.child_settings import CutSettings
 from hdvg.dataset.damage import say
+from hdvg.dataset.far_looks import reading
 from hdvg.dataset.manifest import Manifest, path_list
 from hdvg.dataset.parts import read_as
 from hdvg.dataset.store import Store
@@ -140,13 +142,13 @@ def own_file(store: Store, clip: Row) -> Iterator[Path]:
         yield path
 
 
-def harmed_clips(pack: Path | None, clips: Sequence[Row]) -> list[str]:
-    """Of clips that lie in a pack, with the columns `HELD`, the ids of those whose bytes are not as they were cut; `pack`: its
-    file, None if that is gone."""
+def harmed_clips(read: Callable[[int, int], bytes | None], clips: Sequence[Row]) -> list[str]:
+    """Of clips that lie in a pack, with the columns `HELD`, the ids of those whose bytes are not as they were cut; `read` gives so
+    many bytes of the pack from a place on, None if it is gone."""
     return [
         clip["clip_id"]
         for clip in clips
-        if pack is None or hashlib.sha256(in_pack(pack, clip).read()).hexdigest() != clip["clip_sha256"]
+        if hashlib.sha256(read(clip["clip_offset"], clip["clip_bytes"]) or b"").hexdigest() != clip["clip_sha256"]
     ]
 
 
@@ -211,15 +213,27 @@ def grouped_rows(
 
 def _stored(dataset: Dataset, clip: Row, manifest: Manifest) -> bytes | None:
     """The clip's bytes out of a shard, or None if it is in none."""
-    shards = [row["shard"] for row in manifest.rows("from shards") if (dataset.root / row["shard"]).exists()]
-    if not shards:
+    shards = [dataset.root / row["shard"] for row in manifest.rows("from shards")]
+    here = [path for path in shards if path.exists()]
+    if here:
+        places = places_sql(dataset.root, (str(path.relative_to(dataset.root)) for path in here), ["clip_id"])
+        for place in manifest.rows(f"select shard, row from ({places}) where clip_id = ? limit 1", [clip["clip_id"]]):
+            for _, row in shard_rows(dataset.root / place["shard"], [place["row"]], ["clip_id", "video"]):
+                if row["clip_id"] == clip["clip_id"]:  # else the shard was written anew meanwhile
+                    return bytes(row["video"])
+    if dataset.store.far is None:
         return None
-    places = places_sql(dataset.root, shards, ["clip_id"])
-    for place in manifest.rows(f"select shard, row from ({places}) where clip_id = ? limit 1", [clip["clip_id"]]):
-        for _, row in shard_rows(dataset.root / place["shard"], [place["row"]], ["clip_id", "video"]):
-            if row["clip_id"] == clip["clip_id"]:  # else the shard was written anew meanwhile
-                return bytes(row["video"])
-    return None
+    return next(filter(None, (_afar(dataset.store, path, clip) for path in shards if path not in here)), None)
+
+
+def _afar(store: Store, shard: Path, clip: Row) -> bytes | None:
+    """The clip's bytes out of a shard of which a mirror has nothing: its ids are fetched, and the row group of the clip."""
+    try:
+        with reading(store.far, shard) as file, pq.ParquetFile(file) as parquet:
+            rows = np.flatnonzero(pc.equal(parquet.read(columns=["clip_id"])["clip_id"], clip["clip_id"]).to_numpy())
+            return next((bytes(table["video"][0].as_py()) for _, table in grouped_rows(parquet, rows, ["video"])), None)
+    except FileNotFoundError:  # written anew meanwhile
+        return None
 
 
 def _cut(dataset: Dataset, clip: Row, manifest: Manifest, path: Path) -> None:

@@ -57,6 +57,11 @@ class Dataset:
         return self.root.name if self.store.far is None else self.store.far.link.rstrip("/").rpartition("/")[2]
 
     @property
+    def place(self) -> str:
+        """How a user names it: the path of its folder, or its link."""
+        return str(self.root) if self.store.far is None else self.store.far.link.rstrip("/")
+
+    @property
     def recipe(self) -> Recipe:
         """The plan's recipe, with the plug-ins that the folder keeps named by their full paths: for what loads them."""
         return locate(self.plan.recipe, self.root)

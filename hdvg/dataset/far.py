@@ -37,9 +37,8 @@ MARK = "mirror.json"
 """In a mirror: the link of the dataset that it is of."""
 LOG = "objects.log"
 """In a mirror: what was put and removed since `objects.json` was written, a line each."""
-LOCAL = ("cache/", "latents/", "logs/")
+LOCAL = ("cache/", "latents/", "logs/", "tmp/")
 """Files that each machine makes for itself."""
-PROBE = "probe"
 RUN = re.compile(r"[0-9a-f]{32}")
 """The name of a run that holds the lease; other commands publish what needs none."""
 GHOST_S = 5.0
@@ -48,6 +47,10 @@ TRIES = 5
 AT_ONCE = 4
 ROOM_BYTES = 2**29
 """After so much that came into a mirror, or left it, it is looked at whether it keeps to its bound."""
+PARTS_BYTES = 64 * 2**20
+"""A file of media/ of that size is put in parts."""
+MOST_BYTES = 5 * 10**9
+"""What S3 takes at once."""
 
 
 def far_of(root: Path) -> Far | None:
@@ -79,12 +82,20 @@ def bucket_of(link: str) -> Bucket:
 class Far:
     """The dataset in `bucket`, with the mirror `root`. Raises ResourceError where the store does not do what it is asked."""
 
+    local: tuple[str, ...] = LOCAL
+    by_bytes: tuple[str, ...] = ("media/",)
+    """How the names of files begin that say what bytes they have."""
+
     def __init__(self, root: Path, bucket: Bucket) -> None:
         self.root, self.bucket = root, bucket
         self.link = bucket.place.link
         self.shelf = ObjectShelf(bucket, self.speaking)
-        self.listed: Collection[str] | None = None
-        """Names of media and shards, as this process has listed them."""
+        self.listed: dict[str, tuple[int, float]] | None = None
+        """Bytes of all objects but tables, and when they were put (seconds since 1970), as this process has listed and changed them."""
+        self.followed = 0
+        """How much of `LOG` is in it."""
+        self.hashes: dict[str, str] = {}
+        """Of objects that this process has read whole (`far_looks`)."""
         self.is_shared = False
         """Whether several nodes work on it, so that sources too come into the bucket."""
         self._moved = 0
@@ -95,9 +106,14 @@ class Far:
 
         False if there was one with other bytes, which then stand in `temp`.
         """
-        if name.startswith(LOCAL):
+        if name.startswith(self.local):
             return True
         self.refuse_ghost(run)
+        if temp.stat().st_size > MOST_BYTES and not name.startswith(self.by_bytes):
+            raise UsageError(
+                f"{self.link}{name}: {temp.stat().st_size / 1e9:.1f} GB, and stores take at most {MOST_BYTES / 1e9:g} GB at once under "
+                "a condition; make smaller files: --set shard.max_mb=512, of an export --max-mb 512"
+            )
         with self.speaking(name):
             if once:
                 self._make_room(temp.stat().st_size)
@@ -110,7 +126,7 @@ class Far:
 
     def remove(self, names: Collection[str], run: str) -> None:
         """Take objects away that have left the mirror; fine if they are gone."""
-        names = [name for name in names if not name.startswith(LOCAL)]
+        names = [name for name in names if not name.startswith(self.local) or name in (self.listed or ())]
         if names:
             self.refuse_ghost(run)
             with self.speaking(names[0]):
@@ -121,21 +137,18 @@ class Far:
 
     def has(self, name: str) -> bool:
         """Whether the bucket has a file that is in the mirror."""
-        if not name.startswith("media/") or (self.listed is not None and name in self.listed):
-            return True
-        with self.speaking(name):
-            return self.bucket.version(name) is not None
+        return not name.startswith(self.by_bytes) or self.has_any([name])
 
     def may_have(self, name: str) -> bool:
         """Whether the bucket may have a file of media/ that is not in the mirror."""
+        self._follow()
         return self.is_shared or self.listed is None or name in self.listed
 
     def has_any(self, names: Sequence[str]) -> bool:
         """Whether the bucket has one of these files of media/."""
-        if any(name in (self.listed or ()) for name in names):
-            return True
+        asked = sorted(filter(self.may_have, names), key=lambda name: name not in (self.listed or ()))
         with self.speaking(names[0]):
-            return any(self.bucket.version(name) is not None for name in names)
+            return any(name in (self.listed or ()) or self.bucket.version(name) is not None for name in asked)
 
     def fetch(self, name: str) -> Path | None:
         """Bring an object into the mirror; None if the bucket has none of that name."""
@@ -158,7 +171,7 @@ class Far:
     def find_media(self, names: Sequence[str]) -> Path | None:
         """Bring the first of these files of media/ that there is. Raises DamagedError if it has other bytes than its name says."""
         listed = [name for name in names if name in (self.listed or ())]
-        for name in listed or names:
+        for name in listed or filter(self.may_have, names):
             path = self.fetch(name)
             if path is not None and file_sha256(path) != path.stem:
                 path.unlink()
@@ -183,23 +196,6 @@ class Far:
         mark = self.root / STAYS / name
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
-
-    def probe(self, run: str) -> None:
-        """Raise ResourceError for a store that lets a second one create what is there, or change what has changed."""
-        name = f"{PROBE}-{run}"
-        with self.speaking(name):
-            try:
-                first = self.bucket.create(name, b"1")
-                second = self.bucket.create(name, b"2")
-                changed = first and self.bucket.swap(name, b"3", first)
-                stale = first and self.bucket.swap(name, b"4", first)
-            finally:
-                self.bucket.delete([name])
-        if not first or second or not changed or stale:
-            raise ResourceError(
-                f"{self.link}: its store does not keep to conditional writes (If-None-Match, If-Match), without which two runs could "
-                "spoil a dataset; S3, GCS, Azure, R2 and SeaweedFS do; use another store, or a folder as --out"
-            )
 
     def refuse_ghost(self, run: str) -> None:
         """Raise ResourceError if another run has the dataset by now."""
@@ -229,10 +225,10 @@ class Far:
 
     def _create(self, name: str, temp: Path) -> bool:
         for _ in range(TRIES):
-            if version := self.bucket.create(name, temp):
+            if version := self._created(name, temp):
                 self._note(name, temp.stat().st_size, version)
                 return True
-            if name.startswith("media/"):  # named by its bytes
+            if name.startswith(self.by_bytes):
                 return True
             ours = file_sha256(temp)
             try:
@@ -244,12 +240,40 @@ class Far:
             return file_sha256(temp) == ours  # an answer may be lost, and the try after it finds our own
         raise ItemError("gone", "it comes and goes")
 
+    def _created(self, name: str, temp: Path) -> dict[str, str] | None:
+        if not name.startswith(self.by_bytes) or temp.stat().st_size < PARTS_BYTES:
+            return self.bucket.create(name, temp)
+        return None if self.bucket.version(name) else self.bucket.put_in_parts(name, temp)
+
+    def _follow(self) -> None:
+        """Take over into `listed` what processes of this machine have put and removed since the listing."""
+        try:
+            with (self.root / LOG).open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(self.followed if self.followed <= size else 0)
+                lines, _, rest = log.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self.followed = size - len(rest)
+        for line in lines.splitlines():
+            name, length, version = json.loads(line)
+            self._list(name, length if version else None)
+
+    def _list(self, name: str, size: int | None) -> None:
+        """Note of an object that was put, or (None) removed."""
+        if self.listed is not None:
+            self.listed[name] = size or 0, time.time()
+            if size is None:
+                del self.listed[name]
+
     def _note(self, name: str, size: int | None = None, version: dict[str, str] | None = None) -> None:
         """Remember what the mirror has, so that it is not fetched again."""
+        self.hashes.pop(name, None)
+        self._list(name, size if version else None)
         mark = self.root / THERE / name
         if name.startswith("shards/"):
             mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch() if version else mark.unlink(missing_ok=True)
+            mark.write_text(str(version.get("e_tag")), "utf-8") if version else mark.unlink(missing_ok=True)
         line = json.dumps([name, size, version and version.get("e_tag")]) + "\n"
         with (self.root / LOG).open("a", encoding="utf-8") as log:
             log.write(line)

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far_looks import hash_there, name_there
 from hdvg.dataset.layout import files, pattern, tables
 from hdvg.dataset.manifest import Manifest, literal, no_glob
 from hdvg.dataset.parts import read_parts
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import with_media
-from hdvg.dataset.store import Store
+from hdvg.dataset.store import Store, media_names
 from hdvg.ids import file_sha256
 
 NUMBERS = b"hdvg_numbers_sha256"
@@ -47,6 +48,22 @@ class Thing:
         """Whether it is a pack of clips: see `media` of the cut stage in the table of stages."""
         return self.sort == "media" and self.what.startswith("clips of ")
 
+    @property
+    def names(self) -> list[str]:
+        """What it may be called."""
+        return media_names(self.name.rpartition("/")[2]) if self.sort == "media" else [self.name]
+
+    @property
+    def is_afar(self) -> bool:
+        """Whether a mirror may lack it: then it is looked at in the bucket."""
+        return self.sort in ("media", "shard")
+
+    def place(self, store: Store) -> str | None:
+        """Its name where it lies, here or in the bucket; None if it is gone."""
+        if store.far is not None and self.is_afar:
+            return name_there(store.far, self.names)
+        return next((name for name in self.names if (store.root / name).exists()), None)
+
     def path(self, store: Store) -> Path | None:
         """Where it lies; None if it is gone."""
         if self.sort == "media":
@@ -56,6 +73,19 @@ class Thing:
 
     def state(self, store: Store) -> State:
         """Looks at every byte of it."""
+        if store.far is None:
+            return self._state_here(store)
+        if self.is_afar:
+            name = self.place(store)
+            found = name and hash_there(store.far, name)
+            return "missing" if found is None else "whole" if found == self.sha256 else "corrupt"
+        state = self._state_here(store)
+        if state != "corrupt" or self.sort != "table":
+            return state
+        store.far.fetch(self.name)  # the mirror's copy may be damaged alone
+        return self._state_here(store)
+
+    def _state_here(self, store: Store) -> State:
         path = self.path(store)
         try:
             if path is None:

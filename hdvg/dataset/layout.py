@@ -30,7 +30,8 @@ EVERYTHING = "all"
 """What stands for a unit in the name of a part of the whole pool."""
 
 THERE = "there"
-"""In the mirror of a dataset in a bucket: the folder of empty files that are named as its shards, for a mirror may lack these."""
+"""In the mirror of a dataset in a bucket: the folder of files that are named as its shards, for a mirror may lack these. Each
+holds the version of the shard in the bucket that the mirror has, or would fetch."""
 
 SMALL_FILES, SMALL_BYTES = 500, 4_000_000
 

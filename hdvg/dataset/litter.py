@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far import GHOST_S
+from hdvg.dataset.far_looks import PROBE
 from hdvg.dataset.inventory import named_media
 from hdvg.dataset.kept_views import stale, states_of
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part
+from hdvg.dataset.mirror import refresh
 from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import DamagedError
 
@@ -43,8 +46,18 @@ def find(dataset: Dataset) -> list[Litter]:
     refuse_damaged(dataset.root)
     if harmed := broken(dataset.root):
         raise DamagedError(say(dataset.root, [str(path.relative_to(dataset.root)) for path in harmed], "damaged"))
-    found = [Litter(kind, str(path.relative_to(dataset.root)), _bytes(path)) for kind, path in _litter(dataset)]
-    return sorted(found, key=lambda one: (one.kind, one.name))
+    return sorted(_litter(dataset), key=lambda one: (one.kind, one.name))
+
+
+def find_to_remove(dataset: Dataset) -> list[Litter]:
+    """As `find`, under the run lock; of a dataset in a bucket once no ghost of a run can publish rows any more that name a file."""
+    found, far = find(dataset), dataset.store.far
+    if far is None or not any(one.kind == "media" for one in found):
+        return found
+    time.sleep(GHOST_S)
+    with far.speaking(""):
+        refresh(far, is_mine=True)
+    return find(dataset)
 
 
 def remove(dataset: Dataset, found: list[Litter]) -> None:
@@ -55,17 +68,37 @@ def remove(dataset: Dataset, found: list[Litter]) -> None:
         for one in found:
             if one.kind == "temp":
                 store.ops.remove_tree(store.root / one.name)
-            else:
-                store.remove(one.name)
+            store.remove(one.name)
         ledger.note(store)
 
 
-def _litter(dataset: Dataset) -> Iterator[tuple[str, Path]]:
+def _litter(dataset: Dataset) -> Iterator[Litter]:
+    """In the folder, then of a dataset in a bucket what lies there alone."""
+    root, named = dataset.root, named_media(dataset)
+    there = [] if dataset.store.far is None else [*(dataset.store.far.listed or {}).items()]
+    for kind, path in _here(dataset, named):
+        yield Litter(kind, str(path.relative_to(root)), _bytes(path))
+    for name, (size, touched) in there:
+        alone = _kind_there(name, named)
+        is_young = alone in ("temp", "media") and time.time() - touched <= YOUNG_S
+        if alone is not None and not is_young and not (root / name).exists():
+            yield Litter(alone, name, size)
+
+
+def _kind_there(name: str, named: Collection[str]) -> str | None:
+    """What kind of litter an object is that no folder has."""
+    if name.startswith(("tmp/", f"{PROBE}-")):
+        return "temp"
+    if name.startswith("media/") and Path(name).stem not in named:
+        return "media"
+    return "foreign" if name.startswith("foreign/") else None
+
+
+def _here(dataset: Dataset, named: Collection[str]) -> Iterator[tuple[str, Path]]:
     root, now = dataset.root, time.time()
     for path in root.glob("tmp/*"):
         if path.name != dataset.store.run and now - _touched(path) > YOUNG_S:
             yield "temp", path
-    named = named_media(dataset)
     for path in files(root, "media"):
         if path.stem not in named and now - _touched(path) > YOUNG_S:
             yield "media", path

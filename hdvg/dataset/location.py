@@ -38,17 +38,28 @@ def local_folder(path: Path | None) -> Path | None:
     return path
 
 
+def folder_or_bucket(path: Path | None) -> Path | None:
+    """The path that a user named, if one, which may be a link into a bucket; raises as `local_text` for others."""
+    return path if path is not None and bucket_link(str(path)) else local_folder(path)
+
+
 def dataset_text(text: str, *, new: bool = False) -> str:
     """The path of a dataset's folder; of a link into a bucket that of its mirror, made equal to it now.
 
     With `new` there may be no dataset yet. Raises UsageError for other schemes, and as `mirror.open_mirror`.
     """
-    found = SCHEME.match(text)
-    if found is None or found[1].lower() not in BUCKETS:
+    link = bucket_link(text)
+    if link is None:
         return local_text(text)
     from hdvg.dataset.mirror import open_mirror
 
-    return str(open_mirror(f"{found[1]}://{text[found.end() :]}", new=new))
+    return str(open_mirror(link, new=new))
+
+
+def bucket_link(text: str) -> str | None:
+    """The text as a link into a bucket; None for what is none."""
+    found = SCHEME.match(text)
+    return f"{found[1]}://{text[found.end() :]}" if found and found[1].lower() in BUCKETS else None
 
 
 def dataset_name(text: str) -> str:
@@ -86,11 +97,9 @@ def is_mirror(root: Path) -> bool:
 
 
 def refuse_mirror(root: Path, what: str) -> None:
-    """Raise UsageError of what does not work on a dataset in a bucket."""
+    """Raise UsageError of what does not work on a dataset in a bucket: `what`, and what to do instead."""
     if is_mirror(root):
-        raise UsageError(
-            f"{what}: not of a dataset in a bucket ({shown(str(root))}); copy it to a folder, and give that"
-        )
+        raise UsageError(f"{shown(str(root))} is a dataset in a bucket: {what}")
 
 
 def called(root: Path, link: str) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from hdvg.dataset import run_lock
-from hdvg.dataset.far import LOCAL, LOG, MARK, PROBE, Far, far_of, write_whole
+from hdvg.dataset.far import LOCAL, LOG, MARK, Far, far_of, write_whole
+from hdvg.dataset.far_looks import PROBE, probe
 from hdvg.dataset.layout import THERE, files
 from hdvg.dataset.location import called
 from hdvg.dataset.object_lease import LEASE
@@ -38,6 +39,9 @@ ONCE = re.compile(r"(inputs|given|rejected|tombstones)/|parts/(?!shard/|pool/|\w
 BULK = re.compile(r"media/[0-9a-f]{2}/[0-9a-f]{64}\.\w+|shards/[^/]+\.parquet")
 OTHERS = re.compile(rf"{re.escape(LEASE)}|{PROBE}-\w+|(foreign|damaged)/.*|")
 """What else may lie in a dataset; the empty name is a folder's, as some tools make it."""
+
+SETTINGS = ("dataset.toml", "ledger.parquet")
+"""What makes objects a dataset: its settings, or if these are lost, where `hdvg verify --repair` finds them."""
 
 HELD = "objects.json"
 """In a mirror: size and version of each object of which it has the table."""
@@ -96,7 +100,8 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
     """
     root = far.root
     with refusals(root), _alone(root):
-        there, far.listed = _listed(far, new=new)
+        there, far.listed, shards = _listed(far, new=new)
+        far.followed = 0
         if run_lock.is_held_here(root) and not is_mine:
             return
         held = _held(root)
@@ -105,13 +110,26 @@ def refresh(far: Far, *, new: bool = False, is_mine: bool = False) -> None:
                 shutil.rmtree(root / folder, ignore_errors=True)
         for name in (held.keys() | set(_tables_here(root))) - there.keys():
             (root / name).unlink(missing_ok=True)
-        _name_shards(far)
+        _name_shards(far, shards)
         wanted = sorted(name for name, version in there.items() if not _has(root, held, name, version))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda name: write_whole(root / name, far.bucket.read(name)), wanted))
         write_whole(root / HELD, [json.dumps(there).encode()])
         (root / LOG).unlink(missing_ok=True)
         drop_oldest(root, young_s=0.0 if is_mine else DAY_S, stays=True)
+
+
+def catch_up(root: Path, *, whole: bool) -> None:
+    """Make a mirror equal to its bucket again, if it is one: where something was taken down there since, or the `whole` of it.
+
+    Raises HdvgError if the store does not answer. Whether something was taken down is one small listing.
+    """
+    far = far_of(root)
+    if far is None:
+        return
+    with far.speaking(""):
+        if whole or any(not (root / name).exists() for name in far.bucket.names_from("tombstones/", "")):
+            refresh(far)
 
 
 @contextmanager
@@ -124,7 +142,7 @@ def hold(far: Far, run: str) -> Iterator[None]:
     path = far.root / "dataset.toml"
     before = path.read_bytes() if path.exists() else None
     if before is None:
-        far.probe(run)
+        probe(far, run)
     with run_lock.hold(far.root, run, far.shelf):
         with far.speaking(""):
             refresh(far, new=True, is_mine=True)
@@ -134,30 +152,31 @@ def hold(far: Far, run: str) -> Iterator[None]:
         drop_oldest(far.root)
 
 
-def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], frozenset[str]]:
-    """The tables in the bucket, each with what tells its version, and the names of media and shards."""
+def _listed(far: Far, *, new: bool) -> tuple[dict[str, list[Any]], dict[str, tuple[int, float]], dict[str, str]]:
+    """The tables in the bucket, each with what tells its version, `Far.listed`, and the shards, each with its version."""
     tables: dict[str, list[Any]] = {}
-    bulk: set[str] = set()
-    strangers: list[str] = []
-    for name, size, version in far.bucket.objects():
-        if TABLES.fullmatch(name):
-            tables[name] = [size, version]
-        elif BULK.fullmatch(name):
-            bulk.add(name)
-        elif not OTHERS.fullmatch(name):
-            strangers.append(name)
-    if "dataset.toml" in tables:
-        return tables, frozenset(bulk)
+    shards: dict[str, str] = {}
+    others: dict[str, tuple[int, float]] = {}
+    for one in far.bucket.objects():
+        if TABLES.fullmatch(one.name):
+            tables[one.name] = [one.size, one.version]
+        if one.name.startswith(LOCAL) or not TABLES.fullmatch(one.name):
+            others[one.name] = one.size, one.touched
+        if one.name.startswith("shards/"):
+            shards[one.name.partition("/")[2]] = one.version
+    if not tables.keys().isdisjoint(SETTINGS):
+        return tables, others, shards
     if not new:
         raise UsageError(
             f"{far.link}: no dataset lies there (no dataset.toml); make one by `hdvg run demo --links links.txt --out "
             f"{far.link.rstrip('/')}`, or copy one there, such as by `aws s3 sync`"
         )
+    strangers = [name for name in others if not BULK.fullmatch(name) and not OTHERS.fullmatch(name)]
     if strangers:
         raise UsageError(
             f"--out: {far.link} holds other files ({', '.join(strangers[:3])}); name a new folder of the bucket"
         )
-    return tables, frozenset(bulk)
+    return tables, others, shards
 
 
 def _is_purged(held: Mapping[str, list[Any]], there: Mapping[str, list[Any]]) -> bool:
@@ -179,17 +198,20 @@ def _folders(root: Path) -> Iterator[Path]:
     yield from (root / name for name in ("inputs", "given", "rejected", "tombstones", "parts", "tables", "plugins"))
 
 
-def _name_shards(far: Far) -> None:
-    """Make `there/shards/` name the shards in the bucket, and the mirror have none but these."""
-    names = {name.partition("/")[2] for name in far.listed or () if name.startswith("shards/")}
+def _name_shards(far: Far, shards: Mapping[str, str]) -> None:
+    """Make `there/shards/` name the shards in the bucket, with their versions, and the mirror have none but these."""
     marks = far.root / THERE / "shards"
     marks.mkdir(parents=True, exist_ok=True)
+    if shards:
+        (far.root / "shards").mkdir(exist_ok=True)
     for path in files(far.root, "shards"):
-        if path.name not in names:
+        mark = marks / path.name
+        if not mark.exists() or mark.read_text(encoding="utf-8") != shards.get(path.name):
             path.unlink(missing_ok=True)
-            (marks / path.name).unlink(missing_ok=True)
-    for name in names:
-        (marks / name).touch()
+            mark.unlink(missing_ok=True)
+    for name, version in shards.items():
+        if not (marks / name).exists():
+            (marks / name).write_text(version, encoding="utf-8")
 
 
 def _has(root: Path, held: Mapping[str, list[Any]], name: str, version: list[Any]) -> bool:

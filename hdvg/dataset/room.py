@@ -42,6 +42,16 @@ def drop_oldest(root: Path, *, young_s: float = 0.0, stays: bool = False) -> Non
             left -= size
 
 
+def require_room(root: Path, size: int) -> None:
+    """Raise UsageError if a mirror keeps less than so many bytes, which a command needs all at once."""
+    most = _most_bytes(root, sum(path.stat().st_size for path in files(root, "shards") if path.exists()))
+    if size > most:
+        raise UsageError(
+            f"{root}: all its shards are needed here, {size / 1e9:.1f} GB, and of a dataset in a bucket this machine keeps {most / 1e9:.1f} GB: "
+            f"let {BOUND} say more gigabytes, or XDG_CACHE_HOME name a folder on a larger disk"
+        )
+
+
 def _most_bytes(root: Path, held: int) -> float:
     asked = os.environ.get(BOUND)
     if asked is None:

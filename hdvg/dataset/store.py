@@ -24,6 +24,7 @@ import pyarrow as pa
 from hdvg.dataset import run_lock
 from hdvg.dataset.far import far_of
 from hdvg.dataset.layout import files
+from hdvg.dataset.room import require_room
 from hdvg.dataset.seals import sealed
 from hdvg.errors import refusals
 from hdvg.ids import file_sha256
@@ -117,7 +118,7 @@ class Store:
 
     def find_media(self, sha256: str) -> Path | None:
         """The file with these bytes, or None if it is not here (any more); out of a bucket it is fetched."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         found = next((path for name in names if (path := self.root / name).exists()), None)
         if self.far is None:
             return found
@@ -127,7 +128,7 @@ class Store:
 
     def read_media(self, sha256: str, start: int, size: int) -> bytes | None:
         """Bytes of the file with this hash, fewer if it ends before; None if it is gone. Out of a bucket no others are fetched."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         path = next((path for name in names if (path := self.root / name).exists()), None)
         if path is None:
             return None if self.far is None else self.far.read_range(names, start, size)
@@ -139,12 +140,15 @@ class Store:
 
     def has_media(self, sha256: str) -> bool:
         """Whether there is a file with these bytes, here or in the bucket."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         return any((self.root / name).exists() for name in names) or (self.far is not None and self.far.has_any(names))
 
     def require_shards(self) -> None:
-        """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError."""
+        """Have all shards in the folder: those that are in the bucket alone are fetched. Raises ResourceError, and UsageError if
+        the mirror is too small for them."""
         if self.far is not None:
+            listed = self.far.listed or {}
+            require_room(self.root, sum(size for name, (size, _) in listed.items() if name.startswith("shards/")))
             self.near(*files(self.root, "shards"))
 
     def near(self, *paths: Path) -> None:
@@ -154,7 +158,7 @@ class Store:
 
     def remove_media(self, sha256: str) -> None:
         """Take the file with these bytes away, durably; fine if it is gone."""
-        names = _media_names(sha256)
+        names = media_names(sha256)
         here = [name for name in names if (self.root / name).exists()]
         if here:
             self.remove(here[0])
@@ -290,6 +294,6 @@ class Store:
         return path
 
 
-def _media_names(sha256: str) -> list[str]:
+def media_names(sha256: str) -> list[str]:
     """What the file with these bytes may be called."""
     return [f"media/{sha256[:2]}/{sha256}.{extension}" for extension in EXTENSIONS]

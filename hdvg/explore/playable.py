@@ -50,9 +50,9 @@ class Files:
         store = self._dataset.store
         if row["clip_sha256"] and store.has_media(row["clip_pack"] or row["clip_sha256"]):
             return {"state": "file", **said}
-        if row["clip_sha256"] and self._has_shards:
+        if (row["clip_sha256"] or row["cut_status"] == "ok") and self._has_shards:  # a virtual clip lies nowhere else
             return {"state": "shard", **said}
-        if row["video_sha256"] and store.find_media(row["video_sha256"]) is not None:
+        if row["video_sha256"] and store.has_media(row["video_sha256"]):
             return {"state": "source", **said, "why": "was not cut: it is cut of its source when it is asked for"}
         return {"state": "gone", **said, "why": self._gone(row)}
 

@@ -51,7 +51,7 @@ def ask(dataset: Dataset, sql: Any, *, limit: Any = None) -> dict[str, Any]:
         except ItemError as error:
             raise RefusedError(_said(error)) from None
         if said["refused"] is not None:
-            raise RefusedError(said["refused"].replace(str(dataset.root), dataset.root.name))
+            raise RefusedError(said["refused"].replace(str(dataset.root), dataset.name))
         table = feather.read_table(out, memory_map=False)
     shown = table.slice(0, most)
     return {

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from hdvg.config.rules import Quantiles, Rule
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.mirror import catch_up
 from hdvg.dataset.snapshot import SOURCE
 from hdvg.dataset.store import Store
 from hdvg.errors import HdvgError, ResourceError
@@ -32,6 +33,8 @@ from hdvg.ids import digest
 
 WATCH_S = 1.0
 """How often the folder is looked at."""
+LOOK_S = 60.0
+"""How often it is asked for take-downs in a bucket."""
 TRIES = 3
 ORDERS = 4
 """Orders that are kept, of four bytes a row."""
@@ -105,6 +108,7 @@ class Explorer:
         self.building = Building()
         self.progress = Progress()
         self._wanted, self._closed = threading.Event(), threading.Event()
+        self._looked = time.monotonic()
         self._spare: tempfile.TemporaryDirectory[str] | None = None
         self._thread = threading.Thread(target=self._work, daemon=True, name="explorer")
         self._asking: dict[str, Asking] = {}
@@ -163,10 +167,19 @@ class Explorer:
             self._wanted.wait(WATCH_S)
             if self._closed.is_set():
                 return
+            self._catch_up()
             self.shown()
             if self._wanted.is_set():
                 self._wanted.clear()
                 self._make()
+
+    def _catch_up(self) -> None:
+        """Of a dataset in a bucket: see what was taken down there, and all that is new if a new state is wanted."""
+        whole = self._wanted.is_set()
+        if self.state is not None and (whole or time.monotonic() > self._looked + LOOK_S):
+            self._looked = time.monotonic()
+            with contextlib.suppress(HdvgError):  # the store does not answer: what is here is shown
+                catch_up(self.root, whole=whole)
 
     def _make(self) -> None:
         before = stamp(self.root)

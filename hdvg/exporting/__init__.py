@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hdvg.dataset.dataset import Dataset
+    from hdvg.dataset.far import Far
     from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
 
@@ -52,7 +53,7 @@ class Format(Protocol):
     def __init__(self, job: Job) -> None: ...
 
     def pieces(self) -> list[Piece]:
-        """Its files, in the order in which they are to be written: a later one may read those before it."""
+        """Its files, in the order in which they are to be written: a later one may say of those before it what `job.look` knows."""
 
 
 def export(
@@ -62,8 +63,11 @@ def export(
     *,
     find: Find = importlib.util.find_spec,
     ops: FileOps | None = None,
+    far: Far | None = None,
 ) -> dict[str, Any]:
     """Make the folder `wanted.out` hold exactly what is wanted; what is there already stays. The report, ready for JSON.
+
+    With `far` it is that folder of a bucket which holds it, and `wanted.out` is only worked in.
 
     Raises UsageError on an unknown format, a missing package, a folder that holds something else, or nothing to export.
     """
@@ -76,8 +80,8 @@ def export(
 
     start = time.monotonic()
     with (
-        opened(wanted.out, dataset=dataset.name, form=form, ops=ops) as target,
-        Job.begin(dataset, wanted) as job,
+        opened(wanted.out, dataset=dataset.name, form=form, ops=ops, far=far) as target,
+        Job.begin(dataset, wanted, target.look) as job,
     ):
         pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
         target.expect(pieces, {"where": wanted.where, "all_given": wanted.all_given})

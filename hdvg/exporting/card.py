@@ -53,7 +53,7 @@ def _card(job: Job, splits: Mapping[str, Sequence[Piece]], pattern: str) -> str:
 
 def _front(job: Job, schema: pa.Schema, splits: Mapping[str, Sequence[Piece]], pattern: str) -> str:
     summary = job.summary
-    sizes = {split: sum((job.out / piece.name).stat().st_size for piece in made) for split, made in splits.items()}
+    sizes = {split: sum(job.look(piece.name)[0] for piece in made) for split, made in splits.items()}
     classes = {row["licence_class"] for row in summary.licences}
     lines = [
         f"pretty_name: {_quoted(job.dataset.name)}",

@@ -12,7 +12,7 @@ import pyarrow as pa
 from hdvg.exporting import Piece
 from hdvg.exporting.job import Job
 from hdvg.exporting.summary import RIGHTS
-from hdvg.ids import digest, file_sha256
+from hdvg.ids import digest
 from schemas.columns import doc
 
 VERSION = 1
@@ -49,7 +49,7 @@ def beside(job: Job, made: Sequence[Piece], *, layout: str) -> Piece:
     """The description of an export's files, to be written after them; `layout` is its format."""
 
     def write(path: Path) -> None:
-        objects = [_file(piece.name, file_sha256(job.out / piece.name), job.out / piece.name) for piece in made]
+        objects = [_file(piece.name, *job.look(piece.name)) for piece in made]
         _save(path, job, objects, layout=layout)
 
     return Piece(
@@ -88,15 +88,15 @@ def _about(job: Job, layout: str) -> Json:
     return {"description": job.summary.sentence, "license": job.summary.licence_terms}
 
 
-def _file(name: str, sha256: str, path: Path) -> Json:
+def _file(name: str, size: int, sha256: str) -> Json:
     """One file, by its path from the description's folder."""
     return {
         "@type": "cr:FileObject",
         "@id": name,
         "name": name,
         "contentUrl": name,
-        "contentSize": f"{path.stat().st_size} B",
-        "encodingFormat": MIME[path.suffix],
+        "contentSize": f"{size} B",
+        "encodingFormat": MIME[Path(name).suffix],
         "sha256": sha256,
     }
 

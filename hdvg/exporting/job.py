@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,17 +24,21 @@ MEMORY = "800MB"
 """DuckDB's share where all imported scenes are sorted; what does not fit it sorts on disk."""
 
 
+Look = Callable[[str], tuple[int, str]]
+"""Bytes and SHA-256 of a file of the export that is written."""
+
+
 class Job:
     """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards."""
 
-    def __init__(self, dataset: Dataset, wanted: Wanted, manifest: Manifest, scratch: Path) -> None:
-        self.dataset, self.wanted, self.manifest, self.scratch = dataset, wanted, manifest, scratch
+    def __init__(self, dataset: Dataset, wanted: Wanted, manifest: Manifest, scratch: Path, look: Look) -> None:
+        self.dataset, self.wanted, self.manifest, self.scratch, self.look = dataset, wanted, manifest, scratch, look
         self.out, self.frames = wanted.out.resolve(), FrameRule.of(wanted)
         self._counts: dict[str, Any] = {}
 
     @classmethod
     @contextmanager
-    def begin(cls, dataset: Dataset, wanted: Wanted) -> Iterator[Job]:
+    def begin(cls, dataset: Dataset, wanted: Wanted, look: Look) -> Iterator[Job]:
         """A job whose queries read nothing but the dataset, and spill beside the export."""
         with (
             dataset.manifest() as manifest,
@@ -46,7 +50,7 @@ class Job:
                 manifest.connection.execute(f"set memory_limit = {literal(MEMORY)}")
             manifest.connection.execute(f"set allowed_directories = [{folders}]")
             manifest.connection.execute("set enable_external_access = false; set lock_configuration = true")
-            yield cls(dataset, wanted, manifest, Path(scratch).resolve())
+            yield cls(dataset, wanted, manifest, Path(scratch).resolve(), look)
 
     @cached_property
     def chosen(self) -> Chosen:

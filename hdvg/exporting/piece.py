@@ -11,7 +11,8 @@ from pathlib import Path
 class Piece:
     """A file of an export: `write` makes it at the path it is given.
 
-    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there.
+    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there. What `write` must know
+    of files before it, it asks of `job.look`: of an export into a bucket they are not on this machine.
     """
 
     name: str

@@ -1,23 +1,33 @@
-"""The folder of an export: its own or refused, and filled file by file, each under its name only when it is whole."""
+"""The folder of an export, here or in a bucket: its own or refused, and filled file by file, each under its name only when it is
+whole.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hdvg.dataset import run_lock
+from hdvg.dataset.far import Far
+from hdvg.dataset.far_looks import PROBE, hash_there, probe
+from hdvg.dataset.object_lease import LEASE
 from hdvg.dataset.store import FileOps, Store
 from hdvg.environment import VERSION
 from hdvg.errors import ResourceError, UsageError
 from hdvg.exporting.piece import Piece
+from hdvg.ids import file_sha256
 
 MARK = "export.json"
 """Says what the folder holds: format, dataset, condition, and the identity of every file that is there or will be."""
 
 _PASSING = {"tmp", "run.lock", "run.lease"}
+PASSING_THERE = re.compile(rf"{re.escape(LEASE)}$|{PROBE}-\w+$|$")
+"""What else may lie in a bucket; the empty name is a folder's, as some tools make it."""
 
 
 class Target:
@@ -25,6 +35,7 @@ class Target:
 
     def __init__(self, store: Store, *, dataset: str, form: str) -> None:
         self.store = store
+        self._looks: dict[str, tuple[int, str]] = {}
         self._header: dict[str, Any] = {"hdvg": VERSION, "format": form, "dataset": dataset}
 
     def expect(self, pieces: Sequence[Piece], settings: Mapping[str, Any]) -> None:
@@ -39,11 +50,35 @@ class Target:
         self.store.replace(MARK, json.dumps(self._header | dict(settings) | {"files": files}, indent=1) + "\n")
 
     def write(self, piece: Piece) -> bool:
-        """Make the file appear, whole; False if it was there already."""
-        return self.store.publish(piece.name, piece.write)
+        """Make the file appear, whole; False if it was there already. One that is in a bucket leaves this machine."""
+        far, path = self.store.far, self.store.root / piece.name
+        if far is None:
+            return self.store.publish(piece.name, piece.write)
+        if piece.name in (far.listed or ()):
+            return False
+        is_new = self.store.publish(piece.name, piece.write)
+        far.hashes[piece.name] = file_sha256(path)
+        path.unlink()
+        return is_new
+
+    def look(self, name: str) -> tuple[int, str]:
+        """Bytes and SHA-256 of a file that is written; of one that an earlier try put into a bucket, by reading it there."""
+        far, path = self.store.far, self.store.root / name
+        if far is None:
+            if name not in self._looks:
+                self._looks[name] = path.stat().st_size, file_sha256(path)
+            return self._looks[name]
+        sha256 = hash_there(far, name)
+        if sha256 is None:
+            raise ResourceError(f"{far.link}{name}: somebody has taken it away meanwhile; run the same command again")
+        return (far.listed or {})[name][0], sha256
 
     def bytes(self) -> int:
         """Size of all that is in the folder, but for what passes."""
+        if self.store.far is not None:
+            return sum(
+                size for name, (size, _) in (self.store.far.listed or {}).items() if not PASSING_THERE.match(name)
+            )
         found = (
             path for path in self.store.root.rglob("*") if path.relative_to(self.store.root).parts[0] not in _PASSING
         )
@@ -59,18 +94,22 @@ class Target:
 
 
 @contextmanager
-def opened(out: Path, *, dataset: str, form: str, ops: FileOps | None = None) -> Iterator[Target]:
-    """The folder `out`, made if need be, for this process alone.
+def opened(
+    out: Path, *, dataset: str, form: str, ops: FileOps | None = None, far: Far | None = None
+) -> Iterator[Target]:
+    """The folder `out`, made if need be, or that of a bucket, for this process alone.
 
     Raises UsageError if it holds anything but an earlier export of this dataset in this format.
     """
-    _refuse_foreign(out, dataset=dataset, form=form)
+    if far is None:
+        _refuse_foreign(out, dataset=dataset, form=form)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{out}: cannot be made: {error.strerror or error}") from error
-    store = Store(out.resolve(), ops, run=f"export-{uuid.uuid4().hex}")
-    with store.lock():
+    store = Store(out.resolve(), ops, run=uuid.uuid4().hex)
+    store.far = far
+    with store.lock() if far is None else _held_there(far, store.run, dataset=dataset, form=form):
         store.begin()
         try:
             yield Target(store, dataset=dataset, form=form)
@@ -78,6 +117,37 @@ def opened(out: Path, *, dataset: str, form: str, ops: FileOps | None = None) ->
             for name in ("tmp", "run.lease"):
                 store.ops.remove_tree(store.root / name)
             store.ops.unlink(store.root / "run.lock")
+
+
+@contextmanager
+def _held_there(far: Far, run: str, *, dataset: str, form: str) -> Iterator[None]:
+    """Hold the lease of a folder of a bucket, of which the mark is then in the folder that is worked in; none stays behind."""
+    if not _list(far, dataset=dataset, form=form):
+        probe(far, run)
+    with run_lock.hold(far.root, run, far.shelf):
+        _list(far, dataset=dataset, form=form)
+        yield
+    with far.speaking(LEASE):
+        far.bucket.delete([LEASE])
+
+
+def _list(far: Far, *, dataset: str, form: str) -> dict[str, Any]:
+    """List the folder of the bucket; the mark in it. Raises as `opened`."""
+    with far.speaking(""):
+        listed = {one.name: (one.size, one.touched) for one in far.bucket.objects()}
+    far.listed, far.followed = listed, 0
+    strangers = sorted(name for name in listed if not PASSING_THERE.match(name))
+    (far.root / MARK).unlink(missing_ok=True)
+    if not strangers:
+        return {}
+    if MARK not in listed:
+        raise UsageError(
+            f"--out {far.link} holds other files ({', '.join(strangers[:3])}), no export; name a new folder of the bucket"
+        )
+    far.fetch(MARK)
+    mark = mark_at(far.root / MARK)
+    refuse_other(mark, far.link, dataset=dataset, form=form)
+    return mark
 
 
 def _refuse_foreign(out: Path, *, dataset: str, form: str) -> None:

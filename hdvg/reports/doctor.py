@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from hdvg.captioners import lavis_env
+from hdvg.dataset.location import bucket_link
+from hdvg.dataset.mirror import mirrors
 from hdvg.environment import install_command
 from hdvg.errors import HdvgError, UsageError
+from hdvg.reports.bucket import examine_bucket
 from hdvg.reports.file_system import examine_folder
 from hdvg.reports.supply import Finding, ffmpegs, outdated
 from hdvg.sandbox import Call, Limits, Sandbox, host, trial
@@ -54,12 +57,21 @@ def examine(folder: Path) -> list[Finding]:
         ffmpegs,
         _walls,
         _web,
-        lambda: examine_folder(folder),
+        lambda: _place(folder),
         _ports,
         _gpu,
         _lavis,
     ]
     return [finding for check in checks for finding in check()]
+
+
+def _place(folder: Path) -> Iterator[Finding]:
+    """Where datasets lie or will lie: a folder, or in a bucket, and then that of its mirrors."""
+    link = bucket_link(str(folder))
+    if link is not None:
+        yield from examine_bucket(link)
+        folder = mirrors()
+    yield from examine_folder(folder)
 
 
 def _versions() -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from hdvg.dataset import ledger
 from hdvg.dataset.clip_files import clips_of_pack, harmed_clips
 from hdvg.dataset.damage import NEEDED, broken, foreign
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far_looks import reading
 from hdvg.dataset.inventory import State, Thing, latents_of, media_of, shards_of, tables_of
 from hdvg.dataset.layout import CACHE, SEED, files, number_of_list, unit_of
 from hdvg.dataset.manifest import Manifest
@@ -84,7 +86,6 @@ def states_here(dataset: Dataset, things: Sequence[Thing]) -> list[State]:
 
 def verify(dataset: Dataset, look: LookAtAll = states_here) -> list[Problem]:
     """All problems, none if the dataset is whole. Has every file of it looked at; none that is damaged ends it."""
-    dataset.store.require_shards()
     strange = foreign(dataset.root)
     problems = [Problem("foreign", _name(dataset, path), f"ignored: {why}") for path, why in strange.items()]
     problems += [problem for problem in _tables(dataset, look) if dataset.root / problem.key not in strange]
@@ -175,9 +176,8 @@ def _files(dataset: Dataset, things: list[Thing], look: LookAtAll) -> list[Probl
 
 def _problem(dataset: Dataset, thing: Thing, state: str) -> Problem:
     if thing.sort == "media":
-        path = thing.path(dataset.store)
-        if path is not None:
-            return Problem(state, thing.what, f"{_name(dataset, path)} has other bytes than its name says", thing)
+        if place := thing.place(dataset.store):
+            return Problem(state, thing.what, f"{place} has other bytes than its name says", thing)
         is_cut = thing.is_clip_pack or thing.what.startswith("clip ")
         again = "; `hdvg retry --reason lost_clip` cuts it again" if is_cut else ""
         return Problem(state, thing.what, f"no file {thing.name}.*{again}", thing)
@@ -192,8 +192,11 @@ def _counted(problem: Problem, dataset: Dataset, manifest: Manifest) -> Problem:
     thing = problem.thing
     if thing is None or problem.check != "corrupt" or not thing.is_clip_pack:
         return problem
-    clips = clips_of_pack(manifest, str(thing.sha256))
-    harmed = harmed_clips(thing.path(dataset.store), clips)
+    sha256, far = str(thing.sha256), dataset.store.far
+    clips = clips_of_pack(manifest, sha256)
+    harmed = harmed_clips(
+        partial(far.read_range, thing.names) if far else partial(dataset.store.read_media, sha256), clips
+    )
     first = f", the first is {harmed[0]}" if harmed else ""
     return replace(problem, detail=f"{problem.detail}; {len(harmed)} of its {len(clips)} clips are damaged{first}")
 
@@ -233,7 +236,7 @@ def _clips_in_shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
     shards = [row["shard"] for row in manifest.rows("select shard from shards")]
     if not shards:
         return []
-    held = [clip for name in shards for clip in pq.read_table(dataset.root / name, columns=["clip_id"])[0].to_pylist()]
+    held = [clip for name in shards for clip in _clips_in(dataset, dataset.root / name)]
     wanted = {row["clip_id"] for row in manifest.rows(f"select clip_id from dataset where {ready_sql(dataset.plan)}")}
     problems = [Problem("twice", clip, "in several shards") for clip, times in Counter(held).items() if times > 1]
     problems += [
@@ -243,6 +246,12 @@ def _clips_in_shards(dataset: Dataset, manifest: Manifest) -> list[Problem]:
         Problem("stale", clip, "in a shard, but not kept: run `hdvg shard`") for clip in sorted(set(held) - wanted)
     ]
     return problems
+
+
+def _clips_in(dataset: Dataset, shard: Path) -> list[str]:
+    with reading(dataset.store.far, shard) as file:
+        found: list[str] = pq.read_table(file, columns=["clip_id"])[0].to_pylist()
+    return found
 
 
 def verify_folder(root: Path, look: LookAtAll = states_here) -> list[Problem]:

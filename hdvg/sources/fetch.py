@@ -20,7 +20,8 @@ from hdvg.media.calls import mux
 from hdvg.sandbox import Call, Limits, Sandbox
 from hdvg.sources import calls, runtime
 from hdvg.sources.buckets.spelling import is_bucket
-from hdvg.sources.buckets.store import signed_address, unsigned
+from hdvg.sources.buckets.store import signed_address
+from hdvg.sources.buckets.words import unsigned
 from hdvg.sources.calls import Excerpted, FetchSettings, Info, Looked
 from hdvg.sources.held import take_out
 from hdvg.sources.info import info_row

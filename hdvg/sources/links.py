@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from hdvg.config.fetch import Fetch
-from hdvg.errors import ItemError, TransientError, UsageError
+from hdvg.errors import HdvgError, ItemError, TransientError, UsageError
 from hdvg.sources.buckets.environment import require_obstore
 from hdvg.sources.buckets.spelling import is_bucket, is_folder, place_of
-from hdvg.sources.buckets.store import listed
+from hdvg.sources.buckets.store import Bucket, listed
 from hdvg.sources.canonical import MAX_CHARS, canonical, local_path, masked
 from hdvg.sources.columns import Columns, Entry
 from hdvg.sources.egress import Ways, way_out
@@ -70,6 +70,10 @@ def read_links(
     in which no column is known, or not the one asked for; and wherever a bucket cannot be reached from this machine.
     """
     kind, folders = kind_of(source), folders or Folders()
+    if kind == "link" and is_bucket(source) and not Path(source).suffix and _has_below(source, folders):
+        raise UsageError(
+            f"{source}: that is a folder; with a slash at its end all videos below it are taken: {source}/"
+        )
     base = Path(source).absolute().parent if kind not in {"link", "bucket"} else None
     read = partial(SOURCES[kind], folders=folders) if kind in FOLDERS else SOURCES[kind]
     entries = read(source, columns, base or Path())
@@ -188,6 +192,16 @@ def _read_bucket(source: str, columns: Columns, base: Path, *, folders: Folders)
         yield from _objects(source, folders)
     except ItemError as error:
         raise _unlisted(source, error) from None
+
+
+def _has_below(source: str, folders: Folders) -> bool:
+    """Whether no object of a bucket has that name, and some lie below it: a folder that is written without its slash."""
+    try:
+        place, way = place_of(source), way_out(folders.ways or Fetch()).as_settings()
+        below = next(Bucket(place._replace(key=f"{place.key}/"), way).objects(), None)
+        return below is not None and Bucket(place._replace(key=""), way).version(place.key) is None
+    except HdvgError:  # the fetch says what is wrong
+        return False
 
 
 def _unlisted(source: str, error: ItemError) -> UsageError:

@@ -87,11 +87,9 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
     """
     _refuse_foreign(task.folder)
     first, *others = (path for path, _ in task.datasets)
-    _encoded(first, task.recipe, console)
+    encoded(first, task.recipe, console)
     for path in others:
-        with Dataset.open(path).store.aside() as beside:
-            carry_codec(task.recipe.data, first, beside)
-        _encoded(path, task.recipe, console)
+        encoded(path, task.recipe, console, like=first)
     feed = opened(task)
     untexted = _untexted(task, feed)
     task.folder.mkdir(parents=True, exist_ok=True)
@@ -159,8 +157,9 @@ def opened(task: Task) -> DataFeed:
     kind = Online if task.recipe.draw.online else Latents
     members = []
     for path, weight in task.datasets:
-        latents = kind.open(Dataset.open(path), task.recipe.data, where=task.recipe.draw.where)
-        members.append(Member(latents, str(path), weight))
+        dataset = Dataset.open(path)
+        latents = kind.open(dataset, task.recipe.data, where=task.recipe.draw.where)
+        members.append(Member(latents, dataset.place, weight))
     return DataFeed(members, task.recipe)
 
 
@@ -194,15 +193,18 @@ def _captions(dataset: Path, clip_ids: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(rows["caption"].to_pylist())
 
 
-def _encoded(path: Path, recipe: TrainRecipe, console: Console) -> None:
-    """Encode what is not encoded yet."""
+def encoded(path: Path, recipe: TrainRecipe, console: Console, *, like: Path | None = None) -> None:
+    """Encode what is not encoded yet; `like`: by the encoders that this dataset or run keeps."""
     dataset = Dataset.open(path)
+    if like is not None:
+        with dataset.store.aside() as beside:
+            carry_codec(recipe.data, like, beside)
     if recipe.draw.online:
         return
     try:
         Latents.open(dataset, recipe.data, where=recipe.draw.where)
     except UsageError:  # not encoded yet; anything else `encode` says again
-        console.print(f"{path}: clips are encoded first", soft_wrap=True)
+        console.print(f"{dataset.place}: clips are encoded first", soft_wrap=True)
         with Bars(console) as bars:
             encode(dataset, recipe.data, where=recipe.draw.where, watch=bars)
 

@@ -15,7 +15,8 @@ from hdvg.config.fetch import Fetch
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
 from hdvg.sandbox import Sandbox
 from hdvg.sources.buckets.environment import profile
-from hdvg.sources.buckets.store import signed_address, unsigned
+from hdvg.sources.buckets.store import signed_address
+from hdvg.sources.buckets.words import unsigned
 from hdvg.sources.canonical import canonical, masked
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hosts import HostGate
@@ -30,6 +31,8 @@ from tests.tools import need
 from tests.videos import draw_scenes
 
 need("obstore")
+
+import obstore  # noqa: E402
 
 MEDIA = b"\0\0\0\x18ftypmp42" + random.Random(0).randbytes(3_000_000)
 SETTINGS = Fetch(silence_s=15, wall_s=60, tries=1, max_mb=8, max_wait_s=1, throttle_wait_s=0, private_links="refuse")
@@ -417,6 +420,17 @@ def test_folder_of_a_bucket_is_a_list_of_videos(folder):
     assert folders.passed == {".txt": 1, "hidden": 1}
     assert "query" in (links[2].error or "")
     assert [link.source for link in read_links(folder, folders=Folders(all_files=True))][2] == f"{folder}notes.txt"
+
+
+def test_folder_without_its_slash_is_told_from_an_object(guest, folder):
+    with pytest.raises(UsageError, match=rf"with a slash at its end.*{folder}$"):
+        read_links(folder.removesuffix("/"))
+    link = guest.put("folder", b"1")
+    try:
+        assert [one.source for one in read_links(link)] == [link]
+    finally:
+        obstore.delete(guest.store(OPEN), "folder")
+    assert [one.source for one in read_links(f"{folder}gone.mp4")] == [f"{folder}gone.mp4"]
 
 
 def test_folder_of_a_bucket_may_stand_in_a_list(folder, tmp_path):

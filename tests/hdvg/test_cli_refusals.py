@@ -39,10 +39,11 @@ def test_a_rule_that_is_nowhere_cannot_be_taken_away():
         ["run", "demo", "--links", "list.txt", "--out", "hdfs://name/ds"],
         ["split", "sftp://host/ds"],
         ["query", "hdfs://name/ds", "from videos"],
-        ["gc", "s3://bucket/ds"],
+        ["gc", "hdfs://name/ds"],
         ["import", "hd-vg", "a.json", "--out", "hdfs://name/ds"],
-        ["export", "ds", "--to", "hd-vg", "--out", "s3://bucket/out"],
+        ["export", "ds", "--to", "hd-vg", "--out", "sftp://host/out"],
         ["train", "hdfs://name/ds"],
+        ["train", "ds", "--out", "s3://bucket/run"],
     ],
 )
 def test_a_place_that_is_no_folder_of_this_machine_is_refused(arguments, tmp_path, monkeypatch):

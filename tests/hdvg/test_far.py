@@ -14,6 +14,7 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset import run_lock
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.far import Far
 from hdvg.dataset.lease import Lease
 from hdvg.dataset.mirror import mirrors, open_mirror, refresh
 from hdvg.dataset.object_lease import LEASE
@@ -129,6 +130,24 @@ def test_what_this_machine_has_put_is_not_fetched_again(link, monkeypatch):
     assert read == ["parts/cut/a.parquet"]
 
 
+def test_a_shard_that_another_machine_has_written_anew_is_fetched_anew(link, turn):
+    dataset, name = made(link), "shards/train-00000.parquet"
+    with writing(dataset.store):
+        dataset.store.publish(name, lambda path: path.write_text("one"))
+    turn("there")
+    root = open_mirror(link)
+    Dataset.open(root).store.require_shards()
+    assert (root / name).read_text() == "one"
+    turn("here")
+    with writing(dataset.store):
+        dataset.store.remove(name)
+        dataset.store.publish(name, lambda path: path.write_text("two"))
+    assert (open_mirror(link) / name).read_text() == "two", "this machine's own stays"
+    turn("there")
+    Dataset.open(open_mirror(link)).store.require_shards()
+    assert (root / name).read_text() == "two"
+
+
 def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s3_server, link, turn, monkeypatch):
     dataset = made(link)
     with writing(dataset.store), dataset.store.scratch() as scratch:
@@ -156,6 +175,23 @@ def test_media_are_kept_within_the_bound_and_come_back_when_they_are_asked_for(s
     far.find_media(clip).unlink()
     with pytest.raises(DamagedError, match=r"s3://.* has other bytes"):
         far.find_media(clip)
+
+
+def test_what_another_process_of_this_machine_has_put_or_removed_is_known_without_asking(link, monkeypatch):
+    store = made(link).store
+    other = Store(store.root, run=store.run)
+    other.far = Far(store.root, store.far.bucket)
+    with writing(store), store.scratch() as scratch:
+        (scratch / "one").write_text("one")
+        name = other.put_media(scratch / "one", "mp4")
+        (store.root / f"media/{name[:2]}/{name}.mp4").unlink()
+        assert store.has_media(name)
+        assert store.find_media(name).read_text() == "one"
+        other.remove_media(name)
+        asked = []
+        monkeypatch.setattr(type(store.far.bucket), "version", lambda self, name: asked.append(name))
+        assert not store.has_media(name)
+        assert asked == []
 
 
 def test_a_mirror_keeps_to_its_bound_while_a_command_goes_on(link, monkeypatch):
@@ -206,6 +242,29 @@ def test_a_file_that_stayed_is_put_when_it_has_to_be_there(s3_server, link):
         for stays in (True, False):
             name = dataset.store.put_media(scratch / "one", "mp4", stays=stays)
     assert f"media/{name[:2]}/{name}.mp4" in there(s3_server, link)
+
+
+def test_a_large_file_is_put_in_parts_and_what_else_is_too_large_is_refused(s3_server, link, turn, monkeypatch):
+    monkeypatch.setattr("hdvg.dataset.far.PARTS_BYTES", 12 * 2**20)
+    monkeypatch.setattr("hdvg.dataset.far.MOST_BYTES", 13 * 2**20)
+    monkeypatch.setattr("hdvg.sources.buckets.store.LARGE_BYTES", 5 * 2**20)
+    dataset, content = made(link), os.urandom(2**20) * 14
+    with writing(dataset.store), dataset.store.scratch() as scratch:
+        for number, size in enumerate((14, 11)):
+            (scratch / f"{number}").write_bytes(content[: size * 2**20])
+        large, small = (dataset.store.put_media(scratch / f"{number}", "zip") for number in range(2))
+        (dataset.root / f"media/{large[:2]}/{large}.zip").unlink()
+        assert dataset.store.put_media(scratch / "0", "zip") == large, "there already"
+        with pytest.raises(UsageError, match=r"shards/0.parquet: 0.0 GB.*shard.max_mb"):
+            dataset.store.publish("shards/0.parquet", lambda path: path.write_bytes(content))
+    prefix = f"far/{link.rpartition('/')[2]}/media"
+    parts = {
+        name: obstore.head(s3_server.store(OPEN), f"{prefix}/{name[:2]}/{name}.zip")["e_tag"].partition("-")[2]
+        for name in (large, small)
+    }
+    assert parts == {large: '3"', small: ""}
+    turn("there")
+    assert Dataset.open(open_mirror(link)).store.find_media(large).read_bytes() == content
 
 
 def test_removed_media_leave_the_bucket_wherever_they_lie(s3_server, link, turn):
@@ -339,13 +398,6 @@ def test_credentials_are_nowhere_and_messages_name_the_link(s3_server, link, tmp
     held = b"".join(path.read_bytes() for path in mirrors().rglob("*") if path.is_file())
     held += b"".join(content(s3_server, link, name) for name in there(s3_server, link))
     assert not [secret for secret in (KEY, SECRET, GUEST_KEY, GUEST_SECRET) if secret.encode() in held]
-
-
-@pytest.mark.parametrize("words", [["gc"], ["verify", "--repair"]])
-def test_what_does_not_work_there_yet_says_so(link, words):
-    made(link)
-    said = hdvg(words[0], link, *words[1:], code=2).stderr
-    assert "folder" in said
 
 
 def test_a_command_beside_a_run_of_this_machine_leaves_the_mirror_alone(link):

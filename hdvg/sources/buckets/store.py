@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hdvg.errors import HdvgError, ItemError, TransientError, UsageError
 from hdvg.sources.buckets.environment import (
@@ -44,6 +44,8 @@ ASKED = re.compile(
 """In the first line of an error, where the store itself was asked: not the machine for its role."""
 LARGE_BYTES, PATIENT_S = 16 * 2**20, 1800.0
 """From that size on a transfer may take so long."""
+PARTS, PARTS_AT_ONCE = 9_000, 4
+"""Of an object that is put in parts, the most that there may be (S3 allows 10,000), and how many are in memory."""
 GOOGLE = "https://storage.googleapis.com"
 
 
@@ -85,6 +87,15 @@ Version = dict[str, str]
 """What a store calls one version of an object."""
 
 
+class Object(NamedTuple):
+    """An object as a listing has it: its name from the folder on, bytes, version, and when it was put, seconds since 1970."""
+
+    name: str
+    size: int
+    version: str
+    touched: float
+
+
 class Bucket:
     """A folder of a bucket. Raises as `signed_address`, and ItemError gone or private, TransientError network."""
 
@@ -93,15 +104,15 @@ class Bucket:
         self._store = _open(place, way)
         self._patient = _open(place, way, timeout_s=PATIENT_S)
 
-    def objects(self) -> Iterator[tuple[str, int, str]]:
-        """Name from the folder on, size in bytes, and version of each object below it; in the order of the store."""
+    def objects(self) -> Iterator[Object]:
+        """Each object below the folder; in the order of the store."""
         import obstore
 
         with _worded(self.place):
             for some in obstore.list(self._store, self.place.key or None):
                 for one in some:
-                    version = str(one["e_tag"] or one["last_modified"])
-                    yield str(one["path"]).removeprefix(self.place.key), int(one["size"]), version
+                    name, touched = str(one["path"]).removeprefix(self.place.key), one["last_modified"]
+                    yield Object(name, int(one["size"]), str(one["e_tag"] or touched), touched.timestamp())
 
     def names_from(self, folder: str, start: str) -> Iterator[str]:
         """The names of objects in a folder of the folder that begin with `start`."""
@@ -154,6 +165,26 @@ class Bucket:
         """Put an object, whole; None, with nothing changed, if there is one of that name."""
         return self._put(name, content, "create")
 
+    def put_in_parts(self, name: str, content: Path) -> Version:
+        """Put an object, whole, in the place of what there may be; a part of it is in memory at a time.
+
+        No store's library has a condition for that (obstore 0.12), so it is for names that say their bytes.
+        """
+        import obstore
+
+        size = max(LARGE_BYTES, -(-content.stat().st_size // PARTS))
+        with _worded(self.place):
+            return _version(
+                obstore.put(
+                    self._patient,
+                    self.place.key + name,
+                    content,
+                    use_multipart=True,
+                    chunk_size=size,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+            )
+
     def swap(self, name: str, content: bytes | Path, version: Version | None) -> Version | None:
         """Put an object in the place of that version, or of none; None, with nothing changed, if there is another by now."""
         return self._put(name, content, version or "create")
@@ -195,8 +226,8 @@ def _version(found: Any) -> Version:
 
 def listed(folder: Place, way: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each object below a folder: its link, and its name from the folder on. Raises as `Bucket`."""
-    for name, _, _ in Bucket(folder, way).objects():
-        yield folder._replace(key=folder.key + name).link, name
+    for one in Bucket(folder, way).objects():
+        yield folder._replace(key=folder.key + one.name).link, one.name
 
 
 @contextmanager
@@ -208,28 +239,6 @@ def _worded(place: Place) -> Iterator[None]:
         yield
     except (BaseError, FileNotFoundError, TypeError, ValueError) as error:  # the last two of what cannot be asked for
         raise _failure(error, place) from None
-
-
-@contextmanager
-def unsigned(address: str | None, link: str) -> Iterator[None]:
-    """Takes a signed address, if there is one, out of what an error says: the link stands there instead."""
-    try:
-        yield
-    except ItemError as error:
-        if address is None:
-            raise
-        error.detail = _unsigned(error.detail, address, link)
-        error.args = (f"{error.reason}: {error.detail}" if error.detail else error.reason,)
-        raise
-
-
-def _unsigned(text: str, address: str, link: str) -> str:
-    plain, _, query = address.partition("?")
-    path = urllib.parse.urlsplit(plain).path
-    text = re.sub(rf"(?:https?://[^\s/'\"]*)?{re.escape(path)}(?:\?[^\s'\"<>)]*)?", lambda _: link, text)
-    for value in {value for _, value in urllib.parse.parse_qsl(query) if len(value) >= 16}:
-        text = text.replace(value, "***").replace(urllib.parse.quote(value, safe=""), "***")
-    return text
 
 
 def _open(place: Place, way: Mapping[str, Any], *, signs: bool = False, timeout_s: float = 60.0) -> Any:
