@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from hdvg.errors import ResourceError, first_line
+from hdvg.errors import ResourceError, UsageError, first_line
 from pipelines.head import LOOK_S, Head
 from pipelines.node_traits import code, refuse_other_code
 from pipelines.session import Session, raised_by
@@ -24,12 +26,19 @@ Result = TypeVar("Result")
 
 
 def on_nodes(
-    address: str, do: Callable[[Item, Any], Result], items: Iterable[Item], *, held: object = None, called: str
+    address: str,
+    do: Callable[[Item, Any], Result],
+    items: Iterable[Item],
+    *,
+    held: object = None,
+    needs: Path,
+    called: str,
 ) -> Iterator[Result]:
     """What `do(item, held)` gives on the cluster at that address, as it is done; `held` is sent to each node once, and an item is
-    `called` so.
+    `called` so. All nodes must see the folder that it `needs`, one that is nowhere else by that name.
 
-    Raises what `do` raises, and ResourceError if a task's node or worker was lost too often, or the head is gone.
+    Raises what `do` raises, UsageError if a node has other code or does not see the folder, and ResourceError if a task's node
+    or worker was lost too often, or the head is gone.
     """
     with opened(address) as (wanted, head):
         sent = ray.put(held)
@@ -41,7 +50,7 @@ def on_nodes(
             if len(running) >= most:
                 result, running = _next(running, called, head)
                 yield result
-            running.append(task.remote(do, item, sent, wanted))
+            running.append(task.remote(do, item, sent, wanted, needs))
         while running:
             result, running = _next(running, called, head)
             yield result
@@ -67,8 +76,13 @@ def wait_for_one(running: Collection[Any], head: Head) -> Any:
     return over[0]
 
 
-def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any:
+def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str, needs: Path) -> Any:
     refuse_other_code(wanted)
+    if not needs.is_dir():
+        raise UsageError(
+            f"node {platform.node()} does not see {needs}: mount that folder at the same path on all nodes, or leave --address away; "
+            "see docs/cluster.md"
+        )
     return do(item, held)
 
 
