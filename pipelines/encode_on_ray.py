@@ -18,8 +18,8 @@ from hdvg.latents.settings import Encoding
 from hdvg.latents.workers import Job
 from pipelines.head import Head
 from pipelines.node_traits import refuse_other_code
-from pipelines.session import raised_by
-from pipelines.tasks_on_ray import opened, wait_for_one
+from pipelines.session import opened, raised_by
+from pipelines.tasks_on_ray import wait_for_one
 
 LOSSES = 20
 """Encoders that may be lost, with their nodes or alone, before the command stops."""
@@ -43,8 +43,10 @@ def on_cluster(address: str) -> RunJobs:
     """What does an encoding's jobs on the cluster at that address."""
 
     def run(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None) -> Iterator[Done]:
-        with opened(address) as (wanted, head):
-            yield from _all(_Encoders(workers, dataset.root, dataset.store.run, encoding, wanted), iter(jobs), head)
+        with opened(address) as session:
+            yield from _all(
+                _Encoders(workers, dataset.root, dataset.store.run, encoding, session.code), iter(jobs), session.head
+            )
 
     return run
 

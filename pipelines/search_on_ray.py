@@ -40,7 +40,7 @@ def _all(address: str, do: Do, items: Iterable[Any], folder: Path) -> Iterator[A
         _do,
         ((do, item) for item in items),
         held=folder,
-        needs=folder,
+        needs=(folder,),
         called="a part of the search for copies",
     )
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_leave
+from hdvg.cli.arguments import Address, AllowPrivate, Folder, Json, NewRule, Out, with_leave
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import local_folder
+from hdvg.dataset.location import local_folder, refuse_mirror
 from hdvg.errors import UsageError
 
 commands = typer.Typer()
@@ -90,7 +90,7 @@ def export(
     max_mb: Annotated[float | None, typer.Option("--max-mb", min=0.001, help="most MB of clips in a file; as the shards")] = None,
     url: Annotated[str | None, typer.Option("--url", help="where it will be found, for its description")] = None,
     cite: Annotated[str | None, typer.Option("--cite", metavar="TEXT", help="how to cite it, for its description")] = None,
-    as_json: Json = False,
+    address: Address = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write the kept clips for other tools: a killed export goes on, an unchanged one writes nothing.
 
@@ -103,14 +103,19 @@ def export(
     from hdvg.exporting.hub import export_to_hub, repository_of
     from hdvg.reports.beside import note_written
 
-    opened, repository = Dataset.open(dataset), repository_of(str(out))
+    opened, repository, write_all = Dataset.open(dataset), repository_of(str(out)), None
+    if address is not None:
+        refuse_mirror(dataset, "--address")
+        from pipelines.export_on_ray import on_cluster
+
+        write_all = on_cluster(address, opened)
     found = tuple(rate["sentence"] for rate in results(opened))
     wanted = Wanted(to, out, where=where, all_given=all_given, max_mb=max_mb, url=url, cite=cite, audited=found)
     with interruptible():
         if repository is None:
-            report = write(opened, wanted, output.console())
+            report = write(opened, wanted, output.console(), write_all=write_all)
         else:
-            report = export_to_hub(opened, wanted, repository, output.console())
+            report = export_to_hub(opened, wanted, repository, output.console(), write_all=write_all)
             note_written(opened, "export", [repository.link])
     if as_json:
         return print_json(report)

@@ -24,7 +24,10 @@ MEMORY = "800MB"
 
 
 class Job:
-    """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards."""
+    """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards.
+
+    Pickled, it is what a piece is written with anywhere: `dataset`, `wanted`, `out`, and of `chosen` the tables and the schema.
+    """
 
     def __init__(self, dataset: Dataset, wanted: Wanted, manifest: Manifest, scratch: Path) -> None:
         self.dataset, self.wanted, self.manifest, self.scratch = dataset, wanted, manifest, scratch
@@ -46,6 +49,10 @@ class Job:
             manifest.connection.execute(f"set allowed_directories = [{folders}]")
             manifest.connection.execute("set enable_external_access = false; set lock_configuration = true")
             yield cls(dataset, wanted, manifest, Path(scratch).resolve())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another node: no query can be asked there."""
+        return {name: getattr(self, name) for name in ("dataset", "wanted", "out", "chosen")}
 
     @cached_property
     def chosen(self) -> Chosen:

@@ -11,10 +11,12 @@ from pathlib import Path
 class Piece:
     """A file of an export: `write` makes it at the path it is given.
 
-    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there.
+    `identity` changes with what it will hold. `clips` is how many of them count as done once it is there. One that may be
+    written `anywhere` needs no other piece, and of its `Job` what travels to another node alone: no query.
     """
 
     name: str
     identity: str
     clips: int
     write: Callable[[Path], object]
+    anywhere: bool = False

@@ -42,6 +42,10 @@ class Target:
         """Make the file appear, whole; False if it was there already."""
         return self.store.publish(piece.name, piece.write)
 
+    def lacks(self, piece: Piece) -> bool:
+        """Whether it is not there yet."""
+        return not (self.store.root / piece.name).exists()
+
     def bytes(self) -> int:
         """Size of all that is in the folder, but for what passes."""
         found = (
