@@ -30,7 +30,7 @@ AT_ONCE = 2_000_000
 NEAR_BITS = 12
 SHIFTS_MOST = 6
 
-SORTED = 2**24
+SORTED = 2**23
 """Entries of a bucket, about: they are sorted at once."""
 
 CLIP_BITS, SHIFT_BITS = 28, 8
