@@ -20,10 +20,11 @@ from hdvg.config.writers import step_and_writer
 from hdvg.dataset import ledger
 from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files, of_units, pattern, stage_of_part, unit_of
+from hdvg.dataset.layout import files, names, of_units, pattern, stage_of_part, unit_of
 from hdvg.dataset.manifest import literal, no_glob, path_list
-from hdvg.dataset.parts import read_as, read_parts
+from hdvg.dataset.parts import no_rows, read_as, read_parts
 from hdvg.dataset.shard_plan import STAMPS, holding
+from hdvg.dataset.shards import take_out
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, STAGES, part_schema, with_media
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED, Name, forgotten_sql, publish_tombstones, tombstone_files
@@ -105,7 +106,6 @@ def purge(dataset: Dataset, found: Found) -> None:
     """Take it out of every file of the dataset; under the run lock, hidden, and with the pool settled without it.
 
     Each step leaves what the steps after it need, the accepted lists last: stopped anywhere, the same again ends the same.
-    Shards that held any of it are gone then, for the caller to write.
     """
     store = dataset.store
     ledger.forget(store)
@@ -113,17 +113,12 @@ def purge(dataset: Dataset, found: Found) -> None:
         if path != dataset.root / STAMPS:  # it names no clip, and spares the other shards
             _remove(store, path)
     _forget_latents(dataset, found)
-    _drop_shards(dataset, found)
+    for path in holding(dataset, found.videos):
+        take_out(dataset, path, found.videos)
     _drop_pool(dataset, found)
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units)))
-    with connect(dataset.root) as connection:
-        named = {
-            name for entry, column, _ in with_media() for name in _media_of(dataset, connection, entry.name, column)
-        }
-    for path in files(dataset.root, "media"):
-        if path.stem not in named:  # what a killed run left without a row goes too
-            _remove(store, path)
+    _drop_unnamed(dataset)
     for path in files(dataset.root, "tables"):
         _rewrite_table(store, path, found)
     for path in files(dataset.root, "rejected"):
@@ -143,7 +138,7 @@ def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterab
     `fetched`, of what is asked again and again."""
     root = no_glob(str(dataset.root))
     accepted = read_as(INPUTS, literal(f"{root}/{pattern('inputs')}"))
-    fetched = read_parts(DOWNLOAD, literal(f"{root}/{pattern('parts', stage=DOWNLOAD)}"))
+    fetched = _every(dataset, DOWNLOAD)
     connection.execute(f"create view accepted as from {accepted}")
     connection.execute(f"create table fetched as select video_id, sha256, uploader_id, reason from {fetched}")
     connection.execute("create table gone (kind varchar, name varchar)")
@@ -172,29 +167,24 @@ def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: Itera
     held, mine, others = list(of_units(dataset.root, units)), set[str](), set[str]()
     for entry, column, _ in with_media():
         parts = [path for path in held if stage_of_part(path) == entry.name]
-        mine |= _named(connection, entry.name, column, path_list(parts), "video_id in (from lost)") if parts else set()
+        if parts:
+            rows = read_parts(entry.name, path_list(parts))
+            mine |= _column(connection, f"select {column} from {rows} where video_id in (from lost)")
     if mine:  # else no other part need be opened
         connection.register("asked", pa.table({"name": sorted(mine)}))
         for entry, column, _ in with_media():
             where = f"video_id not in (from lost) and {column} in (from asked)"
-            others |= _media_of(dataset, connection, entry.name, column, where)
+            others |= _column(connection, f"select {column} from {_every(dataset, entry.name)} where {where}")
         connection.unregister("asked")
     return mine - others
 
 
-def _media_of(
-    dataset: Dataset, connection: duckdb.DuckDBPyConnection, stage: str, column: str, where: str = "true"
-) -> set[str]:
+def _every(dataset: Dataset, stage: str, *, also: str = "") -> str:
+    """SQL: the rows of all parts of a stage."""
     if not files(dataset.root, "parts", stage=stage):
-        return set()
-    every = literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}")
-    return _named(connection, stage, column, every, where)
-
-
-def _named(connection: duckdb.DuckDBPyConnection, stage: str, column: str, parts: str, where: str) -> set[str]:
-    """The hashes in a column of parts, a literal, as far as `where` holds."""
-    rows = read_parts(stage, parts)
-    return _column(connection, f"select distinct {column} from {rows} where {column} is not null and {where}")
+        return no_rows(part_schema(stage))
+    parts = literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}")
+    return read_as(part_schema(stage), parts, also=also)
 
 
 def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[str]) -> int:
@@ -211,7 +201,8 @@ def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[st
 
 
 def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    return {row[0] for row in connection.execute(sql).fetchall()}
+    """The values of a column, but for null."""
+    return {row[0] for row in connection.execute(sql).fetchall() if row[0] is not None}
 
 
 def _remove(store: Store, path: Path) -> None:
@@ -225,24 +216,31 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
         forget(dataset, found.clips)
 
 
-def _drop_shards(dataset: Dataset, found: Found) -> None:
-    """Remove the shards that hold any of the videos, their part rows first."""
-    gone = pa.array(sorted(found.videos), pa.string())
-    for path in holding(dataset, found.videos):
-        if pc.any(pc.is_in(pq.read_table(path, columns=["video_id"])["video_id"], value_set=gone)).as_py():
-            for row in files(dataset.root, "shard_rows", of=path.stem):
-                _remove(dataset.store, row)
-            _remove(dataset.store, path)
-
-
 def _drop_pool(dataset: Dataset, found: Found) -> None:
     """Remove what was computed of the pool while it held any of the clips: it names them beside others."""
-    clips = pa.array(sorted(found.clips), pa.string())
-    for entry in STAGES.values():
-        for path in files(dataset.root, "parts", stage=entry.name) if entry.clip_columns else []:
-            table = pq.read_table(path, columns=list(entry.clip_columns), schema=part_schema(entry.name))
-            if any(pc.any(pc.is_in(column, value_set=clips)).as_py() for column in table.itercolumns()):
-                _remove(dataset.store, path)
+    with connect(dataset.root) as connection:
+        connection.register("taken", pa.table({"clip_id": pa.array(sorted(found.clips), pa.string())}))
+        for entry in STAGES.values():
+            if entry.clip_columns and files(dataset.root, "parts", stage=entry.name):
+                rows = _every(dataset, entry.name, also=", filename = true")
+                named = " or ".join(f"{column} in (from taken)" for column in entry.clip_columns)
+                for path in _column(connection, f"select distinct filename from {rows} where {named}"):
+                    _remove(dataset.store, Path(path))
+
+
+def _drop_unnamed(dataset: Dataset) -> None:
+    """Remove the files of media/ that no row names any more, and those that a killed run left without one."""
+    there: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names(dataset.root, "media"):
+        there[Path(name).stem].append(name)
+    named = " union all ".join(
+        f"select {column} as hash from {_every(dataset, of.name)}" for of, column, _ in with_media()
+    )
+    with connect(dataset.root) as connection:
+        connection.register("there", pa.table({"hash": pa.array(list(there), pa.string())}))
+        for unnamed in _column(connection, f"select hash from there anti join ({named}) using (hash)"):
+            for name in there[unnamed]:
+                dataset.store.remove(name)
 
 
 def _rewrite(store: Store, path: Path, found: Found) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.shard_plan import holding
 from hdvg.dataset.tombstones import Name
 from hdvg.filtering.pool import settle
 from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
 from hdvg.takedown import Found, find, hide, media_bytes, purge
 from pipelines.shard_stage import fill_shards
-from pipelines.virtual_clips import VirtualClips
 from pipelines.writing import new_run, writing
 
 
@@ -40,18 +37,20 @@ def forget(
 
 
 def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
-    """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error."""
-    with writing(dataset.store), ExitStack() as stack:
+    """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error.
+
+    Shards are written by new verdicts only where clips are judged beside others, and so may be by their going.
+    """
+    with writing(dataset.store):
         found = find(dataset, asked)  # again: a run may have added to it
         hide(dataset, dataset.store, found)
         if dataset.plan.pool_wanted:
             dataset = settle(dataset)
-        clips = VirtualClips(dataset, stack.enter_context(dataset.store.scratch()))
-        clips.hold(holding(dataset, found.videos))
         purge(dataset, found)
         for path in sorted(dataset.root.glob("logs/*")):  # links and files are named in them
             dataset.store.remove(str(path.relative_to(dataset.root)))
-        return not (dataset.root / "shards").is_dir() or fill_shards(dataset, console, clips)
+        stays = not dataset.plan.pool_wanted or not (dataset.root / "shards").is_dir()
+        return stays or fill_shards(dataset, console)
 
 
 def _report(dataset: Dataset, found: Found) -> dict[str, Any]:

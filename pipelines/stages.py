@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.config.child_settings import CutSettings, SplitSettings
+from hdvg.dataset.clip_files import promised
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import ItemError
 from hdvg.ids import digest, file_sha256
@@ -238,12 +239,7 @@ def by_video(items: list[ItemT]) -> Iterable[list[ItemT]]:
 
 
 def _promise(work: Work[CutItem], items: list[CutItem]) -> list[Row]:
-    return [
-        {"video_id": item["video_id"], "clip_id": item["clip_id"]}
-        | {"cut_mode": "virtual", "cut_start_pts": item["start_pts"], "cut_end_pts": item["end_pts"]}
-        | {"cut_n_frames": item["n_frames"], "cut_decoded_frames": 0}
-        for item in items
-    ]
+    return [{"video_id": item["video_id"], "clip_id": item["clip_id"], **promised(item)} for item in items]
 
 
 def _cut(work: Work[CutItem], items: list[CutItem]) -> list[Row]:

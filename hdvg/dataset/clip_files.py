@@ -49,6 +49,12 @@ SPAN = ("clip_id", "start_pts", "end_pts", "n_frames", "first_look", "last_look"
 """Those that a cut asks for."""
 
 
+def promised(clip: Row) -> Row:
+    """What a cut says of a virtual clip, whose file is made when its shard is written; `clip` has the columns of its span."""
+    span = {"cut_start_pts": clip["start_pts"], "cut_end_pts": clip["end_pts"], "cut_n_frames": clip["n_frames"]}
+    return {"cut_mode": "virtual", **span, "cut_decoded_frames": 0}
+
+
 @dataclass(frozen=True)
 class ClipFile:
     """Where the bytes of a cut clip lie: all of a file, or of a pack `size` bytes from `start` on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
     clips = f"({SIZED} where {ready})"
     videos = manifest.table(
         f"select seq, {key_sql(seed)} as key, video_id, sum(size)::bigint as size, "
-        f"count(*) as clips, bit_xor(hash(video_id, {columns}))::varchar as stamp "
+        f"count(*) as clips, {stamp_sql(columns)} as stamp "
         f"from {clips} group by all order by seq, key, video_id"
     )
     names, large = [""] * videos.num_rows, dict[str, str]()
@@ -75,6 +75,11 @@ def find_homes(manifest: Manifest, *, ready: str, columns: str, split: str, seed
         of_clips.select(["clip_id", "shard"]),
         sum(videos["clips"].to_pylist()),
     )
+
+
+def stamp_sql(columns: str) -> str:
+    """SQL: what the rows of a video, which are grouped, come to in these columns, in this DuckDB."""
+    return f"bit_xor(hash(video_id, {columns}))::varchar"
 
 
 def key_sql(seed: int) -> str:
@@ -151,4 +156,9 @@ def _of_shards(stamps: dict[str, str], *homes: pa.Table) -> dict[str, str]:
     for table in homes:
         for video, shard in zip(table["video_id"].to_pylist(), table["shard"].to_pylist(), strict=True):
             members.setdefault(shard, set()).add(video)
-    return {name: digest([[video, stamps[video]] for video in sorted(held)]) for name, held in sorted(members.items())}
+    return {name: shard_stamp({video: stamps[video] for video in held}) for name, held in sorted(members.items())}
+
+
+def shard_stamp(stamps: Mapping[str, str]) -> str:
+    """The stamp of a shard, of those of its videos."""
+    return digest([[video, stamps[video]] for video in sorted(stamps)])

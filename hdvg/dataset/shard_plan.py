@@ -6,19 +6,19 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hdvg.dataset.connection import connect
 from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import CACHE, files, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.seals import is_sealed
-from hdvg.dataset.shard_homes import SIZED, Homes, find_homes, homes_of, may_hold
+from hdvg.dataset.shard_homes import SIZED, Homes, find_homes, homes_of, may_hold, shard_stamp, stamp_sql
 from hdvg.dataset.stages import SHARD
 from hdvg.dataset.tombstones import Tombstones
 from hdvg.errors import DamagedError
@@ -62,19 +62,24 @@ def plan_shards(dataset: Dataset, scratch: Path) -> ShardPlan:
     """
     with dataset.manifest() as manifest:
         homes = _homes(dataset, manifest)
-        packing = [dataset.plan.recipe.shard.seed, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION, STAMPED]
-        stamps = {name: digest(stamp, packing) for name, stamp in homes.stamps.items()}
+        stamps = {name: _stamp(dataset, stamp) for name, stamp in homes.stamps.items()}
         known = _known(dataset.root)
         contents = {name: known[name][1] for name, stamp in stamps.items() if known.get(name, ("",))[0] == stamp}
         written = _written(dataset.root)
         unknown = [name for name in stamps if name not in contents or (name, contents[name]) not in written]
         plan = ShardPlan(contents, stamps, homes.clips)
         for name, rows in _rows(dataset, manifest, homes, unknown):
-            plan.contents[name] = _content(dataset, rows)
+            plan.contents[name] = content_of(dataset, rows)
             if (name, plan.contents[name]) not in written:
                 plan.rows[name] = scratch / f"{name}.parquet"
                 pq.write_table(rows, plan.rows[name])
     return plan
+
+
+def _stamp(dataset: Dataset, of_rows: str) -> str:
+    """The stamp of a shard: of its rows, and of how they are written."""
+    settings = dataset.plan.recipe.shard
+    return digest(of_rows, [settings.seed, settings.row_group_mb, SCHEMA_VERSION, STAMPED])
 
 
 def _homes(dataset: Dataset, manifest: Manifest) -> Homes:
@@ -121,10 +126,10 @@ def _by_shard(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table
         yield name, pa.concat_tables(held)
 
 
-def _content(dataset: Dataset, rows: pa.Table) -> str:
-    """The content hash; a later column counts only where it is not null, so that its coming changes no shard."""
+def content_of(dataset: Dataset, rows: pa.Table) -> str:
+    """The hash of a shard's `COLUMNS`; a later one counts only where it is not null, so that its coming changes no shard."""
     later = later_names(SHARDS)
-    shown = rows.drop_columns(list(BESIDE)).to_pylist()
+    shown = rows.select(COLUMNS).to_pylist()
     held = [{name: value for name, value in row.items() if value is not None or name not in later} for row in shown]
     return digest(held, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION)
 
@@ -148,13 +153,29 @@ def _seed(root: Path) -> int | None:
 
 def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
     """Remember which stamps vouch for which contents, once all shards are written."""
-    rows: list[dict[str, Any]] = [
-        {"shard": name, "stamp": stamp, "content": plan.contents[name]} for name, stamp in plan.stamps.items()
-    ]
+    _note(dataset, {name: (stamp, plan.contents[name]) for name, stamp in plan.stamps.items()})
+
+
+def note_purged(dataset: Dataset, shard: str, content: str, rows: pa.Table) -> None:
+    """Remember that this content of a shard is of these `COLUMNS`, if it is remembered of others, and not already.
+
+    Of one that has some of a large video alone nothing can be said: then a run asks for its rows again.
+    """
+    noted = _known(dataset.root)
+    if _seed(dataset.root) != dataset.plan.recipe.shard.seed or noted.get(shard, ("", ""))[1] == content:
+        return
+    with connect(dataset.root) as connection:
+        connection.register("held", rows)
+        asked = f"select video_id, {stamp_sql(', '.join(STAMPED))} from held group by video_id"
+        stamps = dict(connection.execute(asked).fetchall())
+    _note(dataset, noted | {shard: (_stamp(dataset, shard_stamp(stamps)), content)})
+
+
+def _note(dataset: Dataset, noted: dict[str, tuple[str, str]]) -> None:
     seed = dataset.plan.recipe.shard.seed
-    noted = {row["shard"]: (row["stamp"], row["content"]) for row in rows}
     if (_known(dataset.root), _seed(dataset.root)) != (noted, seed):
         schema = pa.schema([("shard", pa.string()), ("stamp", pa.string()), ("content", pa.string())])
+        rows = [{"shard": name, "stamp": stamp, "content": content} for name, (stamp, content) in noted.items()]
         stamped = schema.with_metadata({SEED: str(seed).encode()})
         dataset.store.rewrite_table(STAMPS, pa.Table.from_pylist(rows, schema=stamped))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,20 +13,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset.clip_files import HELD, cut_file
+from hdvg.dataset.clip_files import HELD, cut_file, promised
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, shard_row_name
-from hdvg.dataset.shard_plan import ShardPlan, going_shards, note_stamps, plan_shards, refuse_unexplained
+from hdvg.dataset.shard_plan import (
+    COLUMNS,
+    ShardPlan,
+    content_of,
+    going_shards,
+    note_purged,
+    note_stamps,
+    plan_shards,
+    refuse_unexplained,
+)
 from hdvg.dataset.stages import SHARD
 from hdvg.errors import LostClipsError, UsageError
 from hdvg.ids import file_sha256
 from schemas import SCHEMA_VERSION
+from schemas.clips import CUT
 from schemas.parts import SHARD_PART
 from schemas.shards import SHARDS
 
 Row = dict[str, Any]
 Cutter = Callable[[list[Row]], dict[str, tuple[Row, bytes]]]
 """Makes the clips of rows whose clips are virtual: by clip_id, the row with the cut's columns, and the file's bytes."""
+Fill = Callable[[list[Row]], Iterable[Row]]
+"""Gives rows their clips' bytes."""
 Hold = Callable[[Sequence[Path]], None]
 """Is given the shards that are about to go: their virtual clips need not be made again."""
 
@@ -130,28 +143,90 @@ class _Hashed:
         return self._sha256.hexdigest()
 
 
-def write_shard(dataset: Dataset, shard: NewShard, cutter: Cutter) -> None:
-    """Publish a shard, then the row that says what it holds."""
-    name, content, rows = shard.name, shard.content, shard.rows
-    hashes: list[str] = []
+class _NewFile:
+    """A shard's file: `rows` are `COLUMNS` and `size`, to which `fill` adds what is in no plan; `recipe` made its clips."""
 
-    def write(path: Path) -> None:
+    def __init__(self, dataset: Dataset, rows: pa.Table, content: str, *, recipe: bytes, fill: Fill) -> None:
+        self._rows, self._fill = rows, fill
+        self._most = dataset.plan.recipe.shard.row_group_mb * 2**20
+        self._said = {
+            b"hdvg_content": content.encode(),
+            b"hdvg_recipe": recipe,
+            b"hdvg_licence": b"each row's `licence` and `source` columns say under which terms its clip may be used",
+        }
+        self.sha256 = ""
+
+    def write(self, path: Path) -> None:
+        """Write it to `path`; its hash is known then."""
+        schema = SHARDS.with_metadata({**(SHARDS.metadata or {}), **self._said})
         with path.open("wb") as file:
             hashed = _Hashed(file)
-            _write_rows(dataset, hashed, rows=pq.read_table(rows), content=content, cutter=cutter)
-            hashes.append(hashed.sha256())
+            with pq.ParquetWriter(hashed, schema, compression="none", write_page_checksum=True) as writer:
+                for group in _pack(self._rows, self._most):
+                    rows = self._fill(group.drop_columns("size").to_pylist())
+                    full = [row | {"schema_version": SCHEMA_VERSION} for row in rows]
+                    writer.write_table(pa.Table.from_pylist(full, schema=schema), row_group_size=len(full))
+            self.sha256 = hashed.sha256()
 
-    final = dataset.root / f"shards/{name}.parquet"
-    is_mine = dataset.store.publish(f"shards/{name}.parquet", write)
-    row: dict[str, Any] = {
-        "shard": f"shards/{name}.parquet",
+
+def write_shard(dataset: Dataset, shard: NewShard, cutter: Cutter) -> None:
+    """Publish a shard, then the row that says what it holds."""
+    rows, name = pq.read_table(shard.rows), f"shards/{shard.name}.parquet"
+    recipe = dataset.plan.recipe.to_toml().encode()
+    file = _NewFile(dataset, rows, shard.content, recipe=recipe, fill=partial(_filled, dataset, cutter))
+    is_mine = dataset.store.publish(name, file.write)
+    sha256 = file.sha256 if is_mine else file_sha256(dataset.root / name)
+    _note(dataset, shard.name, shard.content, sha256, rows.num_rows)
+
+
+def take_out(dataset: Dataset, shard: Path, videos: Collection[str]) -> None:
+    """Write a shard anew without the clips of these videos, its part row first gone; one that holds no others goes.
+
+    The other clips' bytes are those it has. Stopped anywhere, the same again ends the same, and a run writes such a shard anew.
+    """
+    name, noted = str(shard.relative_to(dataset.root)), files(dataset.root, "shard_rows", of=shard.stem)
+    rows = pq.read_table(shard, columns=list(COLUMNS), schema=SHARDS, page_checksum_verification=True)
+    left = rows.filter(pc.invert(pc.is_in(rows["video_id"], value_set=pa.array(sorted(videos), pa.string()))))
+    planned = _as_planned(dataset, left)
+    content = content_of(dataset, planned)
+    with pq.ParquetFile(shard, page_checksum_verification=True) as old:
+        said = old.schema_arrow.metadata or {}
+        if left.num_rows < rows.num_rows:
+            for path in noted:
+                dataset.store.remove(str(path.relative_to(dataset.root)))
+            if not left.num_rows:
+                dataset.store.remove(name)
+                return
+            sized = left.append_column("size", left["clip_bytes"])
+            file = _NewFile(
+                dataset, sized, content, recipe=said.get(b"hdvg_recipe", b""), fill=partial(_held, _videos(old))
+            )
+            dataset.store.rewrite(name, file.write)
+            _note(dataset, shard.stem, content, file.sha256, left.num_rows)
+        elif not noted and said[b"hdvg_content"].decode() == content:  # an earlier purge was stopped before
+            _note(dataset, shard.stem, content, file_sha256(shard), left.num_rows)
+    note_purged(dataset, shard.stem, content, planned)
+
+
+def _as_planned(dataset: Dataset, rows: pa.Table) -> pa.Table:
+    """Rows of a shard as they were before it was written."""
+    if dataset.plan.recipe.cut.mode != "virtual":
+        return rows
+    unmade = dict.fromkeys(field.name for field in CUT if field.name != "clip_id")
+    return pa.Table.from_pylist([row | unmade | promised(row) for row in rows.to_pylist()], rows.schema)
+
+
+def _note(dataset: Dataset, shard: str, content: str, sha256: str, clips: int) -> None:
+    """Publish the row that says what a shard holds."""
+    row: Row = {
+        "shard": f"shards/{shard}.parquet",
         "split": dataset.plan.recipe.shard.split,
         "content": content,
-        "sha256": hashes[0] if is_mine else file_sha256(final),
-        "bytes": final.stat().st_size,
-        "n_clips": pq.read_metadata(rows).num_rows,
+        "sha256": sha256,
+        "bytes": (dataset.root / f"shards/{shard}.parquet").stat().st_size,
+        "n_clips": clips,
     }
-    dataset.store.publish_table(shard_row_name(name, content), pa.Table.from_pylist([row], schema=SHARD_PART))
+    dataset.store.publish_table(shard_row_name(shard, content), pa.Table.from_pylist([row], schema=SHARD_PART))
 
 
 def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
@@ -166,28 +241,24 @@ def _pack(rows: pa.Table, most_bytes: float) -> Iterator[pa.Table]:
         yield rows.slice(start)
 
 
-def _write_rows(dataset: Dataset, file: _Hashed, *, rows: pa.Table, content: str, cutter: Cutter) -> None:
-    schema = SHARDS.with_metadata(
-        {
-            **(SHARDS.metadata or {}),
-            b"hdvg_content": content.encode(),
-            b"hdvg_recipe": dataset.plan.recipe.to_toml().encode(),
-            b"hdvg_licence": b"each row's `licence` and `source` columns say under which terms its clip may be used",
-        }
-    )
-    most = dataset.plan.recipe.shard.row_group_mb * 2**20
-    with pq.ParquetWriter(file, schema, compression="none", write_page_checksum=True) as writer:
-        for group in _pack(rows, most):
-            full = list(_filled(dataset, group.drop_columns("size").to_pylist(), cutter))
-            writer.write_table(pa.Table.from_pylist(full, schema=schema), row_group_size=len(full))
-
-
-def _filled(dataset: Dataset, rows: list[Row], cutter: Cutter) -> Iterator[Row]:
+def _filled(dataset: Dataset, cutter: Cutter, rows: list[Row]) -> Iterator[Row]:
     """The rows with their clips' bytes."""
     made = cutter([row for row in rows if row["clip_sha256"] is None])
     for row in rows:
         full, video = made[row["clip_id"]] if row["clip_id"] in made else (row, _bytes(dataset, row))
-        yield full | {"video": video, "schema_version": SCHEMA_VERSION}
+        yield full | {"video": video}
+
+
+def _held(videos: Iterator[tuple[str, bytes]], rows: list[Row]) -> Iterator[Row]:
+    """The rows with their clips' bytes, out of a shard's (clip_id, bytes) that come in the same order."""
+    for row in rows:
+        yield row | {"video": next(video for name, video in videos if name == row["clip_id"])}
+
+
+def _videos(shard: pq.ParquetFile) -> Iterator[tuple[str, bytes]]:
+    for group in range(shard.num_row_groups):
+        held = shard.read_row_group(group, columns=["clip_id", "video"])
+        yield from ((row["clip_id"], row["video"]) for row in held.to_pylist())
 
 
 def _bytes(dataset: Dataset, row: Row) -> bytes:

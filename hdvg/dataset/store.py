@@ -90,10 +90,14 @@ class Store:
         return self.publish(name, lambda path: path.write_bytes(content))
 
     def rewrite_table(self, name: str, table: pa.Table) -> None:
-        """Make the sealed file `name` hold `table` instead, atomically: for a purge alone, under the run lock."""
+        """Make the sealed file `name` hold `table` instead; see `rewrite`."""
         plain = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hdvg_seal"}
         content = sealed(table.replace_schema_metadata(plain))
-        self._place(name, lambda path: path.write_bytes(content), self._rename)
+        self.rewrite(name, lambda path: path.write_bytes(content))
+
+    def rewrite(self, name: str, write: Callable[[Path], object]) -> None:
+        """Make the file `name` hold something else, atomically: for a purge alone, under the run lock."""
+        self._place(name, write, self._rename)
 
     def put_media(self, path: Path, extension: str, *, stays: bool = False) -> str:
         """Publish a finished file of this dataset's `tmp/` under the hash of its bytes; returns the hash.

@@ -391,6 +391,10 @@ def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_p
     assert pq.read_table(shard).to_pylist() == kept
     assert not made.server.hits
     assert verify(Dataset.open(root)) == []
+    purged = files(root / "shards"), files(root / "parts/shard")
+    go(root, recipe)
+    assert (files(root / "shards"), files(root / "parts/shard")) == purged
+    assert not made.server.hits
 
 
 def test_last_video_goes_and_an_empty_dataset_stays_whole(made, tmp_path):

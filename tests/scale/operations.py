@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 from hdvg.cli import app
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.intake import accept
-from hdvg.dataset.shard_plan import holding, plan_shards
-from hdvg.filtering.pool import settle
-from hdvg.takedown import find, hide, purge
+from hdvg.dataset.shard_plan import held_shards, holding
+from pipelines.forget import remove
 from pipelines.perform import Job, pending_items
 from pipelines.run import Task, run
 from pipelines.writing import writing
@@ -79,15 +78,12 @@ def add(root: Path) -> None:
 
 
 def take_down(root: Path) -> dict[str, int]:
-    """`hdvg forget --purge` of one video, up to the writing of shards: how many are read for it, and written anew."""
-    dataset = Dataset.open(root, run="scale")
-    with writing(dataset.store), dataset.store.scratch() as scratch:
-        found = find(dataset, {("video", VIDEO)})
-        hide(dataset, dataset.store, found)
-        dataset = settle(dataset)
-        read = len(holding(dataset, found.videos))
-        purge(dataset, found)
-        return {"shards_read": read, "shards_written": len(plan_shards(dataset, scratch).rows)}
+    """`hdvg forget --purge` of one video: how many shards are read for it, and written anew."""
+    dataset = Dataset.open(root)
+    before, read = held_shards(root), len(holding(dataset, [VIDEO]))
+    assert remove(dataset, {("video", VIDEO)}, Console(file=io.StringIO()))
+    written = [name for name, content in held_shards(root).items() if before[name] != content]
+    return {"shards_read": read, "shards_written": len(written)}
 
 
 READING: dict[str, Operation] = {
