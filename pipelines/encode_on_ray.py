@@ -18,6 +18,7 @@ from hdvg.latents.settings import Encoding
 from hdvg.latents.workers import Job
 from pipelines.head import Head
 from pipelines.node_traits import refuse_other_code
+from pipelines.nodes import Nodes
 from pipelines.session import opened, raised_by
 from pipelines.tasks_on_ray import wait_for_one
 
@@ -55,9 +56,11 @@ class _Encoders:
     """The actors: `workers`, or one for each GPU of the cluster, or without GPUs one for every two cores."""
 
     def __init__(self, workers: int | None, *arguments: object) -> None:
-        room = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types none of it
-        gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
-        share: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": min(cpus, 2)}
+        nodes = Nodes()
+        nodes.look()
+        gpus, cpus = int(nodes.size.gpus), int(nodes.size.cpus)
+        largest = max((int(node.cpus) for node in nodes.working), default=1)
+        share: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": max(min(largest, 2), 1)}
         kind: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **share)(Encoder)
         self._make: Callable[[], Any] = lambda: kind.remote(*arguments)
         self.idle = deque(self._make() for _ in range(min(workers or gpus or max(cpus // 2, 1), gpus or cpus)))

@@ -32,6 +32,8 @@ SHIFTS_MOST = 6
 
 SORTED = 2**23
 """Entries of a bucket, about: they are sorted at once."""
+PART_BITS = 6
+"""There are no more buckets of a key than that gives, for each goes through all hashes: over some 20 M clips they grow."""
 
 CLIP_BITS, SHIFT_BITS = 28, 8
 KEY_BITS, ENTRY_BITS = 24, 40
@@ -59,7 +61,7 @@ def buckets(series: Series) -> list[Bucket]:
     if len(series) >= 2**CLIP_BITS:
         raise ValueError(f"{len(series)} clips at once are more than {2**CLIP_BITS}")
     entries = 2 * int(np.count_nonzero(series.telling))
-    bits = max(math.ceil(math.log2(max(entries, 1) / SORTED)), 0)
+    bits = min(max(math.ceil(math.log2(max(entries, 1) / SORTED)), 0), PART_BITS)
     return [Bucket(mask, part, bits) for mask in _masks(entries) for part in range(2**bits)]
 
 
