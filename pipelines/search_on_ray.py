@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hdvg.duplicates.search import Do, Parts, here
+from hdvg.duplicates.search import Do, Parts, Spread, here
 from hdvg.duplicates.series import Series
 from hdvg.filtering.pool import Search
 from pipelines.tasks_on_ray import on_nodes
@@ -19,7 +19,7 @@ LEAST = 200_000
 def on_cluster(address: str) -> Search:
     """What looks for copies on the cluster at that address, whose nodes see the folder that the search is given."""
 
-    def spread(scratch: Path) -> Any:
+    def spread(scratch: Path) -> Spread:
         @contextmanager
         def opened(series: Series) -> Iterator[Parts]:
             with here(scratch)(series) as parts:
