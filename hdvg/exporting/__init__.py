@@ -5,7 +5,6 @@ Nothing heavy is imported here: pyarrow, DuckDB and the libraries of the formats
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from hdvg.errors import UsageError
 from hdvg.exporting.piece import Piece as Piece
 from hdvg.exporting.wanted import Wanted
 from hdvg.ids import digest
-from hdvg.registry import Find, Registry
+from hdvg.registry import Registry
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +63,6 @@ def export(
     console: Console,
     *,
     write_all: WriteAll | None = None,
-    find: Find = importlib.util.find_spec,
     ops: FileOps | None = None,
 ) -> dict[str, Any]:
     """Make the folder `wanted.out` hold exactly what is wanted; what is there already stays. The report, ready for JSON.
@@ -73,7 +71,7 @@ def export(
 
     Raises UsageError on an unknown format, a missing package, a folder that holds something else, or nothing to export.
     """
-    kind, form = EXPORTER.find(wanted.format, find=find), form_of(wanted)
+    kind, form = EXPORTER.find(wanted.format), form_of(wanted)
     if wanted.all_given and wanted.format != "hd-vg":
         raise UsageError(f"--all-given exports metadata without clips, which is for --to hd-vg, not {wanted.format}")
     from hdvg.exporting.job import Job

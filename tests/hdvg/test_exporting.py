@@ -418,7 +418,7 @@ def test_what_is_missing_or_unknown_is_named(made, tmp_path):
         go(made, "zip", tmp_path / "out")
     for form, package in (("webdataset", "webdataset"), ("lance", "pylance")):
         with pytest.raises(UsageError, match=rf"needs {package}: .*pip install .*\[export\]"):
-            export(made, Wanted(form, tmp_path / "out"), Console(), find=lambda name: None)
+            exporting.EXPORTER.find(form, find=lambda name: None)
 
 
 def test_a_damaged_shard_stops_the_export(mine, tmp_path):
