@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from hdvg.duplicates.candidates import FOUND, Found, buckets, counted, first_cod
 from hdvg.duplicates.likeness import Pairs, Settings, copies, joint, none
 from hdvg.duplicates.series import Ints, Series
 
-BLOCK = 2**18
-"""Clips of a block."""
+BLOCK, BLOCKS = 2**16, 512
+"""Clips of a block, more if there were more blocks than so many."""
 
 Do = Callable[[Any, Series], Any]
 
@@ -62,7 +63,8 @@ class _Blocks:
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
-        self._edges = np.array([first_code(clip) for clip in range(0, count, BLOCK)], np.uint64)
+        size = max(BLOCK, math.ceil(count / BLOCKS))
+        self._edges = np.array([first_code(clip) for clip in range(0, count, size)], np.uint64)
 
     def add(self, found: Found) -> None:
         """Take in what one bucket found."""
@@ -83,5 +85,5 @@ class _Blocks:
 def _copies_of(path: Path, series: Series, *, settings: Settings) -> tuple[str, Pairs]:
     """The block's name, and the copies whose lower clip is in it."""
     found = np.fromfile(path, FOUND)
-    order = np.argsort(found["code"])
-    return path.name, copies(series, *foremost(counted(found["code"][order], found["votes"][order])), settings=settings)
+    found = found[np.argsort(found["code"])]
+    return path.name, copies(series, *foremost(counted(found["code"], found["votes"])), settings=settings)
