@@ -1,4 +1,4 @@
-"""Forget videos: hide them at once, and if asked purge them from every file, with the shards written anew without them."""
+"""Forget videos: hide them at once, and if asked purge them from every file."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.tombstones import Name
-from hdvg.filtering.pool import settle
+from hdvg.purge import purge
 from hdvg.reports.beside import beside, models_that_saw, written_that_may_show
-from hdvg.takedown import Found, find, hide, media_bytes, purge
-from pipelines.shard_stage import fill_shards
+from hdvg.takedown import Found, find, hide, media_bytes
 from pipelines.writing import new_run, writing
 
 
-def forget(
-    root: Path, asked: Iterable[Name], console: Console, *, purged: bool = False, dry_run: bool = False
-) -> dict[str, Any]:
+def forget(root: Path, asked: Iterable[Name], *, purged: bool = False, dry_run: bool = False) -> dict[str, Any]:
     """Hide what is asked, and with `purged` remove that and all that was hidden before; a report, ready for JSON.
 
     With `dry_run` nothing is changed. Raises UsageError if a purge meets another run: what was asked is hidden by then.
@@ -32,25 +27,18 @@ def forget(
         with dataset.store.aside() as store:
             report["hidden"] = hide(dataset, store, found)
         if purged:
-            report["whole"] = remove(dataset, names, console)
+            remove(dataset, names)
     return report
 
 
-def remove(dataset: Dataset, asked: Iterable[Name], console: Console) -> bool:
-    """Purge under the run lock; True unless a virtual clip of a neighbour ended in an unknown error.
-
-    Shards are written by new verdicts only where clips are judged beside others, and so may be by their going.
-    """
+def remove(dataset: Dataset, asked: Iterable[Name]) -> None:
+    """Purge under the run lock."""
     with writing(dataset.store):
         found = find(dataset, asked)  # again: a run may have added to it
         hide(dataset, dataset.store, found)
-        if dataset.plan.pool_wanted:
-            dataset = settle(dataset)
         purge(dataset, found)
         for path in sorted(dataset.root.glob("logs/*")):  # links and files are named in them
             dataset.store.remove(str(path.relative_to(dataset.root)))
-        stays = not dataset.plan.pool_wanted or not (dataset.root / "shards").is_dir()
-        return stays or fill_shards(dataset, console)
 
 
 def _report(dataset: Dataset, found: Found) -> dict[str, Any]:

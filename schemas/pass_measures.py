@@ -159,6 +159,44 @@ PASS: dict[str, PassMeasure] = {
             column("blockiness", REAL, "mean step at the edges of 8 px blocks over the mean step inside; 1 is none"),
         ],
     ),
+    "sound": PassMeasure(
+        "hdvg.measures.sound:Sound",
+        1,
+        [
+            column("audio_channels", REAL, "channels of the sound, 0 if the clip has none", later=True),
+            column("audio_share", REAL, "share of the clip's time that its sound covers, 0-1", later=True),
+            column(
+                "audio_offset_s",
+                REAL,
+                "how much later the video's sound begins than its picture, as muxed, s; negative: earlier; null without sound",
+                later=True,
+            ),
+            column(
+                "loudness_lufs",
+                REAL,
+                "integrated loudness of the clip, EBU R 128, LUFS: broadcasts have -23, streams -14; -70 is silence, or no sound",
+                later=True,
+            ),
+            column(
+                "audio_peak_dbfs",
+                REAL,
+                "largest sample, dBFS: 0 is full scale; -120 for silence, or no sound",
+                later=True,
+            ),
+            column(
+                "silence_share",
+                REAL,
+                "share of the clip's tenths of a second below -60 dBFS (root mean square), or without sound, 0-1",
+                later=True,
+            ),
+            column(
+                "clipped_share",
+                REAL,
+                "share of the clip's tenths of a second in which three samples on end reach full scale, 0-1",
+                later=True,
+            ),
+        ],
+    ),
 }
 """The measures of the one decode pass, by name; each can also be taken alone (`hdvg measure`)."""
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from hdvg.cli import output
 from hdvg.cli.arguments import Folder, Json
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
@@ -59,13 +58,11 @@ def forget(
             "hdvg forget: say what, with --video, --channel, --hash or --list; or --purge what was hidden before"
         )
     with interruptible():
-        report = take_down(dataset, names, output.console(), purged=purge, dry_run=dry_run)
+        report = take_down(dataset, names, purged=purge, dry_run=dry_run)
     if as_json:
         print_json(report)
     else:
         _say(report)
-    if report.get("whole") is False:
-        raise typer.Exit(1)
 
 
 def _video(text: str) -> tuple[str, str]:

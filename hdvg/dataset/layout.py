@@ -124,13 +124,17 @@ def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
     wanted = set(units)
     sorts: tuple[Sort, ...] = ("given", "parts", "pieces")
     for sort in sorts:
-        found = (path for path in files(root, sort) if unit_of(path) in wanted)
+        found = (root / name for name in names(root, sort) if _unit(name[name.rfind("/") + 1 :]) in wanted)
         yield from (path for path in found if stage_of_part(path) != POOL)
 
 
 def unit_of(path: Path) -> str:
     """The unit that a part, a piece or a file of given scenes is of; `SEED` and `EVERYTHING` stand for none."""
-    return path.name.partition("-")[0].removesuffix(".parquet")
+    return _unit(path.name)
+
+
+def _unit(name: str) -> str:
+    return name.partition("-")[0].removesuffix(".parquet")
 
 
 def stage_of_part(path: Path) -> str:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset.clip_files import HELD, cut_file, promised
+from hdvg.dataset.copies import without_copies
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import SEED, files, shard_row_name
 from hdvg.dataset.shard_plan import (
@@ -179,19 +180,20 @@ def write_shard(dataset: Dataset, shard: NewShard, cutter: Cutter) -> None:
     _note(dataset, shard.name, shard.content, sha256, rows.num_rows)
 
 
-def take_out(dataset: Dataset, shard: Path, videos: Collection[str]) -> None:
-    """Write a shard anew without the clips of these videos, its part row first gone; one that holds no others goes.
+def take_out(dataset: Dataset, shard: Path, videos: Collection[str], clips: Collection[str]) -> None:
+    """Write a shard anew without these videos and their clips, its part row first gone; one that holds no others goes.
 
     The other clips' bytes are those it has. Stopped anywhere, the same again ends the same, and a run writes such a shard anew.
     """
     name, noted = str(shard.relative_to(dataset.root)), files(dataset.root, "shard_rows", of=shard.stem)
     rows = pq.read_table(shard, columns=list(COLUMNS), schema=SHARDS, page_checksum_verification=True)
     left = rows.filter(pc.invert(pc.is_in(rows["video_id"], value_set=pa.array(sorted(videos), pa.string()))))
+    left = without_copies(left, pa.array(sorted(clips), pa.string()))
     planned = _as_planned(dataset, left)
     content = content_of(dataset, planned)
     with pq.ParquetFile(shard, page_checksum_verification=True) as old:
         said = old.schema_arrow.metadata or {}
-        if left.num_rows < rows.num_rows:
+        if not left.equals(rows):
             for path in noted:
                 dataset.store.remove(str(path.relative_to(dataset.root)))
             if not left.num_rows:

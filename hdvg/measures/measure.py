@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hdvg.measures.track import Track
+
 Picture = npt.NDArray[np.uint8]
 Values = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
 """Frame indices (n,), increasing, and the value at each, (n, ...); a series without values has (0,) of both."""
 
-Sight = Literal["frame", "hash", "glance", "look", "stare"]
+Sight = Literal["frame", "hash", "glance", "look", "stare", "sound"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Clip:
     shape: Mapping[str, Any]
     """media.geometry.geometry's."""
     series: Mapping[str, Series]
+    start_s: float = 0.0
+    """When the first frame begins, on the clock of the file's pts."""
+    track: Track | None = None
+    """The whole video's sound, None where that is not at hand."""
 
     def values(self, name: str, *, skip: int = 0) -> Values:
         """A series' values; those of the first `skip` frames do not count: 1 for what compares a frame with the last."""
@@ -61,7 +67,7 @@ class Measure(Protocol):
     """Sees frames once and remembers numbers; asked of a clip, it makes the clip's `columns` of them.
 
     `sees` says which: "frame", all; and, each also where a new shot may begin: "glance", two a second or so; "look", one
-    a second; "stare", one in two seconds, and one that others are made from, for only these are deblocked.
+    a second; "stare", one in two seconds, and one that others are made from, for only these are deblocked; "sound", none.
 
     It may also read series of other measures of the pass: a class attribute `uses` names these.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +15,11 @@ from hdvg.measures.faults import SERIES as FAULTS
 from hdvg.measures.faults import values_of_all
 from hdvg.measures.measure import Clip, Series
 from hdvg.measures.phash import moments
+from hdvg.measures.track import Track
 from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
 from hdvg.media.features import jpeg, sample
+from hdvg.media.samples import Samples
 from hdvg.media.woven import leave_out_woven, look_to_find
 from hdvg.shots.chunk import Chunk, Sample
 from hdvg.shots.detectors import Detector, make_detector
@@ -30,9 +30,6 @@ from hdvg.shots.transition import Transition
 
 POSITIONS = {"first": Fraction(1, 6), "middle": Fraction(1, 2), "last": Fraction(5, 6)}
 """Where in a clip its keyframes stand: in the middle of each third."""
-
-HELD_MOST = 32
-"""Samples that an open shot holds; when there are more, every other one goes."""
 
 FEW_CLIPS, ENOUGH_PICTURES = 3, 12
 """A video of so few clips gets further keyframes, up to so many pictures in all: measures look at what stays put in them."""
@@ -48,8 +45,11 @@ class Assembler:
     With settings["spans"], given ones that do not overlap, clips are these; settings["layer"] numbers their files.
     """
 
-    def __init__(self, shape: Shape, time_base: Fraction, *, settings: SplitSettings, out: Path) -> None:
+    def __init__(
+        self, shape: Shape, time_base: Fraction, *, settings: SplitSettings, out: Path, track: Track | None = None
+    ) -> None:
         self.clips: list[Columns] = []
+        self._track = track
         self.pts: list[int] = []
         self._shape = shape
         self._time_base = time_base
@@ -62,7 +62,7 @@ class Assembler:
         self._hashed: list[int] = []
         self._hashes: list[tuple[int, int]] = []
         self._scores: list[float] = []
-        self._samples = _Samples()
+        self._samples = Samples()
         self._spare: list[tuple[int, Sample]] = []
         self._start = 0
         self._is_gap = "spans" in settings
@@ -203,7 +203,8 @@ class Assembler:
         seconds = np.array(
             [float((pts - self.pts[self._start]) * self._time_base) for pts in self.pts[self._start : end + 1]]
         )
-        seen = Clip(self._start, end, seconds, self._shape, self._series)
+        start_s = float(self.pts[self._start] * self._time_base)
+        seen = Clip(self._start, end, seconds, self._shape, self._series, start_s, self._track)
         found = values_of_all(pass_measures().values(), seen)
         self._forget(end)
         return found
@@ -273,28 +274,3 @@ def _detector(settings: SplitSettings, time_base: Fraction) -> Detector:
     if not settings["stitch_levels"]:
         return detector
     return Stitched(detector, levels=settings["stitch_levels"], window=int(Fraction(settings["stitch_s"]) / time_base))
-
-
-class _Samples:
-    """The samples of the open clip, thinned one by one as they become sure, and those that are not sure yet."""
-
-    def __init__(self) -> None:
-        self._held: list[Sample] = []
-        self._waiting: deque[Sample] = deque()
-
-    def add(self, samples: list[Sample], first: int) -> None:
-        self._waiting += [replace(one, index=first + one.index) for one in samples]
-
-    def settle(self, before: int) -> None:
-        """Samples of frames before an index belong to the open clip."""
-        while self._waiting and self._waiting[0].index < before:
-            self._held.append(self._waiting.popleft())
-            if len(self._held) > HELD_MOST:
-                del self._held[1::2]
-
-    def close(self, start: int, end: int) -> list[Sample]:
-        """The samples of the clip [start, end); what came before its end is let go."""
-        self.settle(end)
-        mine = [one for one in self._held if start <= one.index < end]
-        self._held = [one for one in self._held if one.index >= end]
-        return mine

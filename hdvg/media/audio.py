@@ -102,7 +102,7 @@ def _encode(container: Any, source: Any, packets: list[Any], *, start: int) -> N
         if graph is None:
             return
         graph.push(frame)
-        for piece in _pulled(graph):
+        for piece in pulled(graph):
             piece.pts = None
             encoded += stream.encode(piece)
     encoded += stream.encode(None)
@@ -131,7 +131,8 @@ def _resampler(frame: Any, rate: int, *, time_base: Fraction) -> Any:
     return graph
 
 
-def _pulled(graph: Any) -> Iterator[Any]:
+def pulled(graph: Any) -> Iterator[Any]:
+    """The frames that a filter graph has ready."""
     while True:
         try:
             yield graph.pull()

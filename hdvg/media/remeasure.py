@@ -13,11 +13,13 @@ import numpy as np
 from hdvg.config.child_settings import SplitSettings
 from hdvg.errors import ItemError
 from hdvg.measures.faults import SERIES, Faults, values_of
-from hdvg.measures.measure import Clip, Measure
+from hdvg.measures.measure import Clip, Measure, Series
 from hdvg.media import measure_calls
 from hdvg.media.decode import alone_if_damaged, open_video
+from hdvg.media.excerpt import is_excerpt
 from hdvg.media.geometry import geometry
 from hdvg.media.measure_calls import Span, Values, Wanted
+from hdvg.media.soundtrack import read_track
 from hdvg.media.spans import Frames
 from hdvg.media.watch import Watch, is_thrifty
 from hdvg.plugins import load_named
@@ -41,8 +43,10 @@ def _remeasure(
 ) -> list[Values]:
     thrifty = is_thrifty(settings)
     with open_video(path, threads=threads, max_pixels=max_pixels, thrifty=thrifty) as opened:
+        watched = _Watched(path, spans, measures, Fraction(opened[1].time_base))
+        if watched.hears_alone:
+            return [watched.heard(span) for span in spans]
         frames = Frames(path, opened, spans, threads=threads, max_pixels=max_pixels, thrifty=thrifty)
-        watched = _Watched(spans, measures, Fraction(opened[1].time_base))
         show: Watch | None = None
         for frame in frames:
             if show is None:
@@ -59,7 +63,7 @@ def _remeasure(
 class _Watched:
     """What measures remember of the frames so far, and the values of the spans that are over."""
 
-    def __init__(self, spans: Sequence[Span], measures: Mapping[str, Wanted], base: Fraction) -> None:
+    def __init__(self, path: str, spans: Sequence[Span], measures: Mapping[str, Wanted], base: Fraction) -> None:
         self.base = base
         self.shape: Mapping[str, Any] = {}
         self.pts: list[int] = []
@@ -71,6 +75,9 @@ class _Watched:
         used = {name for made in self._made.values() for name in getattr(made, "uses", ()) if name not in measures}
         self.watching = [*self._made.values(), *(load_named(PASS[name].made_by)() for name in sorted(used))]
         self._series = {name: series for one in self.watching for name, series in one.series.items()}
+        hears = [one.sees == "sound" for one in self.watching]
+        self.hears_alone = all(hears)
+        self._track = read_track(path) if any(hears) and not is_excerpt(path) else None
         self._open = sorted(range(len(spans)), key=lambda number: spans[number]["end_pts"])
 
     def add_faults(self, faults: Faults) -> None:
@@ -95,7 +102,16 @@ class _Watched:
             raise ItemError("bad_span", f"no frame decodes from pts {span['start_pts']} to {span['end_pts']}")
         times = [*self.pts[start:end], min(span["end_pts"], max(seen_to, self.pts[end - 1] + 1))]
         seconds = np.array([float((one - times[0]) * self.base) for one in times])
-        return {
-            name: dict(values_of(measure, Clip(start, end, seconds, self.shape, self._series))[0])
-            for name, measure in self._made.items()
-        }
+        return self._asked(Clip(start, end, seconds, self.shape, self._series, self._start_s(span), self._track))
+
+    def heard(self, span: Span) -> Values:
+        """The values of a span where no measure sees a frame."""
+        length_s = float((span["end_pts"] - span["start_pts"]) * self.base)
+        none = {SERIES: Series()}
+        return self._asked(Clip(0, 1, np.array([0, length_s]), {}, none, self._start_s(span), self._track))
+
+    def _start_s(self, span: Span) -> float:
+        return float(span["start_pts"] * self.base)
+
+    def _asked(self, clip: Clip) -> Values:
+        return {name: dict(values_of(measure, clip)[0]) for name, measure in self._made.items()}

@@ -37,6 +37,7 @@ from hdvg.media.probe import describe
 from hdvg.media.protection import refuse_scrambled
 from hdvg.media.scenes import GivenClips, place_scenes
 from hdvg.media.segments import SEEKABLE, plan_segments, segment_frames
+from hdvg.media.soundtrack import read_track
 from hdvg.media.source import HDR_TRANSFERS
 from hdvg.media.watch import is_thrifty
 from hdvg.shots.chunk import Chunk
@@ -84,8 +85,7 @@ def _scan(path: str, out: str, settings: SplitSettings, threads: int, max_pixels
                 assembler.feed(chunk)
         if assembler is None:
             raise ItemError("no_frames", "no frame decodes")
-        rest = seen.rest()
-        if rest is not None:
+        if (rest := seen.rest()) is not None:
             assembler.feed(rest)
         return _finish(container, stream, assembler, [seen.summary(decoder)], settings=settings)
 
@@ -181,10 +181,11 @@ def _assembler(
     path: str, shape: Shape, time_base: Fraction, settings: SplitSettings, *, out: str, max_pixels: int
 ) -> Assembler | GivenClips:
     """What makes clips of the frames: shots that are detected, or the scenes that are given."""
+    track = read_track(path)
     if not settings.get("scenes"):
-        return Assembler(shape, time_base, settings=settings, out=Path(out))
+        return Assembler(shape, time_base, settings=settings, out=Path(out), track=track)
     placed = place_scenes(path, settings["scenes"], mode=settings["given"], max_pixels=max_pixels)
-    return GivenClips(shape, time_base, settings=settings, out=Path(out), placed=placed)
+    return GivenClips(shape, time_base, settings=settings, out=Path(out), placed=placed, track=track)
 
 
 def _is_long(container: Any, segment_s: float) -> bool:

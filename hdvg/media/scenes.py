@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hdvg.config.child_settings import Scene, SplitSettings
 from hdvg.errors import ItemError
+from hdvg.measures.track import Track
 from hdvg.media.assemble import Assembler
 from hdvg.media.calls import Clip, Shape
 from hdvg.media.decode import open_video
@@ -161,7 +162,14 @@ class GivenClips:
     """An `Assembler` of given scenes: layers of them, in none of which two overlap, take the same chunks."""
 
     def __init__(
-        self, shape: Shape, time_base: Fraction, *, settings: SplitSettings, out: Path, placed: Placed
+        self,
+        shape: Shape,
+        time_base: Fraction,
+        *,
+        settings: SplitSettings,
+        out: Path,
+        placed: Placed,
+        track: Track | None = None,
     ) -> None:
         self.failed = dict(placed.failed)
         self.clips: list[Clip] = []
@@ -173,6 +181,7 @@ class GivenClips:
                 time_base,
                 settings=plain | {"layer": number, "spans": [(one.start_pts, one.end_pts) for one in layer]},
                 out=out,
+                track=track,
             )
             for number, layer in enumerate(self._layers)
         ]

@@ -9,6 +9,7 @@ import pytest
 from hdvg.config.fetch import Fetch
 from hdvg.config.sections import Cut, Split
 from hdvg.errors import ItemError, TransientError
+from hdvg.measures.sound import Sound
 from hdvg.media.cut import cut
 from hdvg.media.excerpt import Layout, is_excerpt, open_excerpt, opening_sha256, write_excerpt
 from hdvg.media.scan import scan
@@ -81,6 +82,8 @@ def scanned(path, out, scenes, *, mode="published"):
     settings = Split().model_dump() | {"scenes": scenes, "stitch_levels": 0.0, "given": mode}
     found = scan(str(path), str(out), settings, 2, PIXELS)
     for clip in found["clips"]:
+        heard = [clip.pop(name) for name in Sound.columns]
+        assert not is_excerpt(path) or heard == [None] * len(heard)
         for name in ("start_frame", "end_frame"):
             clip.pop(name)
         clip["keyframes"] = [

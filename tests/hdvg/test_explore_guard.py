@@ -19,7 +19,8 @@ from hdvg.errors import UsageError
 from hdvg.explore import questions, sights, sql
 from hdvg.explore.guard import BODY_BYTES, POLICY
 from hdvg.explore.serving import Place, check
-from hdvg.takedown import find, hide, purge
+from hdvg.purge import purge
+from hdvg.takedown import find, hide
 from tests.explorer import Answer, Browser, Served, served
 from tests.products import Clip, make
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from hdvg.cli import app
@@ -130,12 +128,11 @@ def test_a_take_down_hides_marks_and_a_purge_removes_them(dataset):
     say(dataset, "2-0", mark="drop")
     with dataset.manifest() as manifest:
         gone = manifest.one("select video_id from clips where clip_id = '1-0'")
-    quiet = Console(file=io.StringIO())
-    forget(dataset.root, [("video", gone)], quiet)
+    forget(dataset.root, [("video", gone)])
     with Dataset.open(dataset.root).manifest() as manifest:
         assert manifest.rows("select clip_id from annotations") == [{"clip_id": "2-0"}]
     assert kept(by_rule(Dataset.open(dataset.root), {"by_hand": "not marked_drop"})) == []
-    forget(dataset.root, [], quiet, purged=True)
+    forget(dataset.root, [], purged=True)
     held = [row for path in files(dataset.root, "tables") for row in pq.read_table(path).to_pylist()]
     assert [row["clip_id"] for row in held] == ["2-0"]
 

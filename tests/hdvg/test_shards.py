@@ -14,7 +14,8 @@ from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.shard_homes import divided
 from hdvg.dataset.shard_plan import STAMPS, plan_shards
 from hdvg.dataset.shards import in_turn, write_shards
-from hdvg.takedown import find, hide, purge
+from hdvg.purge import purge
+from hdvg.takedown import find, hide
 from tests.products import Clip, add, make, shard_rows
 
 SMALL = {"max_mb": 0.03, "row_group_mb": 0.01}

@@ -98,8 +98,10 @@ def test_status_says_what_was_not_taken_and_of_how_many_clips(tree, tmp_path):
     unpack(VERSIONS[0], tmp_path)
     root = tmp_path / "linked"
     (clips,) = told(tree, root, "select count(*) as n from clips")
-    assert f"vignette ({clips['n']} clips); hdvg measure" in call_in(tree, "status", root)
-    assert "not taken" not in call("status", root)
+    lacks = call_in(tree, "status", root)
+    assert f" vignette ({clips['n']} clips)" in lacks
+    assert f" sound ({clips['n']} clips)" in lacks
+    assert f"of an older version: sound ({clips['n']} clips); hdvg measure" in call("status", root)
 
 
 def test_rules_judge_by_it_and_a_code_that_lacks_it_reads_the_dataset(measured, tree, tmp_path):

@@ -236,7 +236,6 @@ def test_purge_leaves_nothing_of_it_in_any_file_and_its_neighbours_as_they_were(
     unread.write_text(made.url(TARGET))
     report = call("forget", dataset, "--video", made.url(TARGET), "--purge")
     assert report["purged"]
-    assert report["whole"]
     assert hits(dataset, needles) == []
     left = rows_of(dataset, NEIGHBOUR)
     assert {name: rows for name, rows in left.items() if not name.startswith("parts/shard")} == neighbour
@@ -397,6 +396,25 @@ def test_virtual_clips_of_neighbours_come_from_the_shards_there_were(made, tmp_p
     assert not made.server.hits
 
 
+def test_a_copy_that_is_kept_beside_it_names_it_no_more(made, tmp_path):
+    recipe = parse_recipe({"caption": {"captioner": "none"}, "keep": {"compared": "duplicate or not duplicate"}})
+    root = tmp_path / "copies"
+    go(root, recipe, links=[made.url(TARGET), made.url(COPY)])
+    clips = {name.encode() for (name,) in ask(root, f"select clip_id from dataset where source like '%{TARGET}'")}
+    rows = pq.read_table(root / "shards", columns=["source", "duplicate_of", "duplicate_group"]).to_pylist()
+    named = {row[column].encode() for row in rows if "copy" in row["source"] for column in row if column != "source"}
+    assert len(clips) == 2
+    assert named == clips
+    call("forget", root, "--video", made.url(TARGET), "--purge")
+    assert hits(root, clips) == []
+    found = ask(root, "select duplicate, duplicate_of, duplicate_group = clip_id, keep from dataset")
+    assert found == [(False, None, True, True)] * len(clips)
+    shards = files(root / "shards")
+    go(root, recipe)
+    assert files(root / "shards") == shards
+    assert verify(Dataset.open(root)) == []
+
+
 def test_last_video_goes_and_an_empty_dataset_stays_whole(made, tmp_path):
     root = tmp_path / "one"
     go(root, RECIPE, links=[made.url(TARGET)])
@@ -440,13 +458,13 @@ def test_what_names_nothing_is_refused(dataset, words, said):
 
 def test_nothing_is_purged_while_a_run_works_but_it_is_hidden(made, dataset):
     with writing(Dataset.open(dataset, run="other").store), pytest.raises(UsageError, match="another hdvg is working"):
-        forget(dataset, [("video", video_id(made.url(TARGET)))], Console(file=io.StringIO()), purged=True)
+        forget(dataset, [("video", video_id(made.url(TARGET)))], purged=True)
     assert ask(dataset, f"select count(*) from videos where source like '%{TARGET}'") == [(0,)]
 
 
 def take_down(root: Path, name: str, ops: DyingOps | None = None) -> None:
     dataset = Dataset.open(root)
-    remove(Dataset(root, dataset.plan, Store(root, ops, run="one")), [("video", name)], Console(file=io.StringIO()))
+    remove(Dataset(root, dataset.plan, Store(root, ops, run="one")), [("video", name)])
 
 
 @pytest.mark.parametrize("points", [24, pytest.param(1, marks=pytest.mark.slow)])

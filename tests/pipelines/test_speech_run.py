@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 import imageio_ffmpeg
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from hdvg.config.caption import Caption
 from hdvg.config.recipe import Recipe, parse_recipe
@@ -139,7 +137,7 @@ def test_take_down_leaves_no_word_of_it(dataset, site):
         return [path for path in dataset.rglob("*.parquet") if "Marmalade" in str(pq.read_table(path).to_pylist())]
 
     assert {path.parent.name for path in words()} == {"download", "caption-speech", "shards"}
-    forget(dataset, [("video", video_id(site.url("/said")))], Console(file=io.StringIO()), purged=True)
+    forget(dataset, [("video", video_id(site.url("/said")))], purged=True)
     assert words() == []
     assert ask(dataset, "select count(*) from subtitles") == [(0,)]
     assert ask(dataset, "select count(*) from dataset") == [(3,)]

@@ -1,0 +1,116 @@
+"""Read the sound of a video once, into levels of each tenth of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import av.filter
+import numpy as np
+from av.error import FFmpegError, InvalidDataError
+
+from hdvg.measures.track import BLOCK_S, Track, no_sound
+from hdvg.media.audio import GAP_S, pulled
+from hdvg.media.containers import open_container
+from hdvg.media.decode import film_of
+from hdvg.media.source_file import check_was_read, file_of
+from hdvg.media.streams import find_sound
+
+FULL = 0.999
+"""Of full scale: what is rounded may end a little below."""
+RUN = 3
+"""Samples on end at full scale that are taken for clipping."""
+LOUDNESS = "lavfi.r128.M"
+LEAST = 1e-6
+"""-120 dBFS."""
+
+
+def read_track(path: str) -> Track:
+    """The sound that belongs to the film of a file, see `find_sound`; what is damaged of it is silent, as gaps are."""
+    with open_container(path) as container:
+        film = film_of(container, path)
+        stream = find_sound(container, film)
+        if stream is None or stream.codec_context is None or not stream.codec_context.name:
+            return no_sound()
+        blocks = list(_blocks(container, stream))
+    if not blocks:
+        return no_sound()
+    starts_s = blocks[0][0] - BLOCK_S
+    film_s = float((film.start_time or 0) * film.time_base)
+    ends_s, lufs, level, peak, clipped = map(np.array, zip(*blocks, strict=True))
+    return Track(stream.channels, starts_s - film_s, ends_s, lufs, 20 * np.log10(level + LEAST), peak, clipped)
+
+
+def _blocks(container: Any, stream: Any) -> Iterator[tuple[float, float, float, float, bool]]:
+    """(end in seconds, momentary LUFS, root mean square, peak, clipped) of each block."""
+    graph: Any = None
+    form = None
+    for frame in _frames(container, stream):
+        now = frame.sample_rate, frame.format.name, frame.layout.name
+        if graph is not None and now != form:
+            graph.push(None)
+            yield from _ready(graph)
+            graph = None
+        if graph is None:
+            graph, form = _graph(frame, stream.time_base), now
+        graph.push(frame)
+        yield from _ready(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _ready(graph)
+
+
+def _ready(graph: Any) -> Iterator[tuple[float, float, float, float, bool]]:
+    """The blocks that are ready; what is left at the end of a track is none."""
+    return (_block(frame) for frame in pulled(graph) if LOUDNESS in frame.metadata)
+
+
+def _block(frame: Any) -> tuple[float, float, float, float, bool]:
+    sample_CN = np.abs(frame.to_ndarray())
+    full_CN = sample_CN >= FULL
+    run_CN = full_CN[:, RUN - 1 :]
+    for back in range(1, RUN):
+        run_CN = run_CN & full_CN[:, RUN - 1 - back : -back]
+    start_s = float(frame.pts * frame.time_base)
+    level = float(np.sqrt(np.mean(np.square(sample_CN, dtype=np.float64))))
+    return start_s + BLOCK_S, float(frame.metadata[LOUDNESS]), level, float(sample_CN.max()), bool(run_CN.any())
+
+
+def _graph(frame: Any, time_base: Any) -> Any:
+    """What puts silence into gaps and gives blocks of 0.1 s with their momentary loudness."""
+    graph: Any = av.filter.Graph()
+    last = graph.add_abuffer(
+        sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name, time_base=time_base
+    )
+    for name, arguments in (
+        ("aresample", f"{frame.sample_rate}:async=1:min_hard_comp={GAP_S}"),
+        ("ebur128", "metadata=1"),
+        ("aformat", "sample_fmts=fltp"),
+        ("abuffersink", None),
+    ):
+        node = graph.add(name, arguments)
+        last.link_to(node)
+        last = node
+    graph.configure()
+    return graph
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, OSError):
+            check_was_read(file_of(container))
+            return
+        if packet is None:
+            return
+        try:
+            yield from (frame for frame in stream.codec_context.decode(packet) if frame.pts is not None)
+        except InvalidDataError:
+            continue
+        except MemoryError:
+            raise
+        except FFmpegError:
+            return
