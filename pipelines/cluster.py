@@ -6,6 +6,7 @@ import functools
 import itertools
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,7 @@ from hdvg.config.recipe import Recipe
 from hdvg.dataset.following import follow, link_of
 from hdvg.errors import TransientError, first_line
 from hdvg.sandbox import Call, Limits
-from pipelines import node_traits
 from pipelines.graph import Stage
-from pipelines.head import Head
 from pipelines.model_workers import ModelWorkers, Worker
 from pipelines.node_check import check_nodes
 from pipelines.node_traits import refuse_other_code
@@ -36,7 +35,7 @@ from pipelines.nodes import Demand, Nodes
 from pipelines.perform import Done, Job, perform, sandbox
 from pipelines.remote_gate import GateActor, RemoteGate, answer_of_gate
 from pipelines.runners import MemoryShortError, NodeLostError, Order
-from pipelines.session import Session, raised_by
+from pipelines.session import opened, raised_by
 from pipelines.sizes import Size
 
 LOST = (NodeDiedError, ActorUnavailableError, ObjectLostError)
@@ -112,10 +111,10 @@ class Cluster:
 
     def __init__(self, recipe: Recipe, *, address: str | None, cpus: int | None, gpus: int | None) -> None:
         self._recipe = recipe
-        self._session = Session(address, cpus, gpus)
-        self.is_shared = self._session.is_shared
-        """Whether it is a cluster that stood before this run, and may grow and shrink."""
-        self._code = node_traits.code() if self.is_shared else ""
+        self._where = address, cpus, gpus
+        self._open = ExitStack()
+        self.is_shared, self._code = False, ""
+        """Whether it is a cluster that stood before this run, and may grow and shrink; the code its nodes run. Known when it is open."""
         self._checked: set[str] = set()
         self._nodes, self._demand, self._models = Nodes(), Demand(), ModelWorkers()
         self._next_look = 0.0
@@ -124,8 +123,8 @@ class Cluster:
         self._holders = itertools.count()
 
     def __enter__(self) -> Cluster:
-        self._session.open()
-        self._head = Head(is_shared=self.is_shared)
+        session = self._open.enter_context(opened(*self._where))
+        self.is_shared, self._head, self._code = session.is_shared, session.head, session.code
         self._nodes.look()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         gate: Any = ray.remote(num_cpus=0)(GateActor)
@@ -134,12 +133,9 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with self._open:
             if self._head.answers:
                 self._demand.withdraw()
-        finally:
-            ray.shutdown()
-            self._head.close()
 
     @property
     def size(self) -> Size:

@@ -18,8 +18,9 @@ from hdvg.latents.settings import Encoding
 from hdvg.latents.workers import Job
 from pipelines.head import Head
 from pipelines.node_traits import refuse_other_code
-from pipelines.session import raised_by
-from pipelines.tasks_on_ray import opened, wait_for_one
+from pipelines.nodes import Nodes
+from pipelines.session import opened, raised_by
+from pipelines.tasks_on_ray import wait_for_one
 
 LOSSES = 20
 """Encoders that may be lost, with their nodes or alone, before the command stops."""
@@ -43,8 +44,10 @@ def on_cluster(address: str) -> RunJobs:
     """What does an encoding's jobs on the cluster at that address."""
 
     def run(dataset: Dataset, encoding: Encoding, jobs: Iterable[Job], *, workers: int | None) -> Iterator[Done]:
-        with opened(address) as (wanted, head):
-            yield from _all(_Encoders(workers, dataset.root, dataset.store.run, encoding, wanted), iter(jobs), head)
+        with opened(address) as session:
+            yield from _all(
+                _Encoders(workers, dataset.root, dataset.store.run, encoding, session.code), iter(jobs), session.head
+            )
 
     return run
 
@@ -53,9 +56,11 @@ class _Encoders:
     """The actors: `workers`, or one for each GPU of the cluster, or without GPUs one for every two cores."""
 
     def __init__(self, workers: int | None, *arguments: object) -> None:
-        room = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray types none of it
-        gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
-        share: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": min(cpus, 2)}
+        nodes = Nodes()
+        nodes.look()
+        gpus, cpus = int(nodes.size.gpus), int(nodes.size.cpus)
+        largest = max((int(node.cpus) for node in nodes.working), default=1)
+        share: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": max(min(largest, 2), 1)}
         kind: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **share)(Encoder)
         self._make: Callable[[], Any] = lambda: kind.remote(*arguments)
         self.idle = deque(self._make() for _ in range(min(workers or gpus or max(cpus // 2, 1), gpus or cpus)))

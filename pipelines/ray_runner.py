@@ -9,6 +9,7 @@ from ray.exceptions import RayError
 
 from hdvg.config.recipe import Recipe
 from hdvg.dataset.run_lock import refuse_lost
+from hdvg.dataset.stages import DOWNLOAD
 from hdvg.errors import ResourceError
 from pipelines.cluster import Cluster
 from pipelines.hosts import published
@@ -23,6 +24,9 @@ from pipelines.runners import (
     after_shortage,
 )
 
+WIDEST = 4
+"""Times as many downloads as by themselves, where cores wait for them."""
+
 
 class OnRay:
     """Ray tasks, and actors where a stage has a model, behind a bounded window; names travel, never media.
@@ -35,6 +39,7 @@ class OnRay:
     ) -> None:
         self._recipe, self._say = recipe, say
         self._address, self._cpus, self._gpus = address, cpus, gpus
+        self._wider = 1
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
         with (
@@ -55,6 +60,8 @@ class OnRay:
         """How many jobs of each stage run at once on the cluster as it is now; its GPUs are shared out by that."""
         run = self._recipe.run
         slots = [stage.workers(run, cluster.size) for stage in order.stages]
+        if order.stages[0].name == DOWNLOAD and not run.download_workers:
+            slots[0] *= self._wider
         cluster.share_gpus(sum(count * stage.gpus(run) for count, stage in zip(slots, order.stages, strict=True)))
         return slots
 
@@ -100,5 +107,7 @@ class OnRay:
         for line in news:
             self._say(line)
         cluster.check(order)
+        if queues.starve(cluster.size.cpus):
+            self._wider = min(2 * self._wider, WIDEST)
         queues.resize(self._slots(order, cluster))
         cluster.ask_for(zip(queues.left(), order.stages, strict=True))

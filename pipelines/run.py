@@ -20,8 +20,9 @@ from hdvg.dataset.plan import Plan
 from hdvg.dataset.shards import in_turn, lost_clips
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
+from hdvg.duplicates import here
 from hdvg.errors import LostClipsError, UsageError
-from hdvg.filtering.pool import settle
+from hdvg.filtering.pool import Search, settle
 from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
@@ -61,17 +62,25 @@ class Where:
         return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus, say=say)
 
     def spread(self, dataset: Dataset) -> Spread:
-        """What writes shards: all nodes of a cluster that stands, else this process; of a dataset in a bucket this process."""
-        address = address_of(self.address)
-        if (
-            dataset.store.far is not None
-            or address == "local"
-            or (self.runner or dataset.plan.recipe.run.runner) == "serial"
-        ):
+        """What writes shards: all nodes of a cluster, else this process."""
+        if (address := self._cluster(dataset)) is None:
             return in_turn
         from pipelines.shards_on_ray import on_cluster  # imports ray
 
         return on_cluster(address)
+
+    def search(self, dataset: Dataset) -> Search:
+        """What looks for copies: all nodes of a cluster, else this process."""
+        if (address := self._cluster(dataset)) is None:
+            return here
+        from pipelines.search_on_ray import on_cluster  # imports ray
+
+        return on_cluster(address)
+
+    def _cluster(self, dataset: Dataset) -> str | None:
+        """The address of a cluster that stands, whose nodes see the dataset's folder; None for a dataset in a bucket."""
+        address, runner = address_of(self.address), self.runner or dataset.plan.recipe.run.runner
+        return None if dataset.store.far is not None or address == "local" or runner == "serial" else address
 
 
 @dataclass(frozen=True)
@@ -197,9 +206,10 @@ def _pass_stages(dataset: Dataset, task: Task, console: Console) -> tuple[Datase
     after = dataset.plan.after
     fine = _pass(dataset, tuple(name for name in stages if name not in after), task, console)
     on_captions = dataset.plan.verdicts.on_captions
-    dataset = settle(dataset, to_index=not on_captions)
+    search = task.where.search(dataset)
+    dataset = settle(dataset, to_index=not on_captions, search=search)
     fine &= _pass(dataset, tuple(name for name in stages if name in after), task, console)
-    return (settle(dataset, to_index=True) if on_captions else dataset), fine
+    return (settle(dataset, to_index=True, search=search) if on_captions else dataset), fine
 
 
 def _pass(dataset: Dataset, stages: tuple[str, ...], task: Task, console: Console) -> bool:

@@ -128,6 +128,14 @@ class Queues:
         """From now on so many jobs of each stage at a time, less those that `fewer` took away."""
         self._slots = [max(1, count - less) for count, less in zip(slots, self._fewer, strict=True)]
 
+    def starve(self, cpus: float) -> bool:
+        """Whether the first stage has more to do than slots, nothing waits behind it, and there are cores for more."""
+        behind = range(1, len(self._slots))
+        idle = sum(self._running[stage] for stage in behind) < cpus and not any(
+            self._waiting[stage] for stage in behind
+        )
+        return idle and bool(self._fresh[0]) and self._running[0] >= self._slots[0]
+
     def left(self) -> list[int]:
         """The jobs of each stage that run, or could."""
         return [

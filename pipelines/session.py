@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # read at import; else Ray warns of its own change
@@ -13,6 +16,8 @@ import ray
 from ray.exceptions import AuthenticationError, RayTaskError
 
 from hdvg.errors import HdvgError, UsageError, first_line, resource_error
+from pipelines.head import Head
+from pipelines.node_traits import code
 from pipelines.runners import address_of
 
 OBJECT_STORE_MB = 100
@@ -35,32 +40,46 @@ def where(address: str | None, cpus: int | None, gpus: int | None) -> dict[str, 
     return {"address": address, "include_dashboard": False, **room}
 
 
+@dataclass(frozen=True)
 class Session:
-    """A session that can be opened; `ray.shutdown` ends it."""
+    """A session that is open."""
 
-    def __init__(self, address: str | None, cpus: int | None, gpus: int | None) -> None:
-        self._where = where(address, cpus, gpus)
-        self.is_shared = self._where["address"] != "local"
-        """Whether it is of a cluster that stood before."""
+    is_shared: bool
+    """Whether it is of a cluster that stood before, and may grow and shrink."""
+    head: Head
+    code: str
+    """The code that nodes must run; "" is any."""
 
-    def open(self) -> None:
-        """Open it. Raises UsageError saying what keeps one from the cluster."""
-        address = self._where["address"]
-        if self.is_shared:
-            _knock(address)
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._where)
-        except AuthenticationError:
-            raise UsageError(
-                f"--address {address}: the cluster asks for a token, and this machine has none; {TOKEN}"
-            ) from None
-        except (ConnectionError, RuntimeError) as error:
-            if not self.is_shared:
-                raise
-            more = (
-                f"; if its token is another than this machine's: {TOKEN}" if isinstance(error, ConnectionError) else ""
-            )
-            raise UsageError(f"--address {address}: {first_line(error)}{more}") from None
+
+@contextmanager
+def opened(address: str | None, cpus: int | None = None, gpus: int | None = None) -> Iterator[Session]:
+    """A session, to its end. Raises UsageError saying what keeps one from the cluster."""
+    place = where(address, cpus, gpus)
+    is_shared = place["address"] != "local"
+    _open(place, is_shared=is_shared)
+    head = Head(is_shared=is_shared)
+    try:
+        yield Session(is_shared, head, code() if is_shared else "")
+    finally:
+        ray.shutdown()
+        head.close()
+
+
+def _open(place: dict[str, Any], *, is_shared: bool) -> None:
+    address = place["address"]
+    if is_shared:
+        _knock(address)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **place)
+    except AuthenticationError:
+        raise UsageError(
+            f"--address {address}: the cluster asks for a token, and this machine has none; {TOKEN}"
+        ) from None
+    except (ConnectionError, RuntimeError) as error:
+        if not is_shared:
+            raise
+        more = f"; if its token is another than this machine's: {TOKEN}" if isinstance(error, ConnectionError) else ""
+        raise UsageError(f"--address {address}: {first_line(error)}{more}") from None
 
 
 def raised_by(error: RayTaskError) -> BaseException:

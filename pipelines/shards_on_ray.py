@@ -24,7 +24,8 @@ def _write_all(dataset: Dataset, places: Places, address: str, shards: Sequence[
     """Write them. A shard that was written stays, whatever becomes of the others. Raises what writing raises, and as `on_nodes`."""
     if shards:
         items = ((dataset.root, dataset.store.run, one) for one in shards)
-        for _ in on_nodes(address, _write, items, held=places, called="a shard"):
+        needs = (dataset.root / "tmp" / dataset.store.run,)
+        for _ in on_nodes(address, _write, items, held=places, needs=needs, called="a shard"):
             pass
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from hdvg.errors import ResourceError, first_line
+from hdvg.errors import ResourceError, UsageError, first_line
 from pipelines.head import LOOK_S, Head
-from pipelines.node_traits import code, refuse_other_code
-from pipelines.session import Session, raised_by
+from pipelines.node_traits import refuse_other_code
+from pipelines.session import opened, raised_by
 
 TRIES = 5
 """Nodes or workers that one task may lose before the command stops."""
@@ -24,14 +25,21 @@ Result = TypeVar("Result")
 
 
 def on_nodes(
-    address: str, do: Callable[[Item, Any], Result], items: Iterable[Item], *, held: object = None, called: str
+    address: str,
+    do: Callable[[Item, Any], Result],
+    items: Iterable[Item],
+    *,
+    held: object = None,
+    needs: tuple[Path, ...],
+    called: str,
 ) -> Iterator[Result]:
     """What `do(item, held)` gives on the cluster at that address, as it is done; `held` is sent to each node once, and an item is
-    `called` so.
+    `called` so. All nodes must see the folders that it `needs`.
 
-    Raises what `do` raises, and ResourceError if a task's node or worker was lost too often, or the head is gone.
+    Raises what `do` raises, UsageError if a node has other code or does not see a folder, and ResourceError if a task's node
+    or worker was lost too often, or the head is gone.
     """
-    with opened(address) as (wanted, head):
+    with opened(address) as session:
         sent = ray.put(held)
         task: Any = ray.remote(max_retries=TRIES, num_cpus=1, scheduling_strategy="SPREAD")(_do)
         room = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]  # Ray types none of it
@@ -39,25 +47,12 @@ def on_nodes(
         running: list[Any] = []
         for item in items:
             if len(running) >= most:
-                result, running = _next(running, called, head)
+                result, running = _next(running, called, session.head)
                 yield result
-            running.append(task.remote(do, item, sent, wanted))
+            running.append(task.remote(do, item, sent, session.code, needs))
         while running:
-            result, running = _next(running, called, head)
+            result, running = _next(running, called, session.head)
             yield result
-
-
-@contextmanager
-def opened(address: str) -> Iterator[tuple[str, Head]]:
-    """A session on the cluster at that address, to its end: the code that nodes must run ("" is any), and its head."""
-    session = Session(address, None, None)
-    session.open()
-    head = Head(is_shared=session.is_shared)
-    try:
-        yield code() if session.is_shared else "", head
-    finally:
-        ray.shutdown()
-        head.close()
 
 
 def wait_for_one(running: Collection[Any], head: Head) -> Any:
@@ -67,8 +62,13 @@ def wait_for_one(running: Collection[Any], head: Head) -> Any:
     return over[0]
 
 
-def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str) -> Any:
+def _do(do: Callable[[Any, Any], Any], item: Any, held: Any, wanted: str, needs: tuple[Path, ...]) -> Any:
     refuse_other_code(wanted)
+    for folder in (folder for folder in needs if not folder.is_dir()):
+        raise UsageError(
+            f"node {platform.node()} does not see {folder}: mount that folder at the same path on all nodes, or leave --address away; "
+            "see docs/cluster.md"
+        )
     return do(item, held)
 
 

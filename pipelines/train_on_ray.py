@@ -24,7 +24,7 @@ from hdvg.training import journal, runs
 from hdvg.training.live import View
 from hdvg.training.loop import End
 from hdvg.training.stopping import Signals
-from pipelines.session import Session
+from pipelines.session import opened
 
 DEATHS = 10
 """Of workers, after each of which the run goes on from its newest checkpoint."""
@@ -55,11 +55,10 @@ def train_on_ray(task: runs.Task, console: Console, *, workers: int, address: st
             typer.echo(line, err=quiet)
         asked = task.folder / STOP
         asked.unlink(missing_ok=True)
-        Session(address, None, None).open()
         try:
-            return _watched(task, console, workers)
+            with opened(address):
+                return _watched(task, console, workers)
         finally:
-            ray.shutdown()
             asked.unlink(missing_ok=True)
 
 

@@ -23,7 +23,7 @@ def on_cluster(address: str) -> LookAtAll:
         items = [(start, dataset.root, things[start : start + FILES]) for start in range(0, len(things), FILES)]
         if len(items) < 2:  # not worth a session
             return states_here(dataset, things)
-        found = dict(on_nodes(address, _look, items, called="a look at files"))
+        found = dict(on_nodes(address, _look, items, needs=(dataset.root / "parts",), called="a look at files"))
         return [state for start, _, _ in items for state in found[start]]
 
     return look

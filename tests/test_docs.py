@@ -50,7 +50,14 @@ def test_every_flag_that_is_named_belongs_to_some_command():
         *(flags_of(command) for command in [*COMMANDS.values(), *RECIPE_COMMANDS.values()]), {"--version"}
     )
     others = {"--no-deps", "--require-hashes", "--slice"}  # of pip and tests.faults
-    others |= {"--head", "--port", "--generate", "--build-arg", "--nodes"}  # of ray, docker and Slurm
+    others |= {
+        "--head",
+        "--port",
+        "--node-ip-address",
+        "--generate",
+        "--build-arg",
+        "--nodes",
+    }  # of ray, docker and Slurm
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES)) <= known | others
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hdvg.cli import output
-from hdvg.cli.arguments import AllowPrivate, Folder, Json, NewRule, Out, with_leave
+from hdvg.cli.arguments import Address, AllowPrivate, Folder, Json, NewRule, Out, with_leave
 from hdvg.cli.recipes import checked_names
 from hdvg.cli.signals import interruptible
 from hdvg.cli.tables import print_json, print_table
-from hdvg.dataset.location import bucket_link, folder_or_bucket
+from hdvg.dataset.location import bucket_link, folder_or_bucket, refuse_mirror
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def export(
     ] = None,
     fps: Annotated[float | None, typer.Option("--fps", min=0.1, help="what a trainer reads: the rate to which it drops frames")] = None,
     cite: Annotated[str | None, typer.Option("--cite", metavar="TEXT", help="how to cite it, for its description")] = None,
-    as_json: Json = False,
+    address: Address = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write the kept clips for other tools: a killed export goes on, an unchanged one writes nothing.
 
@@ -132,24 +132,31 @@ def export(
         fps=fps,
     )
     with interruptible():
-        report = _exported(opened, wanted)
+        report = _exported(opened, wanted, address)
     return print_json(report) if as_json else _show_export(report)
 
 
-def _exported(dataset: Dataset, wanted: Wanted) -> dict[str, Any]:
+def _exported(dataset: Dataset, wanted: Wanted, address: str | None) -> dict[str, Any]:
     """The report of an export into a folder, a bucket or a repository of the hub; the last two are noted, for take-downs."""
     from hdvg.exporting import export as write
     from hdvg.exporting.bucket import export_to_bucket
     from hdvg.exporting.hub import export_to_hub, repository_of
     from hdvg.reports.beside import note_written
 
-    repository, link = repository_of(str(wanted.out)), bucket_link(str(wanted.out))
+    repository, link, write_all = repository_of(str(wanted.out)), bucket_link(str(wanted.out)), None
+    if address is not None:
+        if link is not None:
+            raise UsageError(f"--out {link}: one machine exports into a bucket; leave --address away")
+        refuse_mirror(dataset.root, "one machine exports it; leave --address away")
+        from pipelines.export_on_ray import on_cluster
+
+        write_all = on_cluster(address, dataset)
     if repository is not None:
-        report = export_to_hub(dataset, wanted, repository, output.console())
+        report = export_to_hub(dataset, wanted, repository, output.console(), write_all=write_all)
     elif link is not None:
         report = export_to_bucket(dataset, wanted, link, output.console())
     else:
-        return write(dataset, wanted, output.console())
+        return write(dataset, wanted, output.console(), write_all=write_all)
     note_written(dataset, "export", [report["out"]])
     return report
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hdvg.duplicates.candidates import candidates
 from hdvg.duplicates.cosines import Embeddings, unlike
 from hdvg.duplicates.groups import completed, stars
 from hdvg.duplicates.index import Index
-from hdvg.duplicates.likeness import Pairs, Settings, copies, none
+from hdvg.duplicates.likeness import Pairs, Settings
+from hdvg.duplicates.search import Spread, find_copies, here
 from hdvg.duplicates.series import NEEDED, Clips, Ints, concatenated, in_order
 from schemas.measures import DUPLICATES
 
-__all__ = ["NEEDED", "Index", "Settings", "find_duplicates"]
+__all__ = ["NEEDED", "Index", "Settings", "Spread", "find_duplicates", "here"]
 
 FOUND = pa.schema([pa.field("clip_id", pa.string()), *DUPLICATES])
 SAID_OF_COPIES = ("duplicate_of", "duplicate_how", "duplicate_bits", "duplicate_in")
@@ -30,42 +29,32 @@ def find_duplicates(
     score: Sequence[str] = (),
     settings: Settings | None = None,
     embeddings: Embeddings | None = None,
+    spread: Spread | None = None,
 ) -> pa.Table:
     """One row a clip, sorted by clip_id, with the columns `DUPLICATES`.
 
     `clips` has the columns `NEEDED` and those that `score` names: of copies the one with the highest first score stays,
     of equals the one with the highest second, and so on (null is lowest), in the end the smallest clip_id. `embeddings`
     looks up those of some clips: copies whose embeddings differ are none. `earlier` are parts of earlier datasets, as
-    `Index.parts` gives them, with the label in the column `dataset`: their clips always stay. Memory grows with the clips
-    and the longest part. Raises ValueError if a clip_id stands in a table twice or a series of hashes is broken.
+    `Index.parts` gives them, with the label in the column `dataset`: their clips always stay. `spread` does the parts of
+    the search, in this process by default. Memory grows with the clips and the longest part of earlier ones. Raises
+    ValueError if a clip_id stands in a table twice or a series of hashes is broken.
     """
-    settings = settings or Settings()
+    settings, spread = settings or Settings(), spread or here()
     clips = in_order(clips)
     fresh = Clips.of(clips)
 
     def alike(pairs: Pairs) -> Pairs:
         return pairs[~unlike(fresh, pairs, embeddings, settings.cosine)] if embeddings and len(pairs) else pairs
 
-    pairs = alike(_pairs(fresh, np.ones(len(fresh), np.bool_), settings))
+    pairs = alike(find_copies(fresh.series, settings, spread))
     rank = _rank(clips, score)
-    pairs = alike(completed(fresh, pairs, rank, settings))
+    pairs = alike(completed(fresh.series, pairs, rank, settings))
     found = _Best(fresh)
     for part in earlier:
-        old = Clips.of(part)
-        both = concatenated([fresh, old])
-        found.add(both, part, _pairs(both, np.arange(len(both)) < len(fresh), settings, across=len(fresh)))
+        both = concatenated(fresh, Clips.of(part))
+        found.add(both, part, find_copies(both.series, settings, spread, across=len(fresh)))
     return _table(fresh, pairs, rank, found)
-
-
-def _pairs(clips: Clips, fresh: npt.NDArray[np.bool_], settings: Settings, *, across: int = 0) -> Pairs:
-    """Copies among the clips; with `across`, only between the clips before that index and those from it on."""
-    if len(clips) < 2:
-        return none()
-    a, b, shift = candidates(clips, fresh)
-    if across:
-        wanted = (a < across) & (b >= across)
-        a, b, shift = a[wanted], b[wanted], shift[wanted]
-    return copies(clips, a, b, shift, settings=settings) if len(a) else none()
 
 
 def _rank(clips: pa.Table, score: Sequence[str]) -> Ints:
@@ -104,8 +93,9 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
         (int(a), int(b)): (float(bits), bool(exact))
         for a, b, bits, exact in zip(pairs.a, pairs.b, pairs.bits, pairs.exact, strict=True)
     }
-    said: dict[str, list[object]] = {name: [None] * len(clips) for name in SAID_OF_COPIES}
-    for index in np.flatnonzero(old | (heads != np.arange(len(clips)))).tolist():
+    copied = np.flatnonzero(old | (heads != np.arange(len(clips))))
+    said: dict[str, list[object]] = {name: [] for name in SAID_OF_COPIES}
+    for index in copied.tolist():
         if index in found.of:
             bits, label, kept, exact = found.of[index]
         else:
@@ -113,8 +103,11 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
             bits, exact = by_pair[min(index, head), max(index, head)]
             label, kept = None, clips.clip_id[head].as_py()
         for name, value in zip(SAID_OF_COPIES, (kept, "exact" if exact else "near", bits, label), strict=True):
-            said[name][index] = value
-    columns = {name: pa.array(values, FOUND.field(name).type) for name, values in said.items()}
+            said[name].append(value)
+    place = np.full(len(clips), -1)
+    place[copied] = np.arange(len(copied))
+    place = pa.array(place, mask=place < 0)
+    columns = {name: pa.array(values, FOUND.field(name).type).take(place) for name, values in said.items()}
     kept_ones = columns["duplicate_of"]
     columns |= {"clip_id": clips.clip_id, "duplicate": kept_ones.is_valid()}
     columns["duplicate_group"] = pc.coalesce(kept_ones, clips.clip_id)

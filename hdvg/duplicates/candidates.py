@@ -1,4 +1,8 @@
-"""Candidates: pairs of clips that share a picture, found by sorting bits of hashes, never by comparing all pairs."""
+"""Candidates: pairs of clips that share a picture, found by sorting bits of hashes, never by comparing all pairs.
+
+Locality-sensitive hashing by sampled bits (Indyk and Motwani 1998) with sorted neighbourhoods. All pictures of one key stand in
+one `Bucket`; buckets are looked through one by one, in any order and place, and what they find is counted together.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.duplicates.series import Clips, Hashes, Ints, turns
+from hdvg.duplicates.series import Hashes, Ints, Series
 
 KEYS = 24
 """How many choices of bits are tried."""
@@ -25,105 +29,72 @@ AT_ONCE = 2_000_000
 
 NEAR_BITS = 12
 SHIFTS_MOST = 6
-REPEAT_BITS = 2
-EVERY = 4
-"""A picture that differs by at most 2 bits from the one before is an entry only every 2 s."""
 
-SORTED = 4_000_000
-"""Entries sorted at once."""
+SORTED = 2**23
+"""Entries of a bucket, about: they are sorted at once."""
+PART_BITS = 6
+"""There are no more buckets of a key than that gives, for each goes through all hashes: over some 20 M clips they grow."""
 
 CLIP_BITS, SHIFT_BITS = 28, 8
 KEY_BITS, ENTRY_BITS = 24, 40
+INNER = 1 << (ENTRY_BITS - 1)
+"""An entry is the place of a hash: of a whole picture's, or this much more of its inner one's."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 Votes = npt.NDArray[np.int32]
-
-
-def candidates(clips: Clips, fresh: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
-    """(a, b, shift), a < b: some picture k of a resembles picture k + shift of b, and not both clips are old.
-
-    Of each pair of clips the shifts that most pictures and keys speak for.
-
-    Locality-sensitive hashing by sampled bits (Indyk and Motwani 1998) with sorted neighbourhoods: per key one sort of
-    all entries. `fresh`: (n,) clips that are not from an earlier dataset. Raises ValueError over 2^28 clips.
-    """
-    if len(clips) >= 2**CLIP_BITS:
-        raise ValueError(f"{len(clips)} clips at once are more than {2**CLIP_BITS}")
-    entries = _Entries.of(clips)
-    found, votes = np.empty(0, np.uint64), np.empty(0, np.int32)
-    for mask in _masks(len(entries)):
-        pieces = [np.empty(0, np.uint64)]
-        for left, right in _neighbours(entries, mask):
-            owner_left, owner_right = entries.owners(left), entries.owners(right)
-            good = (owner_left != owner_right) & (fresh[owner_left] | fresh[owner_right])
-            pieces.append(entries.packed(left[good], right[good]))
-        found, votes = _counted(found, votes, np.concatenate(pieces))
-    return _unpacked(_foremost(found, votes))
+FOUND = np.dtype([("code", np.uint64), ("votes", np.int32)])
+"""What a bucket gives: a pair of clips with a shift (`_packed`), and how many pictures speak for it; each code once, sorted."""
+Found = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
-class _Entries:
-    """What is looked up: the whole hashes of k pictures worth it, numbered 0 to k - 1, then their inner ones, k to 2k - 1.
+class Bucket:
+    """The entries whose key, made of the bits of `mask`, has `part` for its highest `bits` bits."""
 
-    Hashes stay where they are: of a million clips, copies of them would be the most that a search holds.
-    """
+    mask: np.uint64
+    part: int
+    bits: int
 
-    clips: Clips
-    place: npt.NDArray[np.uint32]
-    """(k,): where each picture's hashes lie."""
-    owner: npt.NDArray[np.uint32]
-    """(k,): its clip."""
 
-    @classmethod
-    def of(cls, clips: Clips) -> _Entries:
-        """Those of the pictures that are not flat and not as the one before."""
-        places, owners = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
-        for some, place in clips.blocks():
-            whole, inner = clips.whole[place], clips.inner[place]
-            owner = np.repeat(np.arange(some.start, some.stop, dtype=np.uint32), clips.lengths[some])
-            moment = np.arange(place.start, place.stop) - clips.starts[owner]
-            chosen = (whole != 0) & (inner != 0) & ((turns(whole) > REPEAT_BITS) | (moment % EVERY == 0))
-            places.append((place.start + np.flatnonzero(chosen)).astype(np.uint32))
-            owners.append(owner[chosen])
-        return cls(clips, np.concatenate(places), np.concatenate(owners))
+def buckets(series: Series) -> list[Bucket]:
+    """All of them. Raises ValueError over 2^28 clips."""
+    if len(series) >= 2**CLIP_BITS:
+        raise ValueError(f"{len(series)} clips at once are more than {2**CLIP_BITS}")
+    entries = 2 * int(np.count_nonzero(series.telling))
+    bits = min(max(math.ceil(math.log2(max(entries, 1) / SORTED)), 0), PART_BITS)
+    return [Bucket(mask, part, bits) for mask in _masks(entries) for part in range(2**bits)]
 
-    def __len__(self) -> int:
-        return 2 * len(self.place)
 
-    def pictures(self, entries: Ints) -> Ints:
-        """The picture, 0 to k - 1, of each entry."""
-        return entries - len(self.place) * (entries >= len(self.place))
+def near_in(bucket: Bucket, series: Series, *, across: int = 0) -> Found:
+    """What the pictures of the bucket say; with `across`, only of pairs of a clip before that index and one from it on."""
+    order = _sorted(series, bucket)
+    pieces = [np.empty(0, np.uint64), *(_packed(series, *near, across=across) for near in _neighbours(series, order))]
+    codes = np.sort(np.concatenate(pieces))
+    return counted(codes, np.ones(len(codes), np.int32))
 
-    def owners(self, entries: Ints) -> npt.NDArray[np.uint32]:
-        """The clip of each entry."""
-        return self.owner[self.pictures(entries)]
 
-    def hashes(self, entries: Ints) -> Hashes:
-        """The hash of each entry."""
-        inside = entries >= len(self.place)
-        place = self.place[entries - len(self.place) * inside]
-        found: Hashes = self.clips.whole[place]
-        np.copyto(found, self.clips.inner[place], where=inside)
-        return found
+def counted(codes: Hashes, votes: Votes) -> Found:
+    """Each of the sorted codes once, with the sum of its votes."""
+    starts = _starts(codes)
+    found = np.empty(len(starts), FOUND)
+    found["code"] = codes[starts]
+    found["votes"] = np.add.reduceat(votes, starts) if len(starts) else 0
+    return found
 
-    def keys(self, mask: np.uint64) -> npt.NDArray[np.uint32]:
-        """(2k,): the key of each entry, `KEY_BITS` long, made of the bits of the mask."""
-        keys = np.empty((2, len(self.place)), np.uint32)
-        for row, series in zip(keys, (self.clips.whole, self.clips.inner), strict=True):
-            for start in range(0, len(row), AT_ONCE):
-                part = slice(start, start + AT_ONCE)
-                row[part] = ((series[self.place[part]] & mask) * FACTOR) >> np.uint64(64 - KEY_BITS)
-        return keys.reshape(-1)
 
-    def packed(self, left: Ints, right: Ints) -> Hashes:
-        """A code for each pair: the lower clip, the higher one, and how many pictures later its picture comes."""
-        swapped = self.owners(left) > self.owners(right)
-        first, second = (self.pictures(np.where(swapped, *pair)) for pair in ((right, left), (left, right)))
-        one, other = self.owner[first].astype(np.int64), self.owner[second].astype(np.int64)
-        moments = (self.place[first] - self.clips.starts[one], self.place[second] - self.clips.starts[other])
-        shift = moments[1] - moments[0] + 2 ** (SHIFT_BITS - 1)
-        code: Ints = (one << (CLIP_BITS + SHIFT_BITS)) | (other << SHIFT_BITS) | shift
-        return code.astype(np.uint64)
+def foremost(found: Found) -> tuple[Ints, Ints, Ints]:
+    """(a, b, shift), a < b, sorted: picture k of a resembles picture k + shift of b; of each pair the shifts with most votes."""
+    codes, votes = found["code"], found["votes"]
+    pair = codes >> np.uint64(SHIFT_BITS)
+    order = np.lexsort((codes, -votes, pair))
+    first = _starts(pair)
+    number = np.arange(len(codes)) - np.repeat(first, np.diff(first, append=len(codes)))
+    return _unpacked(np.sort(codes[order][number < SHIFTS_MOST]))
+
+
+def first_code(clip: int) -> np.uint64:
+    """The least code of a pair whose lower clip is this one."""
+    return np.uint64(clip << (CLIP_BITS + SHIFT_BITS))
 
 
 def _masks(n_entries: int) -> list[np.uint64]:
@@ -141,62 +112,63 @@ def _masks(n_entries: int) -> list[np.uint64]:
     ]
 
 
-def _neighbours(entries: _Entries, mask: np.uint64) -> Iterator[tuple[Ints, Ints]]:
+def _sorted(series: Series, bucket: Bucket) -> Hashes:
+    """The bucket's entries sorted by key, the key in the upper bits and the entry in the lower ones."""
+    found = [np.empty(0, np.uint64)]
+    for start in range(0, len(series.telling), AT_ONCE):
+        place = (start + np.flatnonzero(series.telling[start : start + AT_ONCE])).astype(np.uint64)
+        for hashes, inner in ((series.whole, 0), (series.inner, INNER)):
+            keys = ((hashes[place] & bucket.mask) * FACTOR) >> np.uint64(64 - KEY_BITS)
+            chosen = keys >> np.uint64(KEY_BITS - bucket.bits) == bucket.part
+            found.append((keys[chosen] << np.uint64(ENTRY_BITS)) | place[chosen] | np.uint64(inner))
+    order: Hashes = np.concatenate(found)
+    order.sort()
+    return order
+
+
+def _neighbours(series: Series, order: Hashes) -> Iterator[tuple[Ints, Ints]]:
     """Pairs of entries with one key that stand near each other and whose hashes are near."""
-    for order in _sorted(entries.keys(mask)):
-        for start in range(0, len(order), AT_ONCE):
-            piece = order[start : start + AT_ONCE + NEIGHBOURS]
-            entry = (piece & np.uint64(2**ENTRY_BITS - 1)).astype(np.int64)
-            key = (piece >> np.uint64(ENTRY_BITS)).astype(np.uint32)
-            hashes = entries.hashes(entry)
-            at = np.arange(min(len(piece), AT_ONCE))
-            for step in range(1, NEIGHBOURS + 1):
-                at = at[at < len(piece) - step]
-                at = at[key[at] == key[at + step]]
-                if not len(at):
-                    break
-                near = at[np.bitwise_count(hashes[at] ^ hashes[at + step]) <= NEAR_BITS]
-                yield entry[near], entry[near + step]
+    for start in range(0, len(order), AT_ONCE):
+        piece = order[start : start + AT_ONCE + NEIGHBOURS]
+        entry = (piece & np.uint64(2**ENTRY_BITS - 1)).astype(np.int64)
+        key = (piece >> np.uint64(ENTRY_BITS)).astype(np.uint32)
+        hashes = _hashes(series, entry)
+        at = np.arange(min(len(piece), AT_ONCE))
+        for step in range(1, NEIGHBOURS + 1):
+            at = at[at < len(piece) - step]
+            at = at[key[at] == key[at + step]]
+            if not len(at):
+                break
+            near = at[np.bitwise_count(hashes[at] ^ hashes[at + step]) <= NEAR_BITS]
+            yield entry[near], entry[near + step]
 
 
-def _sorted(keys: npt.NDArray[np.uint32]) -> Iterator[Hashes]:
-    """Entries sorted by key, the key in the upper bits and the entry in the lower ones; some `SORTED` at a time, all of a key
-    together."""
-    bits = max(math.ceil(math.log2(max(len(keys), 1) / SORTED)), 0)
-    for part in range(2**bits):
-        chosen = np.concatenate([
-            start + np.flatnonzero(keys[start : start + AT_ONCE] >> (KEY_BITS - bits) == part)
-            for start in range(0, max(len(keys), 1), AT_ONCE)
-        ]).astype(np.uint64)  # fmt: skip
-        order: Hashes = keys[chosen].astype(np.uint64)
-        order <<= np.uint64(ENTRY_BITS)
-        order |= chosen
-        order.sort()
-        yield order
+def _hashes(series: Series, entries: Ints) -> Hashes:
+    """The hash of each entry."""
+    place = entries & (INNER - 1)
+    found: Hashes = series.whole[place]
+    np.copyto(found, series.inner[place], where=entries >= INNER)
+    return found
 
 
-def _counted(found: Hashes, votes: Votes, more: Hashes) -> tuple[Hashes, Votes]:
-    """The codes, each once, sorted, and how often each came: those `found` came `votes` times before `more` came."""
-    more = np.sort(more)
-    starts = np.flatnonzero(np.concatenate([[True], more[1:] != more[:-1]])) if len(more) else np.empty(0, np.int64)
-    codes, counts = more[starts], np.diff(starts, append=len(more)).astype(np.int32)
-    place = np.searchsorted(found, codes)
-    known = place < len(found)
-    known[known] = found[place[known]] == codes[known]
-    votes[place[known]] += counts[known]
-    place, codes, counts = place[~known], codes[~known], counts[~known]
-    return np.insert(found, place, codes), np.insert(votes, place, counts)
+def _packed(series: Series, left: Ints, right: Ints, *, across: int) -> Hashes:
+    """A code for each pair of two clips: the lower clip, the higher one, and how many pictures later its picture comes."""
+    places = left & (INNER - 1), right & (INNER - 1)
+    owners = series.owner[places[0]], series.owner[places[1]]
+    one, other = np.minimum(*owners), np.maximum(*owners)
+    wanted = (one < across) & (other >= across) if across else one != other
+    one, other = one[wanted].astype(np.int64), other[wanted].astype(np.int64)
+    swapped = (owners[0] > owners[1])[wanted]
+    left, right = (place[wanted] for place in places)
+    moments = np.where(swapped, right, left) - series.starts[one], np.where(swapped, left, right) - series.starts[other]
+    shift = moments[1] - moments[0] + 2 ** (SHIFT_BITS - 1)
+    code: Ints = (one << (CLIP_BITS + SHIFT_BITS)) | (other << SHIFT_BITS) | shift
+    return code.astype(np.uint64)
 
 
-def _foremost(codes: Hashes, votes: Votes) -> Hashes:
-    """The codes of each pair of clips with most votes; `codes` are sorted."""
-    pair = codes >> np.uint64(SHIFT_BITS)
-    order = np.lexsort((codes, -votes, pair))
-    codes, pair = codes[order], pair[order]
-    first = np.ones(len(codes), np.bool_)
-    first[1:] = pair[1:] != pair[:-1]
-    number = np.arange(len(codes)) - np.flatnonzero(first)[np.cumsum(first) - 1] if len(codes) else votes
-    return np.sort(codes[number < SHIFTS_MOST])
+def _starts(values: Hashes) -> Ints:
+    """Where each of the sorted values stands first."""
+    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]])) if len(values) else np.empty(0, np.int64)
 
 
 def _unpacked(codes: Hashes) -> tuple[Ints, Ints, Ints]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from hdvg.duplicates.likeness import Pairs, Settings, copies, joint
-from hdvg.duplicates.series import Clips, Ints
+from hdvg.duplicates.series import Ints, Series
 
 
 def stars(pairs: Pairs, rank: Ints) -> Ints:
@@ -28,7 +28,7 @@ def stars(pairs: Pairs, rank: Ints) -> Ints:
     return heads
 
 
-def completed(clips: Clips, pairs: Pairs, rank: Ints, settings: Settings) -> Pairs:
+def completed(clips: Series, pairs: Pairs, rank: Ints, settings: Settings) -> Pairs:
     """The pairs, and those of each group's head with copies of its copies that the search for candidates missed."""
     heads = stars(pairs, rank)
     known = set(zip(pairs.a.tolist(), pairs.b.tolist(), strict=True))

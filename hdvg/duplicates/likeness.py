@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.duplicates.series import Clips, Ints, Reals, distinct, ranges
+from hdvg.duplicates.series import Ints, Reals, Series, distinct, ranges
 
 BLOCK = 500_000
 """Pictures compared at once."""
@@ -90,7 +90,7 @@ def joint(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in Pairs.__dataclass_fields__))
 
 
-def copies(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
+def copies(clips: Series, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
     """Those of the candidates that are copies, each pair once, sorted by (a, b); the candidates are sorted so too."""
     starts = np.flatnonzero(np.diff(a, prepend=-1))  # a clip's candidates stay together
     cuts = [0, *starts[np.flatnonzero(np.diff(starts // AT_ONCE)) + 1].tolist(), len(a)]
@@ -98,7 +98,7 @@ def copies(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -
     return joint([_copies(clips, a[part], b[part], shift[part], settings) for part in parts])
 
 
-def _copies(clips: Clips, a: Ints, b: Ints, shift: Ints, settings: Settings) -> Pairs:
+def _copies(clips: Series, a: Ints, b: Ints, shift: Ints, settings: Settings) -> Pairs:
     pairs = compared(clips, *_shifts(clips, a, b, shift), settings=settings)
     pairs = pairs[pairs.bits <= _limit(clips, pairs, settings)]
     order = np.lexsort((pairs.shift, np.abs(pairs.shift), pairs.bits, pairs.b, pairs.a))
@@ -108,26 +108,26 @@ def _copies(clips: Clips, a: Ints, b: Ints, shift: Ints, settings: Settings) -> 
     return pairs[first]
 
 
-def compared(clips: Clips, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
+def compared(clips: Series, a: Ints, b: Ints, shift: Ints, *, settings: Settings) -> Pairs:
     """The candidates that overlap enough, with the bits by which they differ there."""
     low = np.maximum(-shift, 0)
-    length = np.minimum(clips.lengths[a], clips.lengths[b] - shift) - low
-    shorter = np.minimum(clips.lengths[a], clips.lengths[b])
+    length = np.minimum(clips.lengths(a), clips.lengths(b) - shift) - low
+    shorter = np.minimum(clips.lengths(a), clips.lengths(b))
     enough = length >= np.maximum(settings.overlap * shorter, np.clip(shorter, 1, settings.pictures))
     a, b, shift, low, length = (some[enough] for some in (a, b, shift, low, length))
     bits, informative = np.empty(len(a)), np.empty(len(a), np.int64)
     for part in _blocks(length):
         starts_a, starts_b = clips.starts[a[part]] + low[part], clips.starts[b[part]] + low[part] + shift[part]
         bits[part], informative[part] = _bits(clips, starts_a, starts_b, length[part])
-    exact = (shift == 0) & (bits == 0) & (length == clips.lengths[a]) & (length == clips.lengths[b])
+    exact = (shift == 0) & (bits == 0) & (length == clips.lengths(a)) & (length == clips.lengths(b))
     exact &= np.abs(clips.duration_s[a] - clips.duration_s[b]) < EXACT_S
-    share = length / np.maximum(clips.lengths[a], clips.lengths[b])
+    share = length / np.maximum(clips.lengths(a), clips.lengths(b))
     return Pairs(a, b, shift, bits, informative, share, exact)[
         informative >= np.maximum(settings.informative * length, 1)
     ]
 
 
-def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[Reals, Ints]:
+def _bits(clips: Series, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[Reals, Ints]:
     """Mean bits of each pair, and how many of its pictures are informative (not flat).
 
     Either whole and inner hashes against their like, or, for a crop, one clip's whole against the other's inner ones.
@@ -151,18 +151,20 @@ def _bits(clips: Clips, starts_a: Ints, starts_b: Ints, length: Ints) -> tuple[R
     return best, informative
 
 
-def _shifts(clips: Clips, a: Ints, b: Ints, shift: Ints) -> tuple[Ints, Ints, Ints]:
+def _shifts(clips: Series, a: Ints, b: Ints, shift: Ints) -> tuple[Ints, Ints, Ints]:
     """Candidates with the shifts worth trying: those found, those that join both starts or both ends, and their neighbours."""
-    first, second = np.divmod(distinct(a * len(clips) + b), len(clips))
-    ends = clips.lengths[second] - clips.lengths[first]
-    all_a, all_b = np.concatenate([a, first, first]), np.concatenate([b, second, second])
+    low = a.min(initial=len(clips))
+    first, second = np.divmod(distinct((a - low) * len(clips) + b), len(clips))
+    ends = clips.lengths(second) - clips.lengths(first + low)
+    all_a, all_b = np.concatenate([a - low, first, first]), np.concatenate([b, second, second])
     shifts = np.concatenate([shift, np.zeros_like(ends), ends])
     near = [(all_a * len(clips) + all_b) * SHIFTS + shifts + step + SHIFTS // 2 for step in (-1, 0, 1)]
     tried, place = np.divmod(distinct(np.concatenate(near)), SHIFTS)
-    return *np.divmod(tried, len(clips)), place - SHIFTS // 2
+    one, other = np.divmod(tried, len(clips))
+    return one + low, other, place - SHIFTS // 2
 
 
-def _limit(clips: Clips, pairs: Pairs, settings: Settings) -> Reals:
+def _limit(clips: Series, pairs: Pairs, settings: Settings) -> Reals:
     """The bits up to which each pair is a copy."""
     steps, spread = clips.steps, clips.spread
     stiller = np.minimum(steps[pairs.a], steps[pairs.b])

@@ -5,9 +5,8 @@ Nothing heavy is imported here: pyarrow, DuckDB and the libraries of the formats
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -16,7 +15,7 @@ from hdvg.exporting.layouts import LAYOUTS
 from hdvg.exporting.piece import Piece as Piece
 from hdvg.exporting.wanted import Wanted
 from hdvg.ids import digest
-from hdvg.registry import Find, Registry
+from hdvg.registry import Registry
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from hdvg.dataset.far import Far
     from hdvg.dataset.store import FileOps
     from hdvg.exporting.job import Job
+    from hdvg.exporting.target import Target
 
-__all__ = ["FORMATS", "Format", "Piece", "Wanted", "export", "form_of"]
+__all__ = ["FORMATS", "Format", "Piece", "Wanted", "WriteAll", "export", "form_of", "in_turn"]
 
 # name -> "module:Class" of a `Format`. The module imports nothing at its top that not every installation has.
 FORMATS: dict[str, str] = {
@@ -44,6 +44,10 @@ EXPORTER = Registry(
 """Where formats are found; a plug-in's class may do without `needs`."""
 
 
+WriteAll = Callable[["Target", Sequence[Piece]], Iterator[tuple[Piece, bool]]]
+"""Writes the files of an export, and gives each as it is there, with whether it is new."""
+
+
 class Format(Protocol):
     """A way to lay clips out; made of a `Job`."""
 
@@ -53,7 +57,8 @@ class Format(Protocol):
     def __init__(self, job: Job) -> None: ...
 
     def pieces(self) -> list[Piece]:
-        """Its files, in the order in which they are to be written: a later one may say of those before it what `job.look` knows."""
+        """Its files, in the order in which they are to be written, but for those `anywhere`, which may come first: a later one may say
+        of those before it what `job.look` knows."""
 
 
 def export(
@@ -61,17 +66,18 @@ def export(
     wanted: Wanted,
     console: Console,
     *,
-    find: Find = importlib.util.find_spec,
+    write_all: WriteAll | None = None,
     ops: FileOps | None = None,
     far: Far | None = None,
 ) -> dict[str, Any]:
     """Make the folder `wanted.out` hold exactly what is wanted; what is there already stays. The report, ready for JSON.
 
     With `far` it is that folder of a bucket which holds it, and `wanted.out` is only worked in.
+    `write_all` writes the files, in this process by default.
 
     Raises UsageError on an unknown format, a missing package, a folder that holds something else, or nothing to export.
     """
-    kind, form = EXPORTER.find(wanted.format, find=find), form_of(wanted, find=find)
+    kind, form = EXPORTER.find(wanted.format), form_of(wanted)
     if wanted.all_given and wanted.format != "hd-vg":
         raise UsageError(f"--all-given exports metadata without clips, which is for --to hd-vg, not {wanted.format}")
     from hdvg.exporting.job import Job
@@ -83,10 +89,11 @@ def export(
         opened(wanted.out, dataset=dataset.name, form=form, ops=ops, far=far) as target,
         Job.begin(dataset, wanted, target.look) as job,
     ):
-        pieces = _by_code(kind(job).pieces(), EXPORTER.code(wanted.format))
+        pieces = _of_plugin(kind(job).pieces(), EXPORTER.code(wanted.format))
         target.expect(pieces, {"where": wanted.where, "all_given": wanted.all_given})
         with Progress(console, sum(piece.clips for piece in pieces)) as progress:
-            written = [piece.name for piece in pieces if progress.advance(piece, target.write(piece))]
+            all_of_them = (write_all or in_turn)(target, pieces)
+            written = [piece.name for piece, is_new in all_of_them if progress.advance(piece, is_new)]
         return {
             "dataset": dataset.name,
             "format": form,
@@ -99,12 +106,17 @@ def export(
         }
 
 
-def form_of(wanted: Wanted, *, find: Find = importlib.util.find_spec) -> str:
-    """The format as an export's mark has it. Raises UsageError on an unknown format or a missing package."""
-    kind = EXPORTER.find(wanted.format, find=find)
-    return kind.__name__ if EXPORTER.is_plugin(wanted.format) else wanted.format
+def form_of(wanted: Wanted) -> str:
+    """The format as an export's mark has it: of a plug-in the name of its class. Raises UsageError on an unknown format."""
+    name = wanted.format
+    return EXPORTER.reference(name).attribute if EXPORTER.is_plugin(name) else name
 
 
-def _by_code(pieces: list[Piece], code: str) -> list[Piece]:
-    """The pieces, whose identities also change with a plug-in's code."""
-    return [replace(piece, identity=digest(piece.identity, code)) for piece in pieces] if code else pieces
+def in_turn(target: Target, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bool]]:
+    """One after the other, in this process."""
+    return ((piece, target.write(piece)) for piece in pieces)
+
+
+def _of_plugin(pieces: list[Piece], code: str) -> list[Piece]:
+    """The pieces; those of a plug-in, which has `code`, change with it, and are written in this process alone."""
+    return [replace(one, identity=digest(one.identity, code), anywhere=False) for one in pieces] if code else pieces

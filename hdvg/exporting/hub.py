@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hdvg.environment import VERSION
 from hdvg.errors import ResourceError, UsageError, first_line
-from hdvg.exporting import Wanted, export, form_of
+from hdvg.exporting import Wanted, WriteAll, export, form_of
 from hdvg.exporting.target import MARK, mark_at, refuse_other
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def repository_of(text: str) -> Repository | None:
     return Repository(found[1], found[2] or "main")
 
 
-def export_to_hub(dataset: Dataset, wanted: Wanted, repository: Repository, console: Console) -> dict[str, Any]:
+def export_to_hub(
+    dataset: Dataset, wanted: Wanted, repository: Repository, console: Console, *, write_all: WriteAll | None = None
+) -> dict[str, Any]:
     """Make the repository hold exactly what is wanted, by one commit; none if it does. The report, as `export` gives it.
 
     The export is made beside the dataset first, where whole shards need no space. A repository that is not there is made, private.
@@ -78,7 +80,7 @@ def export_to_hub(dataset: Dataset, wanted: Wanted, repository: Repository, cons
     if seen.mark or seen.files - THE_HUBS_OWN:
         refuse_other(seen.mark, repository.link, dataset=dataset.name, form=form_of(wanted))
     with dataset.store.aside() as store, store.scratch() as scratch:
-        report = export(dataset, replace(wanted, out=scratch / "export"), console)
+        report = export(dataset, replace(wanted, out=scratch / "export"), console, write_all=write_all)
         with _worded(repository):
             sent = _commit(repository, seen, scratch / "export", quiet=not console.is_terminal)
     return report | {"out": repository.link, "files_written": sent}

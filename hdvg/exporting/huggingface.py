@@ -54,6 +54,7 @@ class Described:
                     identity(bundle, "datasets", VERSION, *sorted(later_names(SHARDS))),
                     clips(bundle),
                     partial(self._write, bundle),
+                    anywhere=True,
                 )
             )
         return made

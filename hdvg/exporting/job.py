@@ -29,7 +29,10 @@ Look = Callable[[str], tuple[int, str]]
 
 
 class Job:
-    """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards."""
+    """One export, while it runs. `scratch` is a folder for files that nobody needs afterwards.
+
+    Pickled, it is what a piece is written with anywhere: `dataset`, `wanted`, `out`, and of `chosen` the tables and the schema.
+    """
 
     def __init__(self, dataset: Dataset, wanted: Wanted, manifest: Manifest, scratch: Path, look: Look) -> None:
         self.dataset, self.wanted, self.manifest, self.scratch, self.look = dataset, wanted, manifest, scratch, look
@@ -51,6 +54,10 @@ class Job:
             manifest.connection.execute(f"set allowed_directories = [{folders}]")
             manifest.connection.execute("set enable_external_access = false; set lock_configuration = true")
             yield cls(dataset, wanted, manifest, Path(scratch).resolve(), look)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another node: no query can be asked there."""
+        return {name: getattr(self, name) for name in ("dataset", "wanted", "out", "chosen")}
 
     @cached_property
     def chosen(self) -> Chosen:

@@ -47,6 +47,7 @@ class Fragments:
                 identity(bundle, "lance", VERSION),
                 clips(bundle),
                 partial(self._write, bundle),
+                anywhere=True,
             )
             for number, (_, bundle) in enumerate(self._job.chosen.bundles(max_mb))
         ]

@@ -103,6 +103,10 @@ class Chosen:
         manifest.judging(lambda: manifest.connection.execute(_CHOOSE.format(where=where or "true")))
         self.counts = self._count()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What `tables` and `schema` need."""
+        return {"_dataset": self._dataset, "_shards": self._shards[:1]}
+
     def _count(self) -> dict[str, Any]:
         captions = "true" if self._dataset.plan.captions_wanted else "false"
         return {

@@ -73,6 +73,10 @@ class Target:
             raise ResourceError(f"{far.link}{name}: somebody has taken it away meanwhile; run the same command again")
         return (far.listed or {})[name][0], sha256
 
+    def lacks(self, piece: Piece) -> bool:
+        """Whether it is not there yet."""
+        return not (self.store.root / piece.name).exists()
+
     def bytes(self) -> int:
         """Size of all that is in the folder, but for what passes."""
         if self.store.far is not None:

@@ -36,6 +36,7 @@ class Tars:
                     identity(bundle, "webdataset", VERSION),
                     clips(bundle),
                     partial(self._write, bundle),
+                    anywhere=True,
                 )
             )
         return [*made, beside(self._job, made, layout="webdataset")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,18 +21,21 @@ from hdvg.filtering.pool_parts import publish
 from hdvg.ids import digest
 from schemas.measures import CAPTION_STAGES, HOMES
 
+Search = Callable[[Path], duplicates.Spread]
+"""What does the parts of a search for copies, given a folder on the dataset's disk."""
 
-def settle(dataset: Dataset, *, to_index: bool = False) -> Dataset:
+
+def settle(dataset: Dataset, *, to_index: bool = False, search: Search = duplicates.here) -> Dataset:
     """The dataset with its pool settled; part of a run, under its lock.
 
     Copies are looked for among the clips that pass every rule that does not look at the pool: these have all measures,
     in whatever order they were taken. Quantiles are over the clips that pass all rules without any. With `to_index`, the
-    clips that are kept are added to the index of earlier datasets, if there is one.
+    clips that are kept are added to the index of earlier datasets, if there is one. `search` says where copies are looked for.
     """
     index = _Earlier.of(dataset)
     if dataset.plan.needs_pool:
         with dataset.manifest() as manifest:
-            _compare(dataset, manifest, index)
+            _compare(dataset, manifest, index, search)
     with dataset.manifest() as manifest:
         rules = dataset.plan.recipe.rules
         quantiles = manifest.judging(lambda: resolve_quantiles(rules, manifest.connection, "measured"))
@@ -97,7 +100,7 @@ class _Earlier:
         return pa.concat_tables([found.filter(pc.invert(is_held)), decided]).sort_by("clip_id")
 
 
-def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> None:
+def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None, search: Search) -> None:
     """Publish the results for each clip of the pool, unless that stands there for the very same clips."""
     settings, plan = dataset.plan.recipe.duplicates, dataset.plan
     labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
@@ -116,6 +119,7 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None) -> 
             score=settings.score,
             settings=_limits(settings),
             embeddings=clips.embeddings,
+            spread=search(scratch),
         )
         if earlier is not None:
             results = earlier.decide(results)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 
 import av
 import cv2
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from hdvg.config.sections import Split
-from hdvg.duplicates import Index, Settings, find_duplicates
+from hdvg.duplicates import Index, Settings, candidates, find_duplicates, search
+from hdvg.duplicates.series import Series
 from hdvg.measures.phash import hash_pairs, moments, small
 from hdvg.media.scan import scan
+from tests.bench.bench_duplicates import made_up as made_up_clips
 from tests.copies import COPIES, FPS, crop, half_size, logo, row, table
 from tests.footage import BUNDLED, SHARED_SPANS
 
@@ -248,6 +252,37 @@ def test_index_holds_earlier_datasets_once(tmp_path):
     assert [mine[name]["duplicate_of"] for name in "abcd"] == [None, "a", "q", None]
     path = tmp_path / "index" / "clips" / "*.parquet"
     assert duckdb.sql(f"select count(*), sum(len(phashes)) from '{path}'").fetchall() == [(4, 80)]
+
+
+def test_search_in_many_parts_finds_what_one_finds(monkeypatch, tmp_path):
+    clips, copies = made_up_clips(600, 0.4, 3)
+    clips = clips.append_column("pixels", pa.array(np.random.default_rng(3).integers(0, 9, len(clips))))
+    old = clips.slice(0, 50).append_column("dataset", pa.repeat("old", 50))
+    old = old.set_column(0, "clip_id", pa.array([f"old {number:02}" for number in range(50)]))
+    whole = [find_duplicates(clips, earlier=earlier, score=["pixels"]) for earlier in ([], [old])]
+    assert pc.sum(whole[0]["duplicate"]).as_py() > copies / 2
+    assert pc.count(whole[1]["duplicate_in"]).as_py() >= 50
+    monkeypatch.setattr(candidates, "SORTED", 1000)
+    monkeypatch.setattr(search, "BLOCK", 70)
+    done = []
+
+    @contextmanager
+    def elsewhere(series):
+        """As on other nodes: what is done there reads files, and ends in an order of its own."""
+        series.save(tmp_path)
+        with search.here(tmp_path)(series) as parts:
+
+            def each(do, items):
+                items = list(items)
+                done.append(len(items))
+                return [do(item, Series.load(tmp_path)) for item in reversed(items)]
+
+            yield search.Parts(parts.folder, each)
+
+    for earlier, expected in zip(([], [old]), whole, strict=True):
+        assert find_duplicates(clips, earlier=earlier, score=["pixels"], spread=elsewhere).equals(expected)
+    assert done[0] > candidates.KEYS
+    assert 1 < done[1] <= 9  # 600 clips, 70 a block
 
 
 def test_same_clip_twice_is_an_error():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import random
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from hdvg import exporting
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.shards import in_turn, write_shards
 from hdvg.dataset.store import Store
@@ -284,6 +286,29 @@ def test_an_export_with_nothing_changed_writes_nothing(made, tmp_path, form):
     assert state() == before
 
 
+@pytest.mark.parametrize("form", ["webdataset", "datasets", "croissant", "lance"])
+def test_files_of_clips_are_the_same_if_they_are_written_elsewhere(made, tmp_path, form):
+    clips = []
+
+    def as_nodes_do(target, pieces):
+        for piece in reversed([piece for piece in pieces if piece.anywhere]):
+            sent = pickle.loads(pickle.dumps(piece))
+            clips.append(sent.clips)
+            yield piece, Store(target.store.root, run=target.store.run).publish(sent.name, sent.write)
+        yield from exporting.in_turn(target, [piece for piece in pieces if not piece.anywhere])
+
+    out = tmp_path / "out"
+    wanted = Wanted(form, out, where=CONDITION, max_mb=0.05)
+    report = export(made, wanted, Console(file=io.StringIO()), write_all=as_nodes_do)
+    assert (report["files_written"], sum(clips)) == (report["files"], 4)
+    assert len(clips) > 1
+    go(made, form, tmp_path / "here", where=CONDITION, max_mb=0.05)
+    if form == "lance":  # its files have names by chance
+        assert READERS[form](out) == READERS[form](tmp_path / "here")
+    else:
+        assert contents(out) == contents(tmp_path / "here")
+
+
 @pytest.mark.parametrize("form", ["webdataset", "datasets", "lance", "hd-vg"])
 def test_what_is_not_kept_any_more_leaves_the_export(mine, tmp_path, form):
     out = tmp_path / "out"
@@ -395,7 +420,7 @@ def test_what_is_missing_or_unknown_is_named(made, tmp_path):
         go(made, "zip", tmp_path / "out")
     for form, package in (("webdataset", "webdataset"), ("lance", "pylance")):
         with pytest.raises(UsageError, match=rf"needs {package}: .*pip install .*\[export\]"):
-            export(made, Wanted(form, tmp_path / "out"), Console(), find=lambda name: None)
+            exporting.EXPORTER.find(form, find=lambda name: None)
 
 
 def test_a_damaged_shard_stops_the_export(mine, tmp_path):

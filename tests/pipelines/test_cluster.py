@@ -10,6 +10,8 @@ import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError
 
 from hdvg.config.recipe import Recipe
+from hdvg.dataset.shards import in_turn
+from hdvg.duplicates import here
 from hdvg.errors import ResourceError
 from hdvg.sources.hosts.host import Visit
 from pipelines.cluster import Cluster, Started
@@ -18,8 +20,10 @@ from pipelines.hosts import published
 from pipelines.perform import Done, Job
 from pipelines.ray_runner import OnRay
 from pipelines.remote_gate import RemoteGate
+from pipelines.run import Where
 from pipelines.runners import SHORTAGES, Order
 from pipelines.session import where
+from tests.products import Clip, make
 
 
 def test_ray_address_is_a_cluster_too_and_else_the_session_is_our_own(monkeypatch):
@@ -74,6 +78,24 @@ def test_gate_that_does_not_answer_in_time_holds_up_no_report(monkeypatch, tmp_p
     with published(tmp_path, "run", cluster.figures):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nodes_search_and_write_shards_where_they_see_the_folder_alone(monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    dataset = make(tmp_path / "d", [[Clip(0, 3000, b"clip")]])
+
+    def is_here(*where: str) -> bool:
+        found = Where(*where)
+        assert (found.search(dataset) is here) == (found.spread(dataset) is in_turn)
+        return found.search(dataset) is here
+
+    assert is_here()
+    assert is_here("serial", "head:6379")
+    assert not is_here("ray", "head:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert not is_here("ray")
+    dataset.store.far = SimpleNamespace()
+    assert is_here("ray", "head:6379")
 
 
 def test_a_worker_that_ray_ends_for_want_of_memory_is_the_machines_fault(monkeypatch, tmp_path):

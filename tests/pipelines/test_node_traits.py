@@ -13,7 +13,7 @@ import pytest
 from hdvg.config.recipe import parse_recipe
 from hdvg.errors import UsageError
 from pipelines.node_traits import OURS, code, differences, refuse_other_code, traits
-from pipelines.session import Session
+from pipelines.session import opened
 
 ROOT = Path(__file__).parents[2]
 CAPTIONLESS = {"caption": {"captioner": "none"}}
@@ -75,4 +75,4 @@ def test_other_code_is_known_by_its_digest(tmp_path):
 
 def test_an_address_where_nothing_answers_is_named_at_once():
     with pytest.raises(UsageError, match=r"--address 127.0.0.1:9: nothing answers there .*port 6379"):
-        Session("127.0.0.1:9", None, None).open()
+        opened("127.0.0.1:9").__enter__()

@@ -57,6 +57,23 @@ def test_every_unit_passes_every_stage_once():
     assert sorted(passed) == sorted((f"u{number}", stage.name) for number in range(7) for stage in TWO)
 
 
+def test_first_stage_starves_the_others_if_its_slots_are_taken_and_cores_wait():
+    queues = Queues(order(4), [1, 2])
+    assert not queues.starve(2)  # a slot is free
+    first = queues.next()
+    assert queues.starve(2)
+    assert not queues.starve(0)  # no core is idle
+    queues.ended(first)
+    assert not queues.starve(2)  # it waits for a core, not for a download
+    queues.resize([2, 2])
+    assert [queues.next().stage for _ in range(3)] == ["split", "download", "download"]
+    assert queues.starve(2)
+    assert not queues.starve(1)  # the split has it
+    queues.resize([3, 2])
+    assert queues.next().stage == "download"
+    assert not queues.starve(2)  # nothing is left to download
+
+
 def test_unit_waits_for_its_jobs_tried_again():
     queues = Queues(order(1), [2, 1])
     job = queues.next()
