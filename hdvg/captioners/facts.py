@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hdvg.captioners.camera_words import camera_words
 from hdvg.captioners.phrases import BRIGHT, DARK, SLOW, STILL, TEXT_MUCH
 
 Measures = Mapping[str, Any]
@@ -61,16 +62,26 @@ def _text_denied(measures: Measures, said: str | None) -> bool:
 
 
 def _camera(measures: Measures) -> str:
+    """By its moves, or, of a clip from before these were told, by how much moves."""
     camera = _number(measures, "camera_px_s")
+    if measures.get("camera_moves"):
+        return camera_words(measures["camera_moves"])
     if camera is None or STILL <= camera < SLOW:
         return ""
     return "the camera does not move" if camera < STILL else "the camera moves"
 
 
 def _camera_denied(measures: Measures, said: str | None) -> bool:
-    """Zoom and roll about the middle move little on average, so a camera at rest denies pans and tilts alone."""
-    camera = _number(measures, "camera_px_s")
-    if camera is None or said is None:
+    """A move is denied where the camera stands, or makes the opposite one; `static` where it moves by more than a hand does."""
+    camera, moves = _number(measures, "camera_px_s"), measures.get("camera_moves")
+    if said is None:
+        return False
+    if moves:
+        verb, _, way = said.partition(" ")
+        opposite = any(move.startswith(f"{verb} ") for move in moves.split(", ")) and said not in moves
+        moves_on = said == "static" and moves not in ("static", "handheld")
+        return moves_on or (moves == "static" and said not in ("static", "handheld")) or (bool(way) and opposite)
+    if camera is None:
         return False
     return (camera < STILL and said.startswith(("pan", "tilt", "tracking"))) or (camera >= SLOW and said == "static")
 

@@ -6,7 +6,7 @@ is the footage that no threshold was chosen on. The cost is that of the pass wit
 seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
 worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
-left), `pass_over_decode`, `pass_over_decode_without_camera`.
+left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for).
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from hdvg.media import features
 from hdvg.media.measure_calls import ALL
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
+from hdvg.media.soundtrack import read_track
 from tests import moves, planted
 from tests.bench.bench_measures import decode_s
-from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, long_video, spread
+from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, find, long_video, spread
 from tests.truth import f1
 
 TIMED = "bigbuckbunny_720p.mp4"
@@ -112,6 +113,21 @@ def pass_costs(repeats: int) -> dict[str, Any]:
     return {name: round(statistics.median(some), 4) for name, some in found.items()}
 
 
+def sound_cost(repeats: int) -> dict[str, Any]:
+    """What the sound takes of the pass, of one bundled video as it is, ten readings of its sound against each pass."""
+    path = find(TIMED)
+    assert path is not None
+    shares = []
+    for _ in range(repeats):
+        start = time.process_time()
+        for _ in range(10):
+            assert len(read_track(str(path)).ends_s)
+        heard = (time.process_time() - start) / 10
+        shares.append(heard / _scan_s(path))
+    print(f"sound_share_of_pass: {spread(shares)}")
+    return {"sound_share_of_pass": round(statistics.median(shares), 4)}
+
+
 def _scan_s(path: Path) -> float:
     start = time.process_time()
     with tempfile.TemporaryDirectory() as out:
@@ -150,7 +166,7 @@ def main() -> None:
     figures: dict[str, Any] = {"part": args.part}
     figures |= camera(args.part, args.cases, args.seed) if args.cases else {}
     figures |= clean(args.part, args.crops, args.seed) if args.crops else {}
-    figures |= pass_costs(args.repeats) if args.repeats else {}
+    figures |= pass_costs(args.repeats) | sound_cost(args.repeats) if args.repeats else {}
     print(describe())
     print(json.dumps(figures))
 
