@@ -8,6 +8,7 @@ from typing import Any
 import av
 import av.filter
 import numpy as np
+import numpy.typing as npt
 from av.error import FFmpegError, InvalidDataError
 
 from hdvg.measures.track import BLOCK_S, Track, no_sound
@@ -67,14 +68,17 @@ def _ready(graph: Any) -> Iterator[tuple[float, float, float, float, bool]]:
 
 
 def _block(frame: Any) -> tuple[float, float, float, float, bool]:
-    sample_CN = np.abs(frame.to_ndarray())
-    full_CN = sample_CN >= FULL
-    run_CN = full_CN[:, RUN - 1 :]
-    for back in range(1, RUN):
-        run_CN = run_CN & full_CN[:, RUN - 1 - back : -back]
-    start_s = float(frame.pts * frame.time_base)
-    level = float(np.sqrt(np.mean(np.square(sample_CN, dtype=np.float64))))
-    return start_s + BLOCK_S, float(frame.metadata[LOUDNESS]), level, float(sample_CN.max()), bool(run_CN.any())
+    sample_CN = frame.to_ndarray()
+    peak = float(max(sample_CN.max(), -sample_CN.min()))
+    level = float(np.sqrt(np.square(sample_CN).mean(dtype=np.float64)))
+    end_s = float(frame.pts * frame.time_base) + BLOCK_S
+    return end_s, float(frame.metadata[LOUDNESS]), level, peak, peak >= FULL and _has_run(np.abs(sample_CN) >= FULL)
+
+
+def _has_run(full_CN: npt.NDArray[np.bool_]) -> bool:
+    """Whether `RUN` samples on end of a channel are set."""
+    starts = full_CN.shape[1] - RUN + 1
+    return bool(np.logical_and.reduce([full_CN[:, at : at + starts] for at in range(RUN)]).any())
 
 
 def _graph(frame: Any, time_base: Any) -> Any:
