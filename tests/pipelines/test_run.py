@@ -126,10 +126,10 @@ def test_every_declared_column_is_filled(finished, stage):
         *BESIDE_KEYS,
         *("fetched_ranges", "source_bytes", "whole_because", "sections_digest"),
     }  # of no local file
-    odd = {"hdr", "odd_turn", "measure_faults"} | {
+    odd = {"hdr", "odd_turn", "measure_faults", "audio_offset_s"} | {
         "clip_pack",
         "clip_offset",
-    }  # of other pictures than these, or of packs
+    }  # of other pictures than these, of sound, or of packs
     never = {"reason", "detail"} | odd | (local if stage == "download" else set())
     given = {field.name for field in (*GIVEN_SPAN, *GIVEN_VIDEO)} if stage == "split" else set()  # of published scenes
     assert rows[0].keys() == set(part_schema(stage).names)
