@@ -122,13 +122,18 @@ class _Moments:
 
     def __init__(self, clip: Clip) -> None:
         self._shape = clip.shape
+        looks = clip.values("look")[0]
         indices, flow = clip.values("flow", skip=1)
+        counts = np.isin(indices, looks) | np.isin(
+            indices - 1, looks
+        )  # a segment's first pair is there though none may look
+        indices, flow = indices[counts], flow[counts]
         ones, change = clip.values("change", skip=1)
         changes = change[np.searchsorted(ones, indices)]
         at = indices - clip.start
         self._step_s = np.maximum(clip.seconds[at] - clip.seconds[at - 1], 1e-6)
-        flow = flow.astype(np.float64).reshape(len(indices), -1, 2) / self._step_s[:, None, None]
-        here = [np.flatnonzero((indices == look) | (indices == look + 1)) for look in clip.values("look")[0]]
+        flow = flow.astype(np.float64).reshape(len(indices), len(PLACES), 2) / self._step_s[:, None, None]
+        here = [np.flatnonzero((indices == look) | (indices == look + 1)) for look in looks]
         here = [pair for pair in here if len(pair)]
         both = [pair for pair in here if len(pair) == 2 and changes[pair].min() >= DOUBLED * changes[pair].max()]
         self.flow = np.array([flow[pair].mean(axis=0) for pair in here])

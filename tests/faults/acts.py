@@ -160,7 +160,7 @@ def forget_act(scratch: Path) -> Act:
 
     def act(root: Path, ops: FileOps) -> None:
         mine = Dataset(root, dataset.plan, Store(root, ops, run="one"))
-        remove(mine, [("video", video)], Console(file=io.StringIO()))
+        remove(mine, [("video", video)])
 
     return Act("forget", scratch / "before", act, files)
 

@@ -226,10 +226,14 @@ def test_our_own_clips_become_parents_of_one_scene(tmp_path):
 )  # fmt: skip
 def test_spans_are_rounded_to_the_nearest_ms_and_count_from_the_first_frame(tmp_path, time_base, start, pts, said):
     dataset = make(tmp_path / "dataset", [[Clip(0, 4000, b"a")]])
-    with Job.begin(dataset, prepared(tmp_path / "out")) as job:
+    with Job.begin(dataset, prepared(tmp_path / "out"), unasked) as job:
         swap(job, "videos", f"* replace ('{time_base}' as time_base, {start}::bigint as start_pts)")
         swap(job, "dataset", f"* replace ({pts}::bigint as start_pts, {pts}::bigint as cut_start_pts)")
         assert spans(job) == [said]
+
+
+def unasked(name: str) -> tuple[int, str]:
+    raise AssertionError(f"metadata says nothing of {name}")
 
 
 def prepared(out: Path) -> Wanted:
@@ -280,7 +284,7 @@ def test_imported_clips_that_are_kept_come_back_with_their_own_names_beside_ours
     rows = [row | {"video_id": first["video_id"]} for row in given(layout)]
     rows[1]["extra"] = json.dumps({"score": 3})
     publish_scenes(dataset, rows)
-    with Job.begin(dataset, prepared(tmp_path / "out")) as job:
+    with Job.begin(dataset, prepared(tmp_path / "out"), unasked) as job:
         known = f"case when clip_id = '{first['clip_id']}' then 'dQw4w9WgXcQ.0_0' end as given_id"
         swap(job, "dataset", f"columns(lambda c: c <> 'given_id'), {known}")
         back = written(job, tmp_path / "out/hdvg_0.json")

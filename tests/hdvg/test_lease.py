@@ -65,7 +65,10 @@ def prepared(root: Path) -> Dataset:
 
 
 def newest(root: Path) -> Path:
-    return max((root / lease.FOLDER).iterdir(), key=lambda path: int(path.name))
+    named = (
+        path for path in (root / lease.FOLDER).iterdir() if path.name.isdigit()
+    )  # beside one that is being written
+    return max(named, key=lambda path: int(path.name))
 
 
 def until(root: Path) -> float:
