@@ -46,7 +46,8 @@ def test_keyframe_pack_is_read_once_a_video(tmp_path, monkeypatch):
             pq.write_table(pa.Table.from_pylist(rows, schema=KEYFRAMES), scratch / "pack")
             packs[video] = dataset.store.put_media(scratch / "pack", "parquet")
     items = [
-        {"video_id": video, "clip_id": f"{video}{number}", "key": f"{video}{number}", "attempt": 0, "keyframes": pack}
+        {"video_id": video, "clip_id": f"{video}{number}", "key": f"{video}{number}", "attempt": 0}
+        | {"keyframes": pack, "written": None}
         for video, pack in packs.items()
         for number in range(5)
     ]
