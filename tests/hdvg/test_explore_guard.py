@@ -286,6 +286,7 @@ def test_the_command_tells_its_link_once_writes_no_secret_and_ends_by_signal(mad
     with subprocess.Popen(
         [sys.executable, "-m", "hdvg.cli", "explore", str(made.root), "--no-browser", "--author", "ada"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # of a shell in the background it would be ignored
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
