@@ -93,7 +93,7 @@ FACTS: tuple[Fact, ...] = (
 )
 
 
-def told(measures: Measures, tones: Sequence[str] = ()) -> str:
+def sentence(measures: Measures, tones: Sequence[str] = ()) -> str:
     """A sentence of what was measured, for a question; "" where nothing was. `tones` are the names of the main colours."""
     said = [words for fact in FACTS if (words := fact.say(measures))]
     said += [f"its main colours are {' and '.join(tones)}"] if tones else []

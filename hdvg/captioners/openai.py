@@ -37,8 +37,7 @@ class OpenAi:
     @staticmethod
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`: of address, model name and our own question; nothing is asked of the server."""
-        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{question_digest(settings)}"
-        return hashlib.sha256(named.encode()).hexdigest()[:16]
+        return named_digest(settings, question_digest(settings))
 
     def prepare(self, shot: Shot) -> Turn[Request] | None:
         """See `Captioner.prepare`: the request, with the keyframes as they are stored."""
@@ -47,14 +46,8 @@ class OpenAi:
             return None
         addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in prompt.jpegs()]
         content: list[object] = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
-        request = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": [*content, {"type": "text", "text": prompt.question}]}],
-            "max_tokens": most_tokens(self._settings),
-            "temperature": 0,
-            "seed": 0,
-        }
-        return Turn(request, shot.measures)
+        content.append({"type": "text", "text": prompt.question})
+        return Turn(first_request(self._model, content, max_tokens=most_tokens(self._settings)), shot.measures)
 
     def write(self, prepared: Sequence[Turn[Request] | None]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""
@@ -95,6 +88,18 @@ def _forms(settings: Writer) -> tuple[Request, ...]:
     schema = {"name": "clip", "strict": True, "schema": fields.schema(settings)}
     kinds: tuple[Request, ...] = ({"type": "json_schema", "json_schema": schema}, {"type": "json_object"})
     return (*({"response_format": kind} for kind in kinds), {})
+
+
+def named_digest(settings: Writer, question: str) -> str:
+    """16 hex digits of address, model name and what stands for the question."""
+    named = f"{settings.endpoint.url}\0{settings.model or ''}\0{question}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+def first_request(model: str, content: object, *, max_tokens: int) -> Request:
+    """The request that opens a conversation, for the likeliest answer."""
+    asked = [{"role": "user", "content": content}]
+    return {"model": model, "messages": asked, "max_tokens": max_tokens, "temperature": 0, "seed": 0}
 
 
 def follow(request: Request, answer: str, question: str) -> Request:

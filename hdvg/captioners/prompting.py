@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdvg.captioners import fields
-from hdvg.captioners.facts import told
+from hdvg.captioners.facts import sentence
 from hdvg.captioners.phrases import colours
 from hdvg.config.caption import Writer
 from hdvg.keyframes import Shot
@@ -96,7 +96,7 @@ def _question(shot: Shot, settings: Writer, *, shown: str, middle: Image.Image) 
         return PROMPT.format(shown=shown, language=in_language(settings))
     import numpy as np
 
-    facts = told(shot.measures, colours(np.asarray(middle)[:, :, ::-1]))
+    facts = sentence(shot.measures, colours(np.asarray(middle)[:, :, ::-1]))
     return prompt_file("fields").format(shown=shown, facts=facts, language=in_language(settings))
 
 

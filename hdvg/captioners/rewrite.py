@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hdvg.captioners import Written, prompting
 from hdvg.captioners.endpoint import Request, Service
-from hdvg.captioners.facts import told
-from hdvg.captioners.openai import ROUNDS, follow, named_model
+from hdvg.captioners.facts import sentence
+from hdvg.captioners.openai import ROUNDS, first_request, follow, named_digest, named_model
 from hdvg.captioners.turns import MAX_TOKENS, Turn, converse
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
@@ -34,8 +33,7 @@ class Rewrite:
     @staticmethod
     def fingerprint(settings: Writer) -> str:
         """See `hdvg.captioners.fingerprint`: of address, model name and our own question."""
-        named = f"{settings.endpoint.url}\0{settings.model or ''}\0{prompting.prompt_file('rewrite')}"
-        return hashlib.sha256(named.encode()).hexdigest()[:16]
+        return named_digest(settings, prompting.prompt_file("rewrite"))
 
     def prepare(self, shot: Shot) -> Turn[Request] | None:
         """See `Captioner.prepare`: the request; None for a clip without a text."""
@@ -44,17 +42,11 @@ class Rewrite:
             return None
         listed = "\n".join(f"- {one['text']}" for one in texts)
         ours = prompting.prompt_file("rewrite").format(
-            texts=listed, facts=told(shot.measures), language=prompting.in_language(self._settings)
+            texts=listed, facts=sentence(shot.measures), language=prompting.in_language(self._settings)
         )
         question = f"{self._settings.prompt}\n{listed}" if self._settings.prompt else ours
-        request = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": question}],
-            "max_tokens": self._settings.max_tokens or 2 * MAX_TOKENS,
-            "temperature": 0,
-            "seed": 0,
-        }
-        return Turn(request, shot.measures)
+        most = self._settings.max_tokens or 2 * MAX_TOKENS
+        return Turn(first_request(self._model, question, max_tokens=most), shot.measures)
 
     def write(self, prepared: Sequence[Turn[Request] | None]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-NAMING = ("duplicate_of", "duplicate_group")
+from hdvg.dataset.stages import POOL, entry_of
+
+NAMING = tuple(name for name in entry_of(POOL).clip_columns if name != "clip_id")
 """Columns that name another clip."""
 
 

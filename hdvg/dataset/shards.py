@@ -189,11 +189,12 @@ def take_out(dataset: Dataset, shard: Path, videos: Collection[str], clips: Coll
     rows = pq.read_table(shard, columns=list(COLUMNS), schema=SHARDS, page_checksum_verification=True)
     left = rows.filter(pc.invert(pc.is_in(rows["video_id"], value_set=pa.array(sorted(videos), pa.string()))))
     left = without_copies(left, pa.array(sorted(clips), pa.string()))
-    planned = _as_planned(dataset, left)
-    content = content_of(dataset, planned)
+    planned, is_changed = _as_planned(dataset, left), not left.equals(rows)
     with pq.ParquetFile(shard, page_checksum_verification=True) as old:
         said = old.schema_arrow.metadata or {}
-        if not left.equals(rows):
+        held = said.get(b"hdvg_content", b"").decode()
+        content = content_of(dataset, planned) if is_changed or not noted else held
+        if is_changed:
             for path in noted:
                 dataset.store.remove(str(path.relative_to(dataset.root)))
             if not left.num_rows:
@@ -205,7 +206,7 @@ def take_out(dataset: Dataset, shard: Path, videos: Collection[str], clips: Coll
             )
             dataset.store.rewrite(name, file.write)
             _note(dataset, shard.stem, content, file.sha256, left.num_rows)
-        elif not noted and said[b"hdvg_content"].decode() == content:  # an earlier purge was stopped before
+        elif not noted and held == content:  # an earlier purge was stopped before
             _note(dataset, shard.stem, content, file_sha256(shard), left.num_rows)
     note_purged(dataset, shard.stem, content, planned)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -113,15 +113,20 @@ def _encode(container: Any, source: Any, packets: list[Any], *, start: int) -> N
 
 
 def _resampler(frame: Any, rate: int, *, time_base: Fraction) -> Any:
-    """A graph to stereo at `rate`, with silence where the source has a gap, in pieces of an AAC frame."""
+    """A graph to stereo at `rate`, in pieces of an AAC frame."""
+    stereo = ("aformat", "sample_fmts=fltp:channel_layouts=stereo")
+    return filter_graph(frame, rate, [stereo, ("asetnsamples", f"n={ENCODED_SAMPLES}:p=0")], time_base=time_base)
+
+
+def filter_graph(frame: Any, rate: int, filters: Sequence[tuple[str, str]], *, time_base: Fraction) -> Any:
+    """What takes frames like this one, puts silence where the source has a gap, and gives them at `rate` through these filters."""
     graph: Any = av.filter.Graph()
     last = graph.add_abuffer(
         sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name, time_base=time_base
     )
     for name, arguments in (
         ("aresample", f"{rate}:async=1:min_hard_comp={GAP_S}"),
-        ("aformat", "sample_fmts=fltp:channel_layouts=stereo"),
-        ("asetnsamples", f"n={ENCODED_SAMPLES}:p=0"),
+        *filters,
         ("abuffersink", None),
     ):
         node = graph.add(name, arguments)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import av
-import av.filter
 import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError, InvalidDataError
 
 from hdvg.measures.track import BLOCK_S, Track, no_sound
-from hdvg.media.audio import GAP_S, pulled
+from hdvg.media.audio import filter_graph, pulled
 from hdvg.media.containers import open_container
 from hdvg.media.decode import film_of
 from hdvg.media.source_file import check_was_read, file_of
@@ -22,6 +21,8 @@ FULL = 0.999
 """Of full scale: what is rounded may end a little below."""
 RUN = 3
 """Samples on end at full scale that are taken for clipping."""
+FILTERS = [("ebur128", "metadata=1"), ("aformat", "sample_fmts=fltp")]
+"""They give blocks of 0.1 s, each with its momentary loudness."""
 LOUDNESS = "lavfi.r128.M"
 LEAST = 1e-6
 """-120 dBFS."""
@@ -45,21 +46,17 @@ def read_track(path: str) -> Track:
 
 def _blocks(container: Any, stream: Any) -> Iterator[tuple[float, float, float, float, bool]]:
     """(end in seconds, momentary LUFS, root mean square, peak, clipped) of each block."""
-    graph: Any = None
-    form = None
-    for frame in _frames(container, stream):
-        now = frame.sample_rate, frame.format.name, frame.layout.name
-        if graph is not None and now != form:
-            graph.push(None)
+    for _, frames in itertools.groupby(_frames(container, stream), key=_form):
+        graph: Any = None
+        for frame in itertools.chain(frames, [None]):
+            graph = graph or filter_graph(frame, frame.sample_rate, FILTERS, time_base=stream.time_base)
+            graph.push(frame)
             yield from _ready(graph)
-            graph = None
-        if graph is None:
-            graph, form = _graph(frame, stream.time_base), now
-        graph.push(frame)
-        yield from _ready(graph)
-    if graph is not None:
-        graph.push(None)
-        yield from _ready(graph)
+
+
+def _form(frame: Any) -> tuple[int, str, str]:
+    """What all frames that one graph takes have in common."""
+    return frame.sample_rate, frame.format.name, frame.layout.name
 
 
 def _ready(graph: Any) -> Iterator[tuple[float, float, float, float, bool]]:
@@ -79,25 +76,6 @@ def _has_run(full_CN: npt.NDArray[np.bool_]) -> bool:
     """Whether `RUN` samples on end of a channel are set."""
     starts = full_CN.shape[1] - RUN + 1
     return bool(np.logical_and.reduce([full_CN[:, at : at + starts] for at in range(RUN)]).any())
-
-
-def _graph(frame: Any, time_base: Any) -> Any:
-    """What puts silence into gaps and gives blocks of 0.1 s with their momentary loudness."""
-    graph: Any = av.filter.Graph()
-    last = graph.add_abuffer(
-        sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name, time_base=time_base
-    )
-    for name, arguments in (
-        ("aresample", f"{frame.sample_rate}:async=1:min_hard_comp={GAP_S}"),
-        ("ebur128", "metadata=1"),
-        ("aformat", "sample_fmts=fltp"),
-        ("abuffersink", None),
-    ):
-        node = graph.add(name, arguments)
-        last.link_to(node)
-        last = node
-    graph.configure()
-    return graph
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:

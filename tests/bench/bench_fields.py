@@ -47,7 +47,7 @@ def camera(part: str, count: int, seed: int) -> dict[str, Any]:
     false_static, static = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for case in moves.cases(Path(folder), part, count, seed=seed):
-            found, truth = told(case.path), set(case.shot.labels)
+            found, truth = moves_of(case.path), set(case.shot.labels)
             case.path.unlink()
             for label, tally in counts.items():
                 tally[0] += label in found and label in truth
@@ -68,7 +68,7 @@ def camera(part: str, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def told(path: Path) -> set[str]:
+def moves_of(path: Path) -> set[str]:
     """The moves that the measure tells of a whole file."""
     asked = {"camera": {"made_by": "hdvg.measures.camera:Camera", "options": {}}}
     spans = [{"start_pts": 0, "end_pts": ALL}]

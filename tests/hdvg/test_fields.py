@@ -195,7 +195,7 @@ def test_what_was_measured_is_told_and_an_answer_against_it_is_marked(server: Ch
 )
 def test_a_measure_speaks_against_what_it_excludes_alone(columns, measures, wrong) -> None:
     assert facts.against(columns, measures) == wrong
-    assert facts.told({}) == ""
+    assert facts.sentence({}) == ""
 
 
 # --- asking
