@@ -194,8 +194,9 @@ def run(
     """
     from rich.console import Console
 
-    from pipelines.run import Task, Where
+    from pipelines.run import Task
     from pipelines.run import run as run_task
+    from pipelines.where import Where
 
     require_linux()
     if runner not in ("serial", "ray"):

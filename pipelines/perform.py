@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdvg import shots
 from hdvg.config.caption import Caption
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Measure
@@ -27,10 +24,11 @@ from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.manifest import wanted_view
 from hdvg.dataset.stages import CUT, entry_of, part_schema
 from hdvg.dataset.views import stage_views
-from hdvg.sandbox import Call, Limits, Mode, Sandbox
-from hdvg.sources.fetch import PRELOAD, Gate
+from hdvg.sandbox import Call, Limits
+from hdvg.sources.fetch import Gate
 from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
+from pipelines.children import sandbox, side_by_side
 from pipelines.graph import Stage, find_stage
 from pipelines.work import Meter, Row, Work, save_nothing
 
@@ -261,26 +259,6 @@ def _fetches(stage: Stage, items: Sequence[Row], recipe: Recipe) -> bool:
     """Whether the items' sources may be fetched by yt-dlp, which takes as long to load as all else."""
     may = stage.sources == "fetches" or ("source" in stage.needs and not recipe.storage.keep_sources)
     return may and any(not item["source"].startswith("file:") for item in items)
-
-
-def sandbox(detector: str, mode: Mode | None = None, *, fetches: bool = False) -> Sandbox:
-    """This process's way to its limited children, which find loaded what a detector needs, and with `fetches` yt-dlp; a new one
-    after a stopped run closed it. `mode`: of calls whose limits say none."""
-    if _sandbox(detector, mode, fetches).closed.is_set():
-        _sandbox.cache_clear()
-    return _sandbox(detector, mode, fetches)
-
-
-@functools.cache
-def _sandbox(detector: str, mode: Mode | None, fetches: bool) -> Sandbox:
-    modules = (*PRELOAD * fetches, "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
-    return Sandbox((*modules, *shots.preload(detector)), mode)
-
-
-def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
-    """The results of limited children on this machine, as many at once as it has cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: sandbox(detector, limits.sandbox).call(one[0], one[1], limits), calls))
 
 
 _models: dict[str, tuple[tuple[Measure, Caption], Any]] = {}

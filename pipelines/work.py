@@ -93,6 +93,8 @@ class Work(Generic[ItemT]):
     def guarded_batch(self, do: Callable[[list[ItemT]], list[Row]], items: list[ItemT]) -> list[Row]:
         """As `guarded` for items done together: if one of them may be guilty they are done again one by one."""
         start, calls = time.monotonic(), self._calls
+        if self.sandbox.closed.is_set():
+            raise ResourceError("the run is being stopped")
         try:
             rows = do(items)
             self._check(rows, items)
