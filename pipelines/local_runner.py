@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 
 from hdvg.config.recipe import Recipe
 from pipelines.children import close_sandboxes
@@ -33,7 +34,8 @@ class Local:
                 while sum(cpus[job.stage] for job in running.values()) < self._cores:
                     if (new := queues.next()) is None:
                         break
-                    running[pool.submit(perform, new, self._gate)] = new
+                    threads = queues.threads(self._cores, self._run.decode_threads)
+                    running[pool.submit(perform, replace(new, threads=threads), self._gate)] = new
                 if not running:
                     return
                 for over in wait(running, return_when=FIRST_COMPLETED).done:

@@ -60,6 +60,8 @@ class Job:
     later: tuple[str, ...] = ()
     link: str | None = None
     """Of a dataset in a bucket that several nodes work on, each in a mirror of its own: where it lies."""
+    threads: int | None = None
+    """Of one decode, as the runner shares out the cores; None: as many as the recipe allows."""
 
     def on_this_node(self) -> Job:
         """The job over this node's mirror, which has what the unit needs."""
@@ -150,6 +152,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
                     save,
                     meter,
                     job.unit,
+                    job.threads or dataset.recipe.run.decode_threads,
                 )
             )
         )

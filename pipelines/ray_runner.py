@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from ray.exceptions import RayError
 
@@ -72,7 +73,8 @@ class OnRay:
         while True:
             waits = not cluster.takes_jobs
             while not waits and (job := queues.next()) is not None:
-                running[cluster.start(stages[job.stage], job)] = job
+                threads = queues.threads(cluster.size.cpus, self._recipe.run.decode_threads)
+                running[cluster.start(stages[job.stage], replace(job, threads=threads))] = job
             refuse_lost(order.root)
             self._look(order, cluster, queues)
             if not running and not waits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable
@@ -142,6 +143,10 @@ class Queues:
             self._running[stage] + len(self._waiting[stage]) + len(self._fresh[stage])
             for stage in range(len(self._slots))
         ]
+
+    def threads(self, cores: float, most: int) -> int:
+        """Of one decode: one where every core has a job, more towards the end; as many again as cores, for some wait."""
+        return max(1, min(most, math.ceil(2 * cores / sum(self.left()))))
 
     def ended(self, job: Job, passed: int = 0) -> None:
         """The job is over; when its unit has no other one open, the unit goes on to the next stage, or behind those that it

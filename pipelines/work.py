@@ -76,6 +76,8 @@ class Work(Generic[ItemT]):
     meter: Meter = field(default_factory=Meter)
     unit: str | None = None
     """The unit whose items these are; None if they are of several."""
+    threads: int = 1
+    """Of one decode."""
 
     @property
     def limits(self) -> Limits:

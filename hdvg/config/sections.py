@@ -282,7 +282,7 @@ class Run(Settings):
     )
     download_workers: int = Field(0, ge=0, description="units downloaded at once; 0 is two on every node")
     decode_threads: int = Field(
-        4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
+        4, ge=1, description="most threads of one decode: it gets fewer where other jobs keep the cores busy"
     )
     measure_workers: int = Field(
         0, ge=0, description="most processes of one keyframe measure; 0 is one for every two cores"
