@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hdvg import shots
+from hdvg.errors import ResourceError
 from hdvg.sandbox import Call, Limits, Mode, Sandbox
 from hdvg.sources.fetch import PRELOAD
 
@@ -26,6 +28,17 @@ def sandbox(detector: str, mode: Mode | None = None, *, fetches: bool = False) -
             modules = (*PRELOAD * fetches, "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
             _sandboxes[key] = Sandbox((*modules, *shots.preload(detector)), mode)
         return _sandboxes[key]
+
+
+def warm(detector: str, mode: Mode | None) -> None:
+    """Have the server of children start beside what is done meanwhile: what it loads takes a second. The first call says
+    what keeps it from starting."""
+
+    def start() -> None:
+        with contextlib.suppress(ResourceError):
+            sandbox(detector, mode).warm()
+
+    threading.Thread(target=start, daemon=True).start()
 
 
 def close_sandboxes() -> None:

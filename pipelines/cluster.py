@@ -60,7 +60,7 @@ def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits, code
 def across_nodes(
     detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits, *, code: str = ""
 ) -> list[Any]:
-    """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
+    """As `children.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
 
     If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed, NodeLostError if its
     node is.

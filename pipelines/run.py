@@ -84,6 +84,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
     if before is None:
         _refuse_nothing(root, task, recipe)
+        task.where.get_ready(recipe)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     store = Store(root, run=new_run())

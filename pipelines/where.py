@@ -10,6 +10,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.shards import in_turn
 from hdvg.duplicates import here
 from hdvg.filtering.pool import Search
+from pipelines.children import warm
 from pipelines.local_runner import Local
 from pipelines.runners import Runner, Serial, address_of
 from pipelines.shard_stage import Spread
@@ -34,6 +35,11 @@ class Where:
         from pipelines.ray_runner import OnRay  # imports ray
 
         return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus, say=say)
+
+    def get_ready(self, recipe: Recipe) -> None:
+        """Begin to load what jobs in this process will need."""
+        if (self.runner or recipe.run.runner) != "ray":
+            warm(recipe.split.detector, recipe.limits.sandbox)
 
     def spread(self, dataset: Dataset) -> Spread:
         """What writes shards: all nodes of a cluster, else this process."""

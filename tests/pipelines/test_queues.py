@@ -48,6 +48,16 @@ def test_no_stage_runs_far_ahead_of_the_next():
     assert queues.next().stage == "split"
 
 
+def test_a_decode_gets_more_threads_as_less_is_left():
+    queues = Queues(order(5), [2, 2])
+    assert queues.threads(2, 4) == 1
+    for left, threads in ((4, 1), (3, 2), (2, 2), (1, 4)):
+        job = queues.next()
+        queues.ended(job, passed=1)
+        assert (sum(queues.left()), queues.threads(2, 4)) == (left, threads)
+    assert queues.threads(64, 4) == 4
+
+
 def test_every_unit_passes_every_stage_once():
     queues = Queues(order(7), [2, 1])
     passed = []
