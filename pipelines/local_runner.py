@@ -15,6 +15,9 @@ from pipelines.perform import Done, Job, make_gate, perform
 from pipelines.runners import Order, Queues
 from pipelines.sizes import Size
 
+BESIDE = 0.5
+"""Cores that jobs may take over those there are: two downloads, which wait for the network."""
+
 
 class Local:
     """As many jobs at once as keep the cores busy; of a stage with a model, which this process has once, one."""
@@ -31,8 +34,9 @@ class Local:
         running: dict[Future[Done], Job] = {}
         with published(order.root, order.run, self._gate.figures), _threads() as pool:
             while True:
-                while sum(cpus[job.stage] for job in running.values()) < self._cores:
-                    if (new := queues.next()) is None:
+                while True:
+                    busy = sum(cpus[job.stage] for job in running.values())
+                    if (new := queues.next(self._cores + BESIDE - busy)) is None:
                         break
                     threads = queues.threads(self._cores, self._run.decode_threads)
                     running[pool.submit(perform, replace(new, threads=threads), self._gate)] = new
@@ -42,7 +46,7 @@ class Local:
                     job, done = running.pop(over), over.result()
                     for one in (done, *order.passed(done)):
                         report(one)
-                    queues.ended(job, done.passed)
+                    queues.ended(job, done)
 
 
 @contextmanager

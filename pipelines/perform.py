@@ -91,6 +91,8 @@ class Done:
     """How many batches stood ready when the model took one, on average."""
     passed: int = 0
     """To how many of the job's later stages the unit need not go, either: nothing was pending at any of them."""
+    fetched_bytes: int = 0
+    """How much there is to be done at the stages behind a download."""
 
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
@@ -175,8 +177,9 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     ahead = fmean(meter.ahead) if meter.ahead else None
     spent = time.monotonic() - start
     fetched = stage.sources == "fetches"
+    size = sum(row.get("bytes") or 0 for row in rows) if fetched else 0
     return Done(
-        job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead, passed
+        job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead, passed, size
     )
 
 

@@ -82,7 +82,7 @@ class OnRay:
             ref = cluster.wait(running)
             if ref is None:
                 continue
-            job, passed = running.pop(ref), 0
+            job, done = running.pop(ref), None
             cluster.bring(job)
             try:
                 done = cluster.result(ref)
@@ -90,7 +90,6 @@ class OnRay:
                     crashes[job] += 1
                     done = after_crash(job, crashes[job], queues)
                 if done is not None:
-                    passed = done.passed
                     for one in (done, *order.passed(done)):
                         report(one)
             except MemoryShortError as short:
@@ -99,7 +98,7 @@ class OnRay:
             except NodeLostError as lost:
                 losses[job] += 1
                 after_loss(job, lost, losses[job], queues)
-            queues.ended(job, passed)
+            queues.ended(job, done)
 
     def _look(self, order: Order, cluster: Cluster, queues: Queues) -> None:
         """Every few seconds: work for the nodes that have come, less for those that are left, and room asked for the rest."""
