@@ -13,7 +13,7 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.config.rules import Verdicts
 from hdvg.dataset.layout import LAYOUT, check_layout
 from hdvg.dataset.migrations import migrate
-from hdvg.dataset.stages import MATCH, POOL, comes_before, entry_of, stage_names
+from hdvg.dataset.stages import LEARNED, MATCH, POOL, REMEASURE, comes_before, entry_of, stage_names
 from hdvg.errors import UsageError
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION_STAGES, HOMES
@@ -69,7 +69,7 @@ class Plan:
     def verdicts(self) -> Verdicts:
         """The SQL of the verdicts."""
         new = [one for one in self.recipe.measure.taken if one.is_new]
-        alone = tuple(one.name for one in new if not one.is_late)
+        alone = tuple(one.name for stage in (REMEASURE, LEARNED) for one in new if one.stage == stage)
         late = frozenset({*CAPTION_STAGES, *(one.name for one in new if one.is_late)})
         return Verdicts(self.recipe.rules, self.measures, self.quantiles, alone, late)
 
