@@ -14,7 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
-from hdvg.dataset.layout import SEED, Sort, files, names, newest_generation, number_of_list, tables, unit_of
+from hdvg.dataset.layout import (
+    SEED,
+    Look,
+    Sort,
+    files,
+    newest_generation,
+    number_of_list,
+    pattern,
+    tables,
+    unit_of,
+)
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED
@@ -82,13 +92,14 @@ def lost_lists(root: Path) -> Iterator[str]:
             yield f"inputs/*.parquet with unit {unit_of(path)}"
 
 
-def foreign(root: Path) -> dict[Path, str]:
+def foreign(root: Path, look: Look | None = None) -> dict[Path, str]:
     """Parts and lists that hdvg did not write here, each with what is wrong; only files that the ledger does not name yet."""
     known = ledger.read(root)
     if not known:
         return {}
-    new = [name for sort in WRITTEN for name in names(root, sort) if name not in known and not name.startswith(DERIVED)]
-    fresh = [root / name for name in new if SEED not in Path(name).stem.split("-")]
+    look = look or Look(root)
+    new = [name for sort in WRITTEN for name in look.matching(pattern(sort)) if name not in known]
+    fresh = [root / name for name in new if not name.startswith(DERIVED) and SEED not in Path(name).stem.split("-")]
     if not fresh:
         return {}
     lists = files(root, "inputs")

@@ -7,9 +7,12 @@ new names: files of several units together, a run's epoch in names, or an object
 from __future__ import annotations
 
 import fnmatch
+import functools
 import glob
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -84,20 +87,49 @@ def names(
 
 def matching(root: Path, wanted: str) -> list[str]:
     """The names of the files that a pattern of such names says, folder by folder, each sorted."""
-    *folders, last = wanted.split("/")
-    places = [""]
-    for folder in folders:
-        places = [f"{place}{name}/" for place in places for name in _listed(root / place, folder)]
-    return [place + name for place in places for name in _listed(root / place, last)]
+    return Look(root).matching(wanted)
 
 
-def _listed(folder: Path, wanted: str) -> list[str]:
-    if not glob.has_magic(wanted):
-        return [wanted] * (folder / wanted).exists()
-    try:
-        return sorted(fnmatch.filter(os.listdir(folder), wanted))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+class Look:
+    """What is in a dataset's folders at one moment: each is listed once, however often names of it are asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._listed: dict[str, list[str]] = {}
+
+    def matching(self, wanted: str) -> list[str]:
+        """See `matching`."""
+        *folders, last = wanted.split("/")
+        places = [""]
+        for folder in folders:
+            places = [f"{place}{name}/" for place in places for name in self._of(place, folder)]
+        return [place + name for place in places for name in self._of(place, last)]
+
+    def digest(self, wanted: str) -> str:
+        """A hash of these names, without those of seeds, which hold no row."""
+        return hashlib.sha256("\n".join(self._grown(wanted)).encode()).hexdigest()
+
+    def has_rows(self, wanted: str) -> bool:
+        """Whether any of these files is not a seed."""
+        return bool(self._grown(wanted))
+
+    def _grown(self, wanted: str) -> list[str]:
+        return [name for name in self.matching(wanted) if f"/{SEED}-" not in name]
+
+    def _of(self, place: str, wanted: str) -> list[str]:
+        if not glob.has_magic(wanted):
+            return [wanted] * (self.root / place / wanted).exists()
+        if place not in self._listed:
+            try:
+                self._listed[place] = sorted(os.listdir(self.root / place))
+            except (FileNotFoundError, NotADirectoryError):
+                self._listed[place] = []
+        return list(filter(_fits(wanted), self._listed[place]))
+
+
+@functools.lru_cache(maxsize=256)
+def _fits(wanted: str) -> Callable[[str], object]:
+    return re.compile(fnmatch.translate(wanted)).match
 
 
 def tables(root: Path) -> Iterator[Path]:
