@@ -18,7 +18,7 @@ from hdvg.dataset import ledger
 from hdvg.dataset.connection import column_of
 from hdvg.dataset.copies import without_copies
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import EVERYTHING, files, names, of_units, unit_of
+from hdvg.dataset.layout import EVERYTHING, Look, files, names, of_units, unit_of
 from hdvg.dataset.manifest import path_list
 from hdvg.dataset.named import COPIES, named_media, naming, units_of, who_name
 from hdvg.dataset.parts import read_as
@@ -39,7 +39,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     Each step leaves what the steps after it need, the accepted lists last: stopped anywhere, the same again ends the same.
     """
     store = dataset.store
-    with naming(dataset.root) as connection:  # before any answer that it asks is taken away
+    with naming(Look(dataset.root)) as connection:  # before any answer that it asks is taken away
         pool, others = _copies(dataset, connection, found)
         unnamed = _unnamed(dataset, connection, found)
     ledger.forget(store)
@@ -76,14 +76,18 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
 
 def _copies(dataset: Dataset, connection: duckdb.DuckDBPyConnection, found: Found) -> tuple[list[Path], set[str]]:
     """The files with what was computed of the pool that name any of the clips, and the videos whose rows do."""
-    videos = {video for _, video in who_name(connection, found.clips, [column for _, column in COPIES])}
+    videos = {video for *_, video in who_name(connection, [column for _, column in COPIES], found.clips)}
     units = {*found.units, *units_of(connection, videos), EVERYTHING}
     connection.register("taken", pa.table({"clip_id": pa.array(sorted(found.clips), pa.string())}))
     paths = set[str]()
     for entry in STAGES.values():
-        held = [path for path in files(dataset.root, "parts", stage=entry.name) if unit_of(path) in units]
-        if entry.clip_columns and held:
-            rows = read_as(part_schema(entry.name), path_list(held), also=", filename = true")
+        if not entry.clip_columns:
+            continue
+        held = [path for path in map(Path, names(dataset.root, "parts", stage=entry.name)) if unit_of(path) in units]
+        if held:
+            rows = read_as(
+                part_schema(entry.name), path_list(dataset.root / path for path in held), also=", filename = true"
+            )
             named = " or ".join(f"{column} in (from taken)" for column in entry.clip_columns)
             for path, video in connection.execute(
                 f"select distinct filename, video_id from {rows} where {named}"

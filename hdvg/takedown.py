@@ -13,9 +13,9 @@ import pyarrow as pa
 from hdvg.config.writers import step_and_writer
 from hdvg.dataset.connection import column_of
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import of_units, pattern, stage_of_part
+from hdvg.dataset.layout import Look, of_units, pattern, stage_of_part
 from hdvg.dataset.manifest import literal, no_glob, path_list
-from hdvg.dataset.named import BYTES, CHANNEL, FORGOTTEN, MEDIA, NAMED, naming, units_of, who_name
+from hdvg.dataset.named import BYTES, CHANNEL, MEDIA, MEDIA_COLUMNS, NAMED, REASON, naming, units_of, who_name
 from hdvg.dataset.parts import read_as
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, part_schema
 from hdvg.dataset.store import Store
@@ -24,6 +24,11 @@ from schemas.tombstones import TOMBSTONES
 
 OF_VIDEOS = pa.schema([("video_id", pa.string())])
 """What the files of all stages have in common."""
+
+
+FORGOTTEN = "forgotten"
+COLUMN = {"hash": BYTES, "channel": CHANNEL, FORGOTTEN: REASON}
+"""By kind of name, the column of a download that says it."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,9 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
 
     Videos with the same bytes belong together, whatever their links: forgotten bytes must not stay under another.
     """
-    with naming(dataset.root) as connection:
-        gone = _grown(dataset, connection, {*asked, *_taken_down(dataset, connection)})
+    look = Look(dataset.root)
+    with naming(look) as connection:
+        gone = _grown(look, connection, {*asked, *_taken_down(dataset, connection)})
         lost = pa.array(sorted(_of_kind(gone, "video")), pa.string())
         connection.register("lost", pa.table({"video_id": lost}))
         links = connection.execute(
@@ -60,7 +66,7 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
         for name, unit, *_ in links:
             if unit is not None:
                 units[unit].add(name)
-        held = list(of_units(dataset.root, units))
+        held = list(of_units(dataset.root, units, look))
         clips = column_of(connection, _rows_of_lost(SPLIT, "distinct clip_id", held))
         identifiers = {text for row in links for text in (row[0], *row[2:]) if text}
         identifiers |= clips | {name for kind, name in gone if kind != "channel"}
@@ -101,28 +107,28 @@ def _taken_down(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[
     return {("video", name) for name in column_of(connection, known)}
 
 
-def _grown(dataset: Dataset, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[Name]:
+def _grown(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[Name]:
     """The names, with all videos that have these bytes or channels or were taken down already, and the bytes of all videos."""
-    known = set[Name]()
-    while known < names:
-        known = set(names)
-        found = [
-            *who_name(connection, _of_kind(known, "hash"), [BYTES]),
-            *who_name(connection, _of_kind(known, "channel"), [CHANNEL]),
-            *who_name(connection, ["forgotten"], [FORGOTTEN]),
-        ]
-        names |= {("video", video) for _, video in found}
-        names |= {("hash", sha256) for sha256 in _bytes_of(dataset, connection, _of_kind(names, "video"))}
-    return known
+    known, fresh = set[Name](), {*names, (FORGOTTEN, FORGOTTEN)}
+    while fresh:
+        known |= fresh
+        asked = {(COLUMN[kind], name) for kind, name in fresh if kind in COLUMN}
+        found = who_name(connection, COLUMN.values(), {name for _, name in asked})
+        videos = {("video", video) for what, name, video in found if (what, name) in asked}
+        fresh = (videos | {("hash", sha256) for sha256 in _bytes_of(look, connection, fresh | videos)}) - known
+    return known - {(FORGOTTEN, FORGOTTEN)}
 
 
 def _of_kind(names: Iterable[Name], kind: str) -> set[str]:
     return {name for of, name in names if of == kind}
 
 
-def _bytes_of(dataset: Dataset, connection: duckdb.DuckDBPyConnection, videos: set[str]) -> set[str]:
-    """The hashes of the files that were fetched for these videos."""
-    held = of_units(dataset.root, units_of(connection, videos))
+def _bytes_of(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[str]:
+    """The hashes of the files that were fetched for the videos among these."""
+    videos = _of_kind(names, "video")
+    if not videos:
+        return set()
+    held = of_units(look.root, units_of(connection, videos), look)
     connection.register("lost", pa.table({"video_id": pa.array(sorted(videos), pa.string())}))
     found = column_of(connection, _rows_of_lost(DOWNLOAD, f"distinct {BYTES}", held))
     connection.unregister("lost")
@@ -141,9 +147,8 @@ def _rows_of_lost(stage: str, what: str, held: Iterable[Path], *, where: str = "
 def _media(connection: duckdb.DuckDBPyConnection, held: list[Path]) -> set[str]:
     """Files of media/ that only what is lost names, in these parts."""
     mine = set[str]().union(*(column_of(connection, _rows_of_lost(stage, column, held)) for stage, column in MEDIA))
-    columns = [column for _, column in MEDIA]
-    lost = {video for (video,) in connection.execute("from lost").fetchall()}
-    return mine - {name for name, video in who_name(connection, mine, columns) if video not in lost}
+    lost = column_of(connection, "from lost")
+    return mine - {name for _, name, video in who_name(connection, MEDIA_COLUMNS, mine) if video not in lost}
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, held: list[Path]) -> int:

@@ -120,7 +120,7 @@ class Dataset:
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
         with naming(self.root), self.manifest(live=True) as manifest, self.store.aside() as store:
-            named = named_sql(self.root)
+            named = named_sql(Look(self.root))
             manifest.connection.execute(named)
             return keep_answers(self.root, manifest.connection, named + manifest.sql, store)
 

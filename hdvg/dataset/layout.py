@@ -152,12 +152,12 @@ def is_small(root: Path) -> bool:
     return next(found, None) is None
 
 
-def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
+def of_units(root: Path, units: Iterable[str], look: Look | None = None) -> Iterator[Path]:
     """The files of these units: their parts at every stage but the pool, by whatever settings, pieces of such, given scenes."""
-    wanted = set(units)
+    wanted, look = set(units), look or Look(root)
     sorts: tuple[Sort, ...] = ("given", "parts", "pieces")
     for sort in sorts:
-        found = (root / name for name in names(root, sort) if _unit(name[name.rfind("/") + 1 :]) in wanted)
+        found = (root / name for name in look.matching(pattern(sort)) if _unit(name[name.rfind("/") + 1 :]) in wanted)
         yield from (path for path in found if stage_of_part(path) != POOL)
 
 
@@ -220,10 +220,10 @@ def shard_row_name(shard: str, content: str) -> str:
     return f"parts/shard/{shard}-{content}.parquet"
 
 
-def row_content(path: Path) -> tuple[str, str]:
-    """The shard that such a part is of, and the hash of what it holds."""
-    name, _, content = path.stem.rpartition("-")
-    return name, content
+def row_content(name: str) -> tuple[str, str]:
+    """The shard that a part of that name is of, and the hash of what it holds."""
+    shard, _, content = name[name.rfind("/") + 1 :].removesuffix(".parquet").rpartition("-")
+    return shard, content
 
 
 def seed_name(stage: str, fingerprint: str | None) -> str:

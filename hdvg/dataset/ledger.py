@@ -6,6 +6,7 @@ What it names and is not there any more was lost. A dataset of an earlier versio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset import layout
-from hdvg.dataset.layout import SEED, Sort, files, stage_of_part, unit_of
+from hdvg.dataset.layout import SEED, Sort, files, unit_of
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import entry_of
 from hdvg.dataset.store import Store
@@ -34,11 +35,9 @@ ONCE: tuple[Sort, ...] = ("inputs", "rejected", "tombstones", "tables", "parts")
 def names(root: Path) -> Iterator[str]:
     """The files that are there now and that nothing but a purge takes away; not those that are made of others alone."""
     for sort in ONCE:
-        for name in layout.names(root, sort):
-            path = Path(name)
-            is_derived = sort == "parts" and entry_of(stage_of_part(path)).parts != "unit"
-            if not is_derived and SEED not in path.stem.split("-"):
-                yield name
+        for folder, held in groupby(layout.names(root, sort), key=lambda name: name[: name.rfind("/")]):
+            if sort != "parts" or entry_of(Path(folder).name).parts == "unit":
+                yield from (name for name in held if SEED not in name or SEED not in Path(name).stem.split("-"))
     given = files(root, "given")
     if given:  # of an import that was stopped, some may go
         units = set(pc.unique(pq.read_table(files(root, "inputs"), columns=["unit"])["unit"]).to_pylist())

@@ -14,7 +14,7 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.far import GHOST_S
 from hdvg.dataset.far_looks import PROBE
 from hdvg.dataset.kept_views import stale, states_of
-from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part
+from hdvg.dataset.layout import CACHE, SEED, Look, files, stage_of_part
 from hdvg.dataset.mirror import refresh
 from hdvg.dataset.named import named_media, named_sql, naming
 from hdvg.dataset.snapshot import snapshot_name
@@ -76,7 +76,7 @@ def remove(dataset: Dataset, found: list[Litter]) -> None:
 def _litter(dataset: Dataset) -> Iterator[Litter]:
     """In the folder, then of a dataset in a bucket what lies there alone."""
     root = dataset.root
-    with naming(root) as connection:
+    with naming(Look(root)) as connection:
         named = column_of(connection, named_media())
     there = [] if dataset.store.far is None else [*(dataset.store.far.listed or {}).items()]
     for kind, path in _here(dataset, named):
@@ -116,7 +116,7 @@ def _here(dataset: Dataset, named: Collection[str]) -> Iterator[tuple[str, Path]
         if str(path.relative_to(root)) != current:
             yield "cache", path
     with dataset.manifest() as manifest:
-        yield from (("cache", path) for path in stale(root, states_of(root, named_sql(root) + manifest.sql)))
+        yield from (("cache", path) for path in stale(root, states_of(root, named_sql(Look(root)) + manifest.sql)))
     for path in root.glob("foreign/*"):
         yield "foreign", path
 

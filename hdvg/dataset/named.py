@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -24,20 +23,22 @@ from schemas.inputs import INPUTS
 
 NAMED = "named"
 MEDIA = tuple((entry.name, column) for entry, column, _ in with_media())
+MEDIA_COLUMNS = tuple(dict.fromkeys(column for _, column in MEDIA))
 COPIES = tuple(
     (entry.name, column) for entry in STAGES.values() for column in entry.clip_columns if column != "clip_id"
 )
-BYTES, CHANNEL, FORGOTTEN = "sha256", "uploader_id", "reason"
+FEW = 1000
+"""So many names at most are looked for one by one; among more, in all rows."""
+BYTES, CHANNEL, REASON = "sha256", "uploader_id", "reason"
 """Columns of a download: the hash of a source, who put it online, and, where it says `forgotten`, why there is none."""
 
 
-def named_sql(root: Path, look: Look | None = None) -> str:
+def named_sql(look: Look) -> str:
     """The statement that makes the view `named`: (what, name, video_id), `what` being the column that names it."""
-    look = look or Look(root)
     rows = [
         *(_of(look, stage, column, "true") for stage, column in MEDIA),
         _of(look, DOWNLOAD, CHANNEL, "true"),
-        _of(look, DOWNLOAD, FORGOTTEN, "reason = 'forgotten'"),
+        _of(look, DOWNLOAD, REASON, "reason = 'forgotten'"),
         *(_of(look, stage, column, f"{column} <> clip_id") for stage, column in COPIES),
     ]
     found = "\nunion all ".join(filter(None, rows))
@@ -57,26 +58,26 @@ def _of(look: Look, stage: str, column: str, condition: str) -> str | None:
 
 
 @contextmanager
-def naming(root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def naming(look: Look) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the view `named`, and `accepted`: the rows of all lists of links."""
-    with connect(root) as connection:
-        lists = read_as(INPUTS, literal(f"{no_glob(str(root))}/{pattern('inputs')}"))
+    with connect(look.root) as connection:
+        connection.execute(f"set parquet_metadata_cache = true; set dynamic_or_filter_threshold = {FEW}")
+        lists = read_as(INPUTS, literal(f"{no_glob(str(look.root))}/{pattern('inputs')}"))
         connection.execute(f"create view accepted as from {lists}")
-        look = Look(root)
-        connection.execute(with_kept(root, named_sql(root, look), look)[0])
+        connection.execute(with_kept(look.root, named_sql(look), look)[0])
         yield connection
 
 
 def who_name(
-    connection: duckdb.DuckDBPyConnection, wanted: Iterable[str], columns: Iterable[str]
-) -> list[tuple[str, str]]:
-    """(name, video_id) of the rows that name any of these in one of the columns."""
+    connection: duckdb.DuckDBPyConnection, columns: Iterable[str], wanted: Iterable[str]
+) -> list[tuple[str, str, str]]:
+    """The rows (column, name, video_id) that name any of these in one of the columns."""
     held = sorted(wanted)
     if not held:
         return []
     connection.register("asked_for", pa.table({"name": pa.array(held, pa.string())}))
     found = connection.execute(
-        f"select name, video_id from {NAMED} semi join asked_for using (name) where {_is_one_of(columns)}"
+        f"select what, name, video_id from {NAMED} semi join asked_for using (name) where {_one_of(columns)}"
     ).fetchall()
     connection.unregister("asked_for")
     return found
@@ -93,8 +94,8 @@ def units_of(connection: duckdb.DuckDBPyConnection, videos: Iterable[str]) -> se
 def named_media(*, but_of: str = "") -> str:
     """SQL: the names of files of media/, but for those that only videos of the table `but_of` name."""
     living = f"anti join {but_of} using (video_id)" if but_of else ""
-    return f"select distinct name from {NAMED} {living} where {_is_one_of(column for _, column in MEDIA)}"
+    return f"select distinct name from {NAMED} {living} where {_one_of(MEDIA_COLUMNS)}"
 
 
-def _is_one_of(columns: Iterable[str]) -> str:
-    return f"what in ({', '.join(map(literal, dict.fromkeys(columns)))})"
+def _one_of(columns: Iterable[str]) -> str:
+    return f"what in ({', '.join(map(literal, columns))})"
