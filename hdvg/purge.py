@@ -38,8 +38,8 @@ def purge(dataset: Dataset, found: Found) -> None:
 
     Each step leaves what the steps after it need, the accepted lists last: stopped anywhere, the same again ends the same.
     """
-    store = dataset.store
-    with naming(Look(dataset.root)) as connection:  # before any answer that it asks is taken away
+    store, look = dataset.store, Look(dataset.root)
+    with naming(look) as connection:  # before any answer that it asks is taken away
         pool, others = _copies(dataset, connection, found)
         unnamed = _unnamed(dataset, connection, found)
     ledger.forget(store)
@@ -52,7 +52,7 @@ def purge(dataset: Dataset, found: Found) -> None:
     for path in pool:
         _rewrite_pool(store, path, found)
     with ThreadPoolExecutor(WRITERS) as writers:
-        list(writers.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units)))
+        list(writers.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units, look)))
     for name in unnamed:
         store.remove(name)
     for path in files(dataset.root, "tables"):

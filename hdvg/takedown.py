@@ -126,8 +126,6 @@ def _of_kind(names: Iterable[Name], kind: str) -> set[str]:
 def _bytes_of(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[str]:
     """The hashes of the files that were fetched for the videos among these."""
     videos = _of_kind(names, "video")
-    if not videos:
-        return set()
     held = of_units(look.root, units_of(connection, videos), look)
     connection.register("lost", pa.table({"video_id": pa.array(sorted(videos), pa.string())}))
     found = column_of(connection, _rows_of_lost(DOWNLOAD, f"distinct {BYTES}", held))

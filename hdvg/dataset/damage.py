@@ -60,11 +60,11 @@ def _is_whole(path: Path) -> bool:
         return True  # gone meanwhile: another check's business
 
 
-def refuse_damaged(root: Path) -> None:
+def refuse_damaged(root: Path, look: Look | None = None) -> None:
     """Raise DamagedError if a file is lost that the ledger names, or one is damaged that everything needs."""
     if (root / ledger.NAME).exists() and not ledger.is_there(root):
         raise DamagedError(say(root, [ledger.NAME], "damaged"))
-    if lost := ledger.lost(root):
+    if lost := ledger.lost(root, look):
         raise DamagedError(say(root, lost, "lost"))
     found = broken(root, [path for sort in NEEDED for path in files(root, sort)])
     if found:
@@ -115,10 +115,12 @@ def foreign(root: Path, look: Look | None = None) -> dict[Path, str]:
     return {path: why for path, why in looked.items() if why}
 
 
-def set_aside(store: Store) -> None:
-    """Move foreign files to `foreign/`, where no job of a run reads them; under the run lock."""
-    for path in foreign(store.root):
+def set_aside(store: Store, look: Look | None = None) -> bool:
+    """Move foreign files to `foreign/`, where no job of a run reads them; whether there are any. Under the run lock."""
+    strange = foreign(store.root, look)
+    for path in strange:
         store.move(str(path.relative_to(store.root)), f"foreign/{path.parent.name}-{path.name}")
+    return bool(strange)
 
 
 def _strange_list(path: Path) -> str | None:

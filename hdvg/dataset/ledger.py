@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset import layout
-from hdvg.dataset.layout import SEED, Sort, files, unit_of
+from hdvg.dataset.layout import SEED, Look, Sort, pattern, unit_of
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import entry_of
 from hdvg.dataset.store import Store
@@ -32,16 +31,17 @@ LEDGER = pa.schema([("name", pa.string())])
 ONCE: tuple[Sort, ...] = ("inputs", "rejected", "tombstones", "tables", "parts")
 
 
-def names(root: Path) -> Iterator[str]:
-    """The files that are there now and that nothing but a purge takes away; not those that are made of others alone."""
+def names(look: Look) -> Iterator[str]:
+    """The files that are there and that nothing but a purge takes away; not those that are made of others alone."""
     for sort in ONCE:
-        for folder, held in groupby(layout.names(root, sort), key=lambda name: name[: name.rfind("/")]):
+        for folder, held in groupby(look.matching(pattern(sort)), key=lambda name: name[: name.rfind("/")]):
             if sort != "parts" or entry_of(Path(folder).name).parts == "unit":
                 yield from (name for name in held if SEED not in name or SEED not in Path(name).stem.split("-"))
-    given = files(root, "given")
+    given = look.matching(pattern("given"))
     if given:  # of an import that was stopped, some may go
-        units = set(pc.unique(pq.read_table(files(root, "inputs"), columns=["unit"])["unit"]).to_pylist())
-        yield from (str(path.relative_to(root)) for path in given if unit_of(path) in units)
+        lists = [look.root / name for name in look.matching(pattern("inputs"))]
+        units = set(pc.unique(pq.read_table(lists, columns=["unit"])["unit"]).to_pylist())
+        yield from (name for name in given if unit_of(Path(name)) in units)
 
 
 def is_there(root: Path) -> bool:
@@ -66,21 +66,24 @@ def settings(root: Path) -> tuple[str, ...]:
     return tuple(metadata[key].decode() for key in (SETTINGS, NEXT) if key in metadata)
 
 
-def lost(root: Path) -> list[str]:
+def lost(root: Path, look: Look | None = None) -> list[str]:
     """What the ledger names and is not there, sorted."""
+    look = look or Look(root)
     sorts: tuple[Sort, ...] = (*ONCE, "given")
-    there = {name for sort in sorts for name in layout.names(root, sort)}
-    return sorted(name for name in read(root) - there if not (root / name).exists())
+    gone = read(root).difference(*(look.matching(pattern(sort)) for sort in sorts))
+    return sorted(name for name in gone if not (root / name).exists())
 
 
-def note(store: Store, *, coming: str | None = None, still_lost: Collection[str] = ()) -> None:
+def note(
+    store: Store, look: Look | None = None, *, coming: str | None = None, still_lost: Collection[str] = ()
+) -> None:
     """Make the ledger hold what is there now, what is `still_lost`, and the settings that are `coming`; under the run lock."""
     toml = store.root / "dataset.toml"
     if not toml.exists():
         return
     text = toml.read_text(encoding="utf-8")
     texts = {SETTINGS: text} | ({NEXT: coming} if coming is not None else {})
-    held = sorted({*names(store.root), *still_lost})
+    held = sorted({*names(look or Look(store.root)), *still_lost})
     if read(store.root) != frozenset(held) or settings(store.root) != tuple(texts.values()):
         store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
 

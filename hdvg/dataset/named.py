@@ -6,7 +6,7 @@ sorted by name, so that a few names cost a few groups of rows; where none is kep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -83,8 +83,10 @@ def who_name(
     return found
 
 
-def units_of(connection: duckdb.DuckDBPyConnection, videos: Iterable[str]) -> set[str]:
+def units_of(connection: duckdb.DuckDBPyConnection, videos: Collection[str]) -> set[str]:
     """The units that these videos are in."""
+    if not videos:
+        return set()
     connection.register("asked_for", pa.table({"video_id": pa.array(sorted(videos), pa.string())}))
     units = column_of(connection, "select distinct unit from accepted where video_id in (from asked_for)")
     connection.unregister("asked_for")
