@@ -171,8 +171,7 @@ class Manifest:
         look: Look | None = None,
     ) -> None:
         self._connection = connect(root, small=unit is not None)
-        self._root, self._unit = root, unit
-        self._is_lost = False
+        self._root, self._unit, self._is_lost = root, unit, False
         self.sql = leave_out(views_sql(plan, root, unit=unit), without)
         self._views = views_on(self._connection, self.sql, look or Look(root), of_unit=unit is not None, live=live)
         if tombstone_files(root) and isinstance(self._views, AllViews):
