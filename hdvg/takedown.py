@@ -113,7 +113,7 @@ def _grown(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) 
     while fresh:
         known |= fresh
         asked = {(COLUMN[kind], name) for kind, name in fresh if kind in COLUMN}
-        found = who_name(connection, COLUMN.values(), {name for _, name in asked})
+        found = who_name(connection, {what for what, _ in asked}, {name for _, name in asked})
         videos = {("video", video) for what, name, video in found if (what, name) in asked}
         fresh = (videos | {("hash", sha256) for sha256 in _bytes_of(look, connection, fresh | videos)}) - known
     return known - {(FORGOTTEN, FORGOTTEN)}

@@ -94,10 +94,12 @@ def lost_lists(root: Path) -> Iterator[str]:
 
 def foreign(root: Path, look: Look | None = None) -> dict[Path, str]:
     """Parts and lists that hdvg did not write here, each with what is wrong; only files that the ledger does not name yet."""
+    look = look or Look(root)
+    if ledger.is_as_noted(look):
+        return {}
     known = ledger.read(root)
     if not known:
         return {}
-    look = look or Look(root)
     new = [name for sort in WRITTEN for name in look.matching(pattern(sort)) if name not in known]
     fresh = [root / name for name in new if not name.startswith(DERIVED) and SEED not in Path(name).stem.split("-")]
     if not fresh:

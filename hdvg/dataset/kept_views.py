@@ -40,7 +40,7 @@ READ_S = 3600.0
 BY_ITEM, BY_NAME = ("video_id", "clip_id"), ("what", "name")
 """What answers are sorted by, as far as they have it: of videos or clips, and of names, which are looked up many at once."""
 
-GROUP, SMALL_GROUP = 122_880, 4_096
+GROUP, SMALL_GROUP = 102_400, 4_096
 """Rows that a look-up reads at least, of one sort of answer and of the other. Of smaller groups it reads less (8 ms of CPU for
 each 20,000 clips), but more of where groups lie (0.7 ms for each, of which 100 M clips have hundreds)."""
 

@@ -113,18 +113,28 @@ class Look:
         """Whether any of these files is not a seed."""
         return bool(self._grown(wanted))
 
+    def whole(self, *folders: str) -> str:
+        """A hash of all that is in the folders that these patterns say."""
+        places = [f"{place}/" for folder in folders for place in self.matching(folder)]
+        return hashlib.sha256(
+            "\n".join(chain.from_iterable([place, *self._in(place)] for place in places)).encode()
+        ).hexdigest()
+
     def _grown(self, wanted: str) -> list[str]:
         return [name for name in self.matching(wanted) if f"/{SEED}-" not in name]
 
     def _of(self, place: str, wanted: str) -> list[str]:
         if not glob.has_magic(wanted):
             return [wanted] * (self.root / place / wanted).exists()
+        return list(filter(_fits(wanted), self._in(place)))
+
+    def _in(self, place: str) -> list[str]:
         if place not in self._listed:
             try:
                 self._listed[place] = sorted(os.listdir(self.root / place))
             except (FileNotFoundError, NotADirectoryError):
                 self._listed[place] = []
-        return list(filter(_fits(wanted), self._listed[place]))
+        return self._listed[place]
 
 
 @functools.lru_cache(maxsize=256)

@@ -25,6 +25,12 @@ SETTINGS = b"hdvg_settings"
 NEXT = b"hdvg_next_settings"
 """Stands before the text that takes its place next: a run that ends in between has written the one or the other."""
 
+LISTED = b"hdvg_listed"
+"""Stands before a hash of all that was in the folders of `WRITTEN` files: where that is the same, nothing is new there."""
+
+WRITTEN = ("inputs", "parts/*")
+"""Folders of files that only hdvg writes."""
+
 LEDGER = pa.schema([("name", pa.string())])
 """Paths from the dataset's folder."""
 
@@ -60,10 +66,21 @@ def read(root: Path) -> frozenset[str]:
 
 def settings(root: Path) -> tuple[str, ...]:
     """The texts of dataset.toml that hdvg wrote last, and is about to write; none if they are not known."""
+    said = _said(root)
+    return tuple(said[key] for key in (SETTINGS, NEXT) if key in said)
+
+
+def is_as_noted(look: Look) -> bool:
+    """Whether the folders of `WRITTEN` files hold what they held when hdvg last wrote to the dataset, and nothing else."""
+    return _said(look.root).get(LISTED) == look.whole(*WRITTEN)
+
+
+def _said(root: Path) -> dict[bytes, str]:
+    """What the ledger says beside names."""
     if not is_there(root):
-        return ()
+        return {}
     metadata = pq.read_schema(root / NAME).metadata or {}
-    return tuple(metadata[key].decode() for key in (SETTINGS, NEXT) if key in metadata)
+    return {key: metadata[key].decode() for key in (SETTINGS, NEXT, LISTED) if key in metadata}
 
 
 def lost(root: Path, look: Look | None = None) -> list[str]:
@@ -81,21 +98,20 @@ def note(
     toml = store.root / "dataset.toml"
     if not toml.exists():
         return
-    text = toml.read_text(encoding="utf-8")
-    texts = {SETTINGS: text} | ({NEXT: coming} if coming is not None else {})
-    held = sorted({*names(look or Look(store.root)), *still_lost})
-    if read(store.root) != frozenset(held) or settings(store.root) != tuple(texts.values()):
-        store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
+    look = look or Look(store.root)
+    said = {SETTINGS: toml.read_text(encoding="utf-8"), LISTED: look.whole(*WRITTEN)}
+    said |= {NEXT: coming} if coming is not None else {}
+    held = sorted({*names(look), *still_lost})
+    if read(store.root) != frozenset(held) or _said(store.root) != said:
+        store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(said)))
 
 
 def exchange(store: Store, gone: Collection[str], come: str) -> None:
     """Make the ledger name `come` where it names any of `gone`, before these are removed; under the run lock."""
     held = read(store.root)
     if not held.isdisjoint(gone):
-        known = pq.read_schema(store.root / NAME).metadata or {}
-        texts = {key: known[key] for key in (SETTINGS, NEXT) if key in known}
         left = sorted({*held.difference(gone), come})
-        store.rewrite_table(NAME, pa.table({"name": left}, schema=LEDGER.with_metadata(texts)))
+        store.rewrite_table(NAME, pa.table({"name": left}, schema=LEDGER.with_metadata(_said(store.root))))
 
 
 def forget(store: Store) -> None:
