@@ -31,7 +31,8 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.training import provenance
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 NETWORK = "{widths=[4,8],groups=2,head_width=4,attention=[true,false],swap={window_tokens=8}}"
@@ -262,3 +263,16 @@ def test_a_dataset_is_no_place_for_a_run(encoded):
     assert isinstance(said.exception, UsageError)
     assert "is a dataset" in str(said.exception)
     assert not (encoded / "train.toml").exists()
+
+
+def test_what_a_network_could_not_learn_is_refused_before_clips_are_encoded(encoded, tmp_path):
+    said = train(encoded, tmp_path / "run", process__min_snr="5")
+    assert "leave min_snr out" in str(said.exception)
+    said = train(encoded, tmp_path / "run", process__predicts="flow", process__min_snr="5")
+    assert "predicts = 'flow'" in str(said.exception)
+    pipeline = tmp_path / "sd"
+    (pipeline / "scheduler").mkdir(parents=True)
+    (pipeline / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "epsilon"}))
+    said = train(encoded, tmp_path / "run", network__start=str(pipeline))
+    assert "prediction_type = 'epsilon'" in str(said.exception)
+    assert not (tmp_path / "run").exists()
