@@ -24,6 +24,7 @@ from hdvg.networks import efficientnet_torch
 from hdvg.networks.efficientnet import end_views, labels, probabilities, views
 from hdvg.networks.efficientnet_onnx import load_network
 from hdvg.networks.files import efficientnet_weights
+from hdvg.networks.pictures import without_bars
 from hdvg.networks.torch_pickle import read_tensors
 from tests.shown import is_right, named, spans
 
@@ -216,6 +217,17 @@ def test_kinds_hold_classes_and_no_two_are_the_same_set() -> None:
         934,
     }
     assert {index for index, name in enumerate(names) if "guitar" in name} - {714} == set(CATEGORIES["a guitar"])
+
+
+# --- bars
+
+
+def test_picture_is_looked_at_within_its_black_bars() -> None:
+    lit = np.full((60, 100, 3), 200, np.uint8)
+    framed = cv2.copyMakeBorder(lit, 20, 10, 0, 30, cv2.BORDER_CONSTANT, value=(16, 16, 16))
+    assert np.array_equal(without_bars(framed), lit)
+    for whole in (lit, np.zeros((60, 100, 3), np.uint8)):
+        assert np.array_equal(without_bars(whole), whole)
 
 
 # --- colours
