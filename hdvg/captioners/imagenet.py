@@ -2,21 +2,20 @@
 
 Categories and groups are sets of the 1000 ImageNet classes by index, as everyday words divide them; they may overlap.
 
-Calibration: a probability p becomes sigmoid(a logit(p) + b) (Platt 1999), one (a, b) for classes and one for categories;
-groups keep theirs. Fitted on 280 labelled pictures, about half of them of things outside of the 1000 classes (GCompris, OpenCV,
-scikit-image; temperature 1 stayed: 0.8 fits the pictures of known classes better, and claims too much for the others).
-Checked on 114 other ones, cut-out animals of Tux Paint. How often what `subject` says is true there:
-  plainly            fitted 92 % of 171   checked 94 % of  98
-  "what looks like"  fitted 85 % of  39   checked    all 10
-That is little (the thresholds were chosen with both in sight), single pictures instead of shots, and mostly animals,
-buildings and tools in plain view; footage is full of people and places, where the classifier mostly stays below both
-thresholds, and rightly so.
+Calibration: a class of probability p is right as often as sigmoid(a logit(p) + b) (Platt 1999), fitted on 280 labelled
+pictures. For a set of classes the share q of all classes that it holds counts too: sigmoid(a logit(p) + b logit(q) + c).
+Where a picture shows none of the 1000 classes each gets a little, so 0.45 for "an animal", which holds 398 of them, says
+nothing, and 0.45 for "a car", which holds ten, much. Fitted on 35 spans of footage and 22 pictures of tests/data/shown.toml.
+`tests/bench/bench_naming.py` prints how often what is said is right; docs/captioners.md has its figures.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hdvg.networks.efficientnet import CLASSES
 
 CATEGORIES: dict[str, Sequence[int]] = {
     "a fish": (*range(7), *range(389, 398)),
@@ -142,11 +141,24 @@ UNSAID = frozenset({916})
 SURE, LIKELY = 0.7, 0.5
 """Least calibrated probabilities to name something, and to say "what looks like"."""
 
-CLASS_FIT, CATEGORY_FIT, GROUP_FIT = (1.2, -0.4), (1.25, 0.5), (1.0, 0.0)
-"""(a, b), see above."""
+CLASS_FIT, SET_FIT = (1.2, 0.0, -0.4), (1.04, -0.46, -0.91)
+"""(a, b, c), see above."""
 
 LEAST = 0.15
 """Smaller probabilities were not looked at when the fit was made."""
+
+CLEAR = 1.5
+"""How many times as likely as any other thing that may be named, which shares no class with it, one must be."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A class or set of classes that may be named: its probability, and how often that is right."""
+
+    members: frozenset[int]
+    share: float
+    chance: float
+    phrase: str
 
 
 def subject(shares: Sequence[float], *, labels: Sequence[str]) -> str:
@@ -156,31 +168,38 @@ def subject(shares: Sequence[float], *, labels: Sequence[str]) -> str:
     groups that are sure enough, the one of fewest classes is the finest; of equals, the likeliest.
     """
     known = _candidates(shares, labels=labels)
+    plain = [one for one in known if not any(_rivals(one, other) for other in known)]
     for least, hedge in ((SURE, ""), (LIKELY, "what looks like ")):
-        likely = [(size, -chance, phrase) for size, chance, phrase in known if chance >= least]
+        likely = [(len(one.members), -one.chance, one.phrase) for one in plain if one.chance >= least]
         if likely:
             return hedge + min(likely)[2]
     return ""
 
 
-def calibrated(share: float, fit: tuple[float, float]) -> float:
-    """How often a class or category of probability `share` (0-1) is right, 0-1."""
+def calibrated(share: float, *, classes: int) -> float:
+    """How often a class, or a set of so many classes, is right that has the probability `share` (0-1); 0-1."""
+    slope, of_size, offset = CLASS_FIT if classes == 1 else SET_FIT
+    return 1 / (1 + math.exp(-slope * _logit(share) - of_size * _logit(classes / CLASSES) - offset))
+
+
+def _logit(share: float) -> float:
     inside = min(max(share, 1e-6), 1 - 1e-6)
-    slope, offset = fit
-    return 1 / (1 + math.exp(-slope * math.log(inside / (1 - inside)) - offset))
+    return math.log(inside / (1 - inside))
 
 
-def _candidates(shares: Sequence[float], *, labels: Sequence[str]) -> list[tuple[int, float, str]]:
-    """(number of classes, calibrated probability, noun phrase) of everything that may be said."""
+def _rivals(one: _Candidate, other: _Candidate) -> bool:
+    """Whether `other` is another thing, and nearly as likely."""
+    return other.share * CLEAR > one.share and not one.members & other.members
+
+
+def _candidates(shares: Sequence[float], *, labels: Sequence[str]) -> list[_Candidate]:
+    """Everything that is likely enough to be looked at."""
+    named = [((index,), labels[index]) for index in range(len(shares)) if index not in UNSAID]
     found = []
-    for index, share in enumerate(shares):
-        if share >= LEAST and index not in UNSAID:
-            view = "a view of " if index in SCENE_CLASSES else ""
-            found.append((1, calibrated(share, CLASS_FIT), view + labels[index]))
-    for phrases, fit in ((CATEGORIES, CATEGORY_FIT), (GROUPS, GROUP_FIT)):
-        for phrase, members in phrases.items():
-            share = sum(shares[index] for index in members)
-            if share >= LEAST:
-                view = "a view of " if phrase in SCENES else ""
-                found.append((len(members), calibrated(share, fit), view + phrase))
+    for members, phrase in (*named, *((members, phrase) for phrase, members in (CATEGORIES | GROUPS).items())):
+        share = sum(shares[index] for index in members)
+        if share >= LEAST:
+            view = "a view of " if phrase in SCENES or SCENE_CLASSES.issuperset(members) else ""
+            chance = calibrated(share, classes=len(members))
+            found.append(_Candidate(frozenset(members), share, chance, view + phrase))
     return found

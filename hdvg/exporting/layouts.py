@@ -92,7 +92,10 @@ LAYOUTS: dict[str, Layout] = {
     "videofolder": Layout(
         "huggingface.co/docs/datasets/video_dataset, metadata.parquet",
         clip="videos/{two}/{clip_id}.mp4",
-        index={"metadata.parquet": "path as file_name, * exclude (video, shard, row, split, path, name, frames)"},
+        index={
+            "metadata.parquet": "path as file_name, "
+            "* exclude (video, shard, row, split, path, name, frames, filename, file_row_number)"
+        },
     ),
 }
 """Format of `hdvg export --to` -> what it lays out."""

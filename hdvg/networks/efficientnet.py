@@ -50,8 +50,18 @@ def views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     high, wide = picture_HWC.shape[:2]
     side = max(round(min(high, wide) * CROP), 1)
     top, left = (high - side) // 2, (wide - side) // 2
-    whole_CHW = picture_HWC[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
-    small_BCHW = np.stack([_small(whole_CHW[:, top : top + side, left : left + side]), _small(whole_CHW)])
+    return _scaled([picture_HWC[top : top + side, left : left + side], picture_HWC])
+
+
+def end_views(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """A BGR picture -> (2, 3, 224, 224) in -1..1: the squares at its two ends, left and right or top and bottom."""
+    side = min(picture_HWC.shape[:2])
+    return _scaled([picture_HWC[:side, :side], picture_HWC[-side:, -side:]])
+
+
+def _scaled(parts: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    """BGR pictures -> (B, 3, 224, 224) in -1..1."""
+    small_BCHW = np.stack([_small(part_HWC[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)) for part_HWC in parts])
     return np.asarray(small_BCHW.clip(0, 255) / 127.5 - 1, dtype=np.float32)
 
 

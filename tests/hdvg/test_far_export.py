@@ -10,6 +10,7 @@ import pytest
 from hdvg.dataset.far import far_of
 from hdvg.dataset.mirror import open_mirror
 from hdvg.dataset.object_lease import LEASE
+from hdvg.exporting.layouts import LAYOUTS
 from hdvg.exporting.target import MARK
 from hdvg.sources.buckets.store import Bucket
 from tests.machines import CarelessStore, downloaded, objects
@@ -61,6 +62,22 @@ def test_each_format_has_the_same_files_there_and_here(s3_server, link, local, t
 
     assert lance.dataset(str(tmp_path / "lance/clips.lance")).count_rows() == 6
     assert not list((open_mirror(link) / "tmp").glob("*")), "nothing stays on this machine"
+
+
+@pytest.mark.parametrize("form", sorted(LAYOUTS))
+def test_each_trainers_files_are_the_same_there_and_here(form, s3_server, link, local, tmp_path):
+    place = f"{link}-{form}"
+    hdvg("export", local, "--to", form, "--out", tmp_path / "near")
+    hdvg("export", link, "--to", form, "--out", place)
+    held = contents(downloaded(s3_server, place.removeprefix(f"s3://{OPEN}/"), tmp_path / "far"))
+    assert held == contents(tmp_path / "near")
+    assert len([name for name in held if name.endswith(".mp4")]) == 6
+    assert " 0 written in" in hdvg("export", link, "--to", form, "--out", place).stdout
+    hdvg("export", link, "--to", form, "--out", place, "--where", "start_pts < 1000")
+    fewer = contents(downloaded(s3_server, place.removeprefix(f"s3://{OPEN}/"), tmp_path / "fewer"))
+    hdvg("export", local, "--to", form, "--out", tmp_path / "near", "--where", "start_pts < 1000")
+    assert fewer == contents(tmp_path / "near")
+    assert len([name for name in fewer if name.endswith(".mp4")]) == 3
 
 
 def test_an_export_that_is_stopped_goes_on_on_another_machine(s3_server, turn, link, local, tmp_path, monkeypatch):
