@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -134,6 +135,44 @@ def filter_graph(frame: Any, rate: int, filters: Sequence[tuple[str, str]], *, t
         last = node
     graph.configure()
     return graph
+
+
+def filtered(
+    frames: Iterable[Any], filters: Sequence[tuple[str, str]], *, time_base: Fraction, rate: int | None = None
+) -> Iterator[Any]:
+    """What these filters make of a stream's frames, whose form may change on the way; `rate` is the frames' own if None."""
+    for _, some in itertools.groupby(frames, key=_form):
+        graph: Any = None
+        for frame in itertools.chain(some, [None]):
+            graph = graph or filter_graph(frame, rate or frame.sample_rate, filters, time_base=time_base)
+            graph.push(frame)
+            yield from pulled(graph)
+
+
+def _form(frame: Any) -> tuple[int, str, str]:
+    """What all frames that one graph takes have in common."""
+    return frame.sample_rate, frame.format.name, frame.layout.name
+
+
+def decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream that decode and say when they are, up to the first trouble that is no damage."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, OSError):
+            check_was_read(file_of(container))
+            return
+        if packet is None:
+            return
+        try:
+            yield from (frame for frame in stream.codec_context.decode(packet) if frame.pts is not None)
+        except av.InvalidDataError:
+            continue
+        except MemoryError:
+            raise
+        except FFmpegError:
+            return
 
 
 def pulled(graph: Any) -> Iterator[Any]:

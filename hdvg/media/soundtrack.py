@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from av.error import FFmpegError, InvalidDataError
 
 from hdvg.measures.track import BLOCK_S, Track, no_sound
-from hdvg.media.audio import filter_graph, pulled
+from hdvg.media.audio import decoded, filtered
 from hdvg.media.containers import open_container
 from hdvg.media.decode import film_of
-from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_sound
 
 FULL = 0.999
@@ -45,23 +42,9 @@ def read_track(path: str) -> Track:
 
 
 def _blocks(container: Any, stream: Any) -> Iterator[tuple[float, float, float, float, bool]]:
-    """(end in seconds, momentary LUFS, root mean square, peak, clipped) of each block."""
-    for _, frames in itertools.groupby(_frames(container, stream), key=_form):
-        graph: Any = None
-        for frame in itertools.chain(frames, [None]):
-            graph = graph or filter_graph(frame, frame.sample_rate, FILTERS, time_base=stream.time_base)
-            graph.push(frame)
-            yield from _ready(graph)
-
-
-def _form(frame: Any) -> tuple[int, str, str]:
-    """What all frames that one graph takes have in common."""
-    return frame.sample_rate, frame.format.name, frame.layout.name
-
-
-def _ready(graph: Any) -> Iterator[tuple[float, float, float, float, bool]]:
-    """The blocks that are ready; what is left at the end of a track is none."""
-    return (_block(frame) for frame in pulled(graph) if LOUDNESS in frame.metadata)
+    """(end in seconds, momentary LUFS, root mean square, peak, clipped) of each block; what is left at the end is none."""
+    frames = filtered(decoded(container, stream), FILTERS, time_base=stream.time_base)
+    return (_block(frame) for frame in frames if LOUDNESS in frame.metadata)
 
 
 def _block(frame: Any) -> tuple[float, float, float, float, bool]:
@@ -76,23 +59,3 @@ def _has_run(full_CN: npt.NDArray[np.bool_]) -> bool:
     """Whether `RUN` samples on end of a channel are set."""
     starts = full_CN.shape[1] - RUN + 1
     return bool(np.logical_and.reduce([full_CN[:, at : at + starts] for at in range(RUN)]).any())
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (FFmpegError, OSError):
-            check_was_read(file_of(container))
-            return
-        if packet is None:
-            return
-        try:
-            yield from (frame for frame in stream.codec_context.decode(packet) if frame.pts is not None)
-        except InvalidDataError:
-            continue
-        except MemoryError:
-            raise
-        except FFmpegError:
-            return

@@ -1,0 +1,74 @@
+"""The sound of clips, for measures and captioners that hear: of the source, or of the cut files where that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdvg.config.own_measures import SOUND_HZ
+from hdvg.dataset.clip_files import find_clip_file, own_file
+from hdvg.errors import ItemError
+from hdvg.keyframes import Shot
+from hdvg.media import measure_calls
+from hdvg.media.measure_calls import Span
+from pipelines.items import SoundItem
+from pipelines.stages import by_video, source_file
+from pipelines.work import Row, Work
+
+Sound = npt.NDArray[np.float32]
+
+
+def measure(work: Work[SoundItem]) -> Iterator[Row]:
+    """Compute a measure of clips from their sound, video by video."""
+
+    def measure_some(items: list[SoundItem]) -> list[Row]:
+        heard = sounds(work, items)
+        shots = [Shot(item["clip_id"], {}, {}, sound=sound) for item, sound in zip(items, heard, strict=True)]
+        return [
+            {"video_id": item["video_id"], "clip_id": item["clip_id"]} | row
+            for item, row in zip(items, work.model.measure(shots, []), strict=True)
+        ]
+
+    for items in by_video(work.items):
+        yield from work.guarded_batch(measure_some, items)
+
+
+def sounds(work: Work[Any], items: Sequence[SoundItem]) -> list[Sound | None]:
+    """Of each of one video's clips its sound, see `Shot.sound`.
+
+    Raises ItemError as the decode does, or if the child wrote something else.
+    """
+    store = work.dataset.store
+    is_kept = work.dataset.recipe.cut.audio == "keep"
+    if is_kept and not store.find_media(items[0]["sha256"]) and all(find_clip_file(store, item) for item in items):
+        found = []
+        for item in items:
+            span: Span = {"start_pts": 0, "end_pts": item["end_pts"] - item["start_pts"]}
+            with own_file(store, item) as path:
+                found += _heard(work, path, [span], item["time_base"])
+        return found
+    spans: list[Span] = [{"start_pts": item["start_pts"], "end_pts": item["end_pts"]} for item in items]
+    return _heard(work, source_file(work, items[0]), spans, items[0]["time_base"])
+
+
+def _heard(work: Work[Any], path: Path, spans: list[Span], time_base: str) -> list[Sound | None]:
+    with work.dataset.store.scratch() as scratch:
+        out = scratch / "sound"
+        counts = work.sandbox.call(measure_calls.hear(str(path), str(out), spans, time_base), scratch, work.limits)
+        try:
+            content = b"" if out.is_symlink() else out.read_bytes()
+        except OSError as error:
+            raise ItemError("error", f"a child wrote no sound: {error}") from error
+    most = [round((one["end_pts"] - one["start_pts"]) * Fraction(time_base) * SOUND_HZ) for one in spans]
+    if len(counts) != len(spans) or any(not 0 <= count <= limit for count, limit in zip(counts, most, strict=True)):
+        raise ItemError("error", "a child gave more sound than the clips are long")
+    if 2 * sum(counts) != len(content):
+        raise ItemError("error", "a child wrote other sound than it says")
+    samples = (np.frombuffer(content, "<i2") / 32767).astype(np.float32)
+    ends = np.cumsum(counts).tolist()
+    return [samples[end - count : end] if count else None for end, count in zip(ends, counts, strict=True)]
