@@ -162,6 +162,7 @@ GRAPH: tuple[Stage, ...] = (
             "given_caption",
             "written",
             *SPOKEN,
+            *_columns("start_pts end_pts time_base source held"),
             *GEOMETRY,
             *MEASURES,
             *FROM_KEYFRAMES,
@@ -213,10 +214,22 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    # `texts` are the last stage's, put together, `written` those of other writers; `given` stands beside the links; `spoken` is a part of `subtitles`;
+    # `texts` are the last stage's, put together, `written` those of other writers; `given` stands beside the links;
+    # `spoken` is a part of `subtitles`; `held` says where a clip's bytes are;
     # `versions` are of the measures that a clip lacks, `split_pack` is the split's; these two may be of a run before:
     known = {*HELD, "pack_number"}
-    known |= {"video_id", "source", "texts", "written", "given", "given_digest", "spoken", "versions", "split_pack"}
+    known |= {
+        "video_id",
+        "source",
+        "texts",
+        "written",
+        "given",
+        "given_digest",
+        "spoken",
+        "held",
+        "versions",
+        "split_pack",
+    }
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

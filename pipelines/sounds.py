@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hdvg.config.own_measures import SOUND_HZ
 from hdvg.dataset.clip_files import find_clip_file, own_file
+from hdvg.dataset.damage import refuse_other_bytes
 from hdvg.errors import ItemError
 from hdvg.keyframes import Shot
 from hdvg.media import measure_calls
@@ -36,6 +37,33 @@ def measure(work: Work[SoundItem]) -> Iterator[Row]:
 
     for items in by_video(work.items):
         yield from work.guarded_batch(measure_some, items)
+
+
+class Ears:
+    """The sound of clips, as `Packs` has their keyframes: all clips of a unit's video are read once, for they come one after the other."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self._work = work
+        self._video = ""
+        self._shots: dict[str, Shot] = {}
+        self._failure: ItemError | None = None
+
+    def shot(self, item: Row) -> Shot:
+        """A clip with its sound, and nothing else. Raises ItemError as the decode does, DamagedError if a file is not as it was."""
+        if item["video_id"] != self._video:
+            self._video, self._failure, self._shots = item["video_id"], None, {}
+            some = [one | one["held"] for one in self._work.items if one["video_id"] == self._video]
+            try:
+                heard = sounds(self._work, some)
+            except ItemError as error:
+                refuse_other_bytes(self._work.dataset.root, self._work.dataset.store.find_media(item["held"]["sha256"]))
+                self._failure = error
+            else:
+                names = [one["clip_id"] for one in some]
+                self._shots = {name: Shot(name, {}, {}, sound=sound) for name, sound in zip(names, heard, strict=True)}
+        if self._failure is not None:
+            raise self._failure
+        return self._shots[item["clip_id"]]
 
 
 def sounds(work: Work[Any], items: Sequence[SoundItem]) -> list[Sound | None]:

@@ -1,4 +1,4 @@
-"""One endpoint of OpenAI's chat completions: many requests at once, each tried again on its own clock, answers read as data."""
+"""One endpoint of OpenAI's chat completions, or transcriptions: many requests at once, each tried again on its own clock, answers read as data."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Request = Mapping[str, Any]
 """The body of a request, as JSON has it."""
+Ask = Callable[[Request, asyncio.Semaphore], Coroutine[Any, Any, "Value | ItemError"]]
+"""What gets one answer."""
 
 BACKOFF_S, MAX_WAIT_S = 0.5, 60.0
 """First pause before a request is tried again, twice as long each time; the longest pause, also on a server's word."""
@@ -40,6 +42,14 @@ class Reply:
     text: str
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said in a sound, and in which language as the server calls it, "" if it does not say."""
+
+    text: str
+    language: str
 
 
 class UnreachableError(TransientError):
@@ -82,7 +92,14 @@ class Service:
         Raises UsageError if the server refuses the key or does not know the model, and ResourceError if there are
         several requests and it could be reached for none.
         """
-        replies = self._wait(self._all(requests))
+        return self._answers(requests, self._reply)
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Heard | ItemError]:
+        """The same of transcriptions; a request's `file` is (name, bytes, MIME type)."""
+        return self._answers(requests, self._heard)
+
+    def _answers(self, requests: Sequence[Request], ask: Ask[Value]) -> list[Value | ItemError]:
+        replies = self._wait(self._all(requests, ask))
         lost = [reply for reply in replies if isinstance(reply, UnreachableError)]
         if len(lost) == len(replies) > 1:
             raise ResourceError(f"{self._named} cannot be reached ({lost[0].detail}); start the server, then run again")
@@ -95,11 +112,11 @@ class Service:
     def _named(self) -> str:
         return f"caption.endpoint.url = {shown_address(self._endpoint.url)!r}"
 
-    async def _all(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
+    async def _all(self, requests: Sequence[Request], ask: Ask[Value]) -> list[Value | ItemError]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)
         try:
             async with asyncio.TaskGroup() as group:  # the first that raises ends the others
-                tasks = [group.create_task(self._reply(request, slots)) for request in requests]
+                tasks = [group.create_task(ask(request, slots)) for request in requests]
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         return [task.result() for task in tasks]
@@ -117,6 +134,14 @@ class Service:
         if isinstance(text, ItemError):
             return text
         return Reply(text, sum(sent for sent, _ in spent), sum(got for _, got in spent)) if spent else Reply(text)
+
+    async def _heard(self, request: Request, slots: asyncio.Semaphore) -> Heard | ItemError:
+        async def send() -> bytes:
+            create: Any = self._client.audio.transcriptions.with_raw_response.create
+            content: bytes = (await create(**request)).content
+            return content
+
+        return await self._tried(send, read=_spoken, slots=slots)
 
     async def _list(self) -> bytes:
         listed: bytes = (await self._client.models.with_raw_response.list()).content
@@ -222,6 +247,20 @@ def _text(content: bytes, spent: list[tuple[int, int]]) -> str:
     if text is not None and not isinstance(text, str):
         raise GarbledError("the answer's message is no text")
     return "" if text is None or ended == "content_filter" else text
+
+
+def _spoken(content: bytes) -> Heard:
+    """What a transcription says. Raises GarbledError."""
+    body = _table(content)
+    text, language = body.get("text"), body.get("language")
+    if not isinstance(text, str):
+        raise GarbledError("the answer holds no text")
+    return Heard(text, language if isinstance(language, str) else "")
+
+
+def is_refused(reply: object) -> bool:
+    """Whether the request itself was refused, by no fault of the moment."""
+    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)
 
 
 def _names(content: bytes) -> list[str]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hdvg.captioners import Written, fields, prompting
-from hdvg.captioners.endpoint import Reply, Request, Service
+from hdvg.captioners.endpoint import Reply, Request, Service, is_refused
 from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
-from hdvg.errors import ItemError, TransientError, UsageError
+from hdvg.errors import ItemError, UsageError
 from hdvg.keyframes import Shot
 
 ROUNDS = 4
@@ -61,7 +61,7 @@ class OpenAi:
         forms = self._forms
         replies = self._service.ask([{**request, **forms[0]} for request in requests])
         for number, form in enumerate(forms[1:], start=1):
-            refused = [place for place, reply in enumerate(replies) if _is_refused(reply)]
+            refused = [place for place, reply in enumerate(replies) if is_refused(reply)]
             again = self._service.ask([{**requests[place], **form} for place in refused]) if refused else []
             for place, reply in zip(refused, again, strict=True):
                 replies[place] = reply
@@ -106,8 +106,3 @@ def follow(request: Request, answer: str, question: str) -> Request:
     """The request that asks on after an answer."""
     said = [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
     return {**request, "messages": [*request["messages"], *said]}
-
-
-def _is_refused(reply: Reply | ItemError) -> bool:
-    """Whether the request itself was refused, by no fault of the moment."""
-    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)

@@ -26,7 +26,7 @@ SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price",
 LATER = ("fields", "compose", "frames", "rewrites")
 """Settings of a writer that came later: their defaults name no text anew."""
 
-UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech"})
+UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech", "whisper", "transcribe"})
 """Captioners of ours that take no question field by field."""
 
 

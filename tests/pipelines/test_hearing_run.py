@@ -10,11 +10,12 @@ import pytest
 from hdvg.config.own_measures import SOUND_HZ
 from hdvg.dataset.dataset import Dataset
 from hdvg.reports.verify import verify
+from tests.chat import ChatServer
 from tests.pipelines.test_run import ask, decide, go, parse_recipe
 from tests.tools import need
 from tests.voices import film_with, melody, speech
 
-need("onnxruntime", "silero_vad")
+need("onnxruntime", "silero_vad", "openai")
 
 BASE = {"name": "test", "caption": {"captioner": "none"}, "cut": {"audio": "keep"}, "split": {"detector": "content", "content_threshold": 255.0}}  # fmt: skip
 TALK = {"talk": "speech_share >= 0.4"}
@@ -69,3 +70,27 @@ def test_a_later_rule_has_it_taken_of_cut_files_where_the_sources_are_gone(films
         gone.rename(films)
     assert {job.stage for job in done} == {"speech"}
     assert shares(root) == EXPECTED
+
+
+def test_what_is_said_is_written_down_of_clips_in_which_somebody_speaks(films, tmp_path):
+    root = tmp_path / "d"
+    with ChatServer() as server:
+        said = {
+            "captioner": "transcribe",
+            "model": "tiny",
+            "where": "speech_share >= 0.4",
+            "endpoint": {"url": server.url},
+        }
+        named = BASE | {"caption": {"captioner": "title", "also": {"said": said}}}
+        go(root, parse_recipe(named), links=[str(films)])
+        asked = [np.frombuffer(one["file"][44:], "<i2") for one in server.asked]
+    rows = ask(
+        root,
+        "select parse_filename(v.link), c.text, c.language, c.captioner, c.model from captions c "
+        "join videos v using (video_id) where kind = 'speech' order by 1",
+    )
+    assert [row[0] for row in rows] == ["half.mkv", "talk.mp4"]
+    assert all(row[1].startswith("words of") and row[3] == "transcribe" and row[4].startswith("tiny @") for row in rows)
+    assert sorted(len(one) for one in asked) == [4 * SOUND_HZ] * 2
+    assert ask(root, "select count(*) from failures") == [(0,)]
+    assert verify(Dataset.open(root)) == []
