@@ -16,6 +16,7 @@ from hdvg.dataset.damage import refuse_other_bytes
 from hdvg.errors import ItemError
 from hdvg.keyframes import Shot
 from hdvg.media import measure_calls
+from hdvg.media.excerpt import is_excerpt
 from hdvg.media.measure_calls import Span
 from pipelines.items import SoundItem
 from pipelines.stages import by_video, source_file
@@ -24,11 +25,21 @@ from pipelines.work import Row, Work
 Sound = npt.NDArray[np.float32]
 
 
+class PartError(ItemError):
+    """Only a part of the video was fetched, and its sound need not be in it."""
+
+    def __init__(self) -> None:
+        super().__init__("caption", "only a part of its video was fetched; sound is read of whole ones: fetch.sections")
+
+
 def measure(work: Work[SoundItem]) -> Iterator[Row]:
-    """Compute a measure of clips from their sound, video by video."""
+    """Compute a measure of clips from their sound, video by video; of those of a part of a video nothing is known."""
 
     def measure_some(items: list[SoundItem]) -> list[Row]:
-        heard = sounds(work, items)
+        try:
+            heard = sounds(work, items)
+        except PartError:
+            return [{"video_id": item["video_id"], "clip_id": item["clip_id"]} for item in items]
         shots = [Shot(item["clip_id"], {}, {}, sound=sound) for item, sound in zip(items, heard, strict=True)]
         return [
             {"video_id": item["video_id"], "clip_id": item["clip_id"]} | row
@@ -69,7 +80,7 @@ class Ears:
 def sounds(work: Work[Any], items: Sequence[SoundItem]) -> list[Sound | None]:
     """Of each of one video's clips its sound, see `Shot.sound`.
 
-    Raises ItemError as the decode does, or if the child wrote something else.
+    Raises PartError, and ItemError as the decode does, or if the child wrote something else.
     """
     store = work.dataset.store
     is_kept = work.dataset.recipe.cut.audio == "keep"
@@ -81,7 +92,10 @@ def sounds(work: Work[Any], items: Sequence[SoundItem]) -> list[Sound | None]:
                 found += _heard(work, path, [span], item["time_base"])
         return found
     spans: list[Span] = [{"start_pts": item["start_pts"], "end_pts": item["end_pts"]} for item in items]
-    return _heard(work, source_file(work, items[0]), spans, items[0]["time_base"])
+    path = source_file(work, items[0])
+    if is_excerpt(path):
+        raise PartError
+    return _heard(work, path, spans, items[0]["time_base"])
 
 
 def _heard(work: Work[Any], path: Path, spans: list[Span], time_base: str) -> list[Sound | None]:

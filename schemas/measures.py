@@ -98,7 +98,7 @@ SPEECH = [
     column(
         "speech_share",
         REAL,
-        "share of the clip's time in which somebody speaks, 0-1; pauses for breath count, singing may; 0 without sound",
+        "share of the clip's time in which somebody speaks, 0-1; pauses for breath count, singing may; 0 without sound; null of a part of a video",
         later=True,
     ),
     column("speech_model", STR, "the voice activity detector and 12 hex digits of its weights' sha256", later=True),
