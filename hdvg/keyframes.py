@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -15,10 +19,12 @@ class Shot:
     published set gives (`given_caption`, `given_origin`), its video's `title`, `extractor`, `subtitles_language` and
     `subtitles_origin`, `spoken`, the lines said while it lasts, and `written`, the texts of another writer; a captioner
     does without those that are absent or None. `preview`: frames of its preview as WebP, each with its seconds from the
-    clip's start, for a writer with `frames`.
+    clip's start, for a writer with `frames`. `sound`: (n,) float32 in -1..1, mono, of `SOUND_HZ`, as long as the clip; None
+    where the clip has none, and for who does not hear.
     """
 
     clip_id: str
     keyframes: Mapping[str, bytes]
     measures: Mapping[str, Any]
     preview: Sequence[tuple[float, bytes]] = ()
+    sound: npt.NDArray[np.float32] | None = None

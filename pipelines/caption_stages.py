@@ -20,6 +20,7 @@ from hdvg.keyframes import Shot
 from hdvg.measures.semantics import similarity
 from pipelines.items import MatchItem
 from pipelines.keyframes import Packs
+from pipelines.sounds import Ears
 from pipelines.work import Row, Work, batches, failed_row
 from schemas.captions import SPEECH
 
@@ -56,7 +57,8 @@ class _Ready:
 
     def __init__(self, work: Work[Any], settings: Writer) -> None:
         self._work, self._source = work, settings.source
-        self._packs = Packs(work.dataset.store, previews=settings.frames > 0)
+        packs = Packs(work.dataset.store, previews=settings.frames > 0)
+        self._shots = Ears(work) if getattr(work.model, "hears", False) else packs
         self._prepared: dict[str, Future[Any]] = {}
 
     def batches(self, reader: ThreadPoolExecutor, pool: ThreadPoolExecutor) -> Iterator[list[Row]]:
@@ -66,7 +68,7 @@ class _Ready:
         while True:
             size = self._work.model.batch
             for item in islice(rest, max((1 + AHEAD) * size - len(waiting), 0)):
-                shot = reader.submit(self._packs.shot, item)
+                shot = reader.submit(self._shots.shot, item)
                 self._prepared[item["key"]] = pool.submit(self._prepare, item, shot)
                 waiting.append(item)
             if not waiting:
@@ -95,7 +97,7 @@ class _Ready:
     def _prepare(self, item: Row, shot: Future[Shot]) -> Any:
         seen, texts = shot.result(), item["written"] or []
         told = item | {"written": [one for one in texts if one["writer"] == self._source]}
-        return self._work.model.prepare(Shot(item["clip_id"], seen.keyframes, told, seen.preview))
+        return self._work.model.prepare(Shot(item["clip_id"], seen.keyframes, told, seen.preview, seen.sound))
 
 
 def _rows(item: Row, answer: Written | ItemError, settings: Writer, model: Any) -> list[Row]:

@@ -31,7 +31,7 @@ from hdvg.dataset.stages import (
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from pipelines import caption_stages, learned, measures_alone, sizes, stages
+from pipelines import caption_stages, learned, measures_alone, sizes, sounds, stages
 from pipelines.sizes import Size
 from pipelines.work import Row, Work
 from schemas.measures import KEYFRAME_MEASURED
@@ -94,13 +94,17 @@ SCANNED = _columns(
 SPOKEN = _columns("start_s end_s spoken subtitles_language subtitles_origin extractor")
 """Columns about what is said in a clip: `spoken` are the lines of its video's subtitles that are said while it lasts."""
 
+HEARD = _columns("clip_id start_pts end_pts time_base sha256 source") + HELD
+"""Columns by which a clip's sound is found."""
+
 
 def _measure(name: str) -> Stage:
-    """The stage that takes a keyframe measure."""
+    """The stage that takes a measure of keyframes, or of sound."""
+    hears = name in keyframed.OF_SOUND
     return Stage(
         name=name,
-        run=stages.measure,
-        needs=("clip_id", "keyframes"),
+        run=sounds.measure if hears else stages.measure,
+        needs=HEARD if hears else ("clip_id", "keyframes"),
         adds=("clip_id", *(field.name for field in KEYFRAME_MEASURED[name])),
         workers=sizes.measures,
         load=lambda recipe: keyframed.load(name, recipe.measure),
@@ -168,6 +172,7 @@ GRAPH: tuple[Stage, ...] = (
             "given_caption",
             "written",
             *SPOKEN,
+            *_columns("start_pts end_pts time_base source held"),
             *GEOMETRY,
             *MEASURES,
             *FROM_KEYFRAMES,
@@ -219,10 +224,22 @@ def check(graph: Iterable[Stage] = GRAPH) -> None:
 
     Raises UsageError naming the stage and the columns.
     """
-    # `texts` are the last stage's, put together, `written` those of other writers; `given` stands beside the links; `spoken` is a part of `subtitles`;
+    # `texts` are the last stage's, put together, `written` those of other writers; `given` stands beside the links;
+    # `spoken` is a part of `subtitles`; `held` says where a clip's bytes are;
     # `versions` are of the measures that a clip lacks, `split_pack` is the split's; these two may be of a run before:
     known = {*HELD, "pack_number"}
-    known |= {"video_id", "source", "texts", "written", "given", "given_digest", "spoken", "versions", "split_pack"}
+    known |= {
+        "video_id",
+        "source",
+        "texts",
+        "written",
+        "given",
+        "given_digest",
+        "spoken",
+        "held",
+        "versions",
+        "split_pack",
+    }
     for stage in graph:
         missing = [name for name in stage.needs if name not in known]
         if missing:

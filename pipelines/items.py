@@ -92,6 +92,15 @@ class RemeasureItem(SplitItem, CutFile):
     versions: str
 
 
+class SoundItem(SplitItem, CutFile):
+    """A clip of a fetched video whose sound is wanted."""
+
+    clip_id: str
+    start_pts: int
+    end_pts: int
+    time_base: str
+
+
 class AssessItem(Item, CutFile):
     """A cut and captioned clip that lacks measures of these."""
 

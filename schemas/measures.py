@@ -94,6 +94,16 @@ WRITTEN = [
     ),
 ]
 
+SPEECH = [
+    column(
+        "speech_share",
+        REAL,
+        "share of the clip's time in which somebody speaks, 0-1; pauses for breath count, singing may; 0 without sound; null of a part of a video",
+        later=True,
+    ),
+    column("speech_model", STR, "the voice activity detector and 12 hex digits of its weights' sha256", later=True),
+]
+
 DUPLICATES = [
     column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
@@ -150,11 +160,12 @@ KEYFRAME_MEASURED: dict[str, list[pa.Field]] = {
     "clean": CLEAN,
     "written": WRITTEN,
     "nsfw": NSFW,
+    "speech": SPEECH,
     "semantics": SEMANTICS,
     "aesthetic": AESTHETIC,
     "classifier": CLASSIFIER,
 }
-"""Columns by keyframe measure: what is computed of a clip from its stored keyframes, by a stage of that name."""
+"""Columns by keyframe measure: what is computed of a clip from its stored keyframes, or its sound, by a stage of that name."""
 
 DERIVED = {
     "short_px": (column("short_px", INT, "the shorter side of the display picture, px"), "least(width, height)"),

@@ -134,9 +134,7 @@ PASS: dict[str, PassMeasure] = {
     "colour": PassMeasure(
         "hdvg.measures.colour:Colour",
         1,
-        [
-            column("colourfulness", REAL, "of Hasler and Süsstrunk 2003: 0 grey, 33 moderate, 109 extreme"),
-        ],
+        [column("colourfulness", REAL, "of Hasler and Süsstrunk 2003: 0 grey, 33 moderate, 109 extreme")],
     ),
     "exposure": PassMeasure(
         "hdvg.measures.exposure:Exposure",
@@ -170,30 +168,22 @@ PASS: dict[str, PassMeasure] = {
     "interlace": PassMeasure(
         "hdvg.measures.interlace:Interlace",
         1,
-        [
-            column("interlace_share", REAL, "share of frames in which two fields are woven together (combs), 0-1"),
-        ],
+        [column("interlace_share", REAL, "share of frames in which two fields are woven together (combs), 0-1")],
     ),
     "sharpness": PassMeasure(
         "hdvg.measures.sharpness:Sharpness",
         1,
-        [
-            column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width"),
-        ],
+        [column("sharpness", REAL, "variance of the Laplacian of luminance at up to 640 px width")],
     ),
     "noise": PassMeasure(
         "hdvg.measures.noise:Noise",
         1,
-        [
-            column("noise_levels", REAL, "standard deviation of noise in plain places (Immerkær 1996), levels 0-255"),
-        ],
+        [column("noise_levels", REAL, "standard deviation of noise in plain places (Immerkær 1996), levels 0-255")],
     ),
     "blockiness": PassMeasure(
         "hdvg.measures.blockiness:Blockiness",
         1,
-        [
-            column("blockiness", REAL, "mean step at the edges of 8 px blocks over the mean step inside; 1 is none"),
-        ],
+        [column("blockiness", REAL, "mean step at the edges of 8 px blocks over the mean step inside; 1 is none")],
     ),
     "sound": PassMeasure(
         "hdvg.measures.sound:Sound",
@@ -231,6 +221,19 @@ PASS: dict[str, PassMeasure] = {
                 "share of the clip's tenths of a second in which three samples on end reach full scale, 0-1",
                 later=True,
             ),
+        ],
+    ),
+    "onsets": PassMeasure(
+        "hdvg.measures.onsets:Onsets",
+        1,
+        [
+            column(
+                "onset_motion",
+                REAL,
+                "how onsets of sound and motion correlate at the best lag of up to 0.5 s, 0-1; null for fewer than three of either, or 2 s",
+                later=True,
+            ),
+            column("onset_lag_s", REAL, "that lag: how much later the sound is, s; negative: earlier", later=True),
         ],
     ),
 }

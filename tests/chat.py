@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email
 import json
 import math
 import threading
 import time
+import zlib
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from typing import Any, Self
 from tests.servers import Answer, HostileServer, body, in_turn
 
 PATH = "/v1/chat/completions"
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 class ChatServer:
@@ -36,7 +39,7 @@ class ChatServer:
         self._working = 0
         self._change = threading.Condition()
         self._http = HostileServer()
-        self._http.routes[PATH] = self._answer
+        self._http.routes[PATH] = self._http.routes[TRANSCRIPTIONS] = self._answer
         self.url = self._http.url("/v1")
 
     def __enter__(self) -> Self:
@@ -70,13 +73,17 @@ class ChatServer:
         if self._key and handler.headers["Authorization"] != f"Bearer {self._key}":
             said = {"error": {"message": f"wrong key: {handler.headers['Authorization']}", "code": "invalid_api_key"}}
             return json_body(said, code=401)(handler)
-        request = json.loads(handler.posted)
-        picture = first_picture(request)
+        is_sound = handler.path == TRANSCRIPTIONS
+        request = form_of(handler) if is_sound else json.loads(handler.posted)
+        picture = request["file"] if is_sound else first_picture(request)
         with self._change:
             self.asked.append(request)
             self.tries[picture] += 1
             self.times.setdefault(picture, []).append(time.monotonic())
         text = self.captions.get(picture, f"a picture of {len(picture)} bytes")
+        if is_sound:
+            text = self.captions.get(picture, f"words of {zlib.crc32(picture)}")
+            return self.plans.get(picture, hears(text))(handler)
         return self.plans.get(picture, says(text))(handler)
 
 
@@ -88,6 +95,22 @@ def first_picture(request: Mapping[str, Any]) -> bytes:
     address = content[0]["image_url"]["url"]
     assert address.startswith("data:image/jpeg;base64,")
     return b64decode(address.partition(",")[2], validate=True)
+
+
+def form_of(handler: Any) -> dict[str, Any]:
+    """The fields of a posted form; that of a file as bytes."""
+    kind = handler.headers["Content-Type"].encode()
+    message = email.message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + handler.posted)
+    fields: dict[str, Any] = {}
+    for part in message.get_payload():  # type: ignore[union-attr]
+        content = part.get_payload(decode=True)
+        fields[part.get_param("name", header="content-disposition")] = content if part.get_filename() else content.decode()  # fmt: skip
+    return fields
+
+
+def hears(text: object, **more: object) -> Answer:
+    """A transcription."""
+    return json_body({"text": text, **more})
 
 
 def json_body(said: object, *, code: int = 200) -> Answer:

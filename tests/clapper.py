@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -22,9 +23,21 @@ SOUND = ("-c:a", "aac", "-b:a", "64k")
 
 def film(target: Path, *options: str, video_from_s: float = 0.0, sound_from_s: float = 0.0) -> None:
     """Make a film with the real ffmpeg; `options` are those of the output. Both tracks run on one clock, each from its start."""
-    claps = "+".join(f"between(t,{at},{at + 0.199})" for at in CLAPS_S)
-    picture = f"color=black:s=160x120:r=25:d={ENDS_S},drawbox=c=white:t=fill:enable='{claps}',trim=start={video_from_s}"
-    voice = f"aevalsrc='0.6*sin(2*PI*1000*t)*({claps})':s=48000:d={ENDS_S},atrim=start={sound_from_s}"
+    clap(target, CLAPS_S, CLAPS_S, *options, ends_s=ENDS_S, from_s=(video_from_s, sound_from_s))
+
+
+def clap(
+    target: Path,
+    seen_s: Sequence[float],
+    heard_s: Sequence[float],
+    *options: str,
+    ends_s: float,
+    from_s: tuple[float, float] = (0.0, 0.0),
+) -> None:
+    """The same with flashes at `seen_s` and beeps at `heard_s`; `from_s`: when picture and sound start."""
+    flashes, beeps = ("+".join(f"between(t,{at},{at + 0.199})" for at in times) or "0" for times in (seen_s, heard_s))
+    picture = f"color=black:s=160x120:r=25:d={ends_s},drawbox=c=white:t=fill:enable='{flashes}',trim=start={from_s[0]}"
+    voice = f"aevalsrc='0.6*sin(2*PI*1000*t)*({beeps})':s=48000:d={ends_s},atrim=start={from_s[1]}"
     inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", voice]
     command = [FFMPEG, "-v", "error", "-y", *inputs, "-copyts", *options, str(target)]
     subprocess.run(command, check=True, cwd=target.parent)

@@ -20,6 +20,7 @@ from hdvg.registry import Find, Registry
 #   `needs`                 modules it cannot work without -> what people call them
 #   `fingerprint(settings)` a static method, see `fingerprint` below
 #   `Class(settings)`       a `Captioner`
+#   `hears`                 True if its shots are to bring `sound`; it may be left out
 CAPTIONERS: dict[str, str] = {
     "tags": "hdvg.captioners.tags:Tags",
     "blip2": "hdvg.captioners.blip2:Blip2",
@@ -27,6 +28,8 @@ CAPTIONERS: dict[str, str] = {
     "title": "hdvg.captioners.title:Title",
     "given": "hdvg.captioners.published:Given",
     "speech": "hdvg.captioners.speech:Speech",
+    "whisper": "hdvg.captioners.whisper:Whisper",
+    "transcribe": "hdvg.captioners.transcribe:Transcribe",
     "vlm": "hdvg.captioners.vlm:Vlm",
     "openai": "hdvg.captioners.openai:OpenAi",
     "rewrite": "hdvg.captioners.rewrite:Rewrite",

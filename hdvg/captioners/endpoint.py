@@ -1,4 +1,4 @@
-"""One endpoint of OpenAI's chat completions: many requests at once, each tried again on its own clock, answers read as data."""
+"""One endpoint of OpenAI's chat completions, or transcriptions: many requests at once, each tried again on its own clock, answers read as data."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Request = Mapping[str, Any]
 """The body of a request, as JSON has it."""
+Ask = Callable[[Request, asyncio.Semaphore], Coroutine[Any, Any, "Value | ItemError"]]
+"""What gets one answer."""
 
 BACKOFF_S, MAX_WAIT_S = 0.5, 60.0
 """First pause before a request is tried again, twice as long each time; the longest pause, also on a server's word."""
@@ -45,6 +47,14 @@ class Reply:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said in a sound, and in which language as the server calls it, "" if it does not say."""
+
+    text: str
+    language: str
 
 
 class UnreachableError(TransientError):
@@ -92,7 +102,14 @@ class Service:
         Raises UsageError if the server refuses the key or does not know the model, and ResourceError if there are
         several requests and it could be reached for none.
         """
-        replies = self._wait(self._all(requests))
+        return self._answers(requests, self._reply)
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Heard | ItemError]:
+        """The same of transcriptions; a request's `file` is (name, bytes, MIME type)."""
+        return self._answers(requests, self._heard)
+
+    def _answers(self, requests: Sequence[Request], ask: Ask[Value]) -> list[Value | ItemError]:
+        replies = self._wait(self._all(requests, ask))
         lost = [reply for reply in replies if isinstance(reply, UnreachableError)]
         if len(lost) == len(replies) > 1:
             raise ResourceError(f"{self._named} cannot be reached ({lost[0].detail}); start the server, then run again")
@@ -105,11 +122,11 @@ class Service:
     def _named(self) -> str:
         return f"{self._section}.endpoint.url = {shown_address(self._endpoint.url)!r}"
 
-    async def _all(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
+    async def _all(self, requests: Sequence[Request], ask: Ask[Value]) -> list[Value | ItemError]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)
         try:
             async with asyncio.TaskGroup() as group:  # the first that raises ends the others
-                tasks = [group.create_task(self._reply(request, slots)) for request in requests]
+                tasks = [group.create_task(ask(request, slots)) for request in requests]
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         return [task.result() for task in tasks]
@@ -129,6 +146,14 @@ class Service:
         text, steps = said
         sent, got = (sum(some) for some in zip(*spent, strict=True)) if spent else (None, None)
         return Reply(text, sent, got, steps)
+
+    async def _heard(self, request: Request, slots: asyncio.Semaphore) -> Heard | ItemError:
+        async def send() -> bytes:
+            create: Any = self._client.audio.transcriptions.with_raw_response.create
+            content: bytes = (await create(**request)).content
+            return content
+
+        return await self._tried(send, read=_spoken, slots=slots)
 
     async def _list(self) -> bytes:
         listed: bytes = (await self._client.models.with_raw_response.list()).content
@@ -257,6 +282,20 @@ def _steps(logprobs: Any) -> tuple[Step, ...]:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return ()
+
+
+def _spoken(content: bytes) -> Heard:
+    """What a transcription says. Raises GarbledError."""
+    body = _table(content)
+    text, language = body.get("text"), body.get("language")
+    if not isinstance(text, str):
+        raise GarbledError("the answer holds no text")
+    return Heard(text, language if isinstance(language, str) else "")
+
+
+def is_refused(reply: object) -> bool:
+    """Whether the request itself was refused, by no fault of the moment."""
+    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)
 
 
 def _names(content: bytes) -> list[str]:

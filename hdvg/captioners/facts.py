@@ -14,6 +14,9 @@ from hdvg.captioners.phrases import BRIGHT, DARK, SLOW, STILL, TEXT_MUCH
 
 Measures = Mapping[str, Any]
 
+SPEECH_HARDLY, SPEECH_MUCH = 0.05, 0.3
+"""Shares of a clip in which somebody speaks."""
+
 _DARK = re.compile(r"\b(?:dark|night|dim|unlit|black)", re.IGNORECASE)
 _BRIGHT = re.compile(r"\b(?:bright|sunlit|sunny|daylight|glaring)", re.IGNORECASE)
 
@@ -86,10 +89,19 @@ def _camera_denied(measures: Measures, said: str | None) -> bool:
     return (camera < STILL and said.startswith(("pan", "tilt", "tracking"))) or (camera >= SLOW and said == "static")
 
 
+def _speech(measures: Measures) -> str:
+    """Where the measure was taken at all; in between it may be a call, or a song."""
+    share = _number(measures, "speech_share")
+    if share is None or SPEECH_HARDLY <= share < SPEECH_MUCH:
+        return ""
+    return "somebody speaks in it" if share >= SPEECH_MUCH else "nobody speaks in it"
+
+
 FACTS: tuple[Fact, ...] = (
     Fact("light", _light, _light_denied),
     Fact("text", _text, _text_denied),
     Fact("camera", _camera, _camera_denied),
+    Fact("speech", _speech, lambda measures, said: False),
 )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hdvg.captioners.endpoint import Reply, Request, Service
-from hdvg.errors import ItemError, TransientError
+from hdvg.captioners.endpoint import Reply, Request, Service, is_refused
+from hdvg.errors import ItemError
 
 
 class Forms:
@@ -22,15 +22,10 @@ class Forms:
         forms = self._forms
         replies = self._service.ask([{**request, **forms[0]} for request in requests])
         for number, form in enumerate(forms[1:], start=1):
-            refused = [place for place, reply in enumerate(replies) if _is_refused(reply)]
+            refused = [place for place, reply in enumerate(replies) if is_refused(reply)]
             again = self._service.ask([{**requests[place], **form} for place in refused]) if refused else []
             for place, reply in zip(refused, again, strict=True):
                 replies[place] = reply
             if self._forms is forms and any(isinstance(reply, Reply) for reply in again):
                 self._forms = forms[number:]
         return replies
-
-
-def _is_refused(reply: Reply | ItemError) -> bool:
-    """Whether the request itself was refused, by no fault of the moment."""
-    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)

@@ -24,7 +24,7 @@ REWRITE = "rewrite"
 LATER = ("fields", "compose", "frames", "rewrites")
 """Settings of a writer that came later: their defaults name no text anew."""
 
-UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech"})
+UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech", "whisper", "transcribe"})
 """Captioners of ours that take no question field by field."""
 
 

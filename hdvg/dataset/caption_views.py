@@ -32,9 +32,15 @@ SPOKEN = (
 """SQL: the lines that are said while a clip lasts, in part or whole, seconds of the source's clock as those of the clip."""
 
 
+FILES = (
+    "{'sha256': v.sha256, 'clip_sha256': cuts.clip_sha256, 'clip_pack': cuts.clip_pack, 'clip_offset': cuts.clip_offset, "
+    "'clip_bytes': cuts.clip_bytes} as held"
+)
+"""SQL: where a clip's bytes are, for a writer that hears it."""
+
 ITEMS = (
-    "select d.*, v.title, v.extractor, v.subtitles_language, v.subtitles_origin, s.spoken from measured d "
-    f"join videos v using (video_id) left join ({SPOKEN}) s using (video_id, clip_id)"
+    f"select d.*, v.title, v.extractor, v.subtitles_language, v.subtitles_origin, v.source, {FILES}, s.spoken from measured d "
+    f"join videos v using (video_id) left join cuts using (video_id, clip_id) left join ({SPOKEN}) s using (video_id, clip_id)"
 )
 """SQL: what a writer may look at, a row a clip."""
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from hdvg.dataset.parts import nulls
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
+from hdvg.measures.keyframed import OF_SOUND
 from schemas.measures import KEYFRAME_MEASURED, POOL
+
+SOUNDING = "select d.*, v.sha256 from dataset d join videos v using (video_id)"
+"""SQL: clips, and the file of their video."""
 
 
 class Keyframed(StageViews):
@@ -27,6 +31,10 @@ class Keyframed(StageViews):
         verdicts = scope.verdicts
         passes = "true" if scope.recipe.measure.all else f"({verdicts.passes_before(stage)}) and {verdicts.may_pass()}"
         return f"select video_id, clip_id from measured where {passes}"
+
+    def items(self, stage: str) -> str:
+        """The clips; of those whose sound is measured, where that is."""
+        return SOUNDING if stage in OF_SOUND else self.entry.items
 
     def wanted(self, scope: Scope, stage: str) -> str:
         """As of any stage."""

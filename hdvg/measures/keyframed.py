@@ -1,4 +1,4 @@
-"""Keyframe measures: stored keyframes in, numbers out; this file says what one is and finds it by name.
+"""Keyframe measures: stored keyframes, or a clip's sound, in, numbers out; this file says what one is and finds it by name.
 
 Nothing heavy is imported here: networks load when a measure is made.
 """
@@ -20,6 +20,7 @@ from hdvg.registry import Find, Registry
 KEYFRAME_MEASURES: dict[str, str] = {
     "watermark": "hdvg.measures.watermark:Watermark",
     "nsfw": "hdvg.measures.nsfw:Nsfw",
+    "speech": "hdvg.measures.speech:Speech",
     "text": "hdvg.measures.text:Text",
     "clean": "hdvg.measures.clean:Clean",
     "written": "hdvg.measures.written:Written",
@@ -35,6 +36,7 @@ KEYFRAME_MEASURE = Registry(
 TYPICAL_MS: dict[str, float] = {
     "watermark": 18,
     "nsfw": 41,
+    "speech": 60,
     "text": 128,
     "clean": 150,
     "written": 250,
@@ -44,8 +46,11 @@ TYPICAL_MS: dict[str, float] = {
 }
 """CPU time per clip of each, ms, by tests/bench/bench_measures.py: the first order of a new dataset."""
 
-ON_CPU = frozenset({"watermark"})
-"""Measures without a network: no GPU helps them."""
+ON_CPU = frozenset({"watermark", "speech"})
+"""Measures without a network, or with one so small that no GPU helps it."""
+
+OF_SOUND = frozenset({"speech"})
+"""Measures whose shots bring `sound`, and no keyframes."""
 
 
 class KeyframeMeasure(Protocol):

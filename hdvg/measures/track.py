@@ -10,11 +10,13 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 BLOCK_S = 0.1
+FINE = 5
+"""Parts of a block whose sharpness is told apart, each 0.02 s."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """Blocks of 0.1 s, in order of time; all arrays are (n,)."""
+    """Blocks of 0.1 s, in order of time; all arrays are (n,) but one."""
 
     channels: int
     offset_s: float
@@ -27,6 +29,8 @@ class Track:
     """Root mean square over all samples of all channels, dBFS; a full-scale sine has -3."""
     peak: Numbers
     """Largest sample, 1.0 is full scale; coded sound may go beyond."""
+    sharp_dbfs: Numbers
+    """(n, FINE), of each part of a block: level of the steps from sample to sample, which begin before the sound gets loud."""
     is_clipped: npt.NDArray[np.bool_]
     """Whether three samples on end reach full scale in a channel."""
 
@@ -40,6 +44,7 @@ class Track:
             self.momentary_lufs[inside],
             self.level_dbfs[inside],
             self.peak[inside],
+            self.sharp_dbfs[inside],
             self.is_clipped[inside],
         )
 
@@ -47,4 +52,4 @@ class Track:
 def no_sound() -> Track:
     """That of a file without a sound that decodes."""
     none = np.zeros(0)
-    return Track(0, 0.0, none, none, none, none, np.zeros(0, bool))
+    return Track(0, 0.0, none, none, none, none, np.zeros((0, FINE)), np.zeros(0, bool))

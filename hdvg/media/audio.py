@@ -1,8 +1,12 @@
-"""The sound of a clip: packets of the film's audio stream, copied where mp4 can hold them, else encoded as AAC."""
+"""The sound of a clip: packets of the film's audio stream, copied where mp4 can hold them, else encoded as AAC.
+
+A track begins with packets from before the clip, which decoders need for its first sample and an edit list hides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -21,16 +25,20 @@ KEPT_S = 10
 """Seconds of sound that are kept for a clip whose frames come a little later than those of the next one."""
 
 GAP_S = 0.1
+AHEAD_S = Fraction(1, 10)
+"""What is taken along from before a clip: Opus wants 80 ms to settle, AAC and AC-3 a frame."""
 ENCODED_SAMPLES = 1024
-"""Of an AAC frame."""
+"""Of an AAC frame; our encoder is late by one."""
 
-COPIED = frozenset({"aac", "mp3", "opus", "ac3"})
+COPIED = frozenset({"aac", "opus", "ac3"})
+"""Not MP3: its frames are made of bits that stand in frames before."""
 
 
 class Sound:
     """The sound of a file's film, read once from the front as clip after clip asks for its part.
 
-    Precision is one packet (about 20 ms): those that start inside the clip. Clips must come about in order of their start.
+    It begins with the sample that is heard with the clip's first frame, and ends within a packet (about 20 ms) of its end. Clips
+    must come about in order of their start.
     """
 
     def __init__(self, path: str) -> None:
@@ -51,11 +59,10 @@ class Sound:
         packets = self._between(start_s, end_s)
         if not packets:
             return
-        start = round(start_s / self._stream.time_base)
         if self._copy:
-            _copy(container, self._stream, packets, start=start)
+            _copy(container, self._stream, packets, start=round(start_s / self._stream.time_base))
         else:
-            _encode(container, self._stream, packets, start=start)
+            _encode(container, self._stream, packets, start_s=start_s, end_s=end_s)
 
     def _between(self, start_s: Fraction, end_s: Fraction) -> list[Any]:
         base = self._stream.time_base if self._stream is not None else Fraction(1)
@@ -65,7 +72,8 @@ class Sound:
                 break
             self._kept.append(packet)
         self._kept = [packet for packet in self._kept if packet.pts * base >= start_s - KEPT_S]
-        return [packet for packet in self._kept if start_s <= packet.pts * base < end_s]
+        heard = [packet for packet in self._kept if start_s - AHEAD_S < packet.pts * base < end_s]
+        return heard if any((packet.pts + (packet.duration or 1)) * base > start_s for packet in heard) else []
 
     def _next(self) -> Any:
         while True:
@@ -88,34 +96,29 @@ def _copy(container: Any, source: Any, packets: list[Any], *, start: int) -> Non
         container.mux(one)
 
 
-def _encode(container: Any, source: Any, packets: list[Any], *, start: int) -> None:
+def _encode(container: Any, source: Any, packets: list[Any], *, start_s: Fraction, end_s: Fraction) -> None:
     context = source.codec_context
     rate = context.sample_rate or 48000
+    start, end = round(start_s * rate), round(end_s * rate)
+    stereo = ("aformat", "sample_fmts=fltp:channel_layouts=stereo")
+    exact = ("atrim", f"start_pts={start}:end_pts={end}")
+    whole = ("asetnsamples", f"n={ENCODED_SAMPLES}:p=0")
     stream = container.add_stream("aac", rate=rate, layout="stereo")
     stream.codec_context.flags |= 1 << 23  # bit-exact
-    first = round((packets[0].pts - start) * source.time_base * rate)
-    graph: Any = None
     encoded: list[Any] = []
-    for frame in [*_frames(context, packets), None]:
-        if graph is None and frame is not None:
-            graph = _resampler(frame, rate, time_base=source.time_base)
-        if graph is None:
-            return
-        graph.push(frame)
-        for piece in pulled(graph):
-            piece.pts = None
-            encoded += stream.encode(piece)
-    encoded += stream.encode(None)
-    for number, packet in enumerate(encoded):
-        packet.pts = packet.dts = first + number * ENCODED_SAMPLES
+    first, stop = None, 0
+    for piece in filtered(_frames(context, packets), [stereo, exact, whole], time_base=source.time_base, rate=rate):
+        first, stop = piece.pts if first is None else first, piece.pts + piece.samples
+        piece.pts = None
+        encoded += stream.encode(piece)
+    if first is None:
+        return
+    for number, packet in enumerate([*encoded, *stream.encode(None)]):
+        packet.pts = packet.dts = first - start + (number - 1) * ENCODED_SAMPLES
+        packet.duration = min(stop - start - packet.pts, ENCODED_SAMPLES)
         packet.time_base, packet.stream = Fraction(1, rate), stream
-        container.mux(packet)
-
-
-def _resampler(frame: Any, rate: int, *, time_base: Fraction) -> Any:
-    """A graph to stereo at `rate`, in pieces of an AAC frame."""
-    stereo = ("aformat", "sample_fmts=fltp:channel_layouts=stereo")
-    return filter_graph(frame, rate, [stereo, ("asetnsamples", f"n={ENCODED_SAMPLES}:p=0")], time_base=time_base)
+        if packet.duration > 0:
+            container.mux(packet)
 
 
 def filter_graph(frame: Any, rate: int, filters: Sequence[tuple[str, str]], *, time_base: Fraction) -> Any:
@@ -134,6 +137,44 @@ def filter_graph(frame: Any, rate: int, filters: Sequence[tuple[str, str]], *, t
         last = node
     graph.configure()
     return graph
+
+
+def filtered(
+    frames: Iterable[Any], filters: Sequence[tuple[str, str]], *, time_base: Fraction, rate: int | None = None
+) -> Iterator[Any]:
+    """What these filters make of a stream's frames, whose form may change on the way; `rate` is the frames' own if None."""
+    for _, some in itertools.groupby(frames, key=_form):
+        graph: Any = None
+        for frame in itertools.chain(some, [None]):
+            graph = graph or filter_graph(frame, rate or frame.sample_rate, filters, time_base=time_base)
+            graph.push(frame)
+            yield from pulled(graph)
+
+
+def _form(frame: Any) -> tuple[int, str, str]:
+    """What all frames that one graph takes have in common."""
+    return frame.sample_rate, frame.format.name, frame.layout.name
+
+
+def decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream that decode and say when they are, up to the first trouble that is no damage."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (FFmpegError, OSError):
+            check_was_read(file_of(container))
+            return
+        if packet is None:
+            return
+        try:
+            yield from (frame for frame in stream.codec_context.decode(packet) if frame.pts is not None)
+        except av.InvalidDataError:
+            continue
+        except MemoryError:
+            raise
+        except FFmpegError:
+            return
 
 
 def pulled(graph: Any) -> Iterator[Any]:

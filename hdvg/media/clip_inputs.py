@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ import numpy.typing as npt
 from hdvg.config.own_measures import PREVIEW_FPS, PREVIEW_PX, SOUND_HZ
 from hdvg.errors import ItemError
 from hdvg.media import measure_calls
+from hdvg.media.audio import decoded, filtered
 from hdvg.media.calls import Shape
 from hdvg.media.containers import open_container
 from hdvg.media.decode import alone_if_damaged, film_of, open_video
 from hdvg.media.geometry import coded_way, geometry, upright
 from hdvg.media.measure_calls import Span, Values, Wanted
-from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.spans import Frames
 from hdvg.media.streams import find_sound
 from hdvg.plugins import load_named
+
+AHEAD_S = 1.0
+"""How far before a span its sound is looked for: decoders need some."""
+MONO = [("aformat", "sample_fmts=flt:channel_layouts=mono")]
 
 
 @measure_calls.listen.serves
@@ -40,27 +45,40 @@ def listen(path: str, spans: list[Span], time_base: str, measures: dict[str, Wan
     return [{name: dict(measure.measure(clip)) for name, measure in made.items()} for clip in clips]
 
 
+@measure_calls.hear.serves
+def hear(path: str, out: str, spans: list[Span], time_base: str) -> list[int]:
+    """Write the sound of all spans, in order, into the file `out`: int16, mono, of `SOUND_HZ`; returns the samples of each.
+
+    A span's are as long as it, with silence where nothing decodes; of one without any sound there are 0.
+    """
+    base = Fraction(time_base)
+    with open_container(path) as container, Path(out).open("wb") as file:
+        sound = find_sound(container, film_of(container, path))
+        counts = []
+        for one in spans:
+            heard = samples(container, sound, float(one["start_pts"] * base), float(one["end_pts"] * base))
+            counts.append(0 if heard is None else len(heard))
+            if heard is not None:
+                file.write((np.clip(heard, -1, 1) * 32767).astype("<i2").tobytes())
+    return counts
+
+
 def samples(container: Any, sound: Any, start_s: float, end_s: float) -> npt.NDArray[np.float32] | None:
-    """(n,) float32, mono, of `SOUND_HZ`: an audio stream from `start_s` to `end_s`; None if there is none."""
-    if sound is None:
+    """(n,) float32, mono, of `SOUND_HZ`: an audio stream from `start_s` to `end_s`, silent where it has a gap or is damaged;
+    None if there is nothing of it."""
+    if sound is None or not sound.codec_context.name:
         return None
-    container.seek(max(int((start_s - 1.0) * av.time_base), 0))
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_HZ)
-    pieces: list[npt.NDArray[Any]] = []
-    first_s: float | None = None
-    for frame in container.decode(sound):
-        if frame.time is not None and frame.time >= end_s:
-            break
-        if frame.time is None or frame.time + frame.samples / frame.sample_rate <= start_s:
-            continue
-        first_s = frame.time if first_s is None else first_s
-        pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
-    check_was_read(file_of(container))
-    if first_s is None:
-        return None
-    pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
-    skip = max(round((start_s - first_s) * SOUND_HZ), 0)
-    return np.concatenate(pieces).astype(np.float32, copy=False)[skip : skip + round((end_s - start_s) * SOUND_HZ)]
+    container.seek(max(int((start_s - AHEAD_S) * av.time_base), 0))
+    frames = takewhile(lambda frame: frame.time < end_s, decoded(container, sound))
+    placed: npt.NDArray[np.float32] | None = None
+    length = round((end_s - start_s) * SOUND_HZ)
+    for piece in filtered(frames, MONO, time_base=sound.time_base, rate=SOUND_HZ):
+        at = round((piece.time - start_s) * SOUND_HZ)
+        held = piece.to_ndarray()[0, max(-at, 0) : max(length - at, 0)]
+        if len(held):
+            placed = np.zeros(length, np.float32) if placed is None else placed
+            placed[max(at, 0) : max(at, 0) + len(held)] = held
+    return placed
 
 
 @measure_calls.preview.serves

@@ -58,6 +58,11 @@ def listen(path: Reads, spans: list[Span], time_base: str, measures: dict[str, W
     raise NotImplementedError
 
 
+@seam("hdvg.media.clip_inputs:hear")
+def hear(path: Reads, out: Writes, spans: list[Span], time_base: str) -> list[int]:
+    raise NotImplementedError
+
+
 @seam("hdvg.media.clip_inputs:preview")
 def preview(path: Reads, out: Writes, spans: list[Span], threads: int, max_pixels: int) -> list[str]:
     raise NotImplementedError

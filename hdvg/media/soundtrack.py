@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from av.error import FFmpegError, InvalidDataError
 
-from hdvg.measures.track import BLOCK_S, Track, no_sound
-from hdvg.media.audio import filter_graph, pulled
+from hdvg.measures.track import BLOCK_S, FINE, Track, no_sound
+from hdvg.media.audio import decoded, filtered
 from hdvg.media.containers import open_container
 from hdvg.media.decode import film_of
-from hdvg.media.source_file import check_was_read, file_of
 from hdvg.media.streams import find_sound
 
 FULL = 0.999
@@ -40,59 +37,38 @@ def read_track(path: str) -> Track:
         return no_sound()
     starts_s = blocks[0][0] - BLOCK_S
     film_s = float((film.start_time or 0) * film.time_base)
-    ends_s, lufs, level, peak, clipped = map(np.array, zip(*blocks, strict=True))
-    return Track(stream.channels, starts_s - film_s, ends_s, lufs, 20 * np.log10(level + LEAST), peak, clipped)
+    ends_s, lufs, level, peak, sharp, clipped = map(np.array, zip(*blocks, strict=True))
+    level, sharp = 20 * np.log10(level + LEAST), 20 * np.log10(sharp + LEAST)
+    return Track(stream.channels, starts_s - film_s, ends_s, lufs, level, peak, sharp, clipped)
 
 
-def _blocks(container: Any, stream: Any) -> Iterator[tuple[float, float, float, float, bool]]:
-    """(end in seconds, momentary LUFS, root mean square, peak, clipped) of each block."""
-    for _, frames in itertools.groupby(_frames(container, stream), key=_form):
-        graph: Any = None
-        for frame in itertools.chain(frames, [None]):
-            graph = graph or filter_graph(frame, frame.sample_rate, FILTERS, time_base=stream.time_base)
-            graph.push(frame)
-            yield from _ready(graph)
+Block = tuple[float, float, float, float, npt.NDArray[np.float64], bool]
+"""End in seconds, momentary LUFS, root mean square, peak, that of the steps in each part (FINE,), clipped."""
 
 
-def _form(frame: Any) -> tuple[int, str, str]:
-    """What all frames that one graph takes have in common."""
-    return frame.sample_rate, frame.format.name, frame.layout.name
+def _blocks(container: Any, stream: Any) -> Iterator[Block]:
+    """The blocks of a stream, see `Block`; what is left at the end is none."""
+    frames = filtered(decoded(container, stream), FILTERS, time_base=stream.time_base)
+    return (_block(frame) for frame in frames if LOUDNESS in frame.metadata)
 
 
-def _ready(graph: Any) -> Iterator[tuple[float, float, float, float, bool]]:
-    """The blocks that are ready; what is left at the end of a track is none."""
-    return (_block(frame) for frame in pulled(graph) if LOUDNESS in frame.metadata)
-
-
-def _block(frame: Any) -> tuple[float, float, float, float, bool]:
+def _block(frame: Any) -> Block:
     sample_CN = frame.to_ndarray()
     peak = float(max(sample_CN.max(), -sample_CN.min()))
     level = float(np.sqrt(np.square(sample_CN).mean(dtype=np.float64)))
     end_s = float(frame.pts * frame.time_base) + BLOCK_S
-    return end_s, float(frame.metadata[LOUDNESS]), level, peak, peak >= FULL and _has_run(np.abs(sample_CN) >= FULL)
+    is_clipped = peak >= FULL and bool(_has_run(np.abs(sample_CN) >= FULL))
+    return end_s, float(frame.metadata[LOUDNESS]), level, peak, _sharp(sample_CN), is_clipped
+
+
+def _sharp(sample_CN: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(FINE,): root mean square of the steps between samples in each part."""
+    steps = np.square(np.diff(sample_CN, axis=1)).mean(axis=0, dtype=np.float64)
+    edges = np.arange(FINE) * len(steps) // FINE
+    return np.sqrt(np.add.reduceat(steps, edges) / np.diff(edges, append=len(steps)))
 
 
 def _has_run(full_CN: npt.NDArray[np.bool_]) -> bool:
     """Whether `RUN` samples on end of a channel are set."""
     starts = full_CN.shape[1] - RUN + 1
     return bool(np.logical_and.reduce([full_CN[:, at : at + starts] for at in range(RUN)]).any())
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (FFmpegError, OSError):
-            check_was_read(file_of(container))
-            return
-        if packet is None:
-            return
-        try:
-            yield from (frame for frame in stream.codec_context.decode(packet) if frame.pts is not None)
-        except InvalidDataError:
-            continue
-        except MemoryError:
-            raise
-        except FFmpegError:
-            return

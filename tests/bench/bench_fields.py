@@ -6,7 +6,8 @@ is the footage that no threshold was chosen on. The cost is that of the pass wit
 seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
 worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
-left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `json_valid_share` and
+left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `speech_share_of_pass`
+(what is measured apart, of the same video), `speech_s_per_min` (CPU seconds a minute of film, all of it sounding), `json_valid_share` and
 `wrong_share` of captions field by field from a server half of whose answers are bad (bench_captions).
 """
 
@@ -23,13 +24,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import imageio_ffmpeg
+import numpy as np
 
 from hdvg.config.sections import Measure, Split
+from hdvg.keyframes import Shot
 from hdvg.measures import pass_measures
 from hdvg.measures.clean import Clean
+from hdvg.measures.speech import Speech
 from hdvg.media import features
+from hdvg.media.clip_inputs import hear
 from hdvg.media.measure_calls import ALL
 from hdvg.media.remeasure import remeasure
 from hdvg.media.scan import scan
@@ -39,6 +45,7 @@ from tests.bench import bench_captions
 from tests.bench.bench_measures import decode_s
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, find, long_video, spread
 from tests.truth import f1
+from tests.voices import film_with, speech
 
 TIMED = "bigbuckbunny_720p.mp4"
 
@@ -118,19 +125,35 @@ def pass_costs(repeats: int) -> dict[str, Any]:
 
 
 def sound_cost(repeats: int) -> dict[str, Any]:
-    """What the sound takes of the pass, of one bundled video with its sound, four times over, in turns."""
+    """What the sound takes of the pass, of one bundled video with its sound, four times over, in turns; and what speech takes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "looped.mp4"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "3", "-i", str(find(TIMED))]
         subprocess.run([*command, "-c", "copy", str(path)], check=True)
-        shares = []
+        voice, detector = film_with(Path(folder) / "voice.mp4", speech(60)), Speech()
+        found: dict[str, list[float]] = {name: [] for name in ("sound_share_of_pass", "speech_share_of_pass", "speech_s_per_min")}  # fmt: skip
         for _ in range(repeats):
             start = time.process_time()
             assert len(read_track(str(path)).ends_s)
             heard = time.process_time() - start
-            shares.append(heard / _scan_s(path))
-    print(f"sound_share_of_pass: {spread(shares)}")
-    return {"sound_share_of_pass": round(statistics.median(shares), 4)}
+            whole = _scan_s(path)
+            found["sound_share_of_pass"].append(heard / whole)
+            found["speech_share_of_pass"].append(_speech_s(path, detector) / whole)
+            found["speech_s_per_min"].append(_speech_s(voice, detector))
+    for name, some in found.items():
+        print(f"{name}: {spread(some)}")
+    return {name: round(statistics.median(some), 4) for name, some in found.items()}
+
+
+def _speech_s(path: Path, detector: Speech) -> float:
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder, av.open(str(path)) as container:
+        base, end = container.streams.video[0].time_base, container.duration / av.time_base
+        spans = [{"start_pts": 0, "end_pts": int(end / base)}]
+        hear(str(path), f"{folder}/heard", spans, str(base))  # type: ignore[arg-type]
+        sound = np.fromfile(f"{folder}/heard", "<i2").astype(np.float32) / 32767
+    detector.measure([Shot("", {}, {}, sound=sound)], [])
+    return time.process_time() - start
 
 
 def _scan_s(path: Path) -> float:

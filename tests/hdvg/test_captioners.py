@@ -28,6 +28,7 @@ from hdvg.testing.captioner import blocks_jpeg as noise
 from hdvg.testing.captioner import check_batches, check_broken_keyframes, check_names
 from hdvg.testing.captioner import make_shot as shot
 from hdvg.testing.captioner import texts_of as say
+from tests import whispers
 from tests.chat import ChatServer
 from tests.lavis_models import environment
 from tests.vlms import make
@@ -38,12 +39,16 @@ def settings_of(tiny_blip2: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """Settings of a captioner by name, with a model that is here."""
     llava = tmp_path_factory.mktemp("llava")
     make("llava", llava)
+    heard = tmp_path_factory.mktemp("whisper")
+    whispers.make(heard)
     models = {
         "blip2": str(tiny_blip2),
         "lavis": "standin/plain",
         "vlm": str(llava),
         "openai": "tiny",
         "rewrite": "tiny",
+        "whisper": str(heard),
+        "transcribe": "tiny",
     }
     of_lavis = environment(tmp_path_factory.mktemp("lavis"), python=Path(sys.executable), function="stand_in")
 

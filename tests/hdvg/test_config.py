@@ -102,7 +102,7 @@ def test_a_rule_on_topics_asks_for_topics():
 
 
 def test_an_unknown_measure_is_named():
-    with pytest.raises(UsageError, match="'tekst': no such measure; there are: watermark, nsfw, text"):
+    with pytest.raises(UsageError, match="'tekst': no such measure; there are: watermark, nsfw, speech"):
         wanted_measures(parse_recipe({"measure": {"also": ["tekst"]}}))
 
 

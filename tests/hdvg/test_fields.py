@@ -196,6 +196,8 @@ def test_what_was_measured_is_told_and_an_answer_against_it_is_marked(server: Ch
 def test_a_measure_speaks_against_what_it_excludes_alone(columns, measures, wrong) -> None:
     assert facts.against(columns, measures) == wrong
     assert facts.sentence({}) == ""
+    told = {share: facts.sentence({"speech_share": share}) for share in (0.0, 0.2, 0.9)}
+    assert told == {0.0: " It was measured that nobody speaks in it.", 0.2: "", 0.9: " It was measured that somebody speaks in it."}  # fmt: skip
 
 
 # --- asking

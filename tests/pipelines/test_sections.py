@@ -22,6 +22,7 @@ from tests.pipelines.test_modes import shard_rows
 from tests.pipelines.test_run import ask, go
 from tests.servers import HostileServer, serve_folder
 from tests.servers import status as refuse
+from tests.tools import need
 
 RECIPE = """
 name = "test"
@@ -94,6 +95,16 @@ def test_part_and_whole_have_the_same_spans_under_other_names(finished, site, tm
     )
     assert ask(finished, measured) == ask(whole, measured)
     assert ask(whole, "select distinct partial from clips") == [(False,)]
+
+
+def test_speech_in_a_part_is_not_known_and_nothing_is_said_against_it(finished, tmp_path):
+    need("onnxruntime", "silero_vad")
+    root = Path(shutil.copytree(finished, tmp_path / "d"))
+    recipe = Dataset.open(root).plan.recipe
+    measure = recipe.measure.model_copy(update={"also": ("speech",)})
+    (done,) = go(root, recipe.model_copy(update={"measure": measure}))
+    assert (done.stage, done.statuses) == ("speech", {"ok": 2})
+    assert ask(root, "select distinct speech_share from measures") == [(None,)]
 
 
 def test_what_was_fetched_is_recorded_and_the_dataset_verifies(finished):
