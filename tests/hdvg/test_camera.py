@@ -9,8 +9,8 @@ import pytest
 
 from hdvg.captioners.camera_words import camera_words
 from hdvg.config.sections import Split
-from hdvg.measures.camera import Camera, described, dominant, rates_of
-from hdvg.measures.motion import GRID
+from hdvg.measures.affine import GRID, dominant, rates_of
+from hdvg.measures.camera import Camera, described
 from hdvg.media.measure_calls import ALL
 from hdvg.media.remeasure import remeasure
 from tests.footage import Footage
