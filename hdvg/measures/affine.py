@@ -23,6 +23,8 @@ ONE_SIDED = 1.5
 """See `_agreed`."""
 ANNEALED = (4, 4, 2, 1.5)
 """How many times further off places still count while a motion is looked for, round by round."""
+KNOWN = 0.3
+"""What a place mostly does is known if it is followed in so many of the fields."""
 ACROSS, DOWN = (one.ravel() for one in np.meshgrid(np.linspace(-1, 1, GRID[0]), np.linspace(-1, 1, GRID[1])))
 PLACES = np.stack([np.ones(ACROSS.size), ACROSS, DOWN], axis=1).astype(np.float32)
 PRODUCTS = (PLACES[:, :, None] * PLACES[:, None]).reshape(-1, 9)
@@ -40,12 +42,12 @@ def dominant(flow: Numbers) -> tuple[Numbers, Numbers]:
     is_known = np.isfinite(flow[..., 0])
     weights = is_known.astype(np.float32)
     known = np.ascontiguousarray(np.moveaxis(np.where(is_known[..., None], flow, 0), 2, 0), np.float32)
-    within = WITHIN_PX + WITHIN_SHARE * _median(np.hypot(*known), is_known)
+    within = WITHIN_PX + WITHIN_SHARE * median(np.hypot(*known), is_known)
     count = len(flow)
     begins = np.zeros((2, 3, count, 3), np.float32)
     for way in range(2):
-        begins[way, 1, :, 0] = _median(known[way], is_known)
-        begins[way, 2, :, 0] = _median(known[way][:, RIM], is_known[:, RIM])
+        begins[way, 1, :, 0] = median(known[way], is_known)
+        begins[way, 2, :, 0] = median(known[way][:, RIM], is_known[:, RIM])
     terms, shares = _closest(
         np.tile(known, (1, 3, 1)), np.tile(weights, (3, 1)), begins.reshape(2, -1, 3), np.tile(within, 3)
     )
@@ -54,11 +56,19 @@ def dominant(flow: Numbers) -> tuple[Numbers, Numbers]:
     return np.moveaxis(terms, 0, 3)[best].astype(np.float64), shares[best]
 
 
-def _median(values: Numbers, is_known: npt.NDArray[np.bool_]) -> Numbers:
-    """Of the known ones of each row, 0 without any."""
+def median(values: Numbers, is_known: npt.NDArray[np.bool_]) -> Numbers:
+    """Of the known ones of each row, (n,); 0 of a row without any."""
     ordered = np.sort(np.where(is_known, values, np.inf), axis=1)
     middle = np.take_along_axis(ordered, is_known.sum(axis=1, keepdims=True) // 2, axis=1)[:, 0]
     return np.where(np.isfinite(middle), middle, 0)
+
+
+def sway(flow: Numbers) -> Numbers:
+    """By how much most places of each flow field (n, places, 2) go beyond what each mostly does, (n, 2): 0 for an even move."""
+    is_known = np.isfinite(flow[..., 0])
+    is_known &= is_known.mean(axis=0) >= KNOWN
+    ways = np.moveaxis(flow, 2, 0)
+    return np.stack([median(way - median(way.T, is_known.T), is_known) for way in ways], axis=1)
 
 
 def _closest(flow: Numbers, known: Numbers, terms: Numbers, within: Numbers) -> tuple[Numbers, Numbers]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.affine import ACROSS, DOWN, GRID, PLACES, Numbers, dominant, rates_of
+from hdvg.measures.affine import ACROSS, DOWN, GRID, PLACES, Numbers, dominant, rates_of, sway
 from hdvg.measures.measure import Clip, Picture, Series, Sight, View
 from hdvg.measures.motion import LEAST_PX, STATED_WIDTH_PX, small
 
@@ -50,7 +50,7 @@ BESIDE = np.array([0.28, 0.28, 0.21, 0.32])
 MOST, STATIC = 0.5, 0.25
 """A move of the clip is one in more than the first share of the moments; without one the clip is static if the camera stands in
 at least the second: a subject close by looks like a move now and then."""
-HAND_LEAST, HAND_MOST, HAND_SHARE, OVER_HAND = 4.0, 60.0, 0.2, 0.65
+HAND_LEAST, HAND_MOST, HAND_SHARE, OVER_HAND = 3.4, 60.0, 0.19, 0.65
 """A hand's unrest is from the first to the second, % of the width a second (what goes to and fro faster is a subject), and at
 least this share of what the camera moves; what it moves must be so many times larger to be a move."""
 
@@ -148,7 +148,7 @@ def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
 
 class _Moments:
     """The moments of a clip at which its picture changes: the camera's `rates` in a few of them together, pan, tilt, zoom and
-    roll, (n, 4), and its `shifts` in each that is clear, pan and tilt, (n, 2)."""
+    roll, (n, 4)."""
 
     def __init__(self, clip: Clip) -> None:
         indices, flow = clip.values("places", skip=1)
@@ -162,17 +162,23 @@ class _Moments:
         terms, shares = (np.concatenate(some) for some in zip(*found, strict=True))
         is_clear = (shares >= AGREED) & (np.isfinite(both[..., 0]).mean(axis=1) >= FOLLOWED)
         rates = rates_of(terms / step_s, clip.shape) / TAKEN
-        self.shifts = rates[: len(flow), :2][is_clear[: len(flow)]]
-        self.rates = rates[len(flow) :][is_clear[len(flow) :]]
-        if len(flow) and is_clear[len(flow) :].mean() < MOST_CLEAR:
-            self.shifts, self.rates = np.zeros((0, 2)), np.zeros((1, 4))
+        is_single, is_mean = np.split(is_clear, [len(flow)])
+        self.rates = rates[len(flow) :][is_mean]
+        self._singles, self._flow = rates[: len(flow)][is_single], flow[is_single] / step_s
+        self._shape = clip.shape
+        self._is_known = len(flow) > 0 and is_mean.mean() >= MOST_CLEAR
+        if len(flow) and not self._is_known:
+            self.rates = np.zeros((1, 4))
 
     def unrest(self) -> float | None:
-        """How far the shifts mostly are from the usual one, % of the picture a second; None if it cannot be told."""
-        if len(self.shifts) < LEAST_MOMENTS:
+        """How far pan and tilt mostly are from the usual ones, % of the picture's width a second: those of the dominant motion,
+        or those that most places share, if these are less. None if it cannot be told."""
+        if not self._is_known or len(self._singles) < LEAST_MOMENTS:
             return None
-        off = (self.shifts - np.median(self.shifts, axis=0)) * AT_EDGE[:2]
-        return float(np.median(np.hypot(*off.T)))
+        shared = np.zeros((len(self._flow), 3, 2))
+        shared[:, 0] = sway(self._flow)
+        off = [one - np.median(one, axis=0) for one in (self._singles, rates_of(shared, self._shape))]
+        return min(float(np.median(np.hypot(*(one * AT_EDGE)[:, :2].T))) for one in off)
 
 
 def _changed_before(clip: Clip) -> npt.NDArray[np.int64]:
