@@ -25,6 +25,8 @@ FOLLOWED_BY: Mapping[str, Any] = {
 """How a place of the small picture is followed; where hardly anything is to be seen it is not."""
 TOGETHER = 6
 """Moments of which the mean says what the camera does: a hand's unrest mostly cancels out."""
+LEFT_OUT = 0.25
+"""Of these at each place, the largest and again the smallest: a subject that passes there."""
 LEAST_MOMENTS = 8
 """To tell a hand by."""
 AT_ONCE = 1000
@@ -157,18 +159,20 @@ class _Moments:
         steps_s = np.maximum(clip.seconds[at] - clip.seconds[before[at]], 1e-6)
         step_s = float(np.median(steps_s)) if len(at) else 1.0
         flow = flow.reshape(-1, len(PLACES), 2) * (step_s / steps_s)[:, None, None].astype(np.float32)
-        both = np.concatenate([flow, _means(flow)])
-        found = [dominant(some) for some in np.array_split(both, len(both) // AT_ONCE + 1)]
-        terms, shares = (np.concatenate(some) for some in zip(*found, strict=True))
-        is_clear = (shares >= AGREED) & (np.isfinite(both[..., 0]).mean(axis=1) >= FOLLOWED)
-        rates = rates_of(terms / step_s, clip.shape) / TAKEN
-        is_single, is_mean = np.split(is_clear, [len(flow)])
-        self.rates = rates[len(flow) :][is_mean]
-        self._singles, self._flow = rates[: len(flow)][is_single], flow[is_single] / step_s
         self._shape = clip.shape
-        self._is_known = len(flow) > 0 and is_mean.mean() >= MOST_CLEAR
-        if len(flow) and not self._is_known:
-            self.rates = np.zeros((1, 4))
+        singles, is_clear = self._told(flow, step_s)
+        self._singles, self._flow = singles[is_clear], flow[is_clear] / step_s
+        _, is_clear = self._told(_together(flow, 0), step_s)
+        rates, is_sure = self._told(_together(flow, LEFT_OUT), step_s)
+        self._is_known = len(flow) > 0 and min(is_clear.mean(), is_sure.mean()) >= MOST_CLEAR
+        self.rates = rates[is_sure] if self._is_known else np.zeros((min(len(flow), 1), 4))
+
+    def _told(self, flow: Numbers, step_s: float) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+        """The rates of each flow field's dominant motion, (n, 4), and whether it is clear, (n,)."""
+        found = [dominant(some) for some in np.array_split(flow, len(flow) // AT_ONCE + 1)]
+        terms, shares = (np.concatenate(some) for some in zip(*found, strict=True))
+        is_clear = (shares >= AGREED) & (np.isfinite(flow[..., 0]).mean(axis=1) >= FOLLOWED)
+        return rates_of(terms / step_s, self._shape) / TAKEN, is_clear
 
     def unrest(self) -> float | None:
         """How far pan and tilt mostly are from the usual ones, % of the picture's width a second: those of the dominant motion,
@@ -193,14 +197,16 @@ def _changed_before(clip: Clip) -> npt.NDArray[np.int64]:
     return np.where(is_again, -1, np.concatenate([[-1], shown[:-1]]))
 
 
-def _means(flow: Numbers) -> Numbers:
-    """Of a few moments together, those places that are followed in at least half as many as any."""
-    if not len(flow):
-        return flow
-    count = max(round(len(flow) / TOGETHER), 1)
-    firsts = np.arange(count) * len(flow) // count
-    is_known = np.isfinite(flow[..., 0])
-    counts = np.add.reduceat(is_known, firsts, axis=0, dtype=np.float32)
-    sums = np.add.reduceat(np.nan_to_num(flow), firsts, axis=0)
-    is_seen = (counts > 0) & (counts >= 0.5 * counts.max(axis=1, keepdims=True))
-    return np.where(is_seen[..., None], sums / np.maximum(counts, 1)[..., None], np.nan)
+def _together(flow: Numbers, left_out: float) -> Numbers:
+    """Means of a few moments together, (n, places, 2), of each place without that share of its largest and of its smallest:
+    not a number for a place that is followed in less than half as many as another."""
+    means = []
+    for some in np.array_split(flow, max(round(len(flow) / TOGETHER), 1)):
+        known = np.isfinite(some[..., 0]).sum(axis=0)
+        first, at = (known * left_out).astype(int), np.arange(len(some))[:, None]
+        is_in = (at >= first) & (at < known - first)
+        ordered = np.sort(some, axis=0)  # what is not a number comes last
+        mean = np.where(is_in[..., None], ordered, 0).sum(axis=0) / np.maximum(is_in.sum(axis=0), 1)[:, None]
+        mean[known < max(known.max(initial=0) / 2, 1)] = np.nan
+        means.append(mean)
+    return np.array(means)
