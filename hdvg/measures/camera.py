@@ -160,19 +160,17 @@ class _Moments:
         step_s = float(np.median(steps_s)) if len(at) else 1.0
         flow = flow.reshape(-1, len(PLACES), 2) * (step_s / steps_s)[:, None, None].astype(np.float32)
         self._shape = clip.shape
-        singles, is_clear = self._told(flow, step_s)
-        self._singles, self._flow = singles[is_clear], flow[is_clear] / step_s
-        _, is_clear = self._told(_together(flow, 0), step_s)
-        rates, is_sure = self._told(_together(flow, LEFT_OUT), step_s)
-        self._is_known = len(flow) > 0 and min(is_clear.mean(), is_sure.mean()) >= MOST_CLEAR
-        self.rates = rates[is_sure] if self._is_known else np.zeros((min(len(flow), 1), 4))
-
-    def _told(self, flow: Numbers, step_s: float) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-        """The rates of each flow field's dominant motion, (n, 4), and whether it is clear, (n,)."""
-        found = [dominant(some) for some in np.array_split(flow, len(flow) // AT_ONCE + 1)]
+        kinds = [flow, _together(flow, 0), _together(flow, LEFT_OUT)]
+        every = np.concatenate(kinds)
+        found = [dominant(some) for some in np.array_split(every, len(every) // AT_ONCE + 1)]
         terms, shares = (np.concatenate(some) for some in zip(*found, strict=True))
-        is_clear = (shares >= AGREED) & (np.isfinite(flow[..., 0]).mean(axis=1) >= FOLLOWED)
-        return rates_of(terms / step_s, self._shape) / TAKEN, is_clear
+        is_clear = (shares >= AGREED) & (np.isfinite(every[..., 0]).mean(axis=1) >= FOLLOWED)
+        rates = rates_of(terms / step_s, clip.shape) / TAKEN
+        ends = np.cumsum([len(kind) for kind in kinds])[:-1]
+        (singles, _, means), (is_single, *is_mean) = np.split(rates, ends), np.split(is_clear, ends)
+        self._singles, self._flow = singles[is_single], flow[is_single] / step_s
+        self._is_known = len(flow) > 0 and min(one.mean() for one in is_mean) >= MOST_CLEAR
+        self.rates = means[is_mean[1]] if self._is_known else np.zeros((min(len(flow), 1), 4))
 
     def unrest(self) -> float | None:
         """How far pan and tilt mostly are from the usual ones, % of the picture's width a second: those of the dominant motion,
