@@ -7,7 +7,7 @@ The footage that thresholds were chosen on (`tune`) and that they are told by (`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -257,7 +257,7 @@ def _plain(picture: Picture) -> Picture:
     return np.asarray(cv2.convertScaleAbs(blurred, alpha=0.6, beta=50), np.uint8)
 
 
-def write(path: Path, view: Scenery, shot: Shot) -> None:
+def write(path: Path, view: Iterable[Picture], shot: Shot) -> None:
     """Encode what the camera sees."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(

@@ -167,10 +167,10 @@ class _Moments:
         is_clear = (shares >= AGREED) & (np.isfinite(every[..., 0]).mean(axis=1) >= FOLLOWED)
         rates = rates_of(terms / step_s, clip.shape) / TAKEN
         ends = np.cumsum([len(kind) for kind in kinds])[:-1]
-        (singles, _, means), (is_single, *is_mean) = np.split(rates, ends), np.split(is_clear, ends)
+        (singles, _, means), (is_single, is_whole, is_mean) = np.split(rates, ends), np.split(is_clear, ends)
         self._singles, self._flow = singles[is_single], flow[is_single] / step_s
-        self._is_known = len(flow) > 0 and min(one.mean() for one in is_mean) >= MOST_CLEAR
-        self.rates = means[is_mean[1]] if self._is_known else np.zeros((min(len(flow), 1), 4))
+        self._is_known = len(flow) > 0 and min(is_single.mean(), is_whole.mean(), is_mean.mean()) >= MOST_CLEAR
+        self.rates = means[is_mean] if self._is_known else np.zeros((min(len(flow), 1), 4))
 
     def unrest(self) -> float | None:
         """How far pan and tilt mostly are from the usual ones, % of the picture's width a second: those of the dominant motion,
