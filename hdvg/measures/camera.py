@@ -18,7 +18,7 @@ PER_S = 6
 """Moments that are looked at, each a pair of pictures: a hand is told by how these differ among themselves."""
 FOLLOWED_BY: Mapping[str, Any] = {
     "winSize": (9, 9),
-    "maxLevel": 1,
+    "maxLevel": 2,
     "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03),
     "minEigThreshold": 1e-4,
 }
