@@ -92,7 +92,7 @@ def wilson(found: int, count: int) -> list[float]:
     """The 95 % interval of a share (Wilson 1927)."""
     z, share = 1.96, found / count
     middle, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return [round((middle + way * half) / (1 + z * z / count), 4) for way in (-1, 1)]
+    return [round(max(middle + way * half, 0.0) / (1 + z * z / count), 4) for way in (-1, 1)]
 
 
 def moves_of(path: Path) -> set[str]:
