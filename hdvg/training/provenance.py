@@ -142,6 +142,11 @@ def write(run: Path, record: Record) -> None:
         store.replace("data.json", json.dumps(data, indent=1) + "\n")
 
 
+def has_begun(run: Path) -> bool:
+    """Whether a run lies in this folder."""
+    return (run / "data.json").is_file()
+
+
 def read(run: Path) -> Record:
     """What `write` wrote. Raises UsageError if the folder is no run's, or its files do not belong together."""
     try:
