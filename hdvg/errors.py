@@ -56,7 +56,7 @@ REASONS: dict[str, str] = {
     "lost_clip": "the file of the cut clip is gone from the dataset; it is cut again",
     "lost_pack": "what was measured of it beside numbers is lost; `hdvg measure` takes it again",
     "changed": "the link now gives other bytes than the first time",
-    "caption": "the captioner gave no usable text",
+    "caption": "the captioner, or a model that was asked, gave no usable answer",
     "error": "an unknown failure; the detail holds the traceback",
 }
 

@@ -19,6 +19,7 @@ from hdvg.dataset.plan import Plan, match_wanted
 from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import MATCH, POOL, SPLIT, entry_of, shape, stage_names
 from hdvg.errors import UsageError
+from hdvg.learned.contents import with_contents
 from hdvg.measures.keyframed import KEYFRAME_MEASURES, TYPICAL_MS
 from schemas.measures import HOMES
 from schemas.pass_measures import PASS
@@ -50,6 +51,7 @@ def make_plan(
     `known` of the dataset stays as far as it holds: quantiles, and measures that were taken before; for `observed` see
     `with_rules`.
     """
+    recipe = recipe.model_copy(update={"measure": with_contents(recipe.measure)})
     located = locate(recipe, root) if root else recipe
     shots.preload(located.split.detector)  # asked now, not when the first child starts
     fingerprints: dict[str, str] = {}

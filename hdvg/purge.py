@@ -9,21 +9,25 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
-from hdvg.dataset.connection import connect
+from hdvg.dataset.connection import column_of
 from hdvg.dataset.copies import without_copies
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import files, names, of_units, unit_of
+from hdvg.dataset.layout import EVERYTHING, Look, files, names, of_units, unit_of
+from hdvg.dataset.manifest import path_list
+from hdvg.dataset.named import COPIES, named_media, naming, units_of, who_name
+from hdvg.dataset.parts import read_as
 from hdvg.dataset.shard_plan import STAMPS, holding
 from hdvg.dataset.shards import take_out
-from hdvg.dataset.stages import STAGES, with_media
+from hdvg.dataset.stages import STAGES, part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED
-from hdvg.takedown import Found, column_of, every
+from hdvg.takedown import Found
 
 WRITERS = 16
 """Files written at once: most of the time is the disk's."""
@@ -34,20 +38,23 @@ def purge(dataset: Dataset, found: Found) -> None:
 
     Each step leaves what the steps after it need, the accepted lists last: stopped anywhere, the same again ends the same.
     """
-    store = dataset.store
+    store, look = dataset.store, Look(dataset.root)
+    with naming(look) as connection:  # before any answer that it asks is taken away
+        pool, others = _copies(dataset, connection, found)
+        unnamed = _unnamed(dataset, connection, found)
     ledger.forget(store)
     for path in sorted(path for path in dataset.root.glob("cache/**/*") if path.is_file()):
         if path != dataset.root / STAMPS:  # it names no clip, and spares the other shards
             _remove(store, path)
     _forget_latents(dataset, found)
-    pool, others = _naming(dataset, found)
     for path in holding(dataset, found.videos | others):
         take_out(dataset, path, found.videos, found.clips)
     for path in pool:
         _rewrite_pool(store, path, found)
     with ThreadPoolExecutor(WRITERS) as writers:
-        list(writers.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units)))
-    _drop_unnamed(dataset)
+        list(writers.map(lambda path: _rewrite(store, path, found), of_units(dataset.root, found.units, look)))
+    for name in unnamed:
+        store.remove(name)
     for path in files(dataset.root, "tables"):
         _rewrite_table(store, path, found)
     for path in files(dataset.root, "rejected"):
@@ -67,20 +74,26 @@ def _forget_latents(dataset: Dataset, found: Found) -> None:
         forget(dataset, found.clips)
 
 
-def _naming(dataset: Dataset, found: Found) -> tuple[list[Path], set[str]]:
+def _copies(dataset: Dataset, connection: duckdb.DuckDBPyConnection, found: Found) -> tuple[list[Path], set[str]]:
     """The files with what was computed of the pool that name any of the clips, and the videos whose rows do."""
-    paths, videos = set[str](), set[str]()
-    with connect(dataset.root) as connection:
-        connection.register("taken", pa.table({"clip_id": pa.array(sorted(found.clips), pa.string())}))
-        for entry in STAGES.values():
-            if entry.clip_columns and names(dataset.root, "parts", stage=entry.name):
-                rows = every(dataset, entry.name, also=", filename = true")
-                named = " or ".join(f"{column} in (from taken)" for column in entry.clip_columns)
-                for path, video in connection.execute(
-                    f"select distinct filename, video_id from {rows} where {named}"
-                ).fetchall():
-                    paths.add(path)
-                    videos.add(video)
+    videos = {video for *_, video in who_name(connection, [column for _, column in COPIES], found.clips)}
+    units = {*found.units, *units_of(connection, videos), EVERYTHING}
+    connection.register("taken", pa.table({"clip_id": pa.array(sorted(found.clips), pa.string())}))
+    paths = set[str]()
+    for entry in STAGES.values():
+        if not entry.clip_columns:
+            continue
+        held = [path for path in map(Path, names(dataset.root, "parts", stage=entry.name)) if unit_of(path) in units]
+        if held:
+            rows = read_as(
+                part_schema(entry.name), path_list(dataset.root / path for path in held), also=", filename = true"
+            )
+            named = " or ".join(f"{column} in (from taken)" for column in entry.clip_columns)
+            for path, video in connection.execute(
+                f"select distinct filename, video_id from {rows} where {named}"
+            ).fetchall():
+                paths.add(path)
+                videos.add(video)
     return sorted(map(Path, paths)), videos
 
 
@@ -91,21 +104,19 @@ def _rewrite_pool(store: Store, path: Path, found: Found) -> None:
     store.rewrite_table(str(path.relative_to(store.root)), left)
 
 
-def _drop_unnamed(dataset: Dataset) -> None:
-    """Remove the files of media/ that no row names any more, and those that a killed run left without one."""
+def _unnamed(dataset: Dataset, connection: duckdb.DuckDBPyConnection, found: Found) -> list[str]:
+    """The files of media/ that only what is lost names, and those that a killed run left without any row."""
     there: defaultdict[str, list[str]] = defaultdict(list)
     far = dataset.store.far
     afar = [] if far is None else [name for name in far.listed or () if name.startswith("media/")]
     for name in {*names(dataset.root, "media"), *afar}:
         there[Path(name).stem].append(name)
-    named = " union all ".join(
-        f"select {column} as hash from {every(dataset, of.name)}" for of, column, _ in with_media()
-    )
-    with connect(dataset.root) as connection:
-        connection.register("there", pa.table({"hash": pa.array(list(there), pa.string())}))
-        for unnamed in column_of(connection, f"select hash from there anti join ({named}) using (hash)"):
-            for name in there[unnamed]:
-                dataset.store.remove(name)
+    if not there:
+        return []
+    connection.register("there", pa.table({"name": pa.array(list(there), pa.string())}))
+    connection.register("lost", pa.table({"video_id": pa.array(sorted(found.videos), pa.string())}))
+    alone = column_of(connection, f"select name from there anti join ({named_media(but_of='lost')}) using (name)")
+    return sorted(name for one in alone for name in there[one])
 
 
 def _rewrite(store: Store, path: Path, found: Found) -> None:

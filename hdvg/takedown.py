@@ -11,27 +11,24 @@ import duckdb
 import pyarrow as pa
 
 from hdvg.config.writers import step_and_writer
-from hdvg.dataset.connection import connect
+from hdvg.dataset.connection import column_of
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import names, of_units, pattern, stage_of_part
+from hdvg.dataset.layout import Look, of_units, pattern, stage_of_part
 from hdvg.dataset.manifest import literal, no_glob, path_list
-from hdvg.dataset.parts import no_rows, read_as, read_parts
-from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, part_schema, with_media
+from hdvg.dataset.named import BYTES, CHANNEL, MEDIA, MEDIA_COLUMNS, NAMED, REASON, naming, units_of, who_name
+from hdvg.dataset.parts import read_as
+from hdvg.dataset.stages import CAPTION, DOWNLOAD, SPLIT, part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import Name, forgotten_sql, publish_tombstones, tombstone_files
-from schemas.inputs import INPUTS
 from schemas.tombstones import TOMBSTONES
 
 OF_VIDEOS = pa.schema([("video_id", pa.string())])
 """What the files of all stages have in common."""
 
-GROWN = """
-insert into gone
-select 'video', video_id from fetched where sha256 in (select name from gone where kind = 'hash')
-    or uploader_id in (select name from gone where kind = 'channel') or reason = 'forgotten'
-union select 'hash', sha256 from fetched where sha256 is not null and video_id in (select name from gone where kind = 'video')
-except from gone
-"""
+
+FORGOTTEN = "forgotten"
+COLUMN = {"hash": BYTES, "channel": CHANNEL, FORGOTTEN: REASON}
+"""By kind of name, the column of a download that says it."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +54,32 @@ def find(dataset: Dataset, asked: Iterable[Name]) -> Found:
 
     Videos with the same bytes belong together, whatever their links: forgotten bytes must not stay under another.
     """
-    with connect(dataset.root) as connection:
-        _grow(dataset, connection, asked)
-        gone = connection.execute("select kind, name from gone").fetchall()
-        accepted = connection.execute(
-            "select video_id, unit, link, source, link_id from accepted where video_id in (select video_id from lost)"
+    look = Look(dataset.root)
+    with naming(look) as connection:
+        gone = _grown(look, connection, {*asked, *_taken_down(dataset, connection)})
+        lost = pa.array(sorted(_of_kind(gone, "video")), pa.string())
+        connection.register("lost", pa.table({"video_id": lost}))
+        links = connection.execute(
+            "select video_id, unit, link, source, link_id from accepted where video_id in (from lost)"
         ).fetchall()
         units: defaultdict[str, set[str]] = defaultdict(set)
-        for name, unit, *_ in accepted:
+        for name, unit, *_ in links:
             if unit is not None:
                 units[unit].add(name)
-        clips = column_of(connection, "select distinct clip_id from clips where clip_id is not null")
-        identifiers = {text for row in accepted for text in (row[0], *row[2:]) if text}
+        held = list(of_units(dataset.root, units, look))
+        clips = column_of(connection, _rows_of_lost(SPLIT, "distinct clip_id", held))
+        identifiers = {text for row in links for text in (row[0], *row[2:]) if text}
         identifiers |= clips | {name for kind, name in gone if kind != "channel"}
-        captions = connection.execute("select count(*) from captions").fetchone()
+        captions = _rows_of_lost(CAPTION, "distinct filename, clip_id, kind", held, where="and text is not null")
         return Found(
-            names=frozenset((kind, name) for kind, name in gone),
+            names=frozenset(gone),
             units={unit: frozenset(names) for unit, names in units.items()},
-            videos=frozenset(row[0] for row in accepted),
+            videos=frozenset(row[0] for row in links),
             clips=frozenset(clips),
             identifiers=frozenset(identifiers),
-            media=frozenset(_media(dataset, connection, units)),
-            rows=len(accepted) + _rows(dataset, connection, set(units)),
-            captions=captions[0] if captions else 0,
+            media=frozenset(_media(connection, held)),
+            rows=len(links) + _rows(connection, held),
+            captions=len(connection.execute(captions).fetchall()),
         )
 
 
@@ -96,75 +96,67 @@ def media_bytes(dataset: Dataset, found: Found) -> int:
     return sum(path.stat().st_size for path in paths if path is not None)
 
 
-def _grow(dataset: Dataset, connection: duckdb.DuckDBPyConnection, asked: Iterable[Name]) -> None:
-    """Make the tables `gone` (kind, name), `lost` (video_id), and of all rows there are the view `accepted` and the table
-    `fetched`, of what is asked again and again."""
-    root = no_glob(str(dataset.root))
-    accepted = read_as(INPUTS, literal(f"{root}/{pattern('inputs')}"))
-    fetched = every(dataset, DOWNLOAD)
-    connection.execute(f"create view accepted as from {accepted}")
-    connection.execute(f"create table fetched as select video_id, sha256, uploader_id, reason from {fetched}")
-    connection.execute("create table gone (kind varchar, name varchar)")
-    names = list(map(list, set(asked)))
-    if names:
-        connection.executemany("insert into gone values (?, ?)", names)
-    if tombstone_files(dataset.root):
-        tombstones = read_as(TOMBSTONES, literal(f"{root}/{pattern('tombstones')}"))
-        known = forgotten_sql(inputs="accepted", download="fetched", tombstones=tombstones)
-        connection.execute(f"insert into gone select 'video', video_id from ({known}) except from gone")
-    while connection.execute(GROWN).fetchall() != [(0,)]:
-        pass
-    connection.execute("create table lost as select name as video_id from gone where kind = 'video'")
-    units = column_of(
-        connection, "select distinct unit from accepted where unit is not null and video_id in (from lost)"
-    )
-    for view, prefix in (("clips", SPLIT), ("captions", CAPTION)):
-        paths = [path for path in of_units(dataset.root, units) if step_and_writer(stage_of_part(path))[0] == prefix]
-        wanted = "clip_id" if view == "clips" else "filename, clip_id, kind"
-        text = "" if view == "clips" else "and text is not null"
-        read = read_as(part_schema(prefix), path_list(paths), also=", filename = true")
-        rows = f"select distinct {wanted} from {read} where video_id in (from lost) {text}"
-        connection.execute(f"create table {view} as {rows if paths else 'select null as clip_id where false'}")
+def _taken_down(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> set[Name]:
+    """The videos that tombstones name."""
+    if not tombstone_files(dataset.root):
+        return set()
+    tombstones = read_as(TOMBSTONES, literal(f"{no_glob(str(dataset.root))}/{pattern('tombstones')}"))
+    columns = ", ".join(f"case when what = '{column}' then name end as {column}" for column in (BYTES, CHANNEL))
+    download = f"(select video_id, {columns} from {NAMED} where what in ('{BYTES}', '{CHANNEL}'))"
+    known = forgotten_sql(inputs="accepted", download=download, tombstones=tombstones)
+    return {("video", name) for name in column_of(connection, known)}
 
 
-def _media(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: Iterable[str]) -> set[str]:
-    """Files of media/ that only what is lost names, in parts of these units."""
-    held, mine, others = list(of_units(dataset.root, units)), set[str](), set[str]()
-    for entry, column, _ in with_media():
-        parts = [path for path in held if stage_of_part(path) == entry.name]
-        if parts:
-            rows = read_parts(entry.name, path_list(parts))
-            mine |= column_of(connection, f"select {column} from {rows} where video_id in (from lost)")
-    if mine:  # else no other part need be opened
-        connection.register("asked", pa.table({"name": sorted(mine)}))
-        for entry, column, _ in with_media():
-            where = f"video_id not in (from lost) and {column} in (from asked)"
-            others |= column_of(connection, f"select {column} from {every(dataset, entry.name)} where {where}")
-        connection.unregister("asked")
-    return mine - others
+def _grown(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[Name]:
+    """The names, with all videos that have these bytes or channels or were taken down already, and the bytes of all videos."""
+    known, fresh = set[Name](), {*names, (FORGOTTEN, FORGOTTEN)}
+    while fresh:
+        known |= fresh
+        asked = {(COLUMN[kind], name) for kind, name in fresh if kind in COLUMN}
+        found = who_name(connection, {what for what, _ in asked}, {name for _, name in asked})
+        videos = {("video", video) for what, name, video in found if (what, name) in asked}
+        fresh = (videos | {("hash", sha256) for sha256 in _bytes_of(look, connection, fresh | videos)}) - known
+    return known - {(FORGOTTEN, FORGOTTEN)}
 
 
-def every(dataset: Dataset, stage: str, *, also: str = "") -> str:
-    """SQL: the rows of all parts of a stage."""
-    if not names(dataset.root, "parts", stage=stage):
-        return no_rows(part_schema(stage))
-    parts = literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}")
-    return read_as(part_schema(stage), parts, also=also)
+def _of_kind(names: Iterable[Name], kind: str) -> set[str]:
+    return {name for of, name in names if of == kind}
 
 
-def _rows(dataset: Dataset, connection: duckdb.DuckDBPyConnection, units: set[str]) -> int:
+def _bytes_of(look: Look, connection: duckdb.DuckDBPyConnection, names: set[Name]) -> set[str]:
+    """The hashes of the files that were fetched for the videos among these."""
+    videos = _of_kind(names, "video")
+    held = of_units(look.root, units_of(connection, videos), look)
+    connection.register("lost", pa.table({"video_id": pa.array(sorted(videos), pa.string())}))
+    found = column_of(connection, _rows_of_lost(DOWNLOAD, f"distinct {BYTES}", held))
+    connection.unregister("lost")
+    return found
+
+
+def _rows_of_lost(stage: str, what: str, held: Iterable[Path], *, where: str = "") -> str:
+    """SQL: what the parts of a stage, or of one for each writer, among `held` have of the videos of the table `lost`."""
+    paths = [path for path in held if step_and_writer(stage_of_part(path))[0] == stage]
+    if not paths:
+        return "select null where false"
+    read = read_as(part_schema(stage), path_list(paths), also=", filename = true")
+    return f"select {what} from {read} where video_id in (from lost) {where}"
+
+
+def _media(connection: duckdb.DuckDBPyConnection, held: list[Path]) -> set[str]:
+    """Files of media/ that only what is lost names, in these parts."""
+    mine = set[str]().union(*(column_of(connection, _rows_of_lost(stage, column, held)) for stage, column in MEDIA))
+    lost = column_of(connection, "from lost")
+    return mine - {name for _, name, video in who_name(connection, MEDIA_COLUMNS, mine) if video not in lost}
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, held: list[Path]) -> int:
     """Rows of part files that go."""
     count = 0
     folders: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path in of_units(dataset.root, units):
+    for path in held:
         folders[path.parent].append(path)
     for paths in folders.values():
         asked = f"select count(*) from {read_as(OF_VIDEOS, path_list(paths))} where video_id in (from lost)"
         (row,) = connection.execute(asked).fetchall()
         count += row[0]
     return count
-
-
-def column_of(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    """The values of a column, but for null."""
-    return {row[0] for row in connection.execute(sql).fetchall() if row[0] is not None}

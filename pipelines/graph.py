@@ -19,6 +19,7 @@ from hdvg.dataset.stages import (
     CAPTION,
     CUT,
     DOWNLOAD,
+    LEARNED,
     MATCH,
     MEASURE,
     REMEASURE,
@@ -30,7 +31,7 @@ from hdvg.dataset.stages import (
 from hdvg.errors import UsageError
 from hdvg.measures import keyframed
 from hdvg.measures.keyframed import KEYFRAME_MEASURES
-from pipelines import caption_stages, measures_alone, sizes, stages
+from pipelines import caption_stages, learned, measures_alone, sizes, stages
 from pipelines.sizes import Size
 from pipelines.work import Row, Work
 from schemas.measures import KEYFRAME_MEASURED
@@ -133,6 +134,15 @@ GRAPH: tuple[Stage, ...] = (
         load=measures_alone.Own,
         committed=measures_alone.drop_old_packs,
         gpus=lambda run: run.measure_gpus,
+    ),
+    Stage(
+        name=LEARNED,
+        run=learned.learned,
+        needs=("clip_id", "keyframes", "versions"),
+        workers=sizes.captioners,
+        load=measures_alone.Own,
+        gpus=lambda run: run.caption_gpus,
+        saves=True,
     ),
     Stage(
         name=CUT,

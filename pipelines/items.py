@@ -101,3 +101,13 @@ class AssessItem(Item, CutFile):
     pack_number: int | None
     texts: list[Text] | None
     versions: str
+
+
+class LearnedItem(ClipItem):
+    """A clip that lacks measures by models."""
+
+    versions: str
+
+
+AloneItem = RemeasureItem | LearnedItem | AssessItem
+"""A clip that lacks measures that are taken alone."""

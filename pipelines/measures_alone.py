@@ -20,7 +20,7 @@ from hdvg.dataset.packs import Section, add_sections
 from hdvg.errors import DamagedError, ItemError
 from hdvg.media import measure_calls
 from hdvg.plugins import load_named
-from pipelines.items import AssessItem, RemeasureItem
+from pipelines.items import AloneItem, AssessItem, RemeasureItem
 from pipelines.keyframes import Packs
 from pipelines.previews import take_previews
 from pipelines.stages import by_video, source_file
@@ -74,7 +74,7 @@ def _take(work: Work[Any], items: list[Any]) -> list[Row]:
     with work.dataset.store.scratch() as scratch:
         values, added = values_and_sections(work, items, lacks, scratch)
         pack = _publish(work, items, added, scratch)
-    return [_row(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
+    return [row_of(item, lacks, value) | pack for item, value in zip(items, values, strict=True)]
 
 
 def values_and_sections(
@@ -93,7 +93,8 @@ def values_and_sections(
     return values, added
 
 
-def _row(item: RemeasureItem | AssessItem, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
+def row_of(item: AloneItem, lacks: Sequence[Taken], value: Mapping[str, Any]) -> Row:
+    """The row of a clip that holds these measures, with their values by name and column."""
     row: Row = {"video_id": item["video_id"], "clip_id": item["clip_id"]}
     row["measure_versions"] = " ".join(one.mark for one in lacks)
     maps: dict[str, list[tuple[str, Any]]] = {name: [] for name in MAPS.values()}
@@ -152,7 +153,7 @@ def _text(work: Work[AssessItem], items: list[AssessItem], measures: list[Taken]
     return [{one.name: work.model.made(one).measure(text) for one in measures} for text in texts]
 
 
-GIVEN: dict[Input, Callable[[Work[Any], list[Any], list[Taken], Path], Found]] = {
+GIVEN: Mapping[Input, Callable[[Work[Any], list[Any], list[Taken], Path], Found]] = {
     "frames": _frames,
     "sound": _sound,
     "preview": _preview,
@@ -160,7 +161,7 @@ GIVEN: dict[Input, Callable[[Work[Any], list[Any], list[Taken], Path], Found]] =
     "clip": _clip,
     "text": _text,
 }
-"""By input, what takes measures of one video's clips."""
+"""By input, what takes measures of one video's clips; those of `shots` have a stage of their own, `pipelines.learned`."""
 
 
 def _spans(items: list[RemeasureItem]) -> list[measure_calls.Span]:

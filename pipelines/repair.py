@@ -16,6 +16,7 @@ from hdvg.dataset.damage import set_aside
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.far_looks import level, reading
 from hdvg.dataset.inventory import Thing
+from hdvg.dataset.kept_views import kept_files
 from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part, unit_of
 from hdvg.dataset.shard_plan import ready_sql
 from hdvg.dataset.stages import ASSESS, POOL, REMEASURE
@@ -35,6 +36,8 @@ SHARDED = pa.schema([("clip_id", pa.string()), ("video_id", pa.string()), ("vide
 
 TABLES_OF_PEOPLE = ("inputs", "tombstones", "given", "rejected", "tables")
 """Folders of what nothing in the dataset can make again."""
+
+WRITTEN_ANEW = f"{ledger.NAME}: written anew"
 
 
 @dataclass
@@ -91,7 +94,7 @@ def _mend_settings(store: Store, done: Repaired) -> None:
     path = store.root / ledger.NAME
     if path.exists() and not ledger.is_there(store.root):
         ledger.forget(store)
-        done.mended.append(f"{ledger.NAME}: written anew")
+        done.mended.append(WRITTEN_ANEW)
     known, toml = ledger.settings(store.root), store.root / "dataset.toml"
     if known and (not toml.exists() or toml.read_bytes() not in [text.encode() for text in known]):
         if toml.exists():
@@ -112,11 +115,16 @@ def _mend(dataset: Dataset, problems: list[Problem], done: Repaired, console: Co
             done.mended.append(f"{one.key}: removed; it is made again when it is needed")
         if one.key == "manifest.sql":
             done.mended.append("manifest.sql: written anew")
+        if one.key == ledger.NAME and WRITTEN_ANEW not in done.mended:
+            done.mended.append(WRITTEN_ANEW)
     tables = [one for one in problems if one.thing and one.thing.sort == "table" and one.key.startswith("parts/")]
     before = {path.stem for path in files(dataset.root, "media")} | _names_there(dataset.store)
     has_shards = bool(files(dataset.root, "shards")) or any(one.thing and one.thing.sort == "shard" for one in problems)
     parts = set(files(dataset.root, "parts")) - {dataset.root / one.key for one in tables}
     jobs = list(_jobs(dataset, tables))
+    if tables:  # what is done again has the same name and may have other rows
+        for path in kept_files(dataset.root):
+            dataset.store.remove(str(path.relative_to(dataset.root)))
     for one in tables:
         dataset.store.remove(one.key)
         if _job_of(one) not in jobs:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from hdvg.dataset import ledger
 from hdvg.dataset.damage import refuse_damaged, set_aside
+from hdvg.dataset.layout import Look
 from hdvg.dataset.store import Store
 
 
@@ -23,11 +24,12 @@ def writing(store: Store) -> Iterator[None]:
     Raises DamagedError, with nothing changed, if a file is gone, or damaged, that it cannot do without.
     """
     with store.lock():
-        refuse_damaged(store.root)
+        look = Look(store.root)
+        refuse_damaged(store.root, look)
         store.begin()
         try:
-            set_aside(store)
-            ledger.note(store)
+            is_other = set_aside(store, look)
+            ledger.note(store, None if is_other else look)
             yield
             ledger.note(store)
         finally:

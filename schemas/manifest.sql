@@ -134,7 +134,7 @@ from inputs where status = 'failed'${stage_failures};
 create or replace view dataset as
 select ${span_columns}, ${given_columns}, c.video_id, cuts.status as cut_status,
     ${cut_columns},
-    ${clip_measured_columns}, ${own_columns}${of_view}, len(c.reasons) = 0 as keep, c.reasons,
+    ${clip_measured_columns}, ${own_columns}${own_measures} as own_measures, ${of_view}, len(c.reasons) = 0 as keep, c.reasons,
     c.marked_keep, c.marked_drop, c.marked_flag, t.captioner, t.model, t.text as caption, x.texts,
     v.source, v.sha256 as video_sha256, v.title, v.licence, v.uploader_id, v.upload_date, v.categories, v.webpage_url
 from clip_rows c

@@ -36,5 +36,13 @@ SHARDS = table(
     [field for field in SPAN if field.name not in {"clip_id", "keyframes"}],
     [field for field in ALL_MEASURED if not pa.types.is_list(field.type)],
     [field for field in CUT if field.name not in {"clip_id", "cut_decoded_frames", "clip_pack", "clip_offset"}],
+    [
+        column(
+            "own_measures",
+            STR,
+            "the user's own measures, questions and models of quality among them: a JSON object by column; null if none was taken",
+            later=True,
+        ),
+    ],
     [column("schema_version", INT, "version of this layout")],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from base64 import b64decode
@@ -100,11 +101,20 @@ def json_body(said: object, *, code: int = 200) -> Answer:
     return answer
 
 
-def says(text: str | None, *, ended: str = "stop", tokens: tuple[int, int] | None = (100, 7)) -> Answer:
-    """A chat completion; `tokens`: sent and received, as it counts them."""
+Told = list[dict[str, float]]
+"""At each place of an answer the likely tokens and their probabilities, the one that was written first."""
+
+
+def says(
+    text: str | None, *, ended: str = "stop", tokens: tuple[int, int] | None = (100, 7), told: Told | None = None
+) -> Answer:
+    """A chat completion; `tokens`: sent and received, as it counts them; `told`: how likely its tokens were."""
     message = {"role": "assistant", "content": text}
     said: dict[str, Any] = {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny"}
     said["choices"] = [{"index": 0, "message": message, "finish_reason": ended}]
+    if told is not None:
+        places = [[{"token": token, "logprob": math.log(share)} for token, share in place.items()] for place in told]
+        said["choices"][0]["logprobs"] = {"content": [{**place[0], "top_logprobs": place} for place in places]}
     if tokens:
         said["usage"] = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
     return json_body(said)

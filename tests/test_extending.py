@@ -63,7 +63,7 @@ def test_a_measure_is_taken_of_a_dataset_that_is_there_and_rules_judge_by_it(fol
     parts = {path.name for path in folder.glob("ran/parts/*/*.parquet")}
     hdvg(folder, "run", "ran", "--runner", "serial", *own, "--set", "keep.corners=vignette >= 0.0", "--new-rule")
     new = {path.parent.name for path in folder.glob("ran/parts/*/*.parquet") if path.name not in parts}
-    assert new == {"remeasure"}
+    assert new == {"remeasure", "shard"}
     with Dataset.open(folder / "ran").manifest() as manifest:
         rows = manifest.rows("select vignette, mood, is_dark, keep from dataset where duration_s >= 0.4")
     assert rows

@@ -95,19 +95,22 @@ def topics(plan: Plan, names: Sequence[str] | None = None) -> list[Topic]:
     for name in names or ():
         if name not in known:
             raise UsageError(f"--topics: `{name}`: no rule; {suggestion(name, known, 'would do: ' + ', '.join(known))}")
-    wanted = names or [name for name in known if name not in rules or question(rules[name])]
-    return [_topic(name, rules, plan.quantiles) for name in dict.fromkeys(wanted)]
+    asks = {name: one.question for name, one in plan.recipe.measure.ask.items() if one.kind == "yes_no"}
+    wanted = names or [name for name in known if name not in rules or question(rules[name], asks)]
+    return [_topic(name, rules, plan.quantiles, asks) for name in dict.fromkeys(wanted)]
 
 
-def question(rule: Rule) -> str | None:
-    """The question for the fault that a rule drops clips for; None where only its author knows it."""
+def question(rule: Rule, asks: Mapping[str, str]) -> str | None:
+    """The question for the fault that a rule drops clips for; None where only its author knows it. Of measures that a model
+    was asked for people are asked the same: `asks`, by name."""
     known = bounded(rule)
     column = known.column or ""
-    if column in SEEN and len(known.bounds) == 1:
-        end, text = SEEN[column]
+    seen = {**SEEN, **{f"{name}_p": ("high", text) for name, text in asks.items()}}
+    if column in seen and len(known.bounds) == 1:
+        end, text = seen[column]
         return text if (known.high if end == "high" else known.low) else None
     flag = NEGATED.fullmatch(rule.text)
-    return FLAGS.get(flag[1] or flag[2]) if flag else None
+    return {**FLAGS, **asks}.get(flag[1] or flag[2]) if flag else None
 
 
 def bounded(rule: Rule) -> Rule:
@@ -124,13 +127,13 @@ def bounded(rule: Rule) -> Rule:
         return rule
 
 
-def _topic(name: str, rules: Mapping[str, Rule], quantiles: Quantiles) -> Topic:
+def _topic(name: str, rules: Mapping[str, Rule], quantiles: Quantiles, asks: Mapping[str, str]) -> Topic:
     if name == CUT:
         return Topic(name, "Is it one shot: no cut or transition within, none begun at its ends?", "no", NEAR_CUT)
     if name == CAPTION:
         return Topic(name, "Does this text fit what is seen?", "no", NEAR_CAPTION)
     rule = rules[name]
-    asked = question(rule) or f"Should a rule called {name} ({rule.text}) leave it out?"
+    asked = question(rule, asks) or f"Should a rule called {name} ({rule.text}) leave it out?"
     known = bounded(rule)
     ends = [f"abs({known.column} - ({bound.sql(quantiles)}))" for bound in known.bounds]
     near = (f"-least({', '.join(ends)})",) if ends else ()

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hdvg.config.caption import Endpoint
+from hdvg.config.endpoint import Endpoint
 from hdvg.config.secrets import key_of, shown_address
 from hdvg.errors import ItemError, ResourceError, TransientError, UsageError
+from hdvg.networks.answering import Step
 
 if TYPE_CHECKING:
     import openai
@@ -35,11 +36,15 @@ MOST_TOKENS = 1 << 40
 
 @dataclass(frozen=True)
 class Reply:
-    """The text of an answer, "" for a refusal, and the tokens that the server counted, tries with garbled answers too."""
+    """The text of an answer, "" for a refusal, and the tokens that the server counted, tries with garbled answers too.
+
+    `steps`: how likely its tokens were, if that was asked for and told.
+    """
 
     text: str
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class UnreachableError(TransientError):
@@ -51,13 +56,14 @@ class GarbledError(Exception):
 
 
 class Service:
-    """An endpoint, with connections that stay open from call to call. No message holds the key."""
+    """An endpoint, with connections that stay open from call to call. No message holds the key; `section` of the recipe has
+    its settings, and the model's."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, section: str = "caption") -> None:
         import openai
 
-        self._endpoint = endpoint
-        self._key = key_of(endpoint)
+        self._endpoint, self._section = endpoint, section
+        self._key = key_of(endpoint, setting=f"{section}.endpoint")
         if not (self._key.isascii() and self._key.isprintable()):
             raise UsageError(f"environment variable {endpoint.key_env} holds characters that no key has; set it anew")
         self._client = openai.AsyncOpenAI(
@@ -67,14 +73,18 @@ class Service:
         threading.Thread(target=_turn, args=(self._loop, self._client), daemon=True).start()
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
-    def models(self) -> list[str]:
-        """The names of the models that are served. Raises UsageError if the endpoint does not list them."""
+    def model(self, named: str | None) -> str:
+        """The model of that name, else the only one that is served. Raises UsageError if there is no such one."""
+        if named:
+            return named
         names = self._wait(self._tried(self._list, read=_names, slots=asyncio.Semaphore()))
+        setting = f"{self._section}.model"
         if isinstance(names, ItemError):
-            raise UsageError(
-                f"{self._named} does not tell its models ({names}); start the server, or set caption.model"
-            )
-        return names
+            raise UsageError(f"{self._named} does not tell its models ({names}); start the server, or set {setting}")
+        if len(names) != 1:
+            listed = ", ".join(names) or "none"
+            raise UsageError(f"{setting} is not set, and {self._endpoint.url} serves {listed}; set it to one")
+        return names[0]
 
     def ask(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
         """An answer for each request, in order, or why there is none.
@@ -93,7 +103,7 @@ class Service:
 
     @property
     def _named(self) -> str:
-        return f"caption.endpoint.url = {shown_address(self._endpoint.url)!r}"
+        return f"{self._section}.endpoint.url = {shown_address(self._endpoint.url)!r}"
 
     async def _all(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)
@@ -113,10 +123,12 @@ class Service:
             content: bytes = response.content
             return content
 
-        text = await self._tried(send, read=lambda content: _text(content, spent), slots=slots)
-        if isinstance(text, ItemError):
-            return text
-        return Reply(text, sum(sent for sent, _ in spent), sum(got for _, got in spent)) if spent else Reply(text)
+        said = await self._tried(send, read=lambda content: _said(content, spent), slots=slots)
+        if isinstance(said, ItemError):
+            return said
+        text, steps = said
+        sent, got = (sum(some) for some in zip(*spent, strict=True)) if spent else (None, None)
+        return Reply(text, sent, got, steps)
 
     async def _list(self) -> bytes:
         listed: bytes = (await self._client.models.with_raw_response.list()).content
@@ -163,7 +175,7 @@ class Service:
         if status < 400 or status in WRONG_FOR_ALL or error.code == "insufficient_quota":
             raise UsageError(
                 f"{self._named} refuses every request ({detail}); "
-                f"see caption.model, caption.endpoint.url and the key in {self._endpoint.key_env}"
+                f"see {self._section}.model, {self._section}.endpoint.url and the key in {self._endpoint.key_env}"
             )
         wait_s = retry_after_s(error.response.headers.get("Retry-After"))
         if status in {408, 409}:
@@ -206,8 +218,11 @@ def _table(content: bytes) -> dict[str, Any]:
     return body
 
 
-def _text(content: bytes, spent: list[tuple[int, int]]) -> str:
-    """What a chat completion says, "" for a refusal; tokens sent and received are added to `spent`. Raises GarbledError."""
+def _said(content: bytes, spent: list[tuple[int, int]]) -> tuple[str, tuple[Step, ...]]:
+    """What a chat completion says, "" for a refusal, and its steps; tokens sent and received are added to `spent`.
+
+    Raises GarbledError.
+    """
     body = _table(content)
     usage = body.get("usage")
     counts = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
@@ -221,7 +236,27 @@ def _text(content: bytes, spent: list[tuple[int, int]]) -> str:
         raise GarbledError("the answer holds no message") from None
     if text is not None and not isinstance(text, str):
         raise GarbledError("the answer's message is no text")
-    return "" if text is None or ended == "content_filter" else text
+    if text is None or ended == "content_filter":
+        return "", ()
+    return text, _steps(choice.get("logprobs"))
+
+
+def _steps(logprobs: Any) -> tuple[Step, ...]:
+    """The steps of an answer; none where the server tells none, or not as OpenAI does."""
+    try:
+        return tuple(
+            (
+                (str(one["token"]), float(one["logprob"])),
+                *(
+                    (str(other["token"]), float(other["logprob"]))
+                    for other in one.get("top_logprobs") or []
+                    if other["token"] != one["token"]
+                ),
+            )
+            for one in logprobs["content"]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ()
 
 
 def _names(content: bytes) -> list[str]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hdvg.captioners import Written, fields, prompting
-from hdvg.captioners.endpoint import Reply, Request, Service
+from hdvg.captioners.endpoint import Request, Service
+from hdvg.captioners.forms import Forms
 from hdvg.captioners.turns import Turn, converse, most_tokens, question_digest
 from hdvg.config.caption import Writer
-from hdvg.errors import ItemError, TransientError, UsageError
+from hdvg.errors import ItemError, UsageError
 from hdvg.keyframes import Shot
 
 ROUNDS = 4
@@ -29,8 +30,8 @@ class OpenAi:
             raise UsageError(f"caption.beams = {settings.beams}: captioner `openai` has no beam search; leave it out")
         self._settings = settings
         self._service = Service(settings.endpoint)
-        self._forms = _forms(settings)
-        self._model = named_model(settings, self._service)
+        self._forms = Forms(self._service, _forms(settings))
+        self._model = self._service.model(settings.model)
         self.batch = settings.batch or ROUNDS * settings.endpoint.concurrency
         self.model = f"{self._model} @ {self.fingerprint(settings)[:8]}"
 
@@ -44,41 +45,12 @@ class OpenAi:
         prompt = prompting.ask(shot, self._settings)
         if prompt is None:
             return None
-        addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in prompt.jpegs()]
-        content: list[object] = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
-        content.append({"type": "text", "text": prompt.question})
+        content = shown(prompt.shown.jpegs(), prompt.question)
         return Turn(first_request(self._model, content, max_tokens=most_tokens(self._settings)), shot.measures)
 
     def write(self, prepared: Sequence[Turn[Request] | None]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""
-        return converse(prepared, self._settings, send=self._send, follow=follow)
-
-    def _send(self, requests: Sequence[Request]) -> list[Reply | ItemError]:
-        """The answers. A server that refuses to decode by our schema is asked for any JSON, then for text, and so from then on.
-
-        Of what it refuses in every form the request itself is at fault, and the next ones are asked as before.
-        """
-        forms = self._forms
-        replies = self._service.ask([{**request, **forms[0]} for request in requests])
-        for number, form in enumerate(forms[1:], start=1):
-            refused = [place for place, reply in enumerate(replies) if _is_refused(reply)]
-            again = self._service.ask([{**requests[place], **form} for place in refused]) if refused else []
-            for place, reply in zip(refused, again, strict=True):
-                replies[place] = reply
-            if self._forms is forms and any(isinstance(reply, Reply) for reply in again):
-                self._forms = forms[number:]
-        return replies
-
-
-def named_model(settings: Writer, service: Service) -> str:
-    """The model that the settings name, or the only one that is served. Raises UsageError where there is no such one."""
-    if settings.model:
-        return settings.model
-    names = service.models()
-    if len(names) != 1:
-        listed = ", ".join(names) or "none"
-        raise UsageError(f"caption.model is not set, and {settings.endpoint.url} serves {listed}; set it to one")
-    return names[0]
+        return converse(prepared, self._settings, send=self._forms.ask, follow=follow)
 
 
 def _forms(settings: Writer) -> tuple[Request, ...]:
@@ -96,6 +68,13 @@ def named_digest(settings: Writer, question: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
+def shown(jpegs: Sequence[bytes], question: str) -> list[object]:
+    """What a request shows and asks: pictures, then the question."""
+    addresses = [f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" for jpeg in jpegs]
+    content: list[object] = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
+    return [*content, {"type": "text", "text": question}]
+
+
 def first_request(model: str, content: object, *, max_tokens: int) -> Request:
     """The request that opens a conversation, for the likeliest answer."""
     asked = [{"role": "user", "content": content}]
@@ -106,8 +85,3 @@ def follow(request: Request, answer: str, question: str) -> Request:
     """The request that asks on after an answer."""
     said = [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
     return {**request, "messages": [*request["messages"], *said]}
-
-
-def _is_refused(reply: Reply | ItemError) -> bool:
-    """Whether the request itself was refused, by no fault of the moment."""
-    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)

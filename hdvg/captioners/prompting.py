@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hdvg.captioners import fields
 from hdvg.captioners.facts import sentence
@@ -48,20 +48,41 @@ _SENTENCE = re.compile(r"(?s)\s*(.+?[.!?])(?=\s|$)|\s*(.+?[。！？])")
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """What a model is shown (RGB, in order of time) and asked; `stored`: the pictures' JPEGs, none if they are made anew."""
+class Shown:
+    """What a model is shown (RGB, in order of time), in a sentence too; `stored`: the pictures' JPEGs, none if they are made
+    anew; `middle` is one of those that the pictures are made of."""
 
     pictures: list[Image.Image]
     stored: list[bytes]
-    question: str
+    sentence: str
+    middle: Image.Image
 
     def jpegs(self) -> list[bytes]:
         """The pictures as JPEGs: as they are stored, if they are."""
         return self.stored or [encode(picture) for picture in self.pictures]
 
 
-def ask(shot: Shot, settings: Writer) -> Prompt | None:
-    """What is shown and asked about a shot; None if nothing that the settings name decodes.
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is shown and asked."""
+
+    shown: Shown
+    question: str
+
+
+class Showing(Protocol):
+    """The settings that say what of a clip is shown."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def keyframe(self) -> str: ...
+    @property
+    def layout(self) -> str: ...
+
+
+def show(shot: Shot, settings: Showing) -> Shown | None:
+    """What is shown of a shot; None if nothing that the settings name decodes.
 
     With `frames` these are of its preview, as many at most, evenly over it; of a clip without one, its keyframes.
     """
@@ -75,12 +96,21 @@ def ask(shot: Shot, settings: Writer) -> Prompt | None:
     if not pictures:
         return None
     together = settings.layout == "grid" and len(pictures) > 1
-    shown = _shown(len(pictures), together=together, at_s=at_s)
-    question = settings.prompt or _question(shot, settings, shown=shown, middle=pictures[len(pictures) // 2])
+    sentence = _shown(len(pictures), together=together, at_s=at_s)
+    middle = pictures[len(pictures) // 2]
+    return Shown([grid(pictures)], [], sentence, middle) if together else Shown(pictures, stored, sentence, middle)
+
+
+def ask(shot: Shot, settings: Writer) -> Prompt | None:
+    """What is shown and asked about a shot for its texts; None if nothing can be shown."""
+    shown = show(shot, settings)
+    if shown is None:
+        return None
+    question = settings.prompt or _question(shot, settings, shown=shown.sentence, middle=shown.middle)
     if settings.fields:
         listed = "\n".join(f"- `{name}`: {what}" for name, what in fields.names(settings).items())
         question = f"{question}\n{prompt_file('keys').format(fields=listed)}"
-    return Prompt([grid(pictures)], [], question) if together else Prompt(pictures, stored, question)
+    return Prompt(shown, question)
 
 
 def _preview(shot: Shot, most: int) -> tuple[list[float], list[Image.Image]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from hdvg.captioners import Written, prompting
 from hdvg.captioners.endpoint import Request, Service
 from hdvg.captioners.facts import sentence
-from hdvg.captioners.openai import ROUNDS, first_request, follow, named_digest, named_model
+from hdvg.captioners.openai import ROUNDS, first_request, follow, named_digest
 from hdvg.captioners.turns import MAX_TOKENS, Turn, converse
 from hdvg.config.caption import Writer
 from hdvg.errors import ItemError, UsageError
@@ -26,7 +26,7 @@ class Rewrite:
             raise UsageError("caption.fields, caption.frames: captioner `rewrite` sees no clip; leave them out")
         self._settings = settings
         self._service = Service(settings.endpoint)
-        self._model = named_model(settings, self._service)
+        self._model = self._service.model(settings.model)
         self.batch = settings.batch or ROUNDS * settings.endpoint.concurrency
         self.model = f"{self._model} @ {self.fingerprint(settings)[:8]}"
 

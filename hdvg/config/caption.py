@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hdvg.config.endpoint import SPENDING, Endpoint
 from hdvg.config.rules import Rule, parse_rule
-from hdvg.config.sections import Settings, Share
+from hdvg.config.settings import Settings, Share
 from hdvg.config.writers import MAIN
 from hdvg.errors import ResourceError, UsageError, suggestion
 from hdvg.registry import ClassName
@@ -19,9 +20,6 @@ from schemas.measures import CAPTION_STAGES
 
 REWRITE = "rewrite"
 """The captioner that takes another writer's texts."""
-
-SPENDING = {"concurrency", "timeout_s", "tries", "prompt_price", "output_price", "key_env"}
-"""Settings of an endpoint that shape no text."""
 
 LATER = ("fields", "compose", "frames", "rewrites")
 """Settings of a writer that came later: their defaults name no text anew."""
@@ -40,22 +38,6 @@ def name_in_errors(writer: str) -> Iterator[None]:
             raise
         also = f"caption.also.{writer}"
         raise type(error)(f"{also}: {error}; `--set {also}=null` takes this writer away") from error
-
-
-class Endpoint(Settings):
-    """A service that speaks OpenAI's chat completions, for captioner `openai`."""
-
-    url: str = Field(
-        "http://127.0.0.1:8000/v1",
-        pattern=r"^https?://[^\s/]+",
-        description="base URL; vLLM and SGLang serve at such a one",
-    )
-    key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
-    concurrency: int = Field(16, ge=1, description="requests at once")
-    timeout_s: float = Field(120, gt=0, description="longest time for one answer")
-    tries: int = Field(4, ge=1, le=20, description="tries of one request, further and further apart")
-    prompt_price: float = Field(0, ge=0, description="price of a million tokens sent")
-    output_price: float = Field(0, ge=0, description="price of a million tokens received")
 
 
 class Writer(Settings):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hdvg.config.sections import Settings, Share
+from hdvg.config.settings import Settings, Share
 
 
 class Cut(Settings):

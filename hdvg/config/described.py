@@ -52,7 +52,7 @@ def _section(section: BaseModel, default: BaseModel | None, prefix: str) -> Iter
         shown = list(tables) if tables else value
         yield Setting(f"{prefix}{name}", _plain(shown), _plain(usual), takes, field.description or "")
         for key, entry in tables.items():
-            yield from _section(entry, type(entry)(), f"{prefix}{name}.{key}.")
+            yield from _section(entry, type(entry).model_construct(), f"{prefix}{name}.{key}.")
 
 
 def _takes(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

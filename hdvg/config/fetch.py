@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hdvg.config.addresses import check_bind, check_headers, open_proxy_address
-from hdvg.config.sections import Settings
+from hdvg.config.settings import Settings
 
 LANGUAGE = r"^(\*|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"
 

@@ -17,13 +17,15 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pyarrow as pa
+from pydantic import Field
 
+from hdvg.config.settings import Settings
 from hdvg.errors import ItemError
 from hdvg.ids import digest
-from hdvg.registry import Registry
+from hdvg.registry import ClassName, Registry
 from schemas.annotations import MARKED
 from schemas.captions import CAPTION as CAPTION_COLUMNS
 from schemas.clips import CUT, GIVEN_SPAN, OF_VIEW, SPAN
@@ -32,12 +34,18 @@ from schemas.measures import ALL_MEASURED, HOMES
 from schemas.pass_measures import PASS
 from schemas.videos import FETCHED, SCANNED
 
-Input = Literal["frames", "sound", "keyframes", "preview", "clip", "text"]
+Input = Literal["frames", "sound", "keyframes", "preview", "shots", "clip", "text"]
 """frames: each as the pass shows it; sound: mono samples; keyframes: the stored pictures; preview: a few small frames a
-second; clip: the bytes of the cut file; text: the clip's captions."""
+second; shots: the stored pictures of several clips at once; clip: the bytes of the cut file; text: the clip's captions."""
 
-EARLY: frozenset[Input] = frozenset({"frames", "sound", "keyframes", "preview"})
-"""Taken before the cut, so that rules on them spare it; the others need what is made behind it."""
+Stage = Literal["remeasure", "learned", "assess"]
+STAGE: Mapping[Input, Stage] = {
+    **dict.fromkeys(("frames", "sound", "keyframes", "preview"), "remeasure"),
+    "shots": "learned",
+    **dict.fromkeys(("clip", "text"), "assess"),
+}
+"""By input, the stage that takes such measures: the first two before the cut, so that rules on them spare it; dear ones behind
+cheap ones; those of `assess` need what is made behind the cut."""
 
 Kind = Literal["number", "flag", "label", "list", "series"]
 ARROW: Mapping[Kind, pa.DataType] = {"number": REAL, "flag": BOOL, "label": STR, "list": pa.list_(STR)}
@@ -57,7 +65,7 @@ COLUMN_NAMES = frozenset(
     field.name
     for group in (SPAN, GIVEN_SPAN, OF_VIEW, CUT, ALL_MEASURED, FETCHED, SCANNED, CAPTION_COLUMNS, MARKED)
     for field in group
-) | {"keep", "reasons", "caption", "texts", "video_id", "source"}
+) | {"keep", "reasons", "caption", "texts", "video_id", "source", "own_measures"}
 
 SOUND_HZ = 16_000
 PREVIEW_FPS, PREVIEW_PX = 2.0, 144
@@ -101,9 +109,14 @@ class Taken:
         return f"{self.name}={self.version}"
 
     @property
+    def stage(self) -> Stage:
+        """The stage that takes it."""
+        return STAGE[self.input]
+
+    @property
     def is_late(self) -> bool:
         """Whether it needs what is made behind the cut."""
-        return self.input not in EARLY
+        return self.stage == "assess"
 
     @property
     def is_new(self) -> bool:
@@ -124,6 +137,24 @@ class Taken:
             found = ", ".join(sorted(values)) if isinstance(values, Mapping) else type(values).__name__
             raise ItemError("error", f"measure `{self.name}` gave {found}; it declares {', '.join(self.columns)}")
         return {key: _checked(values[key], kind, f"{self.name}.{key}") for key, (kind, _) in self.columns.items()}
+
+
+class Own(Settings):
+    """A measure of the user's own; what its class declares is noted here, so that a dataset is read without its code."""
+
+    made_by: Annotated[str, ClassName("hdvg.config.own_measures:MEASURE")] = Field(
+        description="its class: `package.module:Class` or `file.py:Class`"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="what the class is made with")
+    version: int = Field(0, ge=0, description="noted from the class")
+    input: Input = Field("frames", description="noted from the class")
+    columns: dict[str, tuple[Kind, str]] = Field(default_factory=dict, description="noted from the class")
+    code: str = Field("", description="noted: 8 hex digits of the class's file and of `options`")
+
+
+def of_class(name: str, one: Own) -> Taken:
+    """The measure of a class of the user's own."""
+    return Taken(name, f"{one.version}.{one.code}", one.made_by, one.options, one.input, one.columns, is_own=True)
 
 
 def is_new(name: str) -> bool:
@@ -175,6 +206,8 @@ def declared(made: Any, *, where: str) -> tuple[int, Input, Declaration]:
                 f"{where}: column {name} = {entry!r}; (kind, sentence), kind of {', '.join(get_args(Kind))}"
             )
     method = "see" if given == "frames" else "measure"
+    if given == "shots" and any(kind == "series" for kind, _ in columns.values()):
+        raise ValueError(f"{where}: a measure of shots has no series; numbers, flags, labels and lists it has")
     if not callable(getattr(made, method, None)):
         raise ValueError(f"{where}: no method `{method}`, which a measure of {given} has; see docs/extending.md")
     return version, given, {name: (kind, str(text)) for name, (kind, text) in columns.items()}

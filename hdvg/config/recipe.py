@@ -7,16 +7,17 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import tomli_w
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from hdvg.config.caption import Caption, Writer
+from hdvg.config.caption import Caption
 from hdvg.config.cut import Cut
-from hdvg.config.fetch import Fetch, HostSettings
+from hdvg.config.fetch import Fetch
 from hdvg.config.rules import Rule, parse_rules
-from hdvg.config.sections import Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.config.sections import Duplicates, Limits, Measure, Run, Shard, Split, Storage
+from hdvg.config.settings import Settings
 from hdvg.config.writers import MAIN
 from hdvg.errors import UsageError, suggestion
 
@@ -151,8 +152,13 @@ def _say(section: Any, problem: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
-    entry = HostSettings if "hosts" in problem["loc"] else Writer
+    kind, entry = type(section), None
     for part in problem["loc"][:-1]:
-        section = entry() if isinstance(section, dict) else getattr(section, str(part))
-    known = list(type(section).model_fields)
+        if entry is not None:  # the name of one of a table's
+            kind, entry = entry, None
+            continue
+        kind = kind.model_fields[str(part)].annotation
+        if get_origin(kind) is dict:
+            entry = get_args(kind)[1]
+    known = list(kind.model_fields)
     return f"`{path}` is no setting; {suggestion(str(problem['loc'][-1]), known, 'known: ' + ', '.join(known))}"

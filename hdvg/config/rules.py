@@ -213,13 +213,10 @@ class Verdicts:
             return len(self.early)
         return max((self.early.index(home) for home in rule.homes - {SPLIT}), default=-1)
 
-    def passes_before(self, measure: str) -> str:
-        """Whether a clip passes every rule that can be decided before this measure is taken; null if one cannot."""
-        return self._before(self.early.index(measure))
-
-    def passes_before_alone(self) -> str:
-        """The same, before the measures that are taken alone."""
-        return self._before(len(self.measures))
+    def passes_before(self, *measures: str) -> str:
+        """Whether a clip passes every rule that can be decided before any of these measures is taken; null if one cannot."""
+        places = [self.early.index(name) for name in measures if name in self.early]
+        return self._before(min(places, default=len(self.early)))
 
     def _before(self, place: int) -> str:
         return self._all([rule for rule in self.rules if self.home(rule) < place])
@@ -228,10 +225,14 @@ class Verdicts:
         """Whether no rule is broken, nor undecidable for good: what is missing may still be measured.
 
         Rules on captions do not count: a clip that breaks one is cut and captioned all the same, and another writer's
-        text may stand for it later. `besides` are measures that are about to be taken, whose rules do not count either.
+        text may stand for it later. `besides` are measures that are about to be taken: without them all may pass.
         """
-        rules = [rule for rule in self.rules if not self._is_late(rule) and rule.homes.isdisjoint(besides)]
-        return " and ".join(f"coalesce({rule.sql(self.quantiles)}, {self._is_open(rule)})" for rule in rules) or "true"
+        undecided = [
+            (rule, self._is_open(rule) if rule.homes.isdisjoint(besides) else "true")
+            for rule in self.rules
+            if not self._is_late(rule)
+        ]
+        return " and ".join(f"coalesce({rule.sql(self.quantiles)}, {is_open})" for rule, is_open in undecided) or "true"
 
     def in_pool(self) -> str:
         """Whether a clip passes every rule that does not look at the whole pool of clips."""

@@ -12,7 +12,7 @@ from hdvg.config.addresses import SECRET
 from hdvg.errors import UsageError
 
 if TYPE_CHECKING:
-    from hdvg.config.caption import Endpoint
+    from hdvg.config.endpoint import Endpoint
     from hdvg.config.recipe import Recipe
 
 KEYS = re.compile(r"HDVG_([A-Z0-9_]+_)?KEY|OPENAI_API_KEY")
@@ -27,18 +27,18 @@ def allow(names: tuple[str, ...]) -> None:
         os.environ[ALLOWED] = ",".join(filter(None, [os.environ.get(ALLOWED, ""), *names]))
 
 
-def key_of(endpoint: Endpoint) -> str:
+def key_of(endpoint: Endpoint, *, setting: str) -> str:
     """The key in the variable that the endpoint names, "" if there is none. Raises UsageError for a variable of another use."""
-    check_key_name(endpoint.key_env)
+    check_key_name(endpoint.key_env, setting=setting)
     return os.environ.get(endpoint.key_env, "").strip()
 
 
-def check_key_name(name: str) -> None:
-    """Raise UsageError unless a recipe may name this variable."""
+def check_key_name(name: str, *, setting: str) -> None:
+    """Raise UsageError unless the endpoint that is called `setting` in a recipe may name this variable."""
     if KEYS.fullmatch(name) or name in filter(None, re.split(r"[,\s]+", os.environ.get(ALLOWED, ""))):
         return
     raise UsageError(
-        f"caption.endpoint.key_env = {name!r}: what is in it would be sent to the endpoint; a recipe names OPENAI_API_KEY or "
+        f"{setting}.key_env = {name!r}: what is in it would be sent to the endpoint; a recipe names OPENAI_API_KEY or "
         f"HDVG_…_KEY, such as HDVG_VLLM_KEY; if this is your own recipe: --allow-env {name}"
     )
 
@@ -52,13 +52,14 @@ def refuse_secrets(recipe: Recipe) -> None:
                 f"and in every shard; put it into a variable, and name that: --set {where}.key_env=HDVG_VLLM_KEY"
             )
         if is_used:
-            check_key_name(endpoint.key_env)
+            check_key_name(endpoint.key_env, setting=where)
 
 
 def _endpoints(recipe: Recipe) -> Iterator[tuple[str, Endpoint, bool]]:
     writers = {"caption": recipe.caption, **{f"caption.also.{name}": one for name, one in recipe.caption.also.items()}}
     for where, writer in writers.items():
         yield f"{where}.endpoint", writer.endpoint, writer.captioner != "none"
+    yield "measure.asker.endpoint", recipe.measure.asker.endpoint, recipe.measure.asker.by == "openai"
 
 
 def shown_address(url: str) -> str:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from hdvg.config.own_measures import PREVIEW, Input, Kind, Taken, note_classes
+from hdvg.config.asked import Asker, Quality, Question, check_free, of_quality, of_question
+from hdvg.config.own_measures import PREVIEW, Declaration, Own, Taken, note_classes, of_class
 from hdvg.config.rules import Columns
+from hdvg.config.settings import Settings, Share
 from hdvg.errors import suggestion
 from hdvg.registry import ClassName
 from schemas.measures import CAPTION_STAGES, HOMES, NUMBERS, POOL
 from schemas.pass_measures import PASS
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """A frozen table of settings; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
 
 RATIO = re.compile(r"([1-9]\d{0,4}):([1-9]\d{0,4})")
 DETECTOR = ClassName("hdvg.shots:DETECTOR")
@@ -99,25 +92,19 @@ def ratio(aspect: str) -> float:
     return int(found[1]) / int(found[2])
 
 
-class Own(Settings):
-    """A measure of the user's own; what its class declares is noted here, so that a dataset is read without its code."""
-
-    made_by: Annotated[str, ClassName("hdvg.config.own_measures:MEASURE")] = Field(
-        description="its class: `package.module:Class` or `file.py:Class`"
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="what the class is made with")
-    version: int = Field(0, ge=0, description="noted from the class")
-    input: Input = Field("frames", description="noted from the class")
-    columns: dict[str, tuple[Kind, str]] = Field(default_factory=dict, description="noted from the class")
-    code: str = Field("", description="noted: 8 hex digits of the class's file and of `options`")
-
-
 class Measure(Settings):
     """What is measured of clips beside the numbers of the pass: what rules need, and what stands here."""
 
     own: dict[str, Own] = Field(
         default_factory=dict,
         description="measures of your own, by name: vignette = 'vignette.py:Vignette' (docs/extending.md)",
+    )
+    asker: Asker = Asker()
+    ask: dict[str, Question] = Field(
+        default_factory=dict, description="questions as measures, by name, put to `measure.asker` (docs/measures.md)"
+    )
+    quality: dict[str, Quality] = Field(
+        default_factory=dict, description="models of quality as measures, by name (docs/measures.md)"
     )
     alone: dict[str, int] = Field(
         default_factory=dict,
@@ -173,22 +160,39 @@ class Measure(Settings):
         return alone
 
     @model_validator(mode="after")
-    def _has_one_preview(self) -> Self:
-        if self.preview and any(PREVIEW in (name, *one.columns) for name, one in self.own.items()):
-            raise ValueError(
-                f"measure.preview: a measure or column of your own is called {PREVIEW}; give it another name"
-            )
+    def _have_names(self) -> Self:
+        tables: dict[str, dict[str, Any]] = {"own": self.own, "ask": self.ask, "quality": self.quality}
+        places = [f"measure.{section}.{name}" for section, table in tables.items() for name in table]
+        kept: list[tuple[str, str, Declaration]] = (
+            [("measure.preview", PREVIEW, {PREVIEW: ("series", "")})] if self.preview else []
+        )
+        check_free([*kept, *((place, one.name, one.columns) for place, one in zip(places, self._own, strict=True))])
         return self
+
+    @model_validator(mode="after")
+    def _have_frames(self) -> Self:
+        for section, table in (("ask", self.ask), ("quality", self.quality)):
+            for name, one in table.items():
+                if (self.asker.frames if one.frames is None else one.frames) and not self.preview:
+                    raise ValueError(
+                        f"measure.{section}.{name}: frames are those of the previews, which are not kept: set measure.preview = true"
+                    )
+        return self
+
+    @property
+    def _own(self) -> list[Taken]:
+        """The measures of the user's own: classes, questions, models of quality."""
+        return [
+            *(of_class(name, one) for name, one in self.own.items()),
+            *(of_question(name, one, self.asker) for name, one in self.ask.items()),
+            *(of_quality(name, one, self.asker) for name, one in self.quality.items()),
+        ]
 
     @property
     def taken(self) -> tuple[Taken, ...]:
         """What is taken alone: measures of the pass, then the user's own, then previews."""
         of_pass = (Taken.of_pass(name, version) for name, version in self.alone.items())
-        own = (
-            Taken(name, f"{one.version}.{one.code}", one.made_by, one.options, one.input, one.columns, is_own=True)
-            for name, one in self.own.items()
-        )
-        return (*of_pass, *own, *([Taken.of_preview()] if self.preview else []))
+        return (*of_pass, *self._own, *([Taken.of_preview()] if self.preview else []))
 
     @property
     def columns(self) -> Columns:

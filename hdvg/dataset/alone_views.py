@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hdvg.config.own_measures import Taken, is_new
-from hdvg.dataset.stages import ASSESS, REMEASURE
+from hdvg.dataset.stages import ASSESS, LEARNED, REMEASURE
 from hdvg.dataset.views import Scope, StageViews, failed, last_words, view
 from schemas.pass_measures import PASS
 
-NEWEST = "qualify row_number() over (partition by video_id, clip_id order by generation desc) = 1"
+NEWEST = "qualify row_number() over (partition by video_id, clip_id order by status = 'ok', generation desc) = 1"
+"""SQL: of a clip's rows the newest that is not ok, if there is one: a later row may be of another measure."""
+STAGES = (REMEASURE, LEARNED, ASSESS)
+"""Those that take them, in order."""
+
 MAPS = {"number": "numbers", "flag": "flags", "label": "labels", "list": "lists"}
 """The columns of parts that hold values of own measures, by their kind; a series lies in the pack."""
 
@@ -24,28 +28,30 @@ FIRST = " ".join(f"{name}=1" for name in PASS if not is_new(name))
 
 
 class Alone(StageViews):
-    """One stage for all that can be taken before the cut, and one for the rest; a part holds all that were taken together."""
+    """One stage for what costs little before the cut, one for what models say, and one for the rest; a part holds all that were
+    taken together."""
 
     def views(self, scope: Scope) -> str:
-        """All rows; and with the first of the two, what they come to for each clip, and the packs that they made."""
+        """All rows; and with the last of these stages, what they come to for each clip, and the packs that they made."""
         rows = view(self.entry.rows_view(), f"select * from {scope.rows(self.entry.name)}")
-        if self.entry.name == REMEASURE:
+        if self.entry.name != ASSESS:
             return rows
-        both = "(from remeasure_rows union all by name from assess_rows)"
-        packs = (  # of two stages, each with generations of its own
-            f"select video_id, replaces, pack, pack_number from {both} where pack is not null qualify row_number() over "
+        every = f"({' union all by name '.join(f'from {stage}_rows' for stage in STAGES)})"
+        packs = (  # of several stages, each with generations of its own
+            f"select video_id, replaces, pack, pack_number from {every} where pack is not null qualify row_number() over "
             "(partition by video_id, replaces order by coalesce(pack_number, 0) desc, generation desc, pack) = 1"
         )
         values = ", ".join(_held(one) for one in scope.recipe.measure.taken)
-        alone = f"select video_id, clip_id, {values} from {both} group by video_id, clip_id"
+        alone = f"select video_id, clip_id, {values} from {every} group by video_id, clip_id"
         return rows + view("packs", packs) + (view("alone", alone) if values else "")
 
     def due(self, scope: Scope, stage: str) -> str:
         """The clips that no rule has dropped so far and that lack one; all, if the recipe asks for all numbers."""
-        verdicts = scope.verdicts
-        passes = verdicts.passes_before_alone() if stage == REMEASURE else verdicts.before_captions()
-        open_to_all = scope.recipe.measure.all and stage == REMEASURE
-        judged = "true" if open_to_all else f"({passes}) and {verdicts.may_pass(besides=verdicts.alone)}"
+        verdicts, place = scope.verdicts, STAGES.index(stage)
+        later = [one.name for one in scope.recipe.measure.taken if one.is_new and STAGES.index(one.stage) >= place]
+        passes = verdicts.before_captions() if stage == ASSESS else verdicts.passes_before(*later)
+        open_to_all = scope.recipe.measure.all and stage != ASSESS
+        judged = "true" if open_to_all else f"({passes}) and {verdicts.may_pass(besides=later)}"
         return f"select video_id, clip_id, {stage}_word as word from measured where {judged}"
 
     def wanted(self, scope: Scope, stage: str) -> str:
@@ -76,19 +82,19 @@ def _held(one: Taken) -> str:
 def alone_sql(scope: Scope) -> dict[str, str]:
     """The parts of schemas/manifest.sql that put such measures beside those of the pass, or in their place."""
     taken = scope.recipe.measure.taken
-    packed = scope.made(REMEASURE) or scope.made(ASSESS)
+    packed = any(map(scope.made, STAGES))
     if not taken:
-        nothing = ", ".join(
-            f"null::varchar as {stage}_{what}" for stage in (REMEASURE, ASSESS) for what in ("lacks", "word")
-        )
+        nothing = ", ".join(f"null::varchar as {stage}_{what}" for stage in STAGES for what in ("lacks", "word"))
         return {
             "alone_replaced": f" replace ({KEYFRAMES})" if packed else "",
             "alone_columns": f"{nothing}, ",
             "alone_joins": PACKS if packed else "",
             "own_columns": "",
+            "own_measures": "null::varchar",
         }
     replaced = [KEYFRAMES]
     columns = ["c.keyframes as split_pack", "packs.pack_number"]
+    own = [field.name for one in taken if one.is_own for field in one.fields()]
     for one in taken:
         if not one.is_own:
             for field in one.fields():
@@ -96,14 +102,24 @@ def alone_sql(scope: Scope) -> dict[str, str]:
         else:
             columns += [f"alone.{field.name}" for field in one.fields()]
         columns.append(f"{_status(one)} as {one.name}_status")
-    for stage, late in ((REMEASURE, False), (ASSESS, True)):
-        columns += _lacks(stage, [one for one in taken if one.is_late == late])
+    for stage in STAGES:
+        columns += _lacks(stage, [one for one in taken if one.stage == stage])
     return {
         "alone_replaced": f" replace ({', '.join(replaced)})",
         "alone_columns": "".join(f"{column}, " for column in columns),
         "alone_joins": f"left join alone using (video_id, clip_id)\n{PACKS}",
-        "own_columns": "".join(f"c.{field.name}, " for one in taken if one.is_own for field in one.fields()),
+        "own_columns": "".join(f"c.{name}, " for name in own),
+        "own_measures": _as_json(own),
     }
+
+
+def _as_json(names: Sequence[str]) -> str:
+    """SQL: these columns as the text of a JSON object; null where all are."""
+    if not names:
+        return "null::varchar"
+    known = ", ".join(f"c.{name}::varchar" for name in names)
+    held = ", ".join(f"{name}: c.{name}" for name in names)
+    return f"case when coalesce({known}) is not null then to_json({{{held}}})::varchar end"
 
 
 def clips_without(ask: Callable[[str], list[dict[str, Any]]]) -> dict[str, int]:

@@ -63,6 +63,11 @@ def _connect_small(root: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def column_of(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """The values of a column, but for null."""
+    return {row[0] for row in connection.execute(sql).fetchall() if row[0] is not None}
+
+
 def refuse_other(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Raise UsageError for what is not one SELECT.
 

@@ -14,7 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
-from hdvg.dataset.layout import SEED, Sort, files, names, newest_generation, number_of_list, tables, unit_of
+from hdvg.dataset.layout import (
+    SEED,
+    Look,
+    Sort,
+    files,
+    newest_generation,
+    number_of_list,
+    pattern,
+    tables,
+    unit_of,
+)
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.store import Store
 from hdvg.dataset.tombstones import PURGED
@@ -50,11 +60,11 @@ def _is_whole(path: Path) -> bool:
         return True  # gone meanwhile: another check's business
 
 
-def refuse_damaged(root: Path) -> None:
+def refuse_damaged(root: Path, look: Look | None = None) -> None:
     """Raise DamagedError if a file is lost that the ledger names, or one is damaged that everything needs."""
     if (root / ledger.NAME).exists() and not ledger.is_there(root):
         raise DamagedError(say(root, [ledger.NAME], "damaged"))
-    if lost := ledger.lost(root):
+    if lost := ledger.lost(root, look):
         raise DamagedError(say(root, lost, "lost"))
     found = broken(root, [path for sort in NEEDED for path in files(root, sort)])
     if found:
@@ -82,13 +92,16 @@ def lost_lists(root: Path) -> Iterator[str]:
             yield f"inputs/*.parquet with unit {unit_of(path)}"
 
 
-def foreign(root: Path) -> dict[Path, str]:
+def foreign(root: Path, look: Look | None = None) -> dict[Path, str]:
     """Parts and lists that hdvg did not write here, each with what is wrong; only files that the ledger does not name yet."""
+    look = look or Look(root)
+    if ledger.is_as_noted(look):
+        return {}
     known = ledger.read(root)
     if not known:
         return {}
-    new = [name for sort in WRITTEN for name in names(root, sort) if name not in known and not name.startswith(DERIVED)]
-    fresh = [root / name for name in new if SEED not in Path(name).stem.split("-")]
+    new = [name for sort in WRITTEN for name in look.matching(pattern(sort)) if name not in known]
+    fresh = [root / name for name in new if not name.startswith(DERIVED) and SEED not in Path(name).stem.split("-")]
     if not fresh:
         return {}
     lists = files(root, "inputs")
@@ -104,10 +117,12 @@ def foreign(root: Path) -> dict[Path, str]:
     return {path: why for path, why in looked.items() if why}
 
 
-def set_aside(store: Store) -> None:
-    """Move foreign files to `foreign/`, where no job of a run reads them; under the run lock."""
-    for path in foreign(store.root):
+def set_aside(store: Store, look: Look | None = None) -> bool:
+    """Move foreign files to `foreign/`, where no job of a run reads them; whether there are any. Under the run lock."""
+    strange = foreign(store.root, look)
+    for path in strange:
         store.move(str(path.relative_to(store.root)), f"foreign/{path.parent.name}-{path.name}")
+    return bool(strange)
 
 
 def _strange_list(path: Path) -> str | None:

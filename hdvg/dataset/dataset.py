@@ -12,8 +12,9 @@ from hdvg.dataset import ledger
 from hdvg.dataset.damage import foreign, naming
 from hdvg.dataset.far import MARK
 from hdvg.dataset.kept_views import keep_answers
-from hdvg.dataset.layout import SEED, list_name, seed_name
+from hdvg.dataset.layout import SEED, Look, list_name, seed_name
 from hdvg.dataset.manifest import Manifest, views_sql
+from hdvg.dataset.named import named_sql
 from hdvg.dataset.plan import Plan, read_plan
 from hdvg.dataset.plugins import locate
 from hdvg.dataset.stages import SHARD, part_schema
@@ -111,14 +112,17 @@ class Dataset:
 
         Files `without`, and parts that hdvg did not write here, are left out of the views of all units.
         """
+        look = Look(self.root)
         if unit is None and not self.store.is_locked():  # a run has set them aside
-            without = {*without, *foreign(self.root)}
-        return Manifest(self.root, self.plan, unit=unit, without=without, live=live)
+            without = {*without, *foreign(self.root, look)}
+        return Manifest(self.root, self.plan, unit=unit, without=without, live=live, look=look)
 
     def compact(self) -> int:
         """Keep the answers of the views, so that look-ups read no parts; no run lock is needed. Returns how many were written."""
         with naming(self.root), self.manifest(live=True) as manifest, self.store.aside() as store:
-            return keep_answers(self.root, manifest.connection, manifest.sql, store)
+            named = named_sql(Look(self.root))
+            manifest.connection.execute(named)
+            return keep_answers(self.root, manifest.connection, named + manifest.sql, store)
 
 
 def folder_problem(root: Path) -> str | None:

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdvg.dataset import ledger
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.far_looks import hash_there, name_there
-from hdvg.dataset.layout import files, pattern, tables
-from hdvg.dataset.manifest import Manifest, literal, no_glob
-from hdvg.dataset.parts import read_parts
+from hdvg.dataset.layout import files, tables
+from hdvg.dataset.manifest import Manifest
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import with_media
 from hdvg.dataset.store import Store, media_names
@@ -130,19 +128,3 @@ def latents_of(root: Path) -> Iterator[Thing]:
             continue
         if sha256 or not path.with_suffix(".npy").exists():
             yield Thing("latents", name.removesuffix("parquet") + "npy", "latents", (sha256 or b"").decode())
-
-
-def named_media(dataset: Dataset) -> frozenset[str]:
-    """Hashes of all files of media/ that any row of any part names, by whatever settings: what nothing may take away."""
-    named: set[str] = set()
-    with duckdb.connect() as connection:
-        for entry, column, _ in with_media():
-            for stage in {
-                entry.name,
-                *(path.parent.name for path in files(dataset.root, "parts", stage=f"{entry.name}-*")),
-            }:
-                if files(dataset.root, "parts", stage=stage):
-                    rows = read_parts(stage, literal(f"{no_glob(str(dataset.root))}/{pattern('parts', stage=stage)}"))
-                    found = connection.execute(f"select distinct {column} from {rows} where {column} is not null")
-                    named |= {row[0] for row in found.fetchall()}
-    return frozenset(named)

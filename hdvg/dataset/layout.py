@@ -7,9 +7,12 @@ new names: files of several units together, a run's epoch in names, or an object
 from __future__ import annotations
 
 import fnmatch
+import functools
 import glob
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -84,20 +87,59 @@ def names(
 
 def matching(root: Path, wanted: str) -> list[str]:
     """The names of the files that a pattern of such names says, folder by folder, each sorted."""
-    *folders, last = wanted.split("/")
-    places = [""]
-    for folder in folders:
-        places = [f"{place}{name}/" for place in places for name in _listed(root / place, folder)]
-    return [place + name for place in places for name in _listed(root / place, last)]
+    return Look(root).matching(wanted)
 
 
-def _listed(folder: Path, wanted: str) -> list[str]:
-    if not glob.has_magic(wanted):
-        return [wanted] * (folder / wanted).exists()
-    try:
-        return sorted(fnmatch.filter(os.listdir(folder), wanted))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+class Look:
+    """What is in a dataset's folders at one moment: each is listed once, however often names of it are asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._listed: dict[str, list[str]] = {}
+
+    def matching(self, wanted: str) -> list[str]:
+        """See `matching`."""
+        *folders, last = wanted.split("/")
+        places = [""]
+        for folder in folders:
+            places = [f"{place}{name}/" for place in places for name in self._of(place, folder)]
+        return [place + name for place in places for name in self._of(place, last)]
+
+    def digest(self, wanted: str) -> str:
+        """A hash of these names, without those of seeds, which hold no row."""
+        return hashlib.sha256("\n".join(self._grown(wanted)).encode()).hexdigest()
+
+    def has_rows(self, wanted: str) -> bool:
+        """Whether any of these files is not a seed."""
+        return bool(self._grown(wanted))
+
+    def whole(self, *folders: str) -> str:
+        """A hash of all that is in the folders that these patterns say."""
+        places = [f"{place}/" for folder in folders for place in self.matching(folder)]
+        return hashlib.sha256(
+            "\n".join(chain.from_iterable([place, *self._in(place)] for place in places)).encode()
+        ).hexdigest()
+
+    def _grown(self, wanted: str) -> list[str]:
+        return [name for name in self.matching(wanted) if f"/{SEED}-" not in name]
+
+    def _of(self, place: str, wanted: str) -> list[str]:
+        if not glob.has_magic(wanted):
+            return [wanted] * (self.root / place / wanted).exists()
+        return list(filter(_fits(wanted), self._in(place)))
+
+    def _in(self, place: str) -> list[str]:
+        if place not in self._listed:
+            try:
+                self._listed[place] = sorted(os.listdir(self.root / place))
+            except (FileNotFoundError, NotADirectoryError):
+                self._listed[place] = []
+        return self._listed[place]
+
+
+@functools.lru_cache(maxsize=256)
+def _fits(wanted: str) -> Callable[[str], object]:
+    return re.compile(fnmatch.translate(wanted)).match
 
 
 def tables(root: Path) -> Iterator[Path]:
@@ -120,12 +162,12 @@ def is_small(root: Path) -> bool:
     return next(found, None) is None
 
 
-def of_units(root: Path, units: Iterable[str]) -> Iterator[Path]:
+def of_units(root: Path, units: Iterable[str], look: Look | None = None) -> Iterator[Path]:
     """The files of these units: their parts at every stage but the pool, by whatever settings, pieces of such, given scenes."""
-    wanted = set(units)
+    wanted, look = set(units), look or Look(root)
     sorts: tuple[Sort, ...] = ("given", "parts", "pieces")
     for sort in sorts:
-        found = (root / name for name in names(root, sort) if _unit(name[name.rfind("/") + 1 :]) in wanted)
+        found = (root / name for name in look.matching(pattern(sort)) if _unit(name[name.rfind("/") + 1 :]) in wanted)
         yield from (path for path in found if stage_of_part(path) != POOL)
 
 
@@ -188,10 +230,10 @@ def shard_row_name(shard: str, content: str) -> str:
     return f"parts/shard/{shard}-{content}.parquet"
 
 
-def row_content(path: Path) -> tuple[str, str]:
-    """The shard that such a part is of, and the hash of what it holds."""
-    name, _, content = path.stem.rpartition("-")
-    return name, content
+def row_content(name: str) -> tuple[str, str]:
+    """The shard that a part of that name is of, and the hash of what it holds."""
+    shard, _, content = name[name.rfind("/") + 1 :].removesuffix(".parquet").rpartition("-")
+    return shard, content
 
 
 def seed_name(stage: str, fingerprint: str | None) -> str:

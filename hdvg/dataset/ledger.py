@@ -6,14 +6,14 @@ What it names and is not there any more was lost. A dataset of an earlier versio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hdvg.dataset import layout
-from hdvg.dataset.layout import SEED, Sort, files, stage_of_part, unit_of
+from hdvg.dataset.layout import SEED, Look, Sort, pattern, unit_of
 from hdvg.dataset.seals import is_sealed
 from hdvg.dataset.stages import entry_of
 from hdvg.dataset.store import Store
@@ -25,24 +25,29 @@ SETTINGS = b"hdvg_settings"
 NEXT = b"hdvg_next_settings"
 """Stands before the text that takes its place next: a run that ends in between has written the one or the other."""
 
+LISTED = b"hdvg_listed"
+"""Stands before a hash of all that was in the folders of `WRITTEN` files: where that is the same, nothing is new there."""
+
+WRITTEN = ("inputs", "parts/*")
+"""Folders of files that only hdvg writes."""
+
 LEDGER = pa.schema([("name", pa.string())])
 """Paths from the dataset's folder."""
 
 ONCE: tuple[Sort, ...] = ("inputs", "rejected", "tombstones", "tables", "parts")
 
 
-def names(root: Path) -> Iterator[str]:
-    """The files that are there now and that nothing but a purge takes away; not those that are made of others alone."""
+def names(look: Look) -> Iterator[str]:
+    """The files that are there and that nothing but a purge takes away; not those that are made of others alone."""
     for sort in ONCE:
-        for name in layout.names(root, sort):
-            path = Path(name)
-            is_derived = sort == "parts" and entry_of(stage_of_part(path)).parts != "unit"
-            if not is_derived and SEED not in path.stem.split("-"):
-                yield name
-    given = files(root, "given")
+        for folder, held in groupby(look.matching(pattern(sort)), key=lambda name: name[: name.rfind("/")]):
+            if sort != "parts" or entry_of(Path(folder).name).parts == "unit":
+                yield from (name for name in held if SEED not in name or SEED not in Path(name).stem.split("-"))
+    given = look.matching(pattern("given"))
     if given:  # of an import that was stopped, some may go
-        units = set(pc.unique(pq.read_table(files(root, "inputs"), columns=["unit"])["unit"]).to_pylist())
-        yield from (str(path.relative_to(root)) for path in given if unit_of(path) in units)
+        lists = [look.root / name for name in look.matching(pattern("inputs"))]
+        units = set(pc.unique(pq.read_table(lists, columns=["unit"])["unit"]).to_pylist())
+        yield from (name for name in given if unit_of(Path(name)) in units)
 
 
 def is_there(root: Path) -> bool:
@@ -61,39 +66,52 @@ def read(root: Path) -> frozenset[str]:
 
 def settings(root: Path) -> tuple[str, ...]:
     """The texts of dataset.toml that hdvg wrote last, and is about to write; none if they are not known."""
+    said = _said(root)
+    return tuple(said[key] for key in (SETTINGS, NEXT) if key in said)
+
+
+def is_as_noted(look: Look) -> bool:
+    """Whether the folders of `WRITTEN` files hold what they held when hdvg last wrote to the dataset, and nothing else."""
+    return _said(look.root).get(LISTED) == look.whole(*WRITTEN)
+
+
+def _said(root: Path) -> dict[bytes, str]:
+    """What the ledger says beside names."""
     if not is_there(root):
-        return ()
+        return {}
     metadata = pq.read_schema(root / NAME).metadata or {}
-    return tuple(metadata[key].decode() for key in (SETTINGS, NEXT) if key in metadata)
+    return {key: metadata[key].decode() for key in (SETTINGS, NEXT, LISTED) if key in metadata}
 
 
-def lost(root: Path) -> list[str]:
+def lost(root: Path, look: Look | None = None) -> list[str]:
     """What the ledger names and is not there, sorted."""
+    look = look or Look(root)
     sorts: tuple[Sort, ...] = (*ONCE, "given")
-    there = {name for sort in sorts for name in layout.names(root, sort)}
-    return sorted(name for name in read(root) - there if not (root / name).exists())
+    gone = read(root).difference(*(look.matching(pattern(sort)) for sort in sorts))
+    return sorted(name for name in gone if not (root / name).exists())
 
 
-def note(store: Store, *, coming: str | None = None, still_lost: Collection[str] = ()) -> None:
+def note(
+    store: Store, look: Look | None = None, *, coming: str | None = None, still_lost: Collection[str] = ()
+) -> None:
     """Make the ledger hold what is there now, what is `still_lost`, and the settings that are `coming`; under the run lock."""
     toml = store.root / "dataset.toml"
     if not toml.exists():
         return
-    text = toml.read_text(encoding="utf-8")
-    texts = {SETTINGS: text} | ({NEXT: coming} if coming is not None else {})
-    held = sorted({*names(store.root), *still_lost})
-    if read(store.root) != frozenset(held) or settings(store.root) != tuple(texts.values()):
-        store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(texts)))
+    look = look or Look(store.root)
+    said = {SETTINGS: toml.read_text(encoding="utf-8"), LISTED: look.whole(*WRITTEN)}
+    said |= {NEXT: coming} if coming is not None else {}
+    held = sorted({*names(look), *still_lost})
+    if read(store.root) != frozenset(held) or _said(store.root) != said:
+        store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(said)))
 
 
 def exchange(store: Store, gone: Collection[str], come: str) -> None:
     """Make the ledger name `come` where it names any of `gone`, before these are removed; under the run lock."""
     held = read(store.root)
     if not held.isdisjoint(gone):
-        known = pq.read_schema(store.root / NAME).metadata or {}
-        texts = {key: known[key] for key in (SETTINGS, NEXT) if key in known}
         left = sorted({*held.difference(gone), come})
-        store.rewrite_table(NAME, pa.table({"name": left}, schema=LEDGER.with_metadata(texts)))
+        store.rewrite_table(NAME, pa.table({"name": left}, schema=LEDGER.with_metadata(_said(store.root))))
 
 
 def forget(store: Store) -> None:

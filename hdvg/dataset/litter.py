@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdvg.dataset import ledger
+from hdvg.dataset.connection import column_of
 from hdvg.dataset.damage import broken, refuse_damaged, say
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.far import GHOST_S
 from hdvg.dataset.far_looks import PROBE
-from hdvg.dataset.inventory import named_media
 from hdvg.dataset.kept_views import stale, states_of
-from hdvg.dataset.layout import CACHE, SEED, files, stage_of_part
+from hdvg.dataset.layout import CACHE, SEED, Look, files, stage_of_part
 from hdvg.dataset.mirror import refresh
+from hdvg.dataset.named import named_media, named_sql, naming
 from hdvg.dataset.snapshot import snapshot_name
 from hdvg.errors import DamagedError
 
@@ -74,7 +75,9 @@ def remove(dataset: Dataset, found: list[Litter]) -> None:
 
 def _litter(dataset: Dataset) -> Iterator[Litter]:
     """In the folder, then of a dataset in a bucket what lies there alone."""
-    root, named = dataset.root, named_media(dataset)
+    root = dataset.root
+    with naming(Look(root)) as connection:
+        named = column_of(connection, named_media())
     there = [] if dataset.store.far is None else [*(dataset.store.far.listed or {}).items()]
     for kind, path in _here(dataset, named):
         yield Litter(kind, str(path.relative_to(root)), _bytes(path))
@@ -113,7 +116,7 @@ def _here(dataset: Dataset, named: Collection[str]) -> Iterator[tuple[str, Path]
         if str(path.relative_to(root)) != current:
             yield "cache", path
     with dataset.manifest() as manifest:
-        yield from (("cache", path) for path in stale(root, states_of(root, manifest.sql)))
+        yield from (("cache", path) for path in stale(root, states_of(root, named_sql(Look(root)) + manifest.sql)))
     for path in root.glob("foreign/*"):
         yield "foreign", path
 

@@ -19,7 +19,7 @@ from hdvg.dataset.alone_views import alone_sql
 from hdvg.dataset.caption_views import caption_sql
 from hdvg.dataset.connection import QUERY_TOO_LONG, SHARE, TOO_LONG, connect, end, longest_s, refuse_other
 from hdvg.dataset.damage import leave_out, naming
-from hdvg.dataset.layout import EVERYTHING, files, pattern, seed_name
+from hdvg.dataset.layout import EVERYTHING, Look, files, pattern, seed_name
 from hdvg.dataset.marks import table_sql
 from hdvg.dataset.measure_views import measured_columns
 from hdvg.dataset.parts import no_rows, read_as, read_parts
@@ -168,12 +168,12 @@ class Manifest:
         unit: str | None = None,
         without: Collection[Path] = (),
         live: bool = False,
+        look: Look | None = None,
     ) -> None:
         self._connection = connect(root, small=unit is not None)
-        self._root, self._unit = root, unit
-        self._is_lost = False
+        self._root, self._unit, self._is_lost = root, unit, False
         self.sql = leave_out(views_sql(plan, root, unit=unit), without)
-        self._views = views_on(self._connection, root, self.sql, of_unit=unit is not None, live=live)
+        self._views = views_on(self._connection, self.sql, look or Look(root), of_unit=unit is not None, live=live)
         if tombstone_files(root) and isinstance(self._views, AllViews):
             self.hold("forgotten")  # every view asks for it
 

@@ -13,7 +13,7 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.config.rules import Verdicts
 from hdvg.dataset.layout import LAYOUT, check_layout
 from hdvg.dataset.migrations import migrate
-from hdvg.dataset.stages import MATCH, POOL, comes_before, entry_of, stage_names
+from hdvg.dataset.stages import LEARNED, MATCH, POOL, REMEASURE, comes_before, entry_of, stage_names
 from hdvg.errors import UsageError
 from schemas import SCHEMA_VERSION
 from schemas.measures import CAPTION_STAGES, HOMES
@@ -29,6 +29,8 @@ class Plan:
     """The keyframe measures to take, in the order they are taken."""
     quantiles: Mapping[str, float] = field(default_factory=dict)
     """The values of the rules' quantiles over the dataset, as far as they are known."""
+    has_ledger: bool = field(default=True, compare=False)
+    """Whether the dataset keeps a ledger: every run begins or brings one, but for those of the first versions."""
 
     @property
     def known_stages(self) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ class Plan:
     def verdicts(self) -> Verdicts:
         """The SQL of the verdicts."""
         new = [one for one in self.recipe.measure.taken if one.is_new]
-        alone = tuple(one.name for one in new if not one.is_late)
+        alone = tuple(one.name for stage in (REMEASURE, LEARNED) for one in new if one.stage == stage)
         late = frozenset({*CAPTION_STAGES, *(one.name for one in new if one.is_late)})
         return Verdicts(self.recipe.rules, self.measures, self.quantiles, alone, late)
 
@@ -83,6 +85,7 @@ class Plan:
         table: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             **({"layout": LAYOUT} if LAYOUT > 1 else {}),
+            "ledger": True,
             "fingerprints": dict(self.fingerprints),
             "measures": list(self.measures),
             "quantiles": dict(self.quantiles),
@@ -114,4 +117,5 @@ def read_plan(text: str, *, where: str) -> Plan:
     except KeyError as error:
         raise UsageError(f"{where} is not a dataset's settings: {error}") from error
     measures, quantiles = tuple(table.get("measures", ())), table.get("quantiles", {})
-    return Plan(parse_recipe(recipe, where=where), fingerprints, measures, quantiles)
+    has_ledger = table.get("ledger") is True
+    return Plan(parse_recipe(recipe, where=where), fingerprints, measures, quantiles, has_ledger)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hdvg.config.sections import Settings
+from hdvg.config.settings import Settings
 from hdvg.plugins import KEPT, kept_name, locate_name, read_file, read_reference
 from hdvg.registry import ClassName, Registry
 

@@ -16,7 +16,7 @@ from hdvg.measures.keyframed import fingerprint as measure_fingerprint
 from schemas.measures import CAPTION, HOMES
 
 if TYPE_CHECKING:
-    from hdvg.config.sections import Settings
+    from hdvg.config.settings import Settings
     from hdvg.dataset.stages import Shaping
 
 FORMAT_SETTINGS = ("codecs", "max_fps", "hdr", "sound")

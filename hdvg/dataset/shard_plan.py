@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from hdvg.dataset.connection import connect
 from hdvg.dataset.damage import broken, say
 from hdvg.dataset.dataset import Dataset
-from hdvg.dataset.layout import CACHE, files, row_content
+from hdvg.dataset.layout import CACHE, files, names, row_content
 from hdvg.dataset.manifest import Manifest, literal
 from hdvg.dataset.plan import Plan
 from hdvg.dataset.seals import is_sealed
@@ -63,7 +63,7 @@ def plan_shards(dataset: Dataset, scratch: Path) -> ShardPlan:
     with dataset.manifest() as manifest:
         homes = _homes(dataset, manifest)
         stamps = {name: _stamp(dataset, stamp) for name, stamp in homes.stamps.items()}
-        known = _known(dataset.root)
+        known, _ = _noted(dataset.root)
         contents = {name: known[name][1] for name, stamp in stamps.items() if known.get(name, ("",))[0] == stamp}
         written = _written(dataset.root)
         unknown = [name for name in stamps if name not in contents or (name, contents[name]) not in written]
@@ -134,21 +134,16 @@ def content_of(dataset: Dataset, rows: pa.Table) -> str:
     return digest(held, dataset.plan.recipe.shard.row_group_mb, SCHEMA_VERSION)
 
 
-def _known(root: Path) -> dict[str, tuple[str, str]]:
-    """By shard, the stamp and the content that went together."""
+def _noted(root: Path) -> tuple[dict[str, tuple[str, str]], int | None]:
+    """By shard, the stamp and the content that went together; and the seed of the homes of those shards, if it is known."""
     path = root / STAMPS
     if not path.exists() or not is_sealed(path):
-        return {}
+        return {}, None
     with pq.ParquetFile(path) as file:
-        return {row["shard"]: (row["stamp"], row["content"]) for row in file.read().to_pylist()}
-
-
-def _seed(root: Path) -> int | None:
-    """The seed of the homes of those shards; None where it is not known."""
-    if not _known(root):
-        return None
-    metadata = pq.read_schema(root / STAMPS).metadata or {}
-    return int(metadata[SEED]) if SEED in metadata else None
+        shards, stamps, contents = (column.to_pylist() for column in file.read(["shard", "stamp", "content"]).columns)
+        seed = (file.schema_arrow.metadata or {}).get(SEED)
+    known = dict(zip(shards, zip(stamps, contents, strict=True), strict=True))
+    return known, int(seed) if known and seed else None
 
 
 def note_stamps(dataset: Dataset, plan: ShardPlan) -> None:
@@ -161,8 +156,8 @@ def note_purged(dataset: Dataset, shard: str, content: str, rows: pa.Table) -> N
 
     Of one that has some of a large video alone nothing can be said: then a run asks for its rows again.
     """
-    noted = _known(dataset.root)
-    if _seed(dataset.root) != dataset.plan.recipe.shard.seed or noted.get(shard, ("", ""))[1] == content:
+    noted, seed = _noted(dataset.root)
+    if seed != dataset.plan.recipe.shard.seed or noted.get(shard, ("", ""))[1] == content:
         return
     with connect(dataset.root) as connection:
         connection.register("held", rows)
@@ -173,35 +168,41 @@ def note_purged(dataset: Dataset, shard: str, content: str, rows: pa.Table) -> N
 
 def _note(dataset: Dataset, noted: dict[str, tuple[str, str]]) -> None:
     seed = dataset.plan.recipe.shard.seed
-    if (_known(dataset.root), _seed(dataset.root)) != (noted, seed):
+    if _noted(dataset.root) != (noted, seed):
         schema = pa.schema([("shard", pa.string()), ("stamp", pa.string()), ("content", pa.string())])
-        rows = [{"shard": name, "stamp": stamp, "content": content} for name, (stamp, content) in noted.items()]
+        columns = [list(noted), [stamp for stamp, _ in noted.values()], [content for _, content in noted.values()]]
         stamped = schema.with_metadata({SEED: str(seed).encode()})
-        dataset.store.rewrite_table(STAMPS, pa.Table.from_pylist(rows, schema=stamped))
+        dataset.store.rewrite_table(STAMPS, pa.table(columns, schema=stamped))
 
 
 def holding(dataset: Dataset, videos: Collection[str]) -> list[Path]:
     """The shards that may hold any of these videos, in the folder: by their names where it is noted what they hold, else all."""
-    found, seed = files(dataset.root, "shards"), _seed(dataset.root)
+    root = dataset.root
+    there = [_shard_of(name) for name in names(root, "shards")]
+    known, seed = _noted(root)
     if seed is not None:
-        known, written = _known(dataset.root), _written(dataset.root)
-        noted = {path for path in found if (path.stem, known.get(path.stem, ("", ""))[1]) in written}
-        homes = homes_of(dataset.root, videos, seed)
-        found = [path for path in found if path not in noted or may_hold(path.stem, homes)]
+        written, homes = _written(root), homes_of(root, videos, seed)
+        noted = {name for name, (_, content) in known.items() if (name, content) in written}
+        there = [name for name in there if name not in noted or may_hold(name, homes)]
+    found = [root / f"shards/{name}.parquet" for name in there]
     dataset.store.near(*found)
     return found
 
 
+def _shard_of(name: str) -> str:
+    return name.removeprefix("shards/").removesuffix(".parquet")
+
+
 def _written(root: Path) -> set[tuple[str, str]]:
     """(name, content) of the shards that are there with their part row."""
-    there = {path.stem for path in files(root, "shards")}
-    rows = map(row_content, files(root, "parts", stage=SHARD))
+    there = set(map(_shard_of, names(root, "shards")))
+    rows = map(row_content, names(root, "parts", stage=SHARD))
     return {(name, content) for name, content in rows if name in there}
 
 
 def held_shards(root: Path) -> dict[str, str]:
     """The shards that are there, with what each holds: as its part row says, else as its footer does."""
-    rows = dict(map(row_content, files(root, "parts", stage=SHARD)))
+    rows = dict(map(row_content, names(root, "parts", stage=SHARD)))
     there = files(root, "shards")
     return {path.stem: rows[path.stem] if path.stem in rows else _of_footer(path) for path in there}
 

@@ -21,7 +21,7 @@ from hdvg.dataset.connection import connect
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import CACHE, files
 from hdvg.dataset.manifest import literal, no_glob
-from hdvg.dataset.stages import ASSESS, REMEASURE, comes_before, stage_names
+from hdvg.dataset.stages import ASSESS, LEARNED, REMEASURE, comes_before, stage_names
 from hdvg.dataset.tables import TABLES, newest
 from hdvg.dataset.tombstones import tombstone_files
 from hdvg.errors import ResourceError
@@ -89,7 +89,7 @@ def snapshot_name(dataset: Dataset) -> str:
     parts = [str(path.relative_to(dataset.root)) for path in files(dataset.root, "inputs")]
     for stage in stage_names(plan.recipe, tuple(KEYFRAME_MEASURED)):
         home = step_and_writer(stage)[0]
-        shows = home in {*HOMES.values(), REMEASURE, ASSESS} or comes_before(stage, SPLIT)
+        shows = home in {*HOMES.values(), REMEASURE, LEARNED, ASSESS} or comes_before(stage, SPLIT)
         if shows and stage in plan.fingerprints:
             found = files(dataset.root, "parts", stage=stage, fingerprint=plan.fingerprints[stage])
             parts += [f"{stage}/{path.name}" for path in found]

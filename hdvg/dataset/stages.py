@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from hdvg.config.recipe import Recipe
 
-DOWNLOAD, SPLIT, MEASURE, REMEASURE, POOL, CUT, CAPTION, MATCH, ASSESS, SHARD = (
-    "download", "split", "measure", "remeasure", "pool", "cut", "caption", "match", "assess", "shard",
+DOWNLOAD, SPLIT, MEASURE, REMEASURE, LEARNED, POOL, CUT, CAPTION, MATCH, ASSESS, SHARD = (
+    "download", "split", "measure", "remeasure", "learned", "pool", "cut", "caption", "match", "assess", "shard",
 )  # fmt: skip
 """Entries that code elsewhere has to name for what is theirs alone."""
 
@@ -132,7 +132,8 @@ STAGES: dict[str, Entry] = {
             views="hdvg.dataset.measure_views:Keyframed",
             per="measure",
             by_rules=True,
-            help="Only measure: what rules need of keyframes, and measures that clips lack, alone (hdvg measure my-dataset)",
+            help="Only measure: what rules need of keyframes, and what clips lack, alone "
+            "(hdvg measure my-dataset --set 'measure.ask.logo.question=Is there a visible logo?')",
         ),
         Entry(
             name=REMEASURE,
@@ -140,14 +141,24 @@ STAGES: dict[str, Entry] = {
             schema="schemas.parts:REMEASURE",
             items=ALONE.format(stage=REMEASURE),
             views="hdvg.dataset.alone_views:Alone",
-            is_wanted=lambda recipe: any(not one.is_late for one in recipe.measure.taken),
+            is_wanted=lambda recipe: any(one.stage == REMEASURE for one in recipe.measure.taken),
             by_rules=True,
             media={"pack": "select pack as sha256, 'pack of video ' || video_id as what from packs"},
             command=MEASURE,
         ),
         Entry(
-            name=POOL,
+            name=LEARNED,
             after=(REMEASURE,),
+            schema="schemas.parts:REMEASURE",
+            items=ALONE.format(stage=LEARNED),
+            views="hdvg.dataset.alone_views:Alone",
+            is_wanted=lambda recipe: any(one.stage == LEARNED for one in recipe.measure.taken),
+            by_rules=True,
+            command=MEASURE,
+        ),
+        Entry(
+            name=POOL,
+            after=(LEARNED,),
             schema="schemas.parts:POOL",
             shaped_by="hdvg.dataset.shaping:pool",
             view="pooled",
@@ -199,7 +210,7 @@ STAGES: dict[str, Entry] = {
             schema="schemas.parts:REMEASURE",
             items=ALONE.format(stage=ASSESS),
             views="hdvg.dataset.alone_views:Alone",
-            is_wanted=lambda recipe: any(one.is_late for one in recipe.measure.taken),
+            is_wanted=lambda recipe: any(one.stage == ASSESS for one in recipe.measure.taken),
             by_rules=True,
             command=MEASURE,
         ),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import glob
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import duckdb
 
 from hdvg.dataset.damage import READS
 from hdvg.dataset.kept_views import with_kept
-from hdvg.dataset.layout import is_small
+from hdvg.dataset.layout import Look, is_small
 from hdvg.dataset.stages import STAGES
 
 FEW = (
@@ -44,12 +43,12 @@ CATALOGUE = re.compile(
 
 
 def views_on(
-    connection: duckdb.DuckDBPyConnection, root: Path, sql: str, *, of_unit: bool, live: bool
+    connection: duckdb.DuckDBPyConnection, sql: str, look: Look, *, of_unit: bool, live: bool
 ) -> AllViews | LazyViews:
-    """The views that `sql` makes of the dataset at `root`; `live` ones see files that come later."""
-    if of_unit or (not live and is_small(root)):
+    """The views that `sql` makes of the dataset that is looked at; `live` ones see files that come later."""
+    if of_unit or (not live and is_small(look.root)):
         return LazyViews(connection, sql, as_tables="of units" if of_unit else "every")
-    sql, kept = with_kept(root, sql)
+    sql, kept = with_kept(look.root, sql, look)
     if kept:  # over a million clips the end of an answer, where its groups are named, takes longest to read, and is read thrice
         connection.execute("set parquet_metadata_cache = true")
     if not live and "dataset" in kept:  # then most of them read one file, and each is made at once

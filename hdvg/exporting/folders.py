@@ -57,7 +57,7 @@ class Folders:
     def _clips(self) -> dict[str, list[Piece]]:
         """Split -> the files of its clips."""
         made: dict[str, list[Piece]] = {}
-        for row in self._job.chosen.rows(_PLACES):
+        for row in _rows(self._job.chosen.reader(_PLACES)):
             pieces = made.setdefault(row["split"], [])
             pieces.append(self._piece(row, self._layout.clip, row["clip_sha256"], "video"))
             if self._layout.text and row["caption"] is not None:

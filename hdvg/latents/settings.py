@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hdvg.config.sections import Settings
+from hdvg.config.settings import Settings
 from hdvg.latents import CODEC, TEXT
 from hdvg.registry import ClassName
 

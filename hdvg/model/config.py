@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hdvg.config.sections import Settings
+from hdvg.config.settings import Settings
 from hdvg.errors import UsageError
 
 Side = Annotated[int, Field(ge=1)]

@@ -22,10 +22,10 @@ CLASSES = ("AutoProcessor", "AutoModelForImageTextToText")
 HINT = "it takes a folder written by save_pretrained, or a hub id such as Qwen/Qwen2.5-VL-7B-Instruct (cached, or the hub in reach)"
 
 
-def load(where: str, *, form: Format) -> tuple[Any, Any]:  # Any: transformers hardly types them
+def load(where: str, *, form: Format, setting: str) -> tuple[Any, Any]:  # Any: transformers hardly types them
     """Processor and network of `pretrained`. Raises UsageError as it does, or if they were not made to be asked in a chat."""
-    processor, network = pretrained(where, classes=CLASSES, form=form, setting="caption.model", hint=HINT)
-    _check(processor, where)
+    processor, network = pretrained(where, classes=CLASSES, form=form, setting=setting, hint=HINT)
+    _check(processor, f"{setting} = {where!r}")
     return processor, network
 
 
@@ -76,16 +76,16 @@ def merged(several: Sequence[Inputs]) -> dict[str, torch.Tensor]:
     return batch
 
 
-def _check(processor: Any, where: str) -> None:
+def _check(processor: Any, said: str) -> None:
     """Ask about a grey picture. Raises UsageError unless the question finds its words and the picture its place."""
     from jinja2 import TemplateError
     from PIL import Image
 
     if not getattr(processor, "chat_template", None):
-        raise UsageError(f"caption.model = {where!r}: has no chat template, so it cannot be asked; {HINT}")
+        raise UsageError(f"{said}: has no chat template, so it cannot be asked; {HINT}")
     try:
         made = inputs(processor, pictures=[Image.new("RGB", (64, 64), "grey")], question="What is this?")
     except (TemplateError, ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-        raise UsageError(f"caption.model = {where!r}: cannot be asked about a picture ({error}); {HINT}") from error
+        raise UsageError(f"{said}: cannot be asked about a picture ({error}); {HINT}") from error
     if all(tensor.shape == made["input_ids"].shape for tensor in made.values()):
-        raise UsageError(f"caption.model = {where!r}: its chat template has no place for pictures; {HINT}")
+        raise UsageError(f"{said}: its chat template has no place for pictures; {HINT}")

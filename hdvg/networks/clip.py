@@ -42,6 +42,12 @@ class Clip:
         config = self._network.config
         return int(getattr(config, "projection_dim", None) or config.vision_config.hidden_size)
 
+    @property
+    def scale(self) -> float:
+        """What cosines are multiplied with before a softmax, as the model was trained; 100 if it does not say."""
+        learned = getattr(self._network, "logit_scale", None)
+        return 100.0 if learned is None else float(learned.detach().exp())
+
     def pictures(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
         """BGR pictures -> (B, D), not scaled. Raises ResourceError if not even one fits into GPU memory."""
         short = f"{self._setting}: GPU memory ran short on a single picture; take a smaller model"

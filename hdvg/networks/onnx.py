@@ -20,7 +20,7 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 class Network:
     """An ONNX network with one input and one output, from a file or its bytes, on the first of `providers` that is there.
 
-    Raises UsageError if it is no such network.
+    `shape` is its input's: sizes, or names of those that are free. Raises UsageError if it is no such network.
     """
 
     def __init__(
@@ -43,11 +43,12 @@ class Network:
             named = "what was built" if isinstance(weights, bytes) else weights
             raise UsageError(f"{named} is no network that onnxruntime {ort.__version__} can read: {error}") from error
         self._input = self._session.get_inputs()[0].name
+        self.shape: list[int | str | None] = self._session.get_inputs()[0].shape
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._batched = CUDA in self._session.get_providers()
 
     def __call__(self, inputs_B: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Inputs (B, ...) -> outputs (B, ...); on the CPU one at a time, which is a tenth faster and the same to the bit."""
         steps = [inputs_B] if self._batched else [inputs_B[index : index + 1] for index in range(len(inputs_B))]
-        outputs: list[Any] = [self._session.run(None, {self._input: step})[0] for step in steps]
+        outputs: list[Any] = [np.atleast_1d(self._session.run(None, {self._input: step})[0]) for step in steps]
         return np.concatenate(outputs).astype(np.float32, copy=False)

@@ -77,6 +77,7 @@ def explain(dataset: Dataset, clip_id: str, *, unit: str | None = None) -> Expla
             [row["clip_id"]],
         )
         trouble = manifest.rows("select stage, status, reason, detail from failures where key = ?", [row["clip_id"]])
+    own = [field for one in dataset.plan.recipe.measure.taken if one.is_own for field in one.fields()]
     span = ("time_base", "start_pts", "end_pts", "start_frame", "end_frame", "n_frames", "start_s", "end_s")
     return Explanation(
         clip_id=row["clip_id"],
@@ -85,7 +86,7 @@ def explain(dataset: Dataset, clip_id: str, *, unit: str | None = None) -> Expla
         rules=[_say(rule, row, judged[f"pass_{place}"], quantiles) for place, rule in enumerate(rules)],
         measures={
             field.name: row[field.name]
-            for field in ALL_MEASURED
+            for field in (*ALL_MEASURED, *own)
             if not pa.types.is_list(field.type) and row[field.name] is not None
         },
         span={name: row[name] for name in span},

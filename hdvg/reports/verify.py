@@ -147,7 +147,14 @@ def _tables(dataset: Dataset, look: LookAtAll) -> list[Problem]:
 
 
 def _settings(dataset: Dataset) -> Iterator[Problem]:
-    """dataset.toml as hdvg wrote it: it has no seal, so that people can read it."""
+    """dataset.toml as hdvg wrote it: it has no seal, so that people can read it. And the ledger, which says so."""
+    if dataset.plan.has_ledger and not (dataset.root / ledger.NAME).exists():
+        yield Problem(
+            "lost",
+            ledger.NAME,
+            "dataset.toml says that there is one; it was deleted, or a purge was stopped. `--repair`, or the next run, "
+            "notes what is there now: what else is lost it cannot tell",
+        )
     known = ledger.settings(dataset.root)
     if known and (dataset.root / "dataset.toml").read_text(encoding="utf-8") not in known:
         yield Problem(

@@ -32,8 +32,8 @@ def wants(recipe: Recipe) -> list[str]:
     unset += [name for one in measures for name in SETTINGS.get(one, ()) if getattr(recipe.measure, name) is None]
     writers = [writer.captioner for writer in recipe.caption.writers.values()]
     extras = {
-        "caption": any(_needs_more(CAPTIONER, name) for name in writers),
-        "measure": any(_needs_more(KEYFRAME_MEASURE, name) for name in measures),
+        "caption": any(_needs_more(CAPTIONER, name) for name in writers) or bool(recipe.measure.ask),
+        "measure": any(_needs_more(KEYFRAME_MEASURE, name) for name in measures) or bool(recipe.measure.quality),
         "shots": recipe.split.detector in NETWORKS,
     }
     named = ",".join(extra for extra, is_wanted in extras.items() if is_wanted)

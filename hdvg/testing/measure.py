@@ -13,7 +13,8 @@ from hdvg.plugins import load_named
 def check_measure(made_by: str, given: Any, **options: Any) -> dict[str, Any]:
     """Check the measure of that class on `given`; its values, by column.
 
-    `given` is what its `input` says (docs/extending.md); for `frames` the path of a video, all of which is one clip.
+    `given` is what its `input` says (docs/extending.md); for `frames` the path of a video, all of which is one clip; for
+    `shots` one shot.
     """
     (one,) = Measure.model_validate({"own": {"mine": {"made_by": made_by, "options": options}}}).taken
     first, second = _values(one, given), _values(one, given)
@@ -22,6 +23,9 @@ def check_measure(made_by: str, given: Any, **options: Any) -> dict[str, Any]:
 
 
 def _values(one: Taken, given: Any) -> Any:
+    if one.input == "shots":
+        (found,) = load_named(one.made_by)(**one.options).measure([given])
+        return found
     if one.input != "frames":
         return load_named(one.made_by)(**one.options).measure(given)
     from hdvg.media.measure_calls import ALL

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from hdvg.config.sections import Settings, Share
+from hdvg.config.settings import Settings, Share
 from hdvg.latents.settings import Encoding
 from hdvg.model.config import Process
 

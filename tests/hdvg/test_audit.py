@@ -255,7 +255,7 @@ def test_questions_are_of_the_fault_that_a_rule_drops_for():
         "sharpness >= 20": "blurred",
     }
     for text, word in rules.items():
-        assert word in (question(parse_rule("r", text)) or ""), text
+        assert word in (question(parse_rule("r", text), {}) or ""), text
     for text in (
         "screen >= 0.5",
         "duration_s >= 2",
@@ -263,7 +263,7 @@ def test_questions_are_of_the_fault_that_a_rule_drops_for():
         "2 <= sharpness <= 9",
         "sharpness > 3 or width > 5",
     ):
-        assert question(parse_rule("r", text)) is None, text
+        assert question(parse_rule("r", text), {}) is None, text
 
 
 def test_only_what_an_eye_can_judge_is_asked_unless_it_is_named(dataset):

@@ -98,6 +98,26 @@ def test_what_is_taken_down_is_hidden_at_once(dataset):
     assert not any(video in row for rows in answers(dataset).values() for row in rows)
 
 
+def test_who_else_names_something_is_asked_of_the_kept_answer_alone(tmp_path):
+    shared = [
+        [Clip(0, 3000, b"same", "a boat"), Clip(3000, 6000, b"alone", "a bird")],
+        [Clip(0, 2500, b"same", "a sea")],
+    ]
+    units = make(tmp_path / "d", shared[:1])
+    add(units, shared[1:])
+    with units.manifest() as manifest:
+        video, other = (row["video_id"] for row in manifest.rows("select video_id from videos order by seq"))
+        unit = manifest.one("select unit from videos where video_id = ?", [other])
+        alone = {row["clip_sha256"] for row in manifest.rows("select clip_sha256 from clips where start_pts = 3000")}
+    before = find(units, {("video", video)})
+    assert {name for name in before.media if units.store.has_media(name)} == alone
+    units.compact()
+    for path in (units.root / "parts").glob(f"*/{unit}-*.parquet"):
+        path.write_bytes(b"no other unit's part is read")
+    assert find(units, {("video", video)}) == before
+    assert kept(units)["named"]
+
+
 def test_a_purge_leaves_no_answer(dataset):
     dataset.compact()
     with dataset.manifest() as manifest:

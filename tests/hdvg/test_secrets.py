@@ -40,12 +40,12 @@ def test_other_variables_are_refused_before_anything_is_sent(name, monkeypatch):
 def test_variable_that_the_user_allows_is_taken(monkeypatch):
     monkeypatch.setenv("HDVG_ALLOW_ENV", "MINE")
     with pytest.raises(UsageError):
-        check_key_name("TEAM_TOKEN")
+        check_key_name("TEAM_TOKEN", setting="caption.endpoint")
     allow(("TEAM_TOKEN",))
-    check_key_name("TEAM_TOKEN")
-    check_key_name("MINE")
+    check_key_name("TEAM_TOKEN", setting="caption.endpoint")
+    check_key_name("MINE", setting="caption.endpoint")
     with pytest.raises(UsageError):
-        check_key_name("TEAM")
+        check_key_name("TEAM", setting="caption.endpoint")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,12 @@ def test_further_writers_are_looked_at_too():
     }
     with pytest.raises(UsageError, match="HOME"):
         refuse_secrets(parse_recipe(table))
+
+
+def test_the_model_that_is_asked_questions_is_looked_at_too():
+    asker = {"by": "openai", "endpoint": {"key_env": "HOME"}}
+    with pytest.raises(UsageError, match=r"measure\.asker\.endpoint\.key_env = 'HOME'"):
+        refuse_secrets(parse_recipe({"name": "t", "measure": {"asker": asker}}))
 
 
 def test_run_with_a_foreign_key_or_password_makes_no_dataset(tmp_path):

@@ -71,7 +71,7 @@ def plain(
     change: Callable[[torch.nn.Module], None] = lambda _: None,
 ) -> str:
     """The slow reference: transformers on one clip; the text after the question. `change` is done to the network before."""
-    processor, network = chat.load(str(folder), form=Format(torch.float32, int8=False))
+    processor, network = chat.load(str(folder), form=Format(torch.float32, int8=False), setting="caption.model")
     change(network)
     opened = [one if isinstance(one, Image.Image) else Image.open(BytesIO(one)).convert("RGB") for one in pictures]
     mark = "<|vision_start|><|image_pad|><|vision_end|>" if "qwen" in folder.name else "<image>"
@@ -170,14 +170,14 @@ def test_clip_that_shows_nothing_gives_no_text(tiny: Callable[[str], Path]) -> N
 def test_memory_that_runs_short_halves_the_batch(tiny: Callable[[str], Path]) -> None:
     captioner = Vlm(settings(tiny("llava"), batch=4))
     expected = answers(captioner, shots())
-    whole = captioner._network.generate
+    whole = captioner._model._network.generate
 
     def narrow(**inputs: Any) -> Any:
         if len(inputs["input_ids"]) > 2:
             raise torch.OutOfMemoryError("as a GPU says it")
         return whole(**inputs)
 
-    captioner._network.generate = narrow
+    captioner._model._network.generate = narrow
     assert answers(captioner, shots()) == expected
     assert captioner.batch == 2
 
@@ -289,8 +289,8 @@ def test_an_answer_without_fields_is_asked_for_again_and_then_costs_its_clip(
     """Random weights never write JSON; a clip that shows nothing fails no other."""
     captioner = Vlm(settings(tiny(family), fields=True, batch=2))
     asked: list[int] = []
-    write = captioner._write
-    monkeypatch.setattr(captioner, "_write", lambda several: asked.append(len(several)) or write(several))
+    write = captioner._model._write
+    monkeypatch.setattr(captioner._model, "_write", lambda some, limits: asked.append(len(some)) or write(some, limits))
     answers = captioner.write([captioner.prepare(shot) for shot in [*shots(3), Shot("none", {}, {})]])
     assert [type(one) for one in answers] == [ItemError] * 3 + [Written]
     assert all("no usable answer in 3" in one.detail for one in answers[:3] if isinstance(one, ItemError))

@@ -154,6 +154,17 @@ class Pictures:
         return {"pictures": len(shot.keyframes)}
 
 
+class Several:
+    version = 1
+    input = "shots"
+    batch = 3
+    columns = {"several": ("number", "keyframes of the clip"), "seen": ("flag", "whether it has any")}
+
+    def measure(self, shots):
+        assert len(shots) <= self.batch
+        return [{"several": len(shot.keyframes), "seen": bool(shot.keyframes)} for shot in shots]
+
+
 class Words:
     version = 1
     input = "text"
@@ -189,6 +200,7 @@ keep = {short = "duration_s >= 0.3", lit = "corner >= 0", worded = "words_of_tex
 corner = "FOLDER/own_of_test.py:Corner"
 mood = "FOLDER/own_of_test.py:Mood"
 pictures = "FOLDER/own_of_test.py:Pictures"
+several = "FOLDER/own_of_test.py:Several"
 words = "FOLDER/own_of_test.py:Words"
 weight = "FOLDER/own_of_test.py:Weight"
 [caption]
@@ -216,7 +228,8 @@ def test_own_measures_of_every_input_fill_columns_of_every_kind(own):
         assert row["keep"]
         assert 0 <= row["corner"] <= 255
         assert (row["mood"], row["is_dark"], row["tones"]) == ("light", False, ["3", "channels"])
-        assert row["pictures"] >= 3
+        assert row["pictures"] == row["several"] >= 3
+        assert row["seen"]
         assert row["words_of_texts"] == len(row["caption"].split())
         assert row["weight"] == row["clip_bytes"]
 
@@ -254,11 +267,11 @@ def test_python_has_the_values_too(own):
 
 def test_other_options_are_a_new_measure_and_nothing_else_is_done_again(own, tmp_path):
     root = Path(shutil.copytree(own, tmp_path / "d"))
-    before = files(root)
+    before = stages_files(root)
     corner = {row["clip_id"]: row["corner"] for row in asked(root, "select clip_id, corner from dataset")}
     other = f"measure.own.corner={{made_by = '{own.parent}/own_of_test.py:Corner', options = {{offset = 5.0}}}}"
     call("run", root, "--set", other, "--runner", "serial")
-    after = files(root)
+    after = stages_files(root)
     changed = {name for name, content in after.items() if before.get(name) != content} | before.keys() - after.keys()
     assert {name.split("/")[0] for name in changed} == {"parts", "media"}
     assert {name.split("/")[1] for name in changed if name.startswith("parts/")} == {"remeasure"}

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
+from hdvg.dataset.kept_views import kept_files
 from hdvg.dataset.snapshot import measures
 from hdvg.errors import DamagedError
 from hdvg.reports.verify import verify, verify_folder
@@ -116,6 +117,28 @@ def test_a_dataset_without_a_ledger_knows_lost_lists_by_their_numbers_and_units(
         with pytest.raises(DamagedError, match="inputs/"):
             go(root)
         assert len(list(root.glob("shards/*"))) == 2
+
+
+def test_a_ledger_that_is_gone_is_named_where_the_settings_say_that_there_was_one(dataset):
+    (dataset / "ledger.parquet").unlink()
+    (gone,) = verify(Dataset.open(dataset))
+    assert (gone.check, gone.key) == ("lost", "ledger.parquet")
+    assert "--repair" in gone.detail
+    toml = dataset / "dataset.toml"
+    toml.write_text(toml.read_text().replace("ledger = true\n", ""))  # as a dataset of an earlier version has it
+    assert verify(Dataset.open(dataset)) == []
+    assert go(dataset)
+    assert verify(Dataset.open(dataset)) == []
+    assert "ledger = true" in toml.read_text()
+
+
+def test_a_repair_leaves_no_answer_of_parts_that_it_does_again(dataset):
+    opened = Dataset.open(dataset)
+    opened.compact()
+    assert kept_files(dataset)
+    first(dataset, "parts/caption/*-0.parquet").unlink()
+    assert repair(dataset, QUIET).left == []
+    assert kept_files(dataset) == []
 
 
 def test_a_foreign_part_is_ignored_and_named(dataset):
