@@ -86,7 +86,7 @@ PASS: dict[str, PassMeasure] = {
     ),
     "camera": PassMeasure(
         "hdvg.measures.camera:Camera",
-        1,
+        2,
         [
             column(
                 "camera",
@@ -108,7 +108,7 @@ PASS: dict[str, PassMeasure] = {
             column(
                 "handheld_pct_s",
                 REAL,
-                "how unsteady a hand makes the picture, % of the width a second; null where all is shown twice, or under two seconds",
+                "how unsteady a hand makes the picture, % of the width a second; null where that cannot be told, as in under one and a half seconds",
                 later=True,
             ),
             column(

@@ -1,14 +1,14 @@
 """Camera moves of known rates over real footage: windows that pan, tilt, zoom and roll over pictures larger than they, that
-shake as a hand does, or stand, also before a subject that fills a third, with parallax, without much texture, on twos, and
-coded coarsely.
+shake as a hand does, or stand, also before a subject that fills a third, with parallax, without much texture, on twos, with
+noise, and coded coarsely.
 
 The footage that thresholds were chosen on (`tune`) and that they are told by (`held`) have no file in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,18 @@ import numpy.typing as npt
 from tests.footage import BUNDLED_SPANS, SHARED_SPANS, Footage, Picture, Span
 
 SIZE = (384, 216)
-STEADY = ("bunny", "pad", "launch", "bird", "street", "screen", "cave", "hands")
-"""Looks that a camera on a tripod took, or was drawn so."""
+STEADY = ("pad", "launch", "bird", "crowd", "globe", "street", "screen", "hands")
+"""Looks that a camera on a tripod took, or was drawn so: points of the ground stay within 0.2 px of 640."""
+STANDS_UNTIL = {"launch": 147}
+"""Frames of a file from which the camera follows what it shows."""
+TRIPOD_KINDS = ("live", "noise", "subject", "coarse", "live", "twos", "live", "noise")
+"""What stands in turn before a tripod."""
 GRAPHICS = ("refine", "dots", "cc", "circle", "red", "rights", "icons", "slide", "bars", "book")
 """Looks that are flat colours, mostly: there is no camera in them."""
 UNCLEAR = ("mountain", "snow", "smith", "girl", "alley", "board")
 """Looks too dark or misty for a truth, or of one pattern repeated."""
+LIVE = ("live", "noise")
+"""Kinds whose ground moves."""
 BARE = ("street", "screen")
 """Looks that show nothing in most places: no move over them is seen, but that the camera stands is."""
 
@@ -60,11 +66,17 @@ PLANS: tuple[tuple[str, ...], ...] = (
 KINDS = ("still", "live", "subject", "parallax", "plain", "coarse", "twos", "still", "live")
 """Over a still; over footage in which something moves; with a subject that fills a third; with a nearer layer; with little
 texture; at a high compression; every picture shown twice."""
+FPS = (24, 25, 30, 50, 60)
+SWAY, BROAD = "sway", "broad"
+"""A hand's unrest: three waves, or waves of all frequencies from 0.5 to 10 Hz, which move it equally fast."""
+SPEED = 0.074 * (2 / 24) ** 0.5
+"""Of each of these 24, shares of the width a second."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A camera's plan: the signed rates of `RATES` and how much a hand shakes it, 0 for not at all."""
+    """A camera's plan: the signed rates of `RATES` and how much a hand shakes it, 0 for not at all: 1 is 7.4 % of the
+    width, and of the height, a second, root mean square."""
 
     kind: str
     labels: tuple[str, ...]
@@ -73,6 +85,7 @@ class Shot:
     fps: int
     seconds: float
     crf: int
+    spectrum: str = SWAY
 
 
 @dataclass(frozen=True)
@@ -86,8 +99,10 @@ class Case:
 
 def footage(part: str) -> Footage:
     """What is moved over: of the bundled media (`held`), or of the shared ones where they are (`tune`)."""
-    spans = BUNDLED_SPANS if part == "held" else SHARED_SPANS
-    return Footage(span for span in spans if span.look not in GRAPHICS + UNCLEAR)
+    spans = [
+        span for span in (BUNDLED_SPANS if part == "held" else SHARED_SPANS) if span.look not in GRAPHICS + UNCLEAR
+    ]
+    return Footage(replace(span, last=min(span.last, STANDS_UNTIL.get(span.look, span.last))) for span in spans)
 
 
 def cases(folder: Path, part: str, count: int, *, seed: int = 0, given: Footage | None = None) -> Iterator[Case]:
@@ -97,11 +112,23 @@ def cases(folder: Path, part: str, count: int, *, seed: int = 0, given: Footage 
         random = np.random.default_rng([seed, number, part == "held"])
         labels = PLANS[number % len(PLANS)]
         kind = KINDS[(number // len(PLANS) + number) % len(KINDS)]
-        shot = plan(labels, "still" if kind == "twos" and "handheld" in labels else kind, random)
-        view = Scenery(held, shot, random)
-        path = folder / f"{number:04}.mp4"
-        write(path, view, shot)
-        yield Case(shot, view.span.look, path)
+        yield _written(folder, held, plan(labels, kind, random), random)
+
+
+def tripods(folder: Path, part: str, count: int, *, seed: int = 0) -> Iterator[Case]:
+    """Write so many shots of a camera that stands: windows of all sizes and times, of footage from a tripod where it is live."""
+    given = footage(part)
+    for number in range(count):
+        random = np.random.default_rng([seed, number, part == "held", 1])
+        kind = TRIPOD_KINDS[number % len(TRIPOD_KINDS)]
+        yield _written(folder, given, plan(("static",), kind, random), random)
+
+
+def _written(folder: Path, held: Footage, shot: Shot, random: np.random.Generator) -> Case:
+    view = Scenery(held, shot, random)
+    path = folder / f"{random.integers(2**40):x}.mp4"
+    write(path, view, shot)
+    return Case(shot, view.span.look, path)
 
 
 def plan(labels: tuple[str, ...], kind: str, random: np.random.Generator) -> Shot:
@@ -113,14 +140,15 @@ def plan(labels: tuple[str, ...], kind: str, random: np.random.Generator) -> Sho
             share = np.clip(strength + random.uniform(-0.1, 0.1), 0, 1)
             low, high = np.array(RATES).T
             rates += np.array(MOVES[label]) * low * (high / low) ** share
-    hand = float(random.uniform(0.8, 2.0)) if "handheld" in labels else 0.0
+    hand = float(random.uniform(0.6, 2.0)) if "handheld" in labels else 0.0
     if len(labels) > 1 and hand:  # a pan that is seen beside the hand's sway
         rates, hand = np.sign(rates) * random.uniform(14, 25), min(hand, 1.3)
-    fps = int(random.choice([24, 25, 30, 50])) if kind != "twos" else 24
+    fps = int(random.choice(FPS)) if kind != "twos" else 24
     crf = int(random.integers(32, 36)) if kind == "coarse" else int(random.integers(18, 26))
     seconds = float(random.uniform(3, 6))
     first, second, third, fourth = (float(one) for one in rates)
-    return Shot(kind, labels, (first, second, third, fourth), hand, fps, seconds, crf)
+    spectrum = str(random.choice([SWAY, BROAD]))
+    return Shot(kind, labels, (first, second, third, fourth), hand, fps, seconds, crf, spectrum)
 
 
 class Scenery:
@@ -128,18 +156,19 @@ class Scenery:
 
     def __init__(self, held: Footage, shot: Shot, random: np.random.Generator) -> None:
         self._held, self._shot, self._random = held, shot, random
-        steady = STEADY if shot.kind == "live" else [span.look for span in held.spans]
-        bare = () if shot.kind == "live" and shot.labels == ("static",) else BARE
+        steady = STEADY if shot.kind in LIVE else [span.look for span in held.spans]
+        bare = () if shot.kind in LIVE and shot.labels == ("static",) else BARE
         spans = [span for span in held.spans if span.look in steady and span.look not in bare]
         self.span: Span = spans[int(random.integers(len(spans)))]
         self._at = int(random.integers(held.length(self.span)))
         self._other = held.frame(held.spans[int(random.integers(len(held.spans)))], 5)
-        self._hand = _hand(random)
-        self._room = float(random.uniform(0.5, 0.65))
+        self._hand = _hand(_waves(shot.spectrum, random))
+        self._room = float(random.uniform(0.5, 0.65) if shot.labels != ("static",) else random.uniform(0.4, 1.0))
         zoom = shot.rates[2] / 100
         if zoom < 0:  # so that it ends where others begin
             self._room *= np.exp(max(zoom * shot.seconds, -1.2))
         self._turn = float(random.uniform(0, 2 * np.pi))
+        self._noise = float(random.uniform(4, 16))
 
     def __iter__(self) -> Iterator[Picture]:
         step = 2 if self._shot.kind == "twos" else 1
@@ -148,7 +177,7 @@ class Scenery:
 
     def _taken(self, number: int) -> Picture:
         seconds, shot = number / shot_fps(self._shot), self._shot
-        ground = self._held.frame(self.span, self._at + (number if shot.kind == "live" else 0))
+        ground = self._held.frame(self.span, self._at + (number if shot.kind in LIVE else 0))
         if shot.kind == "plain":
             ground = _plain(ground)
         picture = self._window(ground, seconds, depth=1.0)
@@ -159,6 +188,9 @@ class Scenery:
             picture[rows:] = near[rows:]
         if shot.kind == "subject":
             picture = self._with_subject(picture, seconds)
+        if shot.kind == "noise":
+            noise = self._random.normal(0, self._noise, picture.shape)
+            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         return picture
 
     def _window(self, ground: Picture, seconds: float, *, depth: float) -> Picture:
@@ -199,16 +231,22 @@ def shot_fps(shot: Shot) -> float:
     return float(shot.fps)
 
 
-def _hand(random: np.random.Generator) -> Any:
-    """Sway and tremor of a hand by time: shares of the width and of the height, and radians."""
-    bands = (((0.4, 1.0), 0.012), ((1.2, 2.5), 0.006), ((4.0, 8.0), 0.0015))
-    waves = [
-        [(float(random.uniform(*band)), most, float(random.uniform(0, 2 * np.pi))) for band, most in bands]
-        for _ in range(3)
-    ]
+def _waves(spectrum: str, random: np.random.Generator) -> list[npt.NDArray[np.float64]]:
+    """Frequency, amplitude and phase of the waves, (n, 3), by which a hand moves a camera across, down and about."""
+    if spectrum == SWAY:
+        bands = np.array([(0.4, 1.0, 0.012), (1.2, 2.5, 0.006), (4.0, 8.0, 0.0015)])
+        some = [random.uniform(bands[:, 0], bands[:, 1]) for _ in range(3)]
+        return [np.column_stack([hz, bands[:, 2], random.uniform(0, 2 * np.pi, 3)]) for hz in some]
+    some = [np.exp(random.uniform(np.log(0.5), np.log(10), 24)) for _ in range(3)]
+    return [np.column_stack([hz, SPEED / (2 * np.pi * hz), random.uniform(0, 2 * np.pi, len(hz))]) for hz in some]
+
+
+def _hand(waves: list[npt.NDArray[np.float64]]) -> Any:
+    """What a hand does by time: shares of the width and of the height, and radians."""
+    transposed = [some.T for some in waves]
 
     def at(seconds: float) -> npt.NDArray[np.float64]:
-        sums = [sum(most * np.sin(2 * np.pi * hz * seconds + phase) for hz, most, phase in some) for some in waves]
+        sums = [np.sum(most * np.sin(2 * np.pi * hz * seconds + phase)) for hz, most, phase in transposed]
         return np.array([sums[0], sums[1], sums[2] * 0.5])
 
     return at
@@ -219,7 +257,7 @@ def _plain(picture: Picture) -> Picture:
     return np.asarray(cv2.convertScaleAbs(blurred, alpha=0.6, beta=50), np.uint8)
 
 
-def write(path: Path, view: Scenery, shot: Shot) -> None:
+def write(path: Path, view: Iterable[Picture], shot: Shot) -> None:
     """Encode what the camera sees."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(

@@ -287,15 +287,9 @@ def _steps(logprobs: Any) -> tuple[Step, ...]:
 def _spoken(content: bytes) -> Heard:
     """What a transcription says. Raises GarbledError."""
     body = _table(content)
-    text, language = body.get("text"), body.get("language")
-    if not isinstance(text, str):
+    if not isinstance(text := body.get("text"), str):
         raise GarbledError("the answer holds no text")
-    return Heard(text, language if isinstance(language, str) else "")
-
-
-def is_refused(reply: object) -> bool:
-    """Whether the request itself was refused, by no fault of the moment."""
-    return isinstance(reply, ItemError) and not isinstance(reply, TransientError)
+    return Heard(text, language if isinstance(language := body.get("language"), str) else "")
 
 
 def _names(content: bytes) -> list[str]:

@@ -30,7 +30,7 @@ class OpenAi:
             raise UsageError(f"caption.beams = {settings.beams}: captioner `openai` has no beam search; leave it out")
         self._settings = settings
         self._service = Service(settings.endpoint)
-        self._forms = Forms(self._service, _forms(settings))
+        self._forms = Forms(self._service.ask, _forms(settings))
         self._model = self._service.model(settings.model)
         self.batch = settings.batch or ROUNDS * settings.endpoint.concurrency
         self.model = f"{self._model} @ {self.fingerprint(settings)[:8]}"

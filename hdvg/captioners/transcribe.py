@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hdvg.captioners import Written, clean
-from hdvg.captioners.endpoint import Heard, Request, Service, is_refused
+from hdvg.captioners.endpoint import Heard, Request, Service
+from hdvg.captioners.forms import Forms
 from hdvg.captioners.language import language
 from hdvg.captioners.openai import ROUNDS, named_digest
 from hdvg.captioners.whisper import SILENT
@@ -24,7 +25,7 @@ from schemas.captions import SPEECH
 VERSION = "transcribe 1"
 """Raise its number when code changes the texts."""
 
-FORMS = ("verbose_json", "json")
+FORMS = ({"response_format": "verbose_json"}, {"response_format": "json"})
 """Forms of an answer: the first says the language too, and not every model gives it."""
 
 CODES = {
@@ -51,7 +52,7 @@ class Transcribe:
             )
         self._settings = settings
         self._service = Service(settings.endpoint)
-        self._forms: tuple[str, ...] = FORMS
+        self._forms = Forms(self._service.transcribe, FORMS)
         self._model = self._service.model(settings.model)
         self.batch = settings.batch or ROUNDS * settings.endpoint.concurrency
         self.model = f"{self._model} @ {self.fingerprint(settings)[:8]}"
@@ -68,25 +69,12 @@ class Transcribe:
 
     def write(self, prepared: Sequence[bytes]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""
-        said = iter(self._send([self._request(sound) for sound in prepared if sound]))
+        said = iter(self._forms.ask([self._request(sound) for sound in prepared if sound]))
         return [self._written(next(said)) if sound else Written({SPEECH: ""}, silent=True) for sound in prepared]
 
     def _request(self, sound: bytes) -> Request:
         asked = {"model": self._model, "file": ("clip.wav", sound, "audio/wav"), "temperature": 0}
         return asked | ({"prompt": self._settings.prompt} if self._settings.prompt else {})
-
-    def _send(self, requests: Sequence[Request]) -> list[Heard | ItemError]:
-        """The answers; a server that refuses the first form is asked for the second, and so from then on."""
-        forms = self._forms
-        found = self._service.transcribe([{**one, "response_format": forms[0]} for one in requests])
-        refused = [place for place, one in enumerate(found) if len(forms) > 1 and is_refused(one)]
-        if refused:
-            again = self._service.transcribe([{**requests[place], "response_format": forms[1]} for place in refused])
-            for place, one in zip(refused, again, strict=True):
-                found[place] = one
-            if any(isinstance(one, Heard) for one in again):
-                self._forms = forms[1:]
-        return found
 
     def _written(self, heard: Heard | ItemError) -> Written | ItemError:
         if isinstance(heard, ItemError):

@@ -175,7 +175,7 @@ class Served:
     def __init__(self, asker: Asker) -> None:
         service = Service(asker.endpoint, section=SECTION)
         self._model = service.model(asker.model)
-        self._forms = Forms(service, ({"logprobs": True, "top_logprobs": CHOICES_MOST}, {}))
+        self._forms = Forms(service.ask, ({"logprobs": True, "top_logprobs": CHOICES_MOST}, {}))
         self.batch = asker.batch or ROUNDS * asker.endpoint.concurrency
 
     def open(self, pictures: prompting.Shown, question: str) -> Request:

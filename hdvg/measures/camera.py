@@ -1,18 +1,36 @@
-"""Camera: whether it stands, pans, tilts, zooms, rolls or is held in a hand, from the optical flow that the pass has taken."""
+"""Camera: whether it stands, pans, tilts, zooms, rolls or is held in a hand, from how some places of it move, six times a second."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
+from functools import cache
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hdvg.measures.measure import Clip, Series, Sight, View
-from hdvg.measures.motion import GRID, STATED_WIDTH_PX
+from hdvg.measures.affine import ACROSS, DOWN, GRID, PLACES, Numbers, dominant, rates_of, sway
+from hdvg.measures.measure import Clip, Picture, Series, Sight, View
+from hdvg.measures.motion import LEAST_PX, STATED_WIDTH_PX, small
 
-Numbers = npt.NDArray[np.float64]
+PER_S = 6
+"""Moments that are looked at, each a pair of pictures: a hand is told by how these differ among themselves."""
+FOLLOWED_BY: Mapping[str, Any] = {
+    "winSize": (9, 9),
+    "maxLevel": 2,
+    "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03),
+    "minEigThreshold": 1e-4,
+}
+"""How a place of the small picture is followed; where hardly anything is to be seen it is not."""
+TOGETHER = 6
+"""Moments of which the mean says what the camera does: a hand's unrest mostly cancels out."""
+LEFT_OUT = 0.25
+"""Of these at each place, the largest and again the smallest: a subject that passes there."""
+LEAST_MOMENTS = 8
+"""To tell a hand by."""
+AT_ONCE = 1000
+"""Moments that are reckoned with at once, for the memory's sake."""
 
 MOVES = (
     ("pan left", "pan right"),
@@ -23,77 +41,91 @@ MOVES = (
 """The labels of a negative and of a positive rate, in the order of the rates."""
 RATES = ("pan_pct_s", "tilt_pct_s", "zoom_pct_s", "roll_deg_s")
 SHARES = ("pan_share", "tilt_share", "zoom_share", "roll_share")
-TAKEN = np.array([1.0, 1.0, 0.71, 0.71])
-"""The flow takes so much of what changes across the picture: medians over moves of known rates (tests/bench/bench_fields.py)."""
-LEAST = np.array([2.0, 2.5, 2.8, 1.7])
+TAKEN = np.array([1.0, 1.0, 0.94, 0.94])
+"""So much is taken of what changes across the picture: medians over moves of known rates (tests/bench/bench_fields.py)."""
+LEAST = np.array([2.0, 2.5, 2.4, 1.45])
 """Slower ones are none: % of the picture a second, degrees of the roll."""
 AT_EDGE = np.array([1.0, 0.75, 0.5, 0.87])
 """By how much of the picture's width its edge moves for one of each."""
-BESIDE = np.array([0.28, 0.28, 0.25, 0.38])
+BESIDE = np.array([0.28, 0.28, 0.21, 0.32])
 """A move is seen beside a larger one if the edge moves by at least this share of what that does."""
 MOST, STATIC = 0.5, 0.25
 """A move of the clip is one in more than the first share of the moments; without one the clip is static if the camera stands in
 at least the second: a subject close by looks like a move now and then."""
-HAND_LEAST, HAND_SHARE, OVER_HAND = 4.0, 0.3, 0.8
-"""A hand's unrest is so much, % of the width a second, and this share of what the camera moves; what it moves must be so
-many times larger to be a move."""
+HAND_LEAST, HAND_MOST, HAND_SHARE, OVER_HAND = 3.4, 60.0, 0.19, 0.65
+"""A hand's unrest is from the first to the second, % of the width a second (what goes to and fro faster is a subject), and at
+least this share of what the camera moves; what it moves must be so many times larger to be a move."""
 
-WITHIN_PX, WITHIN_SHARE = 0.12, 0.12
-"""A place of the grid follows a motion if it is no further off, px at the stated width, and share of the median motion."""
-STANDS = 0.05
-"""A camera that stands explains so much more of the picture than it does: of two answers it is the likelier."""
-AGREED = 0.3
-"""A moment says what the camera does if so much of the picture follows one motion."""
-ONE_SIDED = 1.5
-"""See `_agreed`."""
-ANNEALED = (4, 4, 2, 1.5)
-"""How many times further off places still count while a motion is looked for, round by round."""
+AGREED, FOLLOWED = 0.3, 0.08
+"""A moment says what the camera does if so much of what is followed has one motion, and so much of the picture is followed."""
+MOST_CLEAR = 0.5
+"""Where less of them is clear, something moves before a ground that shows nothing, and the camera is said to stand."""
 DOUBLED = 0.25
 """A pair that changes by less than this share of its neighbour shows one picture twice."""
 
-ACROSS, DOWN = (one.ravel() for one in np.meshgrid(np.linspace(-1, 1, GRID[0]), np.linspace(-1, 1, GRID[1])))
-PLACES = np.stack([np.ones(ACROSS.size), ACROSS, DOWN], axis=1)
-PRODUCTS = (PLACES[:, :, None] * PLACES[:, None]).reshape(-1, 9)
-RIDGE = np.diag([1e-3, 0.3, 0.3])
-"""Where hardly a place counts, a shift is likelier than a growth."""
-RIM = (np.abs(ACROSS) == 1) | (np.abs(DOWN) == 1)
-
 
 class Camera:
-    """Of the moments that flow was taken at, about one a second: what the camera does in most of them.
+    """Of the moments that flow was taken at, six a second: what the camera does in most of them.
 
     pan_pct_s (positive: to the right), tilt_pct_s (up), zoom_pct_s (in) and roll_deg_s (clockwise): the median rate, in % of
     the picture's width, height and size a second, 0 where it is no move of the clip; pan_share, tilt_share, zoom_share and
-    roll_share: in how many of the moments it goes that way, 0-1; camera_static_share: in how many it does nothing.
+    roll_share: in how much of the clip it goes that way, 0-1; camera_static_share: in how much it does nothing.
     handheld_pct_s: how unsteady a hand makes pan and tilt, % of the picture a second. camera_moves: the labels, the strongest
     first, with commas, `static` alone where nothing is, `mixed` where it does now this, now that; camera: the first of them. A camera that
     travels sideways pans, one that comes nearer zooms: the flow is the same. What fills most of the picture counts as the
     camera's. None where no flow was taken, as in a clip of one frame.
+
+    The flow is that of Lucas and Kanade 1981, by pyramids (Bouguet 2001).
     """
 
     columns: ClassVar[tuple[str, ...]] = (
         "camera", "camera_moves", *RATES, "handheld_pct_s", *SHARES, "camera_static_share"
     )  # fmt: skip
-    sees: ClassVar[Sight] = "stare"
-    uses: ClassVar[tuple[str, ...]] = ("motion", "stillness")
+    sees: ClassVar[Sight] = "frame"
+    uses: ClassVar[tuple[str, ...]] = ("stillness",)
 
     def __init__(self) -> None:
-        self.series: dict[str, Series] = {}
+        self.series = {"places": Series()}
+        self._before: View | None = None
 
     def see(self, view: View) -> None:
-        """Nothing: the flow is `Motion`'s."""
+        before, self._before = self._before, view
+        if before is None or int(before.seconds * PER_S) == int(view.seconds * PER_S):
+            return
+        pair = small(before.grey), small(view.grey)
+        if min(pair[1].shape) >= LEAST_PX:
+            self.series["places"].add(view.index, _followed(*pair))
 
     @staticmethod
     def of_clip(clip: Clip) -> dict[str, Any]:
         moments = _Moments(clip)
-        return described(moments.rates(), moments.unrest()) if len(moments.flow) else dict.fromkeys(Camera.columns)
+        return described(moments.rates, moments.unrest()) if len(moments.rates) else dict.fromkeys(Camera.columns)
+
+
+def _followed(before: Picture, after: Picture) -> npt.NDArray[np.float16]:
+    """How far each place has gone (places, 2), px at the stated width; not a number where that cannot be told."""
+    height, width = before.shape
+    places = _places(width, height)
+    gone, is_found, _ = cv2.calcOpticalFlowPyrLK(before, after, places, None, **FOLLOWED_BY)  # type: ignore[call-overload]  # None: no first guess
+    flow = (gone - places) * (STATED_WIDTH_PX / width)
+    flow[is_found[:, 0] == 0] = np.nan
+    return np.asarray(flow, np.float16)
+
+
+@cache
+def _places(width: int, height: int) -> npt.NDArray[np.float32]:
+    """Where the places lie in a small picture, px, (places, 2): in the middles of the grid's cells."""
+    cell = np.array([width, height]) / GRID
+    half = (np.array([width, height]) - cell) / 2
+    return (np.stack([ACROSS, DOWN], axis=1) * half + (np.array([width, height]) - 1) / 2).astype(np.float32)
 
 
 def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
     """The columns, of the moments' rates (n, 4) and of how unsteady a hand makes them, None if that is not known."""
     edges = np.abs(rates) * AT_EDGE
     median, strongest = np.median(rates, axis=0), np.median(edges, axis=0)
-    is_held = unrest is not None and unrest >= max(HAND_LEAST, HAND_SHARE * float(np.hypot(*strongest[:2])))
+    least = max(HAND_LEAST, HAND_SHARE * float(np.linalg.norm(strongest)))
+    is_held = unrest is not None and least <= unrest <= HAND_MOST
     hand = unrest if unrest is not None and is_held else 0.0
     is_seen = edges >= np.maximum(
         np.maximum(LEAST * AT_EDGE, OVER_HAND * hand), BESIDE * edges.max(axis=1, keepdims=True)
@@ -117,113 +149,62 @@ def described(rates: Numbers, unrest: float | None) -> dict[str, Any]:
 
 
 class _Moments:
-    """The frames that were looked at, of each the `flow` (n, places, 2) of the pairs before and behind it, px a second at the
-    stated width; and `changes`, by how much these two differ, of moments that have both of them, and not one picture twice."""
+    """The moments of a clip at which its picture changes: the camera's `rates` in a few of them together, pan, tilt, zoom and
+    roll, (n, 4)."""
 
     def __init__(self, clip: Clip) -> None:
+        indices, flow = clip.values("places", skip=1)
+        before, at = _changed_before(clip), indices - clip.start
+        at, flow = at[before[at] >= 0], flow[before[at] >= 0]
+        steps_s = np.maximum(clip.seconds[at] - clip.seconds[before[at]], 1e-6)
+        step_s = float(np.median(steps_s)) if len(at) else 1.0
+        flow = flow.reshape(-1, len(PLACES), 2) * (step_s / steps_s)[:, None, None].astype(np.float32)
         self._shape = clip.shape
-        looks = clip.values("look")[0]
-        indices, flow = clip.values("flow", skip=1)
-        counts = np.isin(indices, looks) | np.isin(
-            indices - 1, looks
-        )  # a segment's first pair is there though none may look
-        indices, flow = indices[counts], flow[counts]
-        ones, change = clip.values("change", skip=1)
-        changes = change[np.searchsorted(ones, indices)]
-        at = indices - clip.start
-        self._step_s = np.maximum(clip.seconds[at] - clip.seconds[at - 1], 1e-6)
-        flow = flow.astype(np.float64).reshape(len(indices), len(PLACES), 2) / self._step_s[:, None, None]
-        here = [np.flatnonzero((indices == look) | (indices == look + 1)) for look in looks]
-        here = [pair for pair in here if len(pair)]
-        both = [pair for pair in here if len(pair) == 2 and changes[pair].min() >= DOUBLED * changes[pair].max()]
-        self.flow = np.array([flow[pair].mean(axis=0) for pair in here])
-        self.changes = np.array([flow[pair[1]] - flow[pair[0]] for pair in both])
-
-    def rates(self) -> Numbers:
-        """Pan, tilt, zoom and roll of each, (n, 4)."""
-        rates, shares = self._motion(self.flow)
-        sure = shares >= AGREED
-        return rates[sure] if sure.any() else rates
+        kinds = [flow, _together(flow, 0), _together(flow, LEFT_OUT)]
+        every = np.concatenate(kinds)
+        found = [dominant(some) for some in np.array_split(every, len(every) // AT_ONCE + 1)]
+        terms, shares = (np.concatenate(some) for some in zip(*found, strict=True))
+        is_clear = (shares >= AGREED) & (np.isfinite(every[..., 0]).mean(axis=1) >= FOLLOWED)
+        rates = rates_of(terms / step_s, clip.shape) / TAKEN
+        ends = np.cumsum([len(kind) for kind in kinds])[:-1]
+        (singles, _, means), (is_single, is_whole, is_mean) = np.split(rates, ends), np.split(is_clear, ends)
+        self._singles, self._flow = singles[is_single], flow[is_single] / step_s
+        self._is_known = len(flow) > 0 and min(is_single.mean(), is_whole.mean(), is_mean.mean()) >= MOST_CLEAR
+        self.rates = means[is_mean] if self._is_known else np.zeros((min(len(flow), 1), 4))
 
     def unrest(self) -> float | None:
-        """How unsteady pan and tilt are, % of the picture a second: the geometric mean of how they change from one frame to the
-        next, which a move does not, and from one moment to another, which noise does not. None if it cannot be told."""
-        found = []
-        for differences in (self.changes, np.diff(self.flow, axis=0)):
-            if not len(differences):
-                return None
-            rates, shares = self._motion(differences)
-            sure = rates[shares >= AGREED, :2]
-            if not len(sure):
-                return None
-            found.append(float(np.median(np.hypot(*sure.T))))
-        return float(np.sqrt(np.prod(found)))
-
-    def _motion(self, flow: Numbers) -> tuple[Numbers, Numbers]:
-        """The rates of the camera's motion in each, and which share of the picture follows it."""
-        step_s = float(np.median(self._step_s))
-        terms, shares = dominant(flow * step_s)
-        return rates_of(terms / step_s, self._shape) / TAKEN, shares
+        """How far pan and tilt mostly are from the usual ones, % of the picture's width a second: those of the dominant motion,
+        or those that most places share, if these are less. None if it cannot be told."""
+        if not self._is_known or len(self._singles) < LEAST_MOMENTS:
+            return None
+        shared = np.zeros((len(self._flow), 3, 2))
+        shared[:, 0] = sway(self._flow)
+        off = [one - np.median(one, axis=0) for one in (self._singles, rates_of(shared, self._shape))]
+        return min(float(np.median(np.hypot(*(one * AT_EDGE)[:, :2].T))) for one in off)
 
 
-def dominant(flow: Numbers) -> tuple[Numbers, Numbers]:
-    """The terms (n, 3, 2) of the affine motion that most places of each flow field (n, places, 2), in px, follow closely, and
-    which share of them does, (n,).
-
-    It is looked for from three beginnings: none, the median's, and that of the rim, which a subject leaves free.
-    """
-    within = WITHIN_PX + WITHIN_SHARE * np.median(np.sqrt(np.square(flow).sum(axis=2)), axis=1)
-    count = len(flow)
-    begins = np.zeros((3, count, 3, 2))
-    begins[1, :, 0] = np.median(flow, axis=1)
-    begins[2, :, 0] = np.median(flow[:, RIM], axis=1)
-    terms, shares = _closest(np.tile(flow, (3, 1, 1)), begins.reshape(-1, 3, 2), np.tile(within, 3))
-    terms, shares = terms.reshape(3, count, 3, 2), shares.reshape(3, count)
-    best = (shares + np.array([STANDS, 0, 0])[:, None]).argmax(axis=0), np.arange(count)
-    return terms[best], shares[best]
+def _changed_before(clip: Clip) -> npt.NDArray[np.int64]:
+    """For each frame, as which one before it looked until then; -1 for a frame that is shown again, and for the first."""
+    ones, changes = clip.values("change", skip=1)
+    change = np.zeros(clip.end - clip.start + 1)
+    change[ones - clip.start] = changes
+    is_again = change[:-1] < DOUBLED * np.maximum(np.roll(change, 1)[:-1], change[1:])
+    is_again[0] = False
+    frames = np.arange(clip.end - clip.start)
+    shown = np.maximum.accumulate(np.where(is_again, 0, frames))
+    return np.where(is_again, -1, np.concatenate([[-1], shown[:-1]]))
 
 
-def _closest(flow: Numbers, terms: Numbers, within: Numbers) -> tuple[Numbers, Numbers]:
-    """The terms, led from the given ones to what more places follow, and which share of the places does, (n,)."""
-    for times in ANNEALED:
-        nearness = np.maximum(1 - _off(flow, terms) / np.square(times * within)[:, None], 0)
-        weights = np.square(nearness)
-        squares = (weights @ PRODUCTS).reshape(-1, 3, 3) + RIDGE
-        terms = np.asarray(np.linalg.solve(squares, PLACES.T @ (weights[:, :, None] * flow)), np.float64)
-    return terms, (_off(flow, terms) < np.square(within)[:, None]).mean(axis=1)
-
-
-def _off(flow: Numbers, terms: Numbers) -> Numbers:
-    """Squared distance of each place's flow from the terms' motion, (n, places)."""
-    return np.asarray(np.square(flow - PLACES @ terms).sum(axis=2), np.float64)
-
-
-def rates_of(terms: Numbers, shape: Mapping[str, Any]) -> Numbers:
-    """Pan to the right and tilt up in % of the picture, zoom in in %, roll clockwise in degrees, a second, (n, 4): of the terms
-    (n, 3, 2) in px a second at the stated width, of coded pictures of this `geometry`."""
-    wide, tall = shape["coded_width"], shape["coded_height"]
-    angle, across = np.radians(shape["rotation"]), float(Fraction(shape["sar"]))
-    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([across, 1.0])
-    shown = np.diag([-1.0 if shape["mirrored"] else 1.0, 1.0]) @ turned
-    terms = terms * (wide / STATED_WIDTH_PX)
-    reach = np.array([wide / 2 * (1 - 1 / GRID[0]), tall / 2 * (1 - 1 / GRID[1])])
-    middle = terms[:, 0] @ shown.T
-    change = (
-        shown @ np.swapaxes(terms[:, 1:] / reach[:, None], 1, 2) @ np.linalg.inv(shown)
-    )  # (n, of x and y, by x and y)
-    return np.column_stack(
-        [
-            -100 * middle[:, 0] / shape["width"],
-            100 * middle[:, 1] / shape["height"],
-            100 * _agreed(change[:, 0, 0], change[:, 1, 1]),
-            np.degrees(_agreed(change[:, 0, 1], -change[:, 1, 0])),
-        ]
-    )
-
-
-def _agreed(one: Numbers, other: Numbers) -> Numbers:
-    """What both say, (n,): their mean, at most `ONE_SIDED` times the smaller, 0 if their signs differ. A zoom widens the picture
-    across as down, a roll moves its sides as its top; what is nearer below, and passes faster, only one of them."""
-    smaller = np.where(one * other > 0, np.minimum(np.abs(one), np.abs(other)), 0.0)
-    mean: Numbers = (one + other) / 2
-    return np.asarray(np.sign(mean) * np.minimum(np.abs(mean), ONE_SIDED * smaller), np.float64)
+def _together(flow: Numbers, left_out: float) -> Numbers:
+    """Means of a few moments together, (n, places, 2), of each place without that share of its largest and of its smallest:
+    not a number for a place that is followed in less than half as many as another."""
+    means = []
+    for some in np.array_split(flow, max(round(len(flow) / TOGETHER), 1)):
+        known = np.isfinite(some[..., 0]).sum(axis=0)
+        first, at = (known * left_out).astype(int), np.arange(len(some))[:, None]
+        is_in = (at >= first) & (at < known - first)
+        ordered = np.sort(some, axis=0)  # what is not a number comes last
+        mean = np.where(is_in[..., None], ordered, 0).sum(axis=0) / np.maximum(is_in.sum(axis=0), 1)[:, None]
+        mean[known < max(known.max(initial=0) / 2, 1)] = np.nan
+        means.append(mean)
+    return np.array(means)

@@ -54,7 +54,7 @@ class Motion:
             self.series["look"].add(view.index, 1.0)
         if before is None or not (view.look or before.look):
             return
-        pair = _small(before.grey), _small(view.grey)
+        pair = small(before.grey), small(view.grey)
         if min(pair[1].shape) < LEAST_PX:
             return
         flow = np.asarray(self._flow.calc(*pair, None), dtype=np.float32)  # type: ignore[call-overload]  # None: no first guess
@@ -84,7 +84,8 @@ class Motion:
         }
 
 
-def _small(grey: Picture) -> Picture:
+def small(grey: Picture) -> Picture:
+    """The picture that flow is taken of."""
     height, width = grey.shape
     small = min(WIDTH_PX, width)
     size = small, max(round(height * small / width), 1)

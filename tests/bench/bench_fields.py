@@ -1,10 +1,12 @@
 """How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area.
 
-Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--crops 60] [--repeats 3] [--answers 1000] [--seed 0]. Moves of known
+Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--tripods 120] [--crops 60] [--repeats 3] [--answers 1000] [--seed 0]. Moves of known
 rates over real footage (tests/moves.py), marks, subtitles, tickers and bars planted in real footage (tests/planted.py); `held`
 is the footage that no threshold was chosen on. The cost is that of the pass with all measures and without the camera's, CPU
 seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
-worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
+worst label), `camera_f1_each`, `camera_f1_intervals` (95 %, cases drawn anew), `camera_exact` (share of cases with all labels
+right and none else), `camera_cases`, `camera_false_static` (share of windows of tripod footage that is not told `static`),
+`camera_false_static_interval` (95 %, Wilson), `camera_tripods`,
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
 left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `speech_share_of_pass`
 (what is measured apart, of the same video), `speech_s_per_min` (CPU seconds a minute of film, all of it sounding), `json_valid_share` and
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import tempfile
@@ -52,29 +55,52 @@ TIMED = "bigbuckbunny_720p.mp4"
 
 def camera(part: str, count: int, seed: int) -> dict[str, Any]:
     """Tell the moves of written shots; the figures, and a line for each that is wrong."""
-    counts = {label: [0, 0, 0] for label in moves.LABELS}
-    false_static, static = 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        for case in moves.cases(Path(folder), part, count, seed=seed):
-            found, truth = moves_of(case.path), set(case.shot.labels)
-            case.path.unlink()
-            for label, tally in counts.items():
-                tally[0] += label in found and label in truth
-                tally[1] += label in found and label not in truth
-                tally[2] += label in truth and label not in found
-            static += truth == {"static"}
-            false_static += truth == {"static"} and found != truth
-            if found != truth:
-                print("wrong:", case.shot, case.look, sorted(found), flush=True)
-    each = {label: round(f1(*tally), 4) for label, tally in counts.items()}
-    for label, tally in counts.items():
-        print(f"{label:22} F1 {each[label]:.3f}  right, wrong, missed {tally}")
+        told = [_told(case) for case in moves.cases(Path(folder), part, count, seed=seed)]
+    drawn = np.random.default_rng(0).integers(count, size=(2000, count))
+    each, intervals = {}, {}
+    for label in moves.LABELS:
+        tallies = np.array([(label in f and label in t, label in f - t, label in t - f) for t, f in told])
+        right, wrong, missed = (int(one) for one in tallies.sum(axis=0))
+        each[label] = round(f1(right, wrong, missed), 4)
+        again = [f1(*(int(one) for one in some)) for some in tallies[drawn].sum(axis=1)]
+        intervals[label] = [round(float(one), 3) for one in np.percentile(again, (2.5, 97.5))]
+        print(f"{label:22} F1 {each[label]:.3f} {intervals[label]}  right, wrong, missed {right, wrong, missed}")
     return {
         "camera_f1": min(each.values()),
         "camera_f1_each": each,
-        "camera_false_static": round(false_static / max(static, 1), 4),
+        "camera_f1_intervals": intervals,
+        "camera_exact": round(statistics.mean(found == truth for truth, found in told), 4),
         "camera_cases": count,
     }
+
+
+def tripods(part: str, count: int, seed: int) -> dict[str, Any]:
+    """Tell the moves of a camera that stands."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = [_told(case) for case in moves.tripods(Path(folder), part, count, seed=seed)]
+    wrong = sum(found != truth for truth, found in told)
+    return {
+        "camera_false_static": round(wrong / count, 4),
+        "camera_false_static_interval": wilson(wrong, count),
+        "camera_tripods": count,
+    }
+
+
+def _told(case: moves.Case) -> tuple[set[str], set[str]]:
+    """The true labels of a shot, and those that the measure has for it."""
+    truth, found = set(case.shot.labels), moves_of(case.path)
+    case.path.unlink()
+    if found != truth:
+        print("wrong:", case.shot, case.look, sorted(found), flush=True)
+    return truth, found
+
+
+def wilson(found: int, count: int) -> list[float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    z, share = 1.96, found / count
+    middle, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return [round(max(middle + way * half, 0.0) / (1 + z * z / count), 4) for way in (-1, 1)]
 
 
 def moves_of(path: Path) -> set[str]:
@@ -181,6 +207,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("held", "tune"), default="held")
     parser.add_argument("--cases", type=int, default=210, help="shots of the camera; 0 leaves them out")
+    parser.add_argument("--tripods", type=int, default=120, help="windows of tripod footage; 0 leaves them out")
     parser.add_argument("--crops", type=int, default=60, help="videos with something planted; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=3, help="of the pass; 0 leaves it out")
     parser.add_argument(
@@ -196,6 +223,7 @@ def main() -> None:
     print(describe())
     figures: dict[str, Any] = {"part": args.part}
     figures |= camera(args.part, args.cases, args.seed) if args.cases else {}
+    figures |= tripods(args.part, args.tripods, args.seed) if args.tripods else {}
     figures |= clean(args.part, args.crops, args.seed) if args.crops else {}
     figures |= pass_costs(args.repeats) | sound_cost(args.repeats) if args.repeats else {}
     if args.answers:

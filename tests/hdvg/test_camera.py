@@ -9,8 +9,8 @@ import pytest
 
 from hdvg.captioners.camera_words import camera_words
 from hdvg.config.sections import Split
-from hdvg.measures.camera import Camera, described, dominant, rates_of
-from hdvg.measures.motion import GRID
+from hdvg.measures.affine import GRID, dominant, rates_of, sway
+from hdvg.measures.camera import Camera, described
 from hdvg.media.measure_calls import ALL
 from hdvg.media.remeasure import remeasure
 from tests.footage import Footage
@@ -99,6 +99,19 @@ def test_a_hand_is_told_by_its_unrest_and_a_move_is_told_beside_it_only_if_it_is
     assert described(PANS * 0.1, 8.0)["camera_moves"] == "handheld"
     assert described(PANS * 2, 8.0)["camera_moves"] == "pan right, handheld"
     assert described(PANS * 10, 8.0)["camera_moves"] == "pan right", "a fast pan is never quite even"
+    assert described(PANS * 0, 200.0)["camera_moves"] == "static", "no hand throws a camera so fast"
+
+
+def test_sway_is_what_most_places_share_beyond_an_even_move():
+    even = np.repeat(flow(-2.0, grows=0.02), 5, axis=0)
+    assert sway(even) == pytest.approx(np.zeros((5, 2)), abs=1e-6)
+    shifts = np.array([[1.0, 0], [-1, 0], [0, 0], [0, 2], [0, -2]])
+    swayed = even + shifts[:, None]
+    swayed[:, ::3] = np.nan
+    swayed[:, 1::3] += (
+        np.array([[5.0, 5], [-7, 3], [0, 0], [9, -9], [2, 2]])[:, None] * (np.arange(20) < 10)[None, :, None]
+    )
+    assert sway(swayed) == pytest.approx(shifts, abs=1e-6)
 
 
 @cache
@@ -116,7 +129,11 @@ def moved(
     seed: int = 0,
 ) -> dict:
     shot = Shot(kind, labels, rates, hand, 25, 4.0, 23)
-    write(tmp_path / "a.mp4", Scenery(held(), shot, np.random.default_rng(seed)), shot)
+    return told(tmp_path, Scenery(held(), shot, np.random.default_rng(seed)), shot)
+
+
+def told(tmp_path, pictures, shot: Shot) -> dict:
+    write(tmp_path / "a.mp4", pictures, shot)
     asked = {"camera": {"made_by": "hdvg.measures.camera:Camera", "options": {}}}
     span = {"start_pts": 0, "end_pts": ALL}
     (found,) = remeasure(str(tmp_path / "a.mp4"), [span], asked, Split().model_dump(), 1, 36_000_000)
@@ -139,8 +156,26 @@ def test_a_camera_that_stands_is_static(tmp_path, kind):
     assert (found["camera"], found["camera_moves"]) == ("static", "static")
 
 
-def test_a_hand_is_told(tmp_path):
-    assert moved(tmp_path, ("handheld",), (0, 0, 0, 0), hand=1.4)["camera_moves"] == "handheld"
+@pytest.mark.parametrize(("kind", "hand"), [("still", 1.4), ("still", 0.8), ("twos", 1.0)])
+def test_a_hand_is_told(tmp_path, kind, hand):
+    found = moved(tmp_path, ("handheld",), (0, 0, 0, 0), kind=kind, hand=hand)
+    assert found["camera_moves"] == "handheld"
+    assert found["handheld_pct_s"] == pytest.approx(7.5 * hand, rel=0.4)
+
+
+def test_what_passes_before_a_ground_that_shows_nothing_is_not_the_camera(tmp_path):
+    random = np.random.default_rng(0)
+    body = np.asarray(held().frame(held().spans[0], 0)[:120, :80])
+    pictures = []
+    for number in range(75):
+        picture = random.normal(90, 6, (216, 384, 3)).clip(0, 255).astype(np.uint8)
+        top = round(-120 + 336 * abs((number / 12) % 2 - 1))
+        low, high = max(top, 0), min(top + 120, 216)
+        picture[low:high, 150:230] = body[low - top : high - top]
+        pictures.append(picture)
+    assert (
+        told(tmp_path, pictures, Shot("live", ("static",), (0, 0, 0, 0), 0.0, 25, 3.0, 23))["camera_moves"] == "static"
+    )
 
 
 def test_two_moves_are_both_told(tmp_path):
