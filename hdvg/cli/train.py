@@ -106,6 +106,8 @@ def _print(report: Report) -> None:
     )
     typer.echo(f"clips: {report.encoded} encoded, {there}, {report.wanted} wanted")
     typer.echo(f"texts: {report.texts} encoded, {report.texts_there} there already")
+    if report.lengths is not None and (cut := report.lengths.said()):
+        typer.echo(cut)
     for title, reasons in (("without latents", report.without), ("failed", report.failed)):
         for reason, names in reasons.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -141,7 +143,7 @@ def train(
     if plot is not None and _plotted(datasets, plot):
         return
     require(NEEDS, called="hdvg train", extra="train")
-    from hdvg.training import runs
+    from hdvg.training import provenance, runs
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
@@ -149,7 +151,10 @@ def train(
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve(), without_texts)
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
-    task = replace(task, recipe=runs.kept(found, mix))
+    begun, said = provenance.as_begun(task.folder, found)
+    for line in said:
+        output.note(line)
+    task = replace(task, recipe=runs.kept(begun, mix))
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 

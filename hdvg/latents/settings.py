@@ -14,6 +14,9 @@ Count = Annotated[int, Field(ge=1)]
 Bucket = tuple[Count, Count, Count]
 """(frames, height, width) in pixels; one frame: clips become images."""
 
+TOKENS = {"minilm": 160, "clip": 77}
+"""Tokens taken of a text, by encoder: CLIP's are all that it has."""
+
 
 class Encoding(Settings):
     """What is encoded, and by which encoders: section `data` of a training recipe."""
@@ -31,7 +34,9 @@ class Encoding(Settings):
     )
     text_folder: str | None = Field(None, description="folder with the text encoder; `minilm` needs none")
     text_tokens: int = Field(
-        32, ge=2, description="states of a text: longer ones are cut, shorter ones padded; CLIP has 77"
+        default_factory=lambda said: TOKENS.get(said.get("text", ""), TOKENS["minilm"]),
+        ge=2,
+        description="states of a text: longer ones are cut, which is said, shorter ones padded; by default 77 for CLIP, else 160",
     )
     buckets: tuple[Bucket, ...] = Field(
         ((16, 64, 112),),

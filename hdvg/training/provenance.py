@@ -33,6 +33,8 @@ FIRST = 5
 """Ids named of a longer list."""
 LISTED = 20
 """Steps written out in a line."""
+EARLIER_DEFAULTS = {"data.text_tokens": 32}
+"""Defaults of earlier versions: a run that began with one goes on with it, unless the command says otherwise."""
 FREE = (
     *("name", "about", "run.steps", "run.minutes", "run.micro_batch", "run.loaders", "run.sharding", "draw.online"),
     *("data.codec_folder", "data.text_folder", "network.checkpointing", "network.compile"),
@@ -140,6 +142,22 @@ def write(run: Path, record: Record) -> None:
             sources.append({**fields, **trained, "held": list(one.held)})
         data = {"version": VERSION, "held_by": record.held_by, "sources": sources}
         store.replace("data.json", json.dumps(data, indent=1) + "\n")
+
+
+def as_begun(run: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, list[str]]:
+    """The recipe, with what the run in this folder took for a default when it began; and a line for each such setting."""
+    path = run / "train.toml"
+    if not (path.is_file() and committed(run)):
+        return recipe, []
+    begun, lines = parse(TrainRecipe, read_toml(path), where=str(path)), []
+    for name, default in EARLIER_DEFAULTS.items():
+        section, _, setting = name.partition(".")
+        ours, theirs = getattr(recipe, section), getattr(begun, section)
+        if setting in ours.model_fields_set or getattr(theirs, setting) != default or getattr(ours, setting) == default:
+            continue
+        recipe = recipe.model_copy(update={section: ours.model_copy(update={setting: default})})
+        lines.append(f"{name} stays {default}, the default when this run began; today's is {getattr(ours, setting)}")
+    return recipe, lines
 
 
 def read(run: Path) -> Record:

@@ -100,7 +100,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             record = feed.record()
             provenance.write(task.folder, record)
             carry_codec(task.recipe.data, task.datasets[0][0], store)
-            yield [*record.said(), *untexted, _size(task, feed), f"run: {task.folder}"]
+            yield [*record.said(), *untexted, *_cut(feed), _size(task, feed), f"run: {task.folder}"]
         finally:
             store.end()
 
@@ -119,6 +119,12 @@ def _untexted(task: Task, feed: DataFeed) -> list[str]:
         )
     without = texts.count(False)
     return [f"{without} of {len(texts)} clips have no text: they are learnt without a prompt"] if without else []
+
+
+def _cut(feed: DataFeed) -> list[str]:
+    """What is to be said of texts that are longer than what is taken of them."""
+    said = ((member.name, member.latents.lengths.said()) for member in feed.members)
+    return [f"{name}: {line}" for name, line in said if line]
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from hdvg.draws import uniform
 from hdvg.errors import UsageError
+from hdvg.latents.lengths import Lengths
 
 
 class Clip(Protocol):
@@ -62,6 +63,10 @@ class Latents(Protocol):
 
     @property
     def digest(self) -> str: ...
+    @property
+    def lengths(self) -> Lengths:
+        """How much of the texts is cut."""
+
     def read(self, clip: int, window: int, out: Any) -> None:
         """float16 into `out`, (T, H, W, C), or (T, H, W, 2 C) where mean and log variance are kept."""
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hdvg.config.recipe import parse
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.settings import Bucket, Encoding
 from hdvg.latents.store import Clips, data_digest
 from hdvg.latents.units import Keys
@@ -50,6 +51,7 @@ class Pixels:
         self.clips = Clips(self.windows.rows, [(*bucket, 3) for bucket in encoding.buckets])
         self.digest = data_digest(rows, Keys(self.codec, self.text, (), ""))
         self.wanted, self.failed = len(rows), dict[str, str]()
+        self.lengths = Lengths.of((), encoding.text_tokens)
 
     @classmethod
     def open(cls, dataset: Dataset, encoding: Encoding, *, where: str | None = None) -> Pixels:

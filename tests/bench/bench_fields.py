@@ -1,4 +1,4 @@
-"""How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area.
+"""How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area, long texts.
 
 Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--crops 60] [--repeats 3] [--seed 0]. Moves of known
 rates over real footage (tests/moves.py), marks, subtitles, tickers and bars planted in real footage (tests/planted.py); `held`
@@ -6,7 +6,9 @@ is the footage that no threshold was chosen on. The cost is that of the pass wit
 seconds over those of the bare decode, of one bundled video, in turns. The last line is one JSON object: `camera_f1` (of the
 worst label), `camera_f1_each`, `camera_false_static` (share of tripod footage that is not told `static`), `camera_cases`,
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
-left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for).
+left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `truncated_share`
+(of detailed captions, the share that is longer than what is taken of a text by default, by the embedded text encoder; by how
+many tokens are taken in `truncated_share_each`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ import cv2
 import imageio_ffmpeg
 
 from hdvg.config.sections import Measure, Split
+from hdvg.latents.encoders import load_text
+from hdvg.latents.lengths import Lengths
+from hdvg.latents.settings import Encoding
 from hdvg.measures import pass_measures
 from hdvg.measures.clean import Clean
 from hdvg.media import features
@@ -36,6 +41,7 @@ from hdvg.media.soundtrack import read_track
 from tests import moves, planted
 from tests.bench.bench_measures import decode_s
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, find, long_video, spread
+from tests.detailed import DETAILED
 from tests.truth import f1
 
 TIMED = "bigbuckbunny_720p.mp4"
@@ -131,6 +137,15 @@ def sound_cost(repeats: int) -> dict[str, Any]:
     return {"sound_share_of_pass": round(statistics.median(shares), 4)}
 
 
+def truncated() -> dict[str, Any]:
+    """How many detailed captions (tests/detailed.py) are cut, at the default context and at others."""
+    counts = load_text(Encoding()).lengths(DETAILED)  # type: ignore[attr-defined]  # MiniLM counts
+    print("tokens of detailed captions:", sorted(counts))
+    each = {most: Lengths.of(counts, most).truncated_share for most in (32, 77, 128, 160, 256)}
+    now = Lengths.of(counts, Encoding().text_tokens)
+    return {"truncated_share": now.truncated_share, "truncated_share_each": each, "text_tokens": now.most}
+
+
 def _scan_s(path: Path) -> float:
     start = time.process_time()
     with tempfile.TemporaryDirectory() as out:
@@ -170,6 +185,7 @@ def main() -> None:
     figures |= camera(args.part, args.cases, args.seed) if args.cases else {}
     figures |= clean(args.part, args.crops, args.seed) if args.crops else {}
     figures |= pass_costs(args.repeats) | sound_cost(args.repeats) if args.repeats else {}
+    figures |= truncated()
     print(describe())
     print(json.dumps(figures))
 

@@ -438,6 +438,22 @@ def test_difference_names_clips_and_settings():
     assert before.digest != changed.digest
 
 
+def test_a_run_of_an_earlier_default_goes_on_with_it_unless_told_otherwise(tmp_path):
+    then = mixed("data.text_tokens=32").record()
+    assert provenance.as_begun(tmp_path / "run", recipe()) == (recipe(), [])
+    provenance.write(tmp_path / "run", then)
+    assert (
+        provenance.as_begun(tmp_path / "run", recipe())[0].data.text_tokens == recipe().data.text_tokens > 32
+    )  # no step yet
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/00000001.json").write_text("{}")
+    goes_on, said = provenance.as_begun(tmp_path / "run", recipe("draw.images=0.2", "run.batch=12"))
+    assert said == ["data.text_tokens stays 32, the default when this run began; today's is 160"]
+    assert provenance.difference(then, replace(then, recipe=goes_on)) == []
+    told, said = provenance.as_begun(tmp_path / "run", recipe("data.text_tokens=160"))
+    assert (told.data.text_tokens, said) == (160, [])
+
+
 def test_run_folder_of_another_run_or_with_mixed_up_files_is_refused(tmp_path):
     record = mixed().record()
     provenance.write(tmp_path / "run", mixed("run.seed=9").record())  # it came to nothing: no step was committed

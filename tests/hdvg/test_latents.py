@@ -265,6 +265,32 @@ def test_what_is_read_is_what_was_in_the_shard(encoded, tmp_path):
     np.testing.assert_allclose(states, text.states([""])[0], atol=2e-3)
 
 
+def test_texts_of_an_earlier_hdvg_are_read_as_they_lie(encoded):
+    """Its numbers are (texts, L, X), padding and all, and nobody counted tokens."""
+    latents = Latents.open(encoded, SMALL)
+    assert latents.lengths.known == latents.lengths.texts > 0
+    assert latents.lengths.truncated_share == latents.lengths.cut / latents.lengths.known > 0.5  # SMALL takes 8 tokens
+    rows = sorted({row for clip in latents.clips for row, _ in clip.texts})
+    before = np.empty((len(rows), *latents.text_shape), np.float16)
+    for row in rows:
+        latents.read_text(row, before[row])
+    key = units.find_keys(encoded, SMALL).states
+    for index in (encoded.root / "latents" / key).glob("*.parquet"):
+        table, packed = pq.read_table(index), np.load(index.with_suffix(".npy"))
+        whole = np.zeros((len(table), *latents.text_shape), np.float16)
+        for place, (first, count) in enumerate(zip(table["row"].to_pylist(), table["states"].to_pylist(), strict=True)):
+            whole[place, :count] = packed[first : first + count]
+        np.save(index.with_suffix(".npy"), whole)
+        numbers = pa.array(range(len(table)), pa.int64())
+        pq.write_table(table.select(["clip_id", "text_id"]).append_column("row", numbers), index)
+    latents = Latents.open(encoded, SMALL)
+    after = np.empty_like(before)
+    for row in rows:
+        latents.read_text(row, after[row])
+    np.testing.assert_array_equal(after, before)
+    assert (latents.lengths.known, latents.lengths.said()) == (0, None)
+
+
 def test_latents_are_pickled_sliced_and_told_apart(encoded):
     latents = Latents.open(encoded, SMALL)
     again = pickle.loads(pickle.dumps(latents))
