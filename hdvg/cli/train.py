@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,7 +142,7 @@ def train(
     if plot is not None and _plotted(datasets, plot):
         return
     require(NEEDS, called="hdvg train", extra="train")
-    from hdvg.training import provenance, runs
+    from hdvg.training import runs
     from pipelines.recipes import find_train_recipe
 
     found = find_train_recipe(recipe, sets or ())
@@ -151,10 +150,7 @@ def train(
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve(), without_texts)
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
-    begun, said = provenance.as_begun(task.folder, found)
-    for line in said:
-        output.note(line)
-    task = replace(task, recipe=runs.kept(begun, mix))
+    task = runs.ready(task, say=output.note)
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 

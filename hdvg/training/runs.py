@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -74,9 +74,12 @@ def folder_of(datasets: tuple[tuple[Path, float], ...], recipe: TrainRecipe) -> 
     return first.with_name(f"{first.name}-{recipe.name}")
 
 
-def kept(recipe: TrainRecipe, datasets: tuple[tuple[Path, float], ...]) -> TrainRecipe:
-    """The recipe, with encoders of one's own kept in the first dataset and named from there."""
-    return keep(recipe, Dataset.open(datasets[0][0]).store)
+def ready(task: Task, *, say: Callable[[str], object] = print) -> Task:
+    """The task with what its run took for defaults when it began, and encoders of one's own kept in the first dataset."""
+    recipe, lines = provenance.as_begun(task.folder, task.recipe)
+    for line in lines:
+        say(line)
+    return replace(task, recipe=keep(recipe, Dataset.open(task.datasets[0][0]).store))
 
 
 @contextmanager
