@@ -170,14 +170,30 @@ DERIVED = {
 }
 """Columns that are computed from others by SQL, and are not stored."""
 
-POOL_MEASURED = [
-    *DUPLICATES,
+CLUSTERED = [
     column(
         "diverse_draw",
         REAL,
         "the clip's place, 0-1, in an order whose every beginning is spread over all kinds of clips",
     ),
+    column(
+        "cluster",
+        INT,
+        "number of its cluster of clips with like embeddings, 0 the largest; other clips in the pool, other numbers",
+        later=True,
+    ),
+    column("cluster_group", INT, "number of the group of like clusters that it is in, 0 the largest", later=True),
+    column(
+        "balance_weight",
+        REAL,
+        "how often a trainer should draw the clip so that rare kinds count more, 1 on average of all that are compared, 4 at most; "
+        "`draw.balance` of our own counts anew among the clips that it trains on",
+        later=True,
+    ),
 ]
+"""Follow from the embeddings of all clips: null without."""
+
+POOL_MEASURED = [*DUPLICATES, *CLUSTERED]
 """What is known of a clip only beside all others: once all are measured, before the cut."""
 
 SPLIT, POOL = "split", "pool"

@@ -1,10 +1,10 @@
 """Which clips a run trains on, and which steps saw a clip: computed from the run's folder and arithmetic, without any log.
 
 A run's folder says it in `train.toml` (the recipe), `data.json` and `clips-<n>.parquet` (column clip_id: the clips trained
-on of member n, in the order that `Order` numbers them). `data.json` is written last: it commits.
+on of member n, in the order that `Order` numbers them; `share`, if draws are evened out). `data.json` is written last: it commits.
 
     {"version": 1, "held_by": "video", "sources": [{"name": …, "weight": 1.0, "wanted": 6, "digest": …, "trained": 4,
-     "trained_digest": …, "held": [clip ids]}]}
+     "trained_digest": …, "shares_digest": …, "held": [clip ids]}]}
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class SourceRecord:
     digest: str
     trained: tuple[str, ...]
     held: tuple[str, ...]
+    shares: tuple[int, ...] = ()
+    """How often each clip is drawn, in proportion; none: each once an epoch."""
 
     @property
     def failed(self) -> int:
@@ -69,12 +71,16 @@ class Record:
 
     @property
     def order(self) -> Order:
-        return Order(self.recipe.run.seed, tuple(Source(len(one.trained), one.weight) for one in self.sources))
+        sources = (Source(len(one.trained), one.weight, one.shares) for one in self.sources)
+        return Order(self.recipe.run.seed, tuple(sources))
 
     @property
     def digest(self) -> str:
         """What a checkpoint names: every sample that was seen follows from it and the number of steps."""
-        sources = [(one.digest, one.weight, digest(one.trained)) for one in self.sources]
+        sources = [
+            (one.digest, one.weight, digest(one.trained), *([digest(one.shares)] if one.shares else []))
+            for one in self.sources
+        ]
         return digest(self.recipe.run.seed, self.recipe.run.batch, sources)
 
     def said(self) -> list[str]:
@@ -136,9 +142,16 @@ def write(run: Path, record: Record) -> None:
         sources = []
         for number, one in enumerate(record.sources):
             store.remove(f"clips-{number}.parquet")  # of a start that came to nothing
-            store.publish_table(f"clips-{number}.parquet", pa.table({"clip_id": pa.array(one.trained, pa.string())}))
+            clips = {"clip_id": pa.array(one.trained, pa.string())}
+            if one.shares:
+                clips["share"] = pa.array(one.shares, pa.int64())
+            store.publish_table(f"clips-{number}.parquet", pa.table(clips))
             fields = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
-            trained = {"trained": len(one.trained), "trained_digest": digest(one.trained)}
+            trained = {
+                "trained": len(one.trained),
+                "trained_digest": digest(one.trained),
+                "shares_digest": digest(one.shares),
+            }
             sources.append({**fields, **trained, "held": list(one.held)})
         data = {"version": VERSION, "held_by": record.held_by, "sources": sources}
         store.replace("data.json", json.dumps(data, indent=1) + "\n")
@@ -173,13 +186,15 @@ def read(run: Path) -> Record:
     for number, source in enumerate(data["sources"]):
         path = run / f"clips-{number}.parquet"
         try:
-            trained = tuple(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist())
+            clips = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise UsageError(f"{path}: {error}; the run's clips are not known without it") from error
-        if digest(trained) != source["trained_digest"]:
+        trained = tuple(clips["clip_id"].to_pylist())
+        shares = tuple(clips["share"].to_pylist()) if "share" in clips.column_names else ()
+        if digest(trained) != source["trained_digest"] or digest(shares) != source.get("shares_digest", digest(())):
             raise UsageError(f"{path} does not list the clips that data.json counted; copy both from the same run")
         given = {key: source[key] for key in ("name", "weight", "wanted", "digest")}
-        sources.append(SourceRecord(**given, trained=trained, held=tuple(source["held"])))
+        sources.append(SourceRecord(**given, trained=trained, held=tuple(source["held"]), shares=shares))
     return Record(recipe, data["held_by"], tuple(sources))
 
 
@@ -246,6 +261,8 @@ def _changes(before: SourceRecord, now: SourceRecord) -> Iterator[str]:
         for word, ids in (("more", new - old), ("fewer", old - new)):
             if ids:
                 yield f"{len(ids)} clips {word} {kind}: {some(sorted(ids))}"
+    if before.shares != now.shares and before.trained == now.trained:
+        yield "the same clips in other clusters, so that they would be drawn at other times"
     if before.digest != now.digest and (before.trained, before.held) == (now.trained, now.held):
         yield f"the same clips with other latents or texts (digest {before.digest}, now {now.digest})"
 

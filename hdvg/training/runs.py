@@ -33,6 +33,7 @@ from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
 from hdvg.training.steps import Stepper
+from hdvg.training.traits import read
 
 Stop = Callable[[], int | None]
 LOOKED_AT = 100_000
@@ -103,7 +104,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             record = feed.record()
             provenance.write(task.folder, record)
             carry_codec(task.recipe.data, task.datasets[0][0], store)
-            yield [*record.said(), *untexted, *_cut(feed), _size(task, feed), f"run: {task.folder}"]
+            yield [*record.said(), *untexted, *_cut(feed), *feed.said(), _size(task, feed), f"run: {task.folder}"]
         finally:
             store.end()
 
@@ -168,7 +169,8 @@ def opened(task: Task) -> DataFeed:
     for path, weight in task.datasets:
         dataset = Dataset.open(path)
         latents = kind.open(dataset, task.recipe.data, where=task.recipe.draw.where)
-        members.append(Member(latents, dataset.place, weight))
+        traits = read(dataset, latents.clips.names("clip_id"), task.recipe.draw)
+        members.append(Member(latents, dataset.place, weight, traits))
     return DataFeed(members, task.recipe)
 
 

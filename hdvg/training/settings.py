@@ -19,6 +19,12 @@ class Draw(Settings):
 
     where: str | None = Field(None, description="SQL condition on `dataset`, beside `keep`: a smaller training set")
     drop_text: Share = Field(0.1, description="share of samples whose text is empty, for guidance")
+    balance: Share = Field(
+        0.0,
+        description="how far draws are evened out over clusters of embeddings: a cluster of n clips counts n^(1 - balance); 0: "
+        "each clip once an epoch, 1: all groups of clusters the same",
+    )
+    repeats_most: float = Field(4.0, ge=1, description="how often an epoch may draw a clip, on average, with `balance`")
     images: Share = Field(0.0, description="share of samples of which one frame is taken, as an image")
     online: bool = Field(False, description="decode and encode while training; nothing is stored")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from hdvg import balance
 from hdvg.config.recipe import parse
 from hdvg.draws import uniform
 from hdvg.errors import UsageError
@@ -22,6 +23,7 @@ from hdvg.training.prefetch import Ahead
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member, hold_out
+from hdvg.training.traits import Traits
 from tests.stored import Stored, StoredClip, clips
 
 SIGMAS = 5  # of every bound on a frequency: the draws are fixed, and one set in two million would lie outside
@@ -50,6 +52,17 @@ def mixed(*changes: str) -> DataFeed:
     return DataFeed(
         [Member(first, "first", 2.0), Member(second, "second", 1.0)],
         recipe("draw.images=0.2", "run.batch=12", *changes),
+    )
+
+
+def evened(*changes: str) -> DataFeed:
+    """Two datasets, of which one has two large clusters of clips, two small ones and a clip in none."""
+    first, second = Stored(clips(25, texts=3)), Stored(clips(9, name="other", windows=1))
+    cluster = np.array([0] * 11 + [1] * 8 + [2] * 3 + [3] * 2 + [-1])
+    traits = Traits(cluster, np.where(cluster < 0, -1, np.maximum(cluster - 1, 0)))
+    return DataFeed(
+        [Member(first, "first", 2.0, traits), Member(second, "second", 1.0)],
+        recipe("draw.balance=1", "draw.images=0.2", "run.batch=12", *changes),
     )
 
 
@@ -350,6 +363,69 @@ def test_times_stay_below_one_in_single_precision():
     assert float(np.float32(largest)) == largest < 1
     draws = [uniform(0, str(number), epoch=0, purpose="x") for number in range(2000)]
     assert all(draw * 2**24 == int(draw * 2**24) and 0 <= draw <= largest for draw in draws)
+
+
+# drawn evenly
+
+
+def each(pieces: Iterable[Samples]) -> list[tuple[str, float, bytes]]:
+    """Clip, time and noise of each sample."""
+    return [
+        (clip_id, time, noise.contiguous().numpy().tobytes())
+        for piece in pieces
+        for clip_id, time, noise in zip(piece.clip_ids, piece.time_B.tolist(), piece.noise_BCTHW, strict=True)
+    ]
+
+
+def test_evened_steps_are_the_same_for_any_processes_and_a_clip_drawn_again_has_other_noise():
+    given, split = evened(), evened("run.micro_batch=2")
+    repeated = 0
+    for step in range(30):
+        whole, pieces = given.step(step), [piece for rank in range(3) for piece in split.step(step, seat=Seat(rank, 3))]
+        assert sorted(each(whole)) == sorted(each(pieces))
+        assert len({time for _, time, _ in each(whole)}) == len({noise for _, _, noise in each(whole)}) == 12
+        names = [one.name for one in given.drawn(step)]
+        repeated += sum(" " in name for name in names)
+    assert repeated > 10
+
+
+def test_an_epoch_draws_clips_by_the_sizes_of_their_clusters():
+    given = evened("validation.clips=0")
+    source = given.order.sources[0]
+    seen = Counter()
+    draws = [one for step in range(250) for one in given.drawn(step) if one.member == 0]
+    epochs = len(draws) // source.count
+    seen.update(one.clip.clip_id for one in draws[: epochs * source.count])
+    assert epochs >= 70
+    ids = given.members[0].latents.clips.names("clip_id")
+    mean = np.array([seen[name] / epochs for name in ids])
+    wanted = balance.weights(given.members[0].traits.cluster, given.members[0].traits.group, strength=1)
+    np.testing.assert_allclose(mean, wanted, atol=3 / epochs)
+    assert mean[19:22].min() > 2 * mean[:11].max()
+    assert given.said() == [
+        "first: drawn evenly over 4 clusters in 3 groups: a clip 0.36 to 4 times an epoch, the largest group 32% of the draws, not 76%; "
+        "1 clips are in no cluster"
+    ]
+
+
+def test_steps_of_a_clip_in_an_evened_run_are_told_by_its_folder(tmp_path):
+    given = evened()
+    provenance.write(tmp_path / "run", given.record())
+    record = provenance.read(tmp_path / "run")
+    assert record == given.record()
+    seen = scanned(given, 60)
+    for source in record.sources:
+        for clip_id in source.trained:
+            answer = provenance.which_steps(record, clip_id, until=60)
+            assert sorted((sight.step, sight.epoch) for sight in answer.seen) == sorted(seen.get(clip_id, []))
+    back = Counter((step, clip_id, epoch) for step, clip_id, epoch in provenance.clips_of(record, 0, 60))
+    assert back == Counter((step, clip_id, epoch) for clip_id, sights in seen.items() for step, epoch in sights)
+    moved = replace(
+        record, sources=(replace(record.sources[0], shares=record.sources[0].shares[::-1]), record.sources[1])
+    )
+    assert any("other clusters" in line for line in provenance.difference(record, moved))
+    assert record.digest != moved.digest
+    assert any("draw.balance" in line for line in provenance.difference(record, mixed().record()))
 
 
 # provenance
