@@ -105,6 +105,8 @@ def _print(report: Report) -> None:
     )
     typer.echo(f"clips: {report.encoded} encoded, {there}, {report.wanted} wanted")
     typer.echo(f"texts: {report.texts} encoded, {report.texts_there} there already")
+    if report.tags:
+        typer.echo("tags: " + ", ".join(f"{tag} {clips}" for tag, clips in report.tags.items()))
     if report.lengths is not None and (cut := report.lengths.said()):
         typer.echo(cut)
     for title, reasons in (("without latents", report.without), ("failed", report.failed)):

@@ -17,6 +17,7 @@ from hdvg.config.cut import Cut
 from hdvg.config.fetch import Fetch, HostSettings
 from hdvg.config.rules import Rule, parse_rules
 from hdvg.config.sections import Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.config.tags import Tag
 from hdvg.config.writers import MAIN
 from hdvg.errors import UsageError, suggestion
 from schemas.measures import CLUSTERED, HOMES, POOL
@@ -158,7 +159,7 @@ def _say(section: Any, problem: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"`{path}` = {problem['input']!r}: {problem['msg'].lower()}"
-    entry = HostSettings if "hosts" in problem["loc"] else Writer
+    entry = HostSettings if "hosts" in problem["loc"] else Tag if "tags" in problem["loc"] else Writer
     for part in problem["loc"][:-1]:
         section = entry() if isinstance(section, dict) else getattr(section, str(part))
     known = list(type(section).model_fields)

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,8 @@ class Report:
     lengths: Lengths | None = None
     """Of the texts that are there: how much of them is cut."""
     truncated_share: float | None = None
+    tags: dict[str, int] = field(default_factory=dict)
+    """Clips by what `data.tags` says of them."""
     without: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
     codec: str = ""
@@ -187,6 +190,7 @@ def report(dataset: Dataset, encoding: Encoding, rows: pa.Table, made: Done) -> 
     if said.there + said.encoded:
         held = sum(Path(name).stat().st_size for (name,) in files)
         said.bytes_per_clip = round(held / (said.there + said.encoded))
+    said.tags = dict(Counter(tag for tags in rows["tags"].to_pylist() for tag in tags))
     if encoding.codec == "patches":
         said.psnr_db = fitted_psnr_db(dataset.root, encoding)
     return said

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hdvg.draws import Order, Place, Source, chance, uniform
+from hdvg.ids import digest
 from hdvg.latents.encoders import has_posterior
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Clip, Member, agree, hold_out
+from hdvg.training.traits import tilted
 
 Shape = tuple[int, int, int, int]
 EMPTY = -1
@@ -75,6 +77,10 @@ class DataFeed:
             for own, one in zip(self._trained, members, strict=True)
         )
         self.order = Order(recipe.run.seed, tuple(sources))
+        self._tilts = [
+            one.traits.tilts(own, recipe.draw) if one.traits else None
+            for own, one in zip(self._trained, members, strict=True)
+        ]
         self._both = recipe.data.keeps == "both" and has_posterior(recipe.data, Path(members[0].name))
         self._scratch = threading.local()
 
@@ -122,12 +128,13 @@ class DataFeed:
         sources = []
         for place, member in enumerate(self.members):
             latents, ids = member.latents, member.latents.clips.names("clip_id")
+            tilts = self._tilts[place]
             sources.append(
                 SourceRecord(
                     name=member.name,
                     weight=member.weight,
                     wanted=latents.wanted,
-                    digest=latents.digest,
+                    digest=latents.digest if tilts is None else digest(latents.digest, tilts.tolist()),
                     trained=tuple(ids[number] for number in self._trained[place]),
                     held=tuple(ids[number] for number in self.held_out.clips[place]),
                     shares=self.order.sources[place].shares,
@@ -179,7 +186,7 @@ class DataFeed:
             frame = int(self._uniform(name, epoch, "frame") * clip.shape[0])
         if not drop or self._uniform(name, epoch, "drop text") >= drop:
             text = self._text(clip, name, epoch)
-        time = self._uniform(name, epoch, "time")
+        time = self._time(place.source, number, name, epoch)
         key = (self.recipe.run.seed, NOISE)
         return Drawn(place.source, number, clip, name, epoch, shape, window, frame, text, time, key)
 
@@ -191,6 +198,13 @@ class DataFeed:
         sums = list(accumulate(weight for _, weight in texts))
         place = bisect_right(sums, self._uniform(name, epoch, "caption") * sums[-1])
         return texts[min(place, len(texts) - 1)][0]
+
+    def _time(self, member: int, number: int, name: str, epoch: int) -> float:
+        """Uniform, or tilted; the times of `flow` run from high noise to low noise."""
+        tilts, time = self._tilts[member], self._uniform(name, epoch, "time")
+        if tilts is None:
+            return time
+        return tilted(time, int(tilts[number]) * (-1 if self.recipe.process.predicts == "flow" else 1))
 
     def _uniform(self, name: str, epoch: int, purpose: str) -> float:
         return uniform(self.recipe.run.seed, name, epoch=epoch, purpose=purpose)

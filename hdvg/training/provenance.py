@@ -264,7 +264,7 @@ def _changes(before: SourceRecord, now: SourceRecord) -> Iterator[str]:
     if before.shares != now.shares and before.trained == now.trained:
         yield "the same clips in other clusters, so that they would be drawn at other times"
     if before.digest != now.digest and (before.trained, before.held) == (now.trained, now.held):
-        yield f"the same clips with other latents or texts (digest {before.digest}, now {now.digest})"
+        yield f"the same clips with other latents, texts or measures (digest {before.digest}, now {now.digest})"
 
 
 def some(names: list[str]) -> str:

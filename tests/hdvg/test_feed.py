@@ -23,7 +23,7 @@ from hdvg.training.prefetch import Ahead
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member, hold_out
-from hdvg.training.traits import Traits
+from hdvg.training.traits import QUANTA, Traits, tilted
 from tests.stored import Stored, StoredClip, clips
 
 SIGMAS = 5  # of every bound on a frequency: the draws are fixed, and one set in two million would lie outside
@@ -59,7 +59,10 @@ def evened(*changes: str) -> DataFeed:
     """Two datasets, of which one has two large clusters of clips, two small ones and a clip in none."""
     first, second = Stored(clips(25, texts=3)), Stored(clips(9, name="other", windows=1))
     cluster = np.array([0] * 11 + [1] * 8 + [2] * 3 + [3] * 2 + [-1])
-    traits = Traits(cluster, np.where(cluster < 0, -1, np.maximum(cluster - 1, 0)))
+    place = np.arange(25.0)
+    traits = Traits(
+        cluster, np.where(cluster < 0, -1, np.maximum(cluster - 1, 0)), place, np.where(place == 7, np.nan, -place)
+    )
     return DataFeed(
         [Member(first, "first", 2.0, traits), Member(second, "second", 1.0)],
         recipe("draw.balance=1", "draw.images=0.2", "run.batch=12", *changes),
@@ -428,6 +431,61 @@ def test_steps_of_a_clip_in_an_evened_run_are_told_by_its_folder(tmp_path):
     assert any("draw.balance" in line for line in provenance.difference(record, mixed().record()))
 
 
+# by noise
+
+
+def test_clips_with_motion_are_drawn_at_high_noise_and_sharp_ones_at_low_noise():
+    """Motion rises from clip to clip, sharpness falls: of ranks a and b the density is 1 + (a - b)(2 x - 1), its mean 1/2 + (a - b) / 6."""
+    changes = ("draw.balance=0", "validation.clips=0")
+    given, flow, plain = (
+        evened(*changes, *more)
+        for more in (("draw.by_noise=1",), ("draw.by_noise=1", "process.predicts=flow", "process.zero_snr=false"), ())
+    )
+    times: dict[int, list[float]] = {}
+    for step in range(500):
+        for one, other, bare in zip(given.drawn(step), flow.drawn(step), plain.drawn(step), strict=True):
+            assert one.name == other.name == bare.name
+            if one.member == 0:
+                times.setdefault(one.number, []).append(one.time)
+                tilt = given.members[0].traits.tilts(np.arange(25), given.recipe.draw)[one.number]
+                assert (one.time == bare.time) or tilt  # only a tilt changes a time
+                assert 0 <= one.time < 1
+                assert one.time * 2**24 == int(one.time * 2**24)
+                if tilt > 0:
+                    assert one.time >= bare.time >= other.time
+            else:
+                assert one.time == bare.time == other.time  # a dataset without traits
+    for number, drawn in times.items():
+        if number != 7:  # its sharpness is not known: the middle
+            rank = number / 24
+            sharp = (sorted(set(range(25)) - {7}, reverse=True).index(number)) / 23
+            assert np.mean(drawn) == pytest.approx(0.5 + (rank - sharp) / 6, abs=SIGMAS * 0.29 / len(drawn) ** 0.5)
+    every = [time for drawn in times.values() for time in drawn]
+    assert np.histogram(every, 4, (0, 1))[0] / len(every) == pytest.approx(
+        [0.25] * 4, abs=SIGMAS * (0.25 * 0.75 / len(every)) ** 0.5
+    )
+
+
+def test_noise_of_held_out_samples_is_as_without_and_other_measures_are_another_run():
+    given, plain = evened("draw.by_noise=1"), evened()
+    for one, other in zip(given.held(), plain.held(), strict=True):
+        assert torch.equal(one.time_B, other.time_B)
+        assert torch.equal(one.noise_BCTHW, other.noise_BCTHW)
+    assert given.record().sources[0].digest != plain.record().sources[0].digest
+    assert given.record().sources[1].digest == plain.record().sources[1].digest
+    assert given.record() == evened("draw.by_noise=1").record()
+
+
+@pytest.mark.parametrize("tilt", [-QUANTA, -QUANTA // 3, 1, QUANTA // 2, QUANTA])
+def test_tilted_times_have_the_density_on_paper(tilt):
+    """By the quantiles of 4000 even numbers: P(x < c) = (1 - t) c + t c^2."""
+    t, drawn = tilt / QUANTA, np.array([tilted((number + 0.5) / 4000, tilt) for number in range(4000)])
+    assert (np.diff(drawn) > 0).all()
+    for c in (0.1, 0.5, 0.9):
+        assert (drawn < c).mean() == pytest.approx((1 - t) * c + t * c * c, abs=1e-3)
+    assert [tilted(end, tilt) for end in (0.0, 1 - 2**-24)] == pytest.approx([0, 1], abs=1e-3)
+
+
 # provenance
 
 
@@ -510,7 +568,7 @@ def test_difference_names_clips_and_settings():
     assert f"one: 1 clips fewer trained on: {gone.clip_id}" in lines
     assert any("1 clips more" in line and line.endswith(": zz") for line in lines)
     changed = replace(before, sources=(replace(before.sources[0], digest="new"),))
-    assert ["other latents or texts" in line for line in provenance.difference(before, changed)] == [True]
+    assert ["other latents, texts" in line for line in provenance.difference(before, changed)] == [True]
     assert before.digest != changed.digest
 
 
