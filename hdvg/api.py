@@ -173,7 +173,7 @@ def run(
     *,
     out: str | Path,
     links: Links = (),
-    runner: Literal["serial", "ray"] = "serial",
+    runner: Literal["local", "ray", "serial"] = "local",
     set: Mapping[str, object] | None = None,
     measures: Mapping[str, type | str] | None = None,
     new_work: bool = False,
@@ -196,12 +196,13 @@ def run(
     """
     from rich.console import Console
 
-    from pipelines.run import Task, Where
+    from pipelines.run import Task
     from pipelines.run import run as run_task
+    from pipelines.where import Where
 
     require_linux()
-    if runner not in ("serial", "ray"):
-        raise UsageError(f"runner = {runner!r}: 'serial' or 'ray'")
+    if runner not in ("local", "ray", "serial"):
+        raise UsageError(f"runner = {runner!r}: 'local', 'ray' or 'serial'")
     out, where = local_text(str(out)), [where] if isinstance(where, str) else where
     choice, about_lists = _choice(where, strict=strict, max_items=max_items)
     with tempfile.TemporaryDirectory(prefix="hdvg-links-") as scratch:

@@ -27,12 +27,13 @@ from hdvg.config.recipe import Recipe
 from hdvg.dataset.following import follow, link_of
 from hdvg.errors import TransientError, first_line
 from hdvg.sandbox import Call, Limits
+from pipelines.children import sandbox
 from pipelines.graph import Stage
 from pipelines.model_workers import ModelWorkers, Worker
 from pipelines.node_check import check_nodes
 from pipelines.node_traits import refuse_other_code
 from pipelines.nodes import Demand, Nodes
-from pipelines.perform import Done, Job, perform, sandbox
+from pipelines.perform import Done, Job, perform
 from pipelines.remote_gate import GateActor, RemoteGate, answer_of_gate
 from pipelines.runners import MemoryShortError, NodeLostError, Order
 from pipelines.session import opened, raised_by
@@ -59,7 +60,7 @@ def in_child(detector: str, call: Call[Any], scratch: Path, limits: Limits, code
 def across_nodes(
     detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits, *, code: str = ""
 ) -> list[Any]:
-    """As `perform.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
+    """As `children.side_by_side`, as Ray tasks; the worker that waits for them gives its core away meanwhile.
 
     If one fails, those that have not begun never do. Raises TransientError `crash` if a worker is killed, NodeLostError if its
     node is.

@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdvg import shots
 from hdvg.config.caption import Caption
 from hdvg.config.recipe import Recipe
 from hdvg.config.sections import Measure
@@ -27,10 +24,11 @@ from hdvg.dataset.layout import files, newest_generation, part_name
 from hdvg.dataset.manifest import wanted_view
 from hdvg.dataset.stages import CUT, entry_of, part_schema
 from hdvg.dataset.views import stage_views
-from hdvg.sandbox import Call, Limits, Mode, Sandbox
-from hdvg.sources.fetch import PRELOAD, Gate
+from hdvg.sandbox import Call, Limits
+from hdvg.sources.fetch import Gate
 from hdvg.sources.hosts import HostGate
 from pipelines.checkpoint import Pieces
+from pipelines.children import sandbox, side_by_side
 from pipelines.graph import Stage, find_stage
 from pipelines.work import Meter, Row, Work, save_nothing
 
@@ -62,6 +60,8 @@ class Job:
     later: tuple[str, ...] = ()
     link: str | None = None
     """Of a dataset in a bucket that several nodes work on, each in a mirror of its own: where it lies."""
+    threads: int | None = None
+    """Of one decode, as the runner shares out the cores; None: as many as the recipe allows."""
 
     def on_this_node(self) -> Job:
         """The job over this node's mirror, which has what the unit needs."""
@@ -91,6 +91,8 @@ class Done:
     """How many batches stood ready when the model took one, on average."""
     passed: int = 0
     """To how many of the job's later stages the unit need not go, either: nothing was pending at any of them."""
+    fetched_bytes: int = 0
+    """How much there is to be done at the stages behind a download."""
 
 
 def pending_sql(stage: Stage, retry: tuple[str, ...]) -> tuple[str, list[object]]:
@@ -152,6 +154,7 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
                     save,
                     meter,
                     job.unit,
+                    job.threads or dataset.recipe.run.decode_threads,
                 )
             )
         )
@@ -174,8 +177,9 @@ def perform(job: Job, gate: Gate, dataset: Dataset | None = None, spread: Spread
     ahead = fmean(meter.ahead) if meter.ahead else None
     spent = time.monotonic() - start
     fetched = stage.sources == "fetches"
+    size = sum(row.get("bytes") or 0 for row in rows) if fetched else 0
     return Done(
-        job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead, passed
+        job.stage, job.unit, dict(statuses), dict(reasons), spent, sources, fetched, meter.busy_s, ahead, passed, size
     )
 
 
@@ -261,26 +265,6 @@ def _fetches(stage: Stage, items: Sequence[Row], recipe: Recipe) -> bool:
     """Whether the items' sources may be fetched by yt-dlp, which takes as long to load as all else."""
     may = stage.sources == "fetches" or ("source" in stage.needs and not recipe.storage.keep_sources)
     return may and any(not item["source"].startswith("file:") for item in items)
-
-
-def sandbox(detector: str, mode: Mode | None = None, *, fetches: bool = False) -> Sandbox:
-    """This process's way to its limited children, which find loaded what a detector needs, and with `fetches` yt-dlp; a new one
-    after a stopped run closed it. `mode`: of calls whose limits say none."""
-    if _sandbox(detector, mode, fetches).closed.is_set():
-        _sandbox.cache_clear()
-    return _sandbox(detector, mode, fetches)
-
-
-@functools.cache
-def _sandbox(detector: str, mode: Mode | None, fetches: bool) -> Sandbox:
-    modules = (*PRELOAD * fetches, "hdvg.media.probe", "hdvg.media.scan", "hdvg.media.cut")
-    return Sandbox((*modules, *shots.preload(detector)), mode)
-
-
-def side_by_side(detector: str, calls: Sequence[tuple[Call[Any], Path]], limits: Limits) -> list[Any]:
-    """The results of limited children on this machine, as many at once as it has cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: sandbox(detector, limits.sandbox).call(one[0], one[1], limits), calls))
 
 
 _models: dict[str, tuple[tuple[Measure, Caption], Any]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from ray.exceptions import RayError
 
@@ -72,7 +73,8 @@ class OnRay:
         while True:
             waits = not cluster.takes_jobs
             while not waits and (job := queues.next()) is not None:
-                running[cluster.start(stages[job.stage], job)] = job
+                threads = queues.threads(cluster.size.cpus, self._recipe.run.decode_threads)
+                running[cluster.start(stages[job.stage], replace(job, threads=threads))] = job
             refuse_lost(order.root)
             self._look(order, cluster, queues)
             if not running and not waits:
@@ -80,7 +82,7 @@ class OnRay:
             ref = cluster.wait(running)
             if ref is None:
                 continue
-            job, passed = running.pop(ref), 0
+            job, done = running.pop(ref), None
             cluster.bring(job)
             try:
                 done = cluster.result(ref)
@@ -88,7 +90,6 @@ class OnRay:
                     crashes[job] += 1
                     done = after_crash(job, crashes[job], queues)
                 if done is not None:
-                    passed = done.passed
                     for one in (done, *order.passed(done)):
                         report(one)
             except MemoryShortError as short:
@@ -97,7 +98,7 @@ class OnRay:
             except NodeLostError as lost:
                 losses[job] += 1
                 after_loss(job, lost, losses[job], queues)
-            queues.ended(job, passed)
+            queues.ended(job, done)
 
     def _look(self, order: Order, cluster: Cluster, queues: Queues) -> None:
         """Every few seconds: work for the nodes that have come, less for those that are left, and room asked for the rest."""

@@ -13,8 +13,9 @@ from hdvg.dataset.inventory import Thing
 from hdvg.dataset.stages import CUT, DOWNLOAD, SPLIT, entry_of, part_schema
 from hdvg.dataset.store import Store
 from hdvg.dataset.views import stage_views
+from pipelines.children import sandbox, side_by_side
 from pipelines.graph import find_stage
-from pipelines.perform import Job, commit, make_gate, sandbox, side_by_side
+from pipelines.perform import Job, commit, make_gate
 from pipelines.stages import _fetch, _split, cut_files
 from pipelines.work import Row, Work
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,11 @@ from hdvg.dataset import plugins
 from hdvg.dataset.connection import clips_mb
 from hdvg.dataset.dataset import Dataset, folder_problem
 from hdvg.dataset.plan import Plan
-from hdvg.dataset.shards import in_turn, lost_clips
+from hdvg.dataset.shards import lost_clips
 from hdvg.dataset.stages import CAPTION, DOWNLOAD, MEASURE, comes_before, entry_of
 from hdvg.dataset.store import Store
-from hdvg.duplicates import here
 from hdvg.errors import LostClipsError, UsageError
-from hdvg.filtering.pool import Search, settle
+from hdvg.filtering.pool import settle
 from hdvg.planning import make_plan, observe, to_take, with_alone, with_rules
 from hdvg.reports.status import REPORT, read_report
 from hdvg.sources.egress import way_out
@@ -36,51 +35,13 @@ from pipelines.listing import accept_all
 from pipelines.perform import Done, cut_again
 from pipelines.progress import Reporter
 from pipelines.release_sources import Release, drop_sources
-from pipelines.runners import Order, Runner, Serial, address_of
-from pipelines.shard_stage import Spread, fill_shards
+from pipelines.runners import Order
+from pipelines.shard_stage import fill_shards
+from pipelines.where import Where
 from pipelines.writing import new_run, writing
 
 COMPACT_MB = 20.0
 """Of rows of clips, from which on a run keeps the answers of views: some 40,000 clips."""
-
-
-@dataclass(frozen=True)
-class Where:
-    """On what a run runs."""
-
-    runner: str | None = None
-    address: str | None = None
-    cpus: int | None = None
-    gpus: int | None = None
-
-    def make(self, recipe: Recipe, say: Callable[[str], None]) -> Runner:
-        """The runner asked for, else the recipe's; `say` is given what it has to say of the nodes of a cluster."""
-        if (self.runner or recipe.run.runner) == "serial":
-            return Serial(recipe)
-        from pipelines.ray_runner import OnRay  # imports ray
-
-        return OnRay(recipe, address=self.address, cpus=self.cpus, gpus=self.gpus, say=say)
-
-    def spread(self, dataset: Dataset) -> Spread:
-        """What writes shards: all nodes of a cluster, else this process."""
-        if (address := self._cluster(dataset)) is None:
-            return in_turn
-        from pipelines.shards_on_ray import on_cluster  # imports ray
-
-        return on_cluster(address)
-
-    def search(self, dataset: Dataset) -> Search:
-        """What looks for copies: all nodes of a cluster, else this process."""
-        if (address := self._cluster(dataset)) is None:
-            return here
-        from pipelines.search_on_ray import on_cluster  # imports ray
-
-        return on_cluster(address)
-
-    def _cluster(self, dataset: Dataset) -> str | None:
-        """The address of a cluster that stands, whose nodes see the dataset's folder; None for a dataset in a bucket."""
-        address, runner = address_of(self.address), self.runner or dataset.plan.recipe.run.runner
-        return None if dataset.store.far is not None or address == "local" or runner == "serial" else address
 
 
 @dataclass(frozen=True)
@@ -123,6 +84,7 @@ def run(root: Path, recipe: Recipe, task: Task, console: Console) -> bool:
     before = Dataset.open(root) if (root / "dataset.toml").exists() else None
     if before is None:
         _refuse_nothing(root, task, recipe)
+        task.where.get_ready(recipe)
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     store = Store(root, run=new_run())

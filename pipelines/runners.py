@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable
@@ -23,6 +24,9 @@ CRASHES = 2
 SHORTAGES = 3
 """Workers of one job that may end for want of memory, each time with fewer beside them, before the run stops."""
 
+
+AHEAD = 8
+"""Jobs that may wait before a stage whatever its slots: the largest of them goes first."""
 
 LOSSES = 20
 """Nodes, or processes that went with them, that one job may lose before the run stops."""
@@ -87,7 +91,8 @@ class Serial:
 
 
 class Queues:
-    """Which job starts next: later stages first, and no stage runs far ahead of the one after it."""
+    """Which job starts next: later stages first, of a stage the largest, so that no core waits for it at the end; and no stage
+    runs far ahead of the one after it."""
 
     def __init__(self, order: Order, slots: list[int]) -> None:
         self._order = order
@@ -96,20 +101,24 @@ class Queues:
         self._stage = {stage.name: index for index, stage in enumerate(order.stages)}
         self._fresh: list[deque[Job]] = [deque() for _ in order.stages]
         self._waiting: list[deque[Job]] = [deque() for _ in order.stages]
+        self._bytes = Counter[str]()
         self._running: Counter[int] = Counter()
         self._open: Counter[str] = Counter()
         for unit, first in order.units.items():
             self._fresh[first].append(order.job(unit, first))
             self._open[unit] += 1
 
-    def next(self) -> Job | None:
-        """A job to start now, or None if the slots are taken or the stages after are behind."""
+    def next(self, room: float = math.inf) -> Job | None:
+        """A job to start now, or None if the slots are taken or the stages after are behind. `room`: cores that it may take."""
         for stage in reversed(range(len(self._slots))):
-            if self._running[stage] < self._slots[stage] and not self._held_back(stage):
+            fits = self._order.stages[stage].cpus <= room
+            if fits and self._running[stage] < self._slots[stage] and not self._held_back(stage):
                 queue = self._waiting[stage] or self._fresh[stage]
                 if queue:
                     self._running[stage] += 1
-                    return queue.popleft()
+                    job = max(queue, key=lambda job: self._bytes[job.unit]) if self._waiting[stage] else queue[0]
+                    queue.remove(job)
+                    return job
         return None
 
     def add(self, job: Job) -> None:
@@ -143,9 +152,15 @@ class Queues:
             for stage in range(len(self._slots))
         ]
 
-    def ended(self, job: Job, passed: int = 0) -> None:
+    def threads(self, cores: float, most: int) -> int:
+        """Of one decode: one where every core has a job, more towards the end; as many again as cores, for some wait."""
+        return max(1, min(most, math.ceil(2 * cores / sum(self.left()))))
+
+    def ended(self, job: Job, done: Done | None = None) -> None:
         """The job is over; when its unit has no other one open, the unit goes on to the next stage, or behind those that it
         passed."""
+        passed = done.passed if done else 0
+        self._bytes[job.unit] += done.fetched_bytes if done else 0
         stage = self._stage[job.stage]
         self._running[stage] -= 1
         self._open[job.unit] -= 1
@@ -156,7 +171,7 @@ class Queues:
 
     def _held_back(self, stage: int) -> bool:
         after = stage + 1
-        return after < len(self._slots) and len(self._waiting[after]) >= 2 * self._slots[after]
+        return after < len(self._slots) and len(self._waiting[after]) >= max(2 * self._slots[after], AHEAD)
 
 
 def after_crash(job: Job, crashes: int, queues: Queues) -> Done | None:

@@ -170,7 +170,7 @@ def _lost_scene(item: SplitItem, lost: LostScene) -> Row:
 def _scan(work: Work[SplitItem], item: SplitItem, scratch: Path) -> Scanned:
     """The one pass: in one child, or for a long video in one child per segment and one that puts them together."""
     recipe = work.dataset.recipe
-    path, threads, max_pixels = str(source_file(work, item)), recipe.run.decode_threads, recipe.limits.max_pixels
+    path, threads, max_pixels = str(source_file(work, item)), work.threads, recipe.limits.max_pixels
     settings = _split_settings(work, item)
     found = work.sandbox.call(calls.scan(path, str(scratch), settings, threads, max_pixels), scratch, work.limits)
     if "segments" not in found:

@@ -16,8 +16,9 @@ from hdvg.config.cut import Cut
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.stages import CUT, part_schema
 from hdvg.errors import UncutClipsError
+from pipelines.children import sandbox, side_by_side
 from pipelines.items import CutItem
-from pipelines.perform import Job, commit, make_gate, sandbox, side_by_side
+from pipelines.perform import Job, commit, make_gate
 from pipelines.stages import cut_files
 from pipelines.work import Row, Work
 from schemas.clips import CUT as CUT_COLUMNS

@@ -76,6 +76,8 @@ class Work(Generic[ItemT]):
     meter: Meter = field(default_factory=Meter)
     unit: str | None = None
     """The unit whose items these are; None if they are of several."""
+    threads: int = 1
+    """Of one decode."""
 
     @property
     def limits(self) -> Limits:
@@ -93,6 +95,8 @@ class Work(Generic[ItemT]):
     def guarded_batch(self, do: Callable[[list[ItemT]], list[Row]], items: list[ItemT]) -> list[Row]:
         """As `guarded` for items done together: if one of them may be guilty they are done again one by one."""
         start, calls = time.monotonic(), self._calls
+        if self._is_stopped:
+            raise ResourceError("the run is being stopped")
         try:
             rows = do(items)
             self._check(rows, items)
@@ -127,6 +131,12 @@ class Work(Generic[ItemT]):
                 refuse_other_bytes(self.dataset.root, path)
             except OSError as error:
                 raise resource_error(error, where=path) or error from error
+
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether the run is being stopped; a stand-in for the sandbox never is."""
+        closed = getattr(self.sandbox, "closed", None)
+        return closed is not None and closed.is_set()
 
     @property
     def _calls(self) -> int:

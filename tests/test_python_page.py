@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from hdvg.config.recipe import parse_recipe
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.tools import need
 from tests.videos import draw_scenes
 

@@ -60,7 +60,11 @@ NewRule = Annotated[
 ]
 RunnerName = Annotated[
     str | None,
-    typer.Option("--runner", metavar="ray|serial", help="ray: all cores or a cluster; serial: this process only"),
+    typer.Option(
+        "--runner",
+        metavar="ray|local|serial",
+        help="ray: a cluster, or this machine; local: this machine, quicker on few cores; serial: one job at a time",
+    ),
 ]
 Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs to use on this machine; default all")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs to use on this machine; default all")]

@@ -180,13 +180,14 @@ def _work(
 ) -> None:
     """Run the graph, or one stage of it, then say what changed; `task` are the other fields of `pipelines.run.Task`."""
     from hdvg.sources.columns import Columns
-    from pipelines.run import Task, Where
+    from pipelines.run import Task
     from pipelines.run import run as run_task
+    from pipelines.where import Where
 
     task["columns"] = Columns(*columns)
     runner, address, cpus, gpus = where
-    if runner not in (None, "ray", "serial"):
-        raise UsageError(f"--runner {runner}: ray or serial")
+    if runner not in (None, "ray", "local", "serial"):
+        raise UsageError(f"--runner {runner}: ray, local or serial")
     command = task.get("stage") or ("retry" if task.get("retry") else "run")
     with changes_of(root, command), interruptible():
         fine = run_task(root, recipe, Task(**task, where=Where(runner, address, cpus, gpus)), output.console())

@@ -275,13 +275,14 @@ class Limits(Settings):
 class Run(Settings):
     """Resources of the stages; no effect on results."""
 
-    runner: Literal["ray", "serial"] = Field(
+    runner: Literal["ray", "local", "serial"] = Field(
         "ray",
-        description="ray: all cores of this machine, or a cluster; serial: one process, for small sets and debugging",
+        description="ray: a cluster, or this machine; local: this machine's cores, one process with each model; "
+        "serial: one job at a time, for debugging",
     )
     download_workers: int = Field(0, ge=0, description="units downloaded at once; 0 is two on every node")
     decode_threads: int = Field(
-        4, ge=1, description="threads of one decode: more than cores, for some wait while their frame is looked at"
+        4, ge=1, description="most threads of one decode: it gets fewer where other jobs keep the cores busy"
     )
     measure_workers: int = Field(
         0, ge=0, description="most processes of one keyframe measure; 0 is one for every two cores"

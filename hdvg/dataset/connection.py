@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import threading
 import uuid
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def connect(root: Path, *, small: bool = False) -> duckdb.DuckDBPyConnection:
     """A database in memory, up to `SHARE` of the machine's; what does not fit there spills into `root`, below tmp if it has that:
     the next run empties it.
 
-    All `small` ones of a process, which one thread works on, share one DuckDB: its start takes longer than few rows do.
+    All `small` ones of a process, each the work of one thread, share one DuckDB: its start takes longer than few rows do.
     """
     return _connect_small(root) if small else _connect(root)
 
@@ -48,14 +49,16 @@ def _connect(root: Path) -> duckdb.DuckDBPyConnection:
 
 _small: tuple[Path, duckdb.DuckDBPyConnection] | None = None
 _numbers = itertools.count()
+_starting = threading.Lock()
 
 
 def _connect_small(root: Path) -> duckdb.DuckDBPyConnection:
     global _small
-    if _small is None or _small[0] != root:
-        _small = root, _connect(root)
-        _small[1].execute("set threads = 1")
-    connection, name = _small[1].cursor(), f"small_{next(_numbers)}"
+    with _starting:
+        if _small is None or _small[0] != root:
+            _small = root, _connect(root)
+            _small[1].execute("set threads = 1")
+        connection, name = _small[1].cursor(), f"small_{next(_numbers)}"
     connection.execute(f"attach ':memory:' as {name}; use {name}")
     return connection
 

@@ -18,7 +18,7 @@ from hdvg.measures.phash import moments
 from hdvg.measures.track import Track
 from hdvg.media.calls import Clip as Columns
 from hdvg.media.calls import Keyframe, Shape, Shot, Span
-from hdvg.media.features import jpeg, sample
+from hdvg.media.features import jpeg, phash_of, sample
 from hdvg.media.samples import Samples
 from hdvg.media.woven import leave_out_woven, look_to_find
 from hdvg.shots.chunk import Chunk, Sample
@@ -172,7 +172,7 @@ class Assembler:
             "closes_frames": closes[1],
             "first_look": look_to_find(self._start, self._looks, interlaced=self._settings.get("interlaced", False)),
             "last_look": look_to_find(end - 1, self._looks, interlaced=self._settings.get("interlaced", False)),
-            "phash": picks["middle"].phash,
+            "phash": phash_of(picks["middle"]),
             "phashes": phashes,
             "phashes_inner": phashes_inner,
             "keyframes": [self._write(name, pick) for name, pick in picks.items()],

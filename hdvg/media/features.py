@@ -17,7 +17,7 @@ from hdvg.media.blocked import Pictures
 from hdvg.media.calls import Shape
 from hdvg.media.decode import Frame
 from hdvg.media.geometry import coded_way, upright
-from hdvg.media.pixels import Scaler
+from hdvg.media.pixels import Scaler, Shrink
 from hdvg.media.watch import Watch
 from hdvg.shots import looks_of
 from hdvg.shots.chunk import Chunk, Sample
@@ -25,13 +25,20 @@ from hdvg.shots.chunk import Chunk, Sample
 THUMB = (48, 27)
 """Width and height of the picture that may be kept of every frame: TransNetV2's input."""
 
+LOOK_PX = 8
 SAMPLES_PER_S = 2
 
 
 def sample(index: int, pts: int, bgr: Picture) -> Sample:
     """A sample of an upright picture (H, W, 3)."""
-    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
-    return Sample(index, pts, bgr.shape[1], bgr.shape[0], bgr, phash(grey))  # type: ignore[arg-type]  # cv2 types no uint8
+    return Sample(index, pts, bgr.shape[1], bgr.shape[0], bgr)
+
+
+def phash_of(one: Sample) -> str:
+    """Its perceptual hash, taken when it is asked for: few samples become keyframes."""
+    if isinstance(one.picture, bytes):
+        return one.phash
+    return phash(cv2.cvtColor(one.picture, cv2.COLOR_BGR2GRAY))  # type: ignore[arg-type]  # cv2 types no uint8
 
 
 class Features:
@@ -43,6 +50,7 @@ class Features:
         scale = min(1.0, settings["keyframe_px"] / max(width, height))
         self._sample_size = max(round(width * scale), 1), max(round(height * scale), 1)
         self._sampler = Scaler()
+        self._shrink = Shrink((LOOK_PX, LOOK_PX))
         self._measures = [make() for make in pass_measures().values()]
         self._watch = Watch(shape, settings, self._measures)
         self._blocked = Pictures.of(settings)
@@ -102,8 +110,7 @@ class Features:
         return chunk
 
     def _look(self, grey: Any) -> Picture:
-        look: Picture = cv2.resize(upright(grey, self._shape), (8, 8), interpolation=cv2.INTER_AREA)
-        return look
+        return self._shrink(upright(grey, self._shape))
 
     def _sample(self, frame: Frame, row: int) -> Sample:
         small = self._sampler(frame.picture, self._sample_size, "bgr24", "AREA")
@@ -139,7 +146,7 @@ def save_chunk(chunk: Chunk, path: Path, *, quality: int) -> None:
         sample_rows=np.array([[one.index, one.pts, one.width, one.height] for one in chunk.samples], np.int64).reshape(
             -1, 4
         ),
-        sample_phash=np.array([one.phash for one in chunk.samples], "U16"),
+        sample_phash=np.array([phash_of(one) for one in chunk.samples], "U16"),
         sample_ends=np.cumsum([len(picture) for picture in pictures], dtype=np.int64),
         sample_bytes=np.concatenate([np.empty(0, np.uint8), *pictures]),
         **arrays,

@@ -7,6 +7,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from hdvg.config.child_settings import SplitSettings
@@ -55,7 +56,8 @@ class Analysis:
         self._size = width, max(round(shape["coded_height"] * width / shape["coded_width"] / 2) * 2, 2)
         self._as_061 = settings["detector"] == "pyscenedetect-0.6.1"
         self._small, self._full = Scaler(), Scaler()
-        self._planar: av.VideoFrame | None = None
+        self._planar = av.VideoFrame(*self._size, "yuv420p")
+        self._targets = [plane(self._planar, number) for number in range(3)]
 
     def __call__(self, picture: av.VideoFrame) -> tuple[Picture, Picture]:
         is_planar = picture.format.name == "yuv420p" and min(picture.width, picture.height) > 1
@@ -69,10 +71,7 @@ class Analysis:
         Colours are left for swscale to mix: hues near grey depend on how it rounds, and so do the scores, and
         PySceneDetect's thresholds were chosen on these.
         """
-        if self._planar is None:
-            self._planar = av.VideoFrame(*self._size, "yuv420p")
-        for number in range(3):
-            target = plane(self._planar, number)
+        for number, target in enumerate(self._targets):
             cv2.resize(plane(picture, number), target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
         self._planar.colorspace, self._planar.color_range = picture.colorspace, picture.color_range
         return self._planar
@@ -85,6 +84,31 @@ class Analysis:
             return full
         size = round(full.shape[1] / factor), round(full.shape[0] / factor)
         return cv2.resize(full, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]  # cv2 types no uint8
+
+
+class Shrink:
+    """Reduces grey pictures of one shape to a few pixels, each the mean of what it covers, as OpenCV's INTER_AREA does."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._means: tuple[Any, Any] | None = None
+
+    def __call__(self, grey: Picture) -> Picture:
+        (width, height), (rows, columns) = self._size, grey.shape
+        if not rows % height and not columns % width:
+            return cv2.resize(grey, self._size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]  # cv2 types no uint8
+        if self._means is None or (self._means[0].shape[1], self._means[1].shape[0]) != grey.shape:
+            self._means = _means(rows, height), _means(columns, width).T
+        down, across = self._means  # seven times as quick as OpenCV, where no whole number of pixels is covered
+        return np.rint(down @ grey.astype(np.float32) @ across).astype(np.uint8)
+
+
+def _means(many: int, few: int) -> npt.NDArray[np.float32]:
+    """(few, many): the share that each of many pixels in a row has in each of a few that cover them."""
+    edges = np.arange(few + 1) * many / few
+    pixels = np.arange(many)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.asarray(np.maximum(covered, 0) * few / many, dtype=np.float32)
 
 
 def plane(picture: av.VideoFrame, number: int) -> Picture:

@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that may become a keyframe: its frame, upright BGR (H, W, 3) or already a JPEG, and its perceptual hash."""
+    """A picture that may become a keyframe: its frame, upright BGR (H, W, 3), or already a JPEG with its perceptual hash."""
 
     index: int
     pts: int
     width: int
     height: int
     picture: npt.NDArray[np.uint8] | bytes
-    phash: str
+    phash: str = ""
+    """See `media.features.phash_of`."""
 
 
 @dataclass(frozen=True)

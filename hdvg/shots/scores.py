@@ -23,12 +23,11 @@ class Content:
         self._before: Any = None
 
     def __call__(self, bgr: Picture) -> float:
-        planes = cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))
-        before, self._before = self._before, planes
-        if before is None or before[0].shape != planes[0].shape:
+        hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
+        before, self._before = self._before, hsv
+        if before is None or before.shape != hsv.shape:
             return 0.0
-        size = float(planes[0].size)
-        return sum(cv2.norm(old, new, cv2.NORM_L1) / size for old, new in zip(before, planes, strict=True)) / 3.0
+        return cv2.norm(before, hsv, cv2.NORM_L1) / hsv.size
 
 
 class Histogram:

@@ -27,7 +27,8 @@ from rich.console import Console
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from pipelines.perform import Done
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 RECIPE = {"name": "bench", "caption": {"captioner": "none"}, "fetch": {"per_host": 16}}

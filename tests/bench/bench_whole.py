@@ -3,9 +3,9 @@
     python -m tests.bench.bench_whole [--rounds 3] [--recipes demo,widescreen_clean]
 
 Every real video of the test material once (`../shared/media` where it is there, else the demo's bundle). A round decodes all
-of them, then runs each recipe into a new dataset, serially and on Ray, every run a process of its own with nothing cached.
-`start` is what the same command takes when nothing is to be done, and on Ray what Ray takes to start as well; `ray_over_serial`
-is without it. CPU seconds are all that the machine spent meanwhile, so nothing else should run: what becomes of a sandbox's
+of them, then runs each recipe into a new dataset with each runner, every run a process of its own with nothing cached.
+`over_decode` is that of `--runner local`. `ray_over_serial` and `local_over_serial` are without what a command takes when nothing
+is to be done, and without Ray's start. CPU seconds are all that the machine spent meanwhile, so nothing else should run: what becomes of a sandbox's
 children is counted for no process that stays. Seconds of stages are summed over jobs, some of which run side by side. The last line is JSON.
 """
 
@@ -30,7 +30,7 @@ from hdvg.reports.status import read_report
 from tests.bench.machine import describe, spread
 from tests.footage import BUNDLED, SHARED
 
-RUNNERS = ("serial", "ray")
+RUNNERS = ("serial", "local", "ray")
 START_RAY = "import logging, ray; ray.init('local', num_cpus=2, include_dashboard=False, logging_level=logging.ERROR); ray.shutdown()"
 
 Spent = tuple[float, float]
@@ -129,12 +129,13 @@ def _say(
         figures[f"{recipe}_{runner}_s"] = round(wall_s, 2)
         figures[f"{recipe}_{runner}_cpu_s"] = round(cpu_s, 2)
     for recipe in dict.fromkeys(recipe for recipe, _ in runs):
-        serial, ray = (figures[f"{recipe}_{runner}_s"] for runner in RUNNERS)
-        figures[f"{recipe}_over_decode"] = round(serial / decode_s, 2)
-        at_work = serial - median(idle[recipe, "serial"])
-        figures[f"{recipe}_ray_over_serial"] = round(
-            (ray - median(idle[recipe, "ray"]) - median(ray_start)) / at_work, 2
-        )
+        figures[f"{recipe}_over_decode"] = round(figures[f"{recipe}_local_s"] / decode_s, 2)
+        start = {"serial": 0.0, "local": 0.0, "ray": median(ray_start)}
+        at_work = {
+            runner: figures[f"{recipe}_{runner}_s"] - median(idle[recipe, runner]) - start[runner] for runner in RUNNERS
+        }
+        for runner in ("local", "ray"):
+            figures[f"{recipe}_{runner}_over_serial"] = round(at_work[runner] / at_work["serial"], 2)
     print(json.dumps(figures))
 
 

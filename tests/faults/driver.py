@@ -15,7 +15,8 @@ from rich.console import Console
 from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.location import dataset_text
 from hdvg.errors import HdvgError
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 
 RECIPE = parse_recipe(
     {

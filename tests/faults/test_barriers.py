@@ -27,7 +27,8 @@ from hdvg.media.mux import SOUND_OPTIONS
 from hdvg.media.parameter_sets import avcc_sets, hvcc_sets
 from hdvg.published.entries import Source
 from hdvg.published.sets import SETS
-from pipelines.perform import Job, commit, make_gate, sandbox
+from pipelines.children import sandbox
+from pipelines.perform import Job, commit, make_gate
 from pipelines.stages import download
 from pipelines.work import Work
 from tests.products import Clip, make, shard_rows

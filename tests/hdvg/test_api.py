@@ -23,7 +23,8 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.clip_files import open_clip
 from hdvg.dataset.dataset import Dataset
 from hdvg.sources.gather import LIST
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.layouts import call
 from tests.videos import draw_scenes, read_number
 

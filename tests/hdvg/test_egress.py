@@ -23,7 +23,8 @@ from hdvg.sources.egress import certificates, way_out
 from hdvg.sources.fetch import PRELOAD, fetch, look
 from hdvg.sources.hops import private_target
 from hdvg.sources.hosts import HostGate
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests import servers as web
 from tests.hdvg.test_fetch import ANSWERS, patience_s
 from tests.proxy import LoopbackProxy, TestCA

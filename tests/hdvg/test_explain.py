@@ -12,7 +12,8 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.reports.explain import explain
-from pipelines.run import Task, Where, decide, run
+from pipelines.run import Task, decide, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 RULES = {

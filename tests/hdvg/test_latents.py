@@ -41,7 +41,8 @@ from hdvg.latents.online import Online
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import Latents, forget
 from hdvg.training.settings import TrainRecipe
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.crash import LOSSES, Crash, DyingOps
 from tests.digest import files
 from tests.videos import draw_frames, draw_scenes, read_number

@@ -20,7 +20,7 @@ from hdvg.config.sections import Split
 from hdvg.measures import pass_measures
 from hdvg.measures.phash import hash_pairs, small
 from hdvg.media.assemble import Assembler
-from hdvg.media.features import load_chunk, sample, save_chunk
+from hdvg.media.features import load_chunk, phash_of, sample, save_chunk
 from hdvg.shots.chunk import Chunk
 from hdvg.shots.detectors import make_detector
 from hdvg.shots.divide import divide
@@ -332,5 +332,5 @@ def test_chunk_survives_the_disk(tmp_path):
     assert set(again.scores) == set(chunk.scores)
     assert set(again.series) == set(chunk.series)
     (held,) = again.samples
-    assert (held.index, held.width, held.height, held.phash) == (0, 256, 144, chunk.samples[0].phash)
+    assert (held.index, held.width, held.height, phash_of(held)) == (0, 256, 144, phash_of(chunk.samples[0]))
     assert cv2.imdecode(np.frombuffer(held.picture, np.uint8), cv2.IMREAD_COLOR).shape == (144, 256, 3)

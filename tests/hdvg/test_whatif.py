@@ -19,7 +19,8 @@ from hdvg.dataset.stages import part_schema
 from hdvg.filtering import whatif
 from hdvg.filtering.edit import suppose
 from hdvg.reports.status import status
-from pipelines.run import Task, Where, decide, run
+from pipelines.run import Task, decide, run
+from pipelines.where import Where
 from schemas.measures import POOL
 from tests.footage import BUNDLED
 from tests.told import plan_with, told

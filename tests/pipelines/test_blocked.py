@@ -18,7 +18,8 @@ from hdvg.ids import file_sha256
 from hdvg.planning import make_plan
 from hdvg.reports.verify import verify
 from pipelines.apply_blocklist import apply_block_list
-from pipelines.run import Task, Where, new_run, run, writing
+from pipelines.run import Task, new_run, run, writing
+from pipelines.where import Where
 
 MEDIA = Path(__file__).parents[2] / "pipelines" / "demo" / "media"
 VIDEOS = ("bigbuckbunny_720p.mp4", "birds_720p.mp4")

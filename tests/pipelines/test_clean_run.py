@@ -14,7 +14,8 @@ from rich.console import Console
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.reports.verify import verify
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.tools import need
 from tests.videos import draw_frames
 from tests.writing import Ink, clean_windows, written

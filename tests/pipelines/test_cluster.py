@@ -20,9 +20,9 @@ from pipelines.hosts import published
 from pipelines.perform import Done, Job
 from pipelines.ray_runner import OnRay
 from pipelines.remote_gate import RemoteGate
-from pipelines.run import Where
 from pipelines.runners import SHORTAGES, Order
 from pipelines.session import where
+from pipelines.where import Where
 from tests.products import Clip, make
 
 

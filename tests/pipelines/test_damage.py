@@ -19,7 +19,8 @@ from hdvg.dataset.snapshot import measures
 from hdvg.errors import DamagedError
 from hdvg.reports.verify import verify, verify_folder
 from pipelines.repair import repair
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.digest import contents
 from tests.videos import draw_scenes
 

@@ -18,7 +18,8 @@ from hdvg.training import provenance
 from hdvg.training.feed import DataFeed
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 BUCKETS = [(8, 64, 64), (8, 64, 112)]

@@ -36,8 +36,9 @@ from hdvg.sources import calls
 from hdvg.sources.info import info_row
 from pipelines.forget import forget, remove
 from pipelines.perform import make_gate
-from pipelines.run import Task, Where, run, writing
+from pipelines.run import Task, run, writing
 from pipelines.stages import download
+from pipelines.where import Where
 from pipelines.work import Work
 from schemas.inputs import INPUTS
 from tests.crash import LOSSES, Crash, DyingOps

@@ -15,7 +15,8 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.litter import YOUNG_S
 from hdvg.reports.verify import verify
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.digest import contents
 from tests.layouts import call
 from tests.videos import draw_scenes

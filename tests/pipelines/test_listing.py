@@ -15,7 +15,8 @@ from hdvg.sources.lists.filter import Choice
 from hdvg.sources.lists.listing import PRELOAD
 from hdvg.sources.lists.source import SITES
 from pipelines.listing import accept
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests import servers as web
 from tests.lists import MEDIA, Archive, answer_json, feed, item, original
 

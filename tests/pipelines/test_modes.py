@@ -15,7 +15,8 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.reports.status import status
 from hdvg.reports.verify import verify
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes, read_numbers
 
 LONG_GOPS = {"preset": "ultrafast", "g": "30", "bf": "2", "sc_threshold": "0"}

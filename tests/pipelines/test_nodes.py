@@ -22,7 +22,8 @@ from hdvg.config.recipe import load_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.reports.verify import verify
 from pipelines.node_traits import OURS
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.digest import contents
 from tests.faults.driver import below
 from tests.videos import draw_scenes

@@ -16,7 +16,8 @@ from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.ids import file_sha256
 from hdvg.reports.verify import verify
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 CAPTIONER = """

@@ -12,8 +12,9 @@ from hdvg.dataset.intake import accept
 from hdvg.errors import ResourceError, UsageError
 from hdvg.planning import make_plan
 from pipelines.graph import GRAPH, check, describe, find_stage
-from pipelines.perform import Job
+from pipelines.perform import Done, Job
 from pipelines.runners import (
+    AHEAD,
     CRASHES,
     LOSSES,
     SHORTAGES,
@@ -35,7 +36,7 @@ def order(count: int) -> Order:
 
 
 def test_no_stage_runs_far_ahead_of_the_next():
-    queues = Queues(order(10), [1, 1])
+    queues = Queues(order(2 * AHEAD), [1, 1])
     started = []
     while (job := queues.next()) is not None and job.stage == "download":
         started.append(job)
@@ -43,9 +44,30 @@ def test_no_stage_runs_far_ahead_of_the_next():
         if len(started) == 1:
             split = queues.next()
             assert split.stage == "split"
-    assert len(started) == 3  # one is being split, two wait, the rest is held back
+    assert len(started) == 1 + AHEAD  # one is being split, some wait, the rest is held back
     queues.ended(split)
     assert queues.next().stage == "split"
+
+
+def test_a_decode_gets_more_threads_as_less_is_left():
+    queues = Queues(order(5), [2, 2])
+    assert queues.threads(2, 4) == 1
+    for left, threads in ((4, 1), (3, 2), (2, 2), (1, 4)):
+        job = queues.next()
+        queues.ended(job, Done("download", job.unit, {}, {}, 0.0, passed=1))
+        assert (sum(queues.left()), queues.threads(2, 4)) == (left, threads)
+    assert queues.threads(64, 4) == 4
+
+
+def test_of_those_that_wait_the_largest_goes_first():
+    queues = Queues(order(3), [3, 1])
+    for job, size in zip([queues.next() for _ in range(3)], (5, 70, 6), strict=True):
+        queues.ended(job, Done("download", job.unit, {}, {}, 0.0, fetched_bytes=size))
+    going = []
+    while (job := queues.next()) is not None:
+        going.append(job.unit)
+        queues.ended(job)
+    assert going == ["u1", "u2", "u0"]
 
 
 def test_every_unit_passes_every_stage_once():

@@ -1,4 +1,4 @@
-"""Both runners keep one contract; a Ray run may be killed anywhere and ends like an undisturbed one."""
+"""All runners keep one contract; a run may be killed anywhere and ends like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def undisturbed(links, tmp_path_factory: pytest.TempPathFactory) -> dict:
     return found
 
 
-@pytest.mark.ray
-def test_ray_and_serial_make_the_same_dataset(links, undisturbed, tmp_path):
-    subprocess.run(command(tmp_path / "d", links, "ray"), check=True, capture_output=True)
+@pytest.mark.parametrize("runner", [pytest.param("ray", marks=pytest.mark.ray), "local"])
+def test_every_runner_makes_the_same_dataset(links, undisturbed, tmp_path, runner):
+    subprocess.run(command(tmp_path / "d", links, runner), check=True, capture_output=True)
     assert contents(tmp_path / "d") == undisturbed
     assert verify(Dataset.open(tmp_path / "d")) == []
     (figures,) = json.loads((tmp_path / "d" / HOSTS).read_text())["hosts"].values()
@@ -140,6 +140,7 @@ def disturb(root: Path, links: Path, runner: str, *, kind: str, pauses_s: list[f
     ("runner", "spans"),
     [
         pytest.param("serial", [(0.3, 1.5)] * 4, marks=pytest.mark.slow),
+        ("local", [(1.0, 3.0)] * 2),
         pytest.param("ray", [(7, 10)], marks=pytest.mark.ray),
         pytest.param("ray", [(6, 8), (8, 10)], marks=[pytest.mark.ray, pytest.mark.slow]),
     ],
@@ -153,10 +154,11 @@ def test_a_driver_killed_at_random_moments_loses_nothing(links, undisturbed, tmp
 
 
 @pytest.mark.slow
-def test_killed_decode_and_fetch_children_lose_nothing(links, undisturbed, tmp_path):
+@pytest.mark.parametrize("runner", ["serial", "local"])
+def test_killed_decode_and_fetch_children_lose_nothing(links, undisturbed, tmp_path, runner):
     root = tmp_path / "d"
-    assert disturb(root, links, "serial", kind="child", pauses_s=[0.0, 0.0, 0.02, 0.0, 0.05, 0.0]) >= 1
-    ends_undisturbed(root, links, "serial", undisturbed)
+    assert disturb(root, links, runner, kind="child", pauses_s=[0.0, 0.0, 0.02, 0.0, 0.05, 0.0]) >= 1
+    ends_undisturbed(root, links, runner, undisturbed)
 
 
 @pytest.mark.ray
@@ -216,13 +218,14 @@ def ends_undisturbed(root: Path, links: Path, runner: str, undisturbed: dict) ->
     assert list((root / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("runner", ["serial", "local"])
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, sent, code):
+def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, runner, sent, code):
     root = tmp_path / "d"
     heard = functools.partial(
         signal.signal, sent, signal.SIG_DFL
     )  # a shell's background jobs are started deaf to Ctrl-C
-    run = subprocess.Popen(command(root, links, "serial"), stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    run = subprocess.Popen(command(root, links, runner), stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not any(kind == "child" for _, kind in processes_of(root)):
         time.sleep(0.02)
         assert run.poll() is None
@@ -236,11 +239,12 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(links, tmp_path, 
     assert its_own(root) == []
 
 
-def test_a_run_that_waits_for_a_slow_server_stops_at_once(tmp_path):
+@pytest.mark.parametrize("runner", ["serial", "local"])
+def test_a_run_that_waits_for_a_slow_server_stops_at_once(tmp_path, runner):
     with HostileServer() as server:
         links = tmp_path / "links.txt"
         links.write_text("\n".join(server.add(f"/{number}.mp4", silence()) for number in range(3)))
-        with started(command(tmp_path / "d", links, "serial")) as run:
+        with started(command(tmp_path / "d", links, runner)) as run:
             while not server.hits["/0.mp4"] + server.hits["/1.mp4"] + server.hits["/2.mp4"]:
                 time.sleep(0.02)
                 assert run.poll() is None

@@ -25,8 +25,9 @@ from hdvg.reports.status import status
 from hdvg.reports.verify import verify
 from hdvg.sources.info import BESIDE_KEYS
 from pipelines.perform import Done
-from pipelines.run import Task, Where, decide, run
+from pipelines.run import Task, decide, run
 from pipelines.runners import Order, Serial
+from pipelines.where import Where
 from schemas.clips import GIVEN_SPAN, GIVEN_VIDEO
 from schemas.columns import doc
 from tests.digest import contents

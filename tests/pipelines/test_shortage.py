@@ -22,7 +22,8 @@ from hdvg.exporting import export
 from hdvg.exporting.wanted import Wanted
 from hdvg.reports.verify import verify
 from hdvg.sandbox.boundary import failure
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.digest import contents
 from tests.videos import draw_scenes
 

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from hdvg.config.recipe import parse_recipe
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests import servers as web
 from tests.clapper import CLAPS_S, SOUND, VIDEO, claps, film
 

@@ -23,7 +23,8 @@ from hdvg.reports.verify import verify
 from pipelines import graph
 from pipelines.forget import forget
 from pipelines.graph import GRAPH, Stage, check_table
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from pipelines.work import Row, Work, each
 from schemas.columns import REAL, STR, column, table
 from schemas.outcomes import OUTCOME

@@ -31,7 +31,8 @@ from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.errors import UsageError
 from hdvg.training import provenance
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from tests.videos import draw_scenes
 
 NETWORK = "{widths=[4,8],groups=2,head_width=4,attention=[true,false],swap={window_tokens=8}}"

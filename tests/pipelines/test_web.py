@@ -8,7 +8,8 @@ from rich.console import Console
 from hdvg.config.recipe import parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.sources import runtime
-from pipelines.run import Task, Where, run
+from pipelines.run import Task, run
+from pipelines.where import Where
 from pipelines.work import TRIES
 from tests import tube
 from tests.proxy import LoopbackProxy, TestCA
