@@ -43,8 +43,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a position leads: which source, which of its samples, how often it was gone through before, and the how manieth draw
-    of the sample in this epoch it is, from 0."""
+    """Where a position leads: which source, which of its samples, how often it was gone through before, and which draw of
+    the sample in this epoch it is, from 0."""
 
     source: int
     sample: int

@@ -118,6 +118,7 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
     if recipe.cut.crop == "clean":
         homes.add(HOMES["clean_area"])
     if POOL in homes:
+        homes |= {HOMES["embedding"]} if recipe.duplicates.semantic is not None else set()
         homes |= {HOMES[column] for column in recipe.duplicates.score}
     return tuple(name for name in KEYFRAME_MEASURES if name in homes)
 

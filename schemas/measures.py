@@ -98,7 +98,11 @@ DUPLICATES = [
     column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
     column("duplicate_group", STR, "clip_id of the copy that stays, the same for all clips of a group"),
-    column("duplicate_how", STR, "`exact` (the same hashes and duration) or `near`; null if `duplicate` is false"),
+    column(
+        "duplicate_how",
+        STR,
+        "`exact` (the same hashes and duration), `near`, or `semantic` (by embeddings alone, `duplicates.semantic`); null if `duplicate` is false",
+    ),
     column(
         "duplicate_bits",
         REAL,

@@ -217,6 +217,13 @@ class Duplicates(Settings):
     cosine: float = Field(
         0.8, ge=-1, le=1, description="least cosine of their embeddings, where both have one; the index has none"
     )
+    semantic: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="least cosine by which clips of different videos are copies whatever their hashes say, such as mirrored ones; none: "
+        "they are not; with the shipped model 0.95 at least",
+    )
 
     @field_validator("score")
     @classmethod

@@ -57,11 +57,8 @@ STATES = pa.schema(
         ("clip_id", pa.string()),
         ("text_id", pa.string()),
         ("row", pa.int64()),  # its first state in the .npy
-        (
-            "states",
-            pa.int64(),
-        ),  # how many it has, those of the padding left out if they are zero; null of an earlier hdvg,
-        # whose .npy is (texts, L, X): then `row` is the text
+        # how many it has, zeros of the padding left out; null of an earlier hdvg, whose .npy is (texts, L, X): then `row` is the text
+        ("states", pa.int64()),
         ("tokens", pa.int64()),  # of the whole text; null if its encoder, or an earlier hdvg, did not count
     ]
 )

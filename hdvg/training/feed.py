@@ -1,7 +1,7 @@
 """Any step's samples from stored latents: they depend on the step alone, whatever was trained before.
 
-What is random about a sample is keyed by (seed, clip_id, epoch, purpose), and where an epoch draws a clip again by the how manieth
-time this is. A purpose whose outcome is certain draws nothing.
+What is random about a sample is keyed by (seed, clip_id, epoch, purpose), and where an epoch draws a clip again by which time
+this is. A purpose whose outcome is certain draws nothing.
 
 Shapes: B samples, C latent channels, T frames, H, W of the latent, L states of a text, X their width.
 """
