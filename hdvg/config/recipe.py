@@ -13,10 +13,11 @@ import tomli_w
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from hdvg.config.caption import Caption, Writer
+from hdvg.config.copies import Duplicates
 from hdvg.config.cut import Cut
 from hdvg.config.fetch import Fetch, HostSettings
 from hdvg.config.rules import Rule, parse_rules
-from hdvg.config.sections import Duplicates, Limits, Measure, Run, Settings, Shard, Split, Storage
+from hdvg.config.sections import Limits, Measure, Run, Settings, Shard, Split, Storage
 from hdvg.config.tags import Tag
 from hdvg.config.writers import MAIN
 from hdvg.errors import UsageError, suggestion

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdvg import duplicates
+from hdvg.config.copies import Duplicates
 from hdvg.config.rules import Rule, Verdicts
-from hdvg.config.sections import Duplicates
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import Manifest
