@@ -107,6 +107,17 @@ class Process(Settings):
     steps: int = Field(1000, ge=2, description="times of the schedule; the network is given times in 0..1000 of them")
     min_snr: float | None = Field(None, gt=0, description="Min-SNR's gamma; none: every time counts the same")
 
+    @property
+    def unlearnt(self) -> str:
+        """What keeps a network from learning where sampling begins, "" if nothing does: such a run can be read, not begun."""
+        if self.min_snr is None or not (self.zero_snr or self.predicts == "flow"):
+            return ""
+        why = "zero_snr = true" if self.zero_snr else "predicts = 'flow'"
+        return (
+            f"process.min_snr = {self.min_snr:g} with {why}: an error at the last time, of pure noise, would count nothing, and there "
+            "sampling begins; leave min_snr out"
+        )
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.zero_snr and self.predicts == "eps":

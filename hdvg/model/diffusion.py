@@ -198,8 +198,10 @@ def sample(
     if hasattr(solver, "set_begin_index"):
         solver.set_begin_index(0)  # or it searches for the first time, and loses count where times repeat
     diffusion, x, last = Diffusion(process), noise, len(solver.timesteps) - 1
+    # diffusers cuts the times of a flow down to whole numbers, which are not those that its steps are taken for
+    times = solver.sigmas[:-1] * process.steps if process.predicts == "flow" else solver.timesteps
     for number, time in enumerate(solver.timesteps):
-        time_B = time.expand(len(x))
+        time_B = times[number].to(noise.device).expand(len(x))
         if guidance == 1 or empty is None:
             said = denoise(x, time_B, text)
         else:

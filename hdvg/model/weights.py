@@ -18,10 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hdvg.errors import UsageError
-from hdvg.model.config import MODELSCOPE, ModelConfig, Temporal
+from hdvg.model.config import MODELSCOPE, ModelConfig, Process, Temporal
+from hdvg.model.diffusion import PREDICTION, SCHEDULE
 from hdvg.model.unet import UNet
 
 WEIGHTS = "diffusion_pytorch_model"
+DIFFUSERS = {"predicts": "prediction_type", "schedule": "beta_schedule", "steps": "num_train_timesteps"}
+"""Our settings -> theirs."""
 SWAP = "swap_ca.safetensors"
 WANTED = (
     f"a folder with config.json and {WEIGHTS}.safetensors of a diffusers U-Net, or a pipeline's folder with unet/ in it"
@@ -138,6 +141,33 @@ def load(folder: Path, config: ModelConfig) -> tuple[UNet, list[str]]:
         model.load_state_dict(swap, strict=False)
         new = [name for name in new if name not in wanted]
     return model, new
+
+
+def refuse_other_process(folder: Path, process: Process) -> None:
+    """Raise UsageError if the weights of a pipeline's folder were made to predict something else, or by another schedule of
+    noise: they would train without a word, from worse than nothing.
+
+    `zero_snr` may differ: weights that predict v can be taught it (Lin et al., arXiv:2305.08891, section 3.1).
+    """
+    path = folder / "scheduler" / "scheduler_config.json"
+    if not path.is_file():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        known = {
+            "predicts": (held.get("prediction_type", "epsilon"), PREDICTION[process.predicts]),
+            "schedule": (held.get("beta_schedule", "linear"), SCHEDULE[process.schedule]),
+            "steps": (held.get("num_train_timesteps", 1000), process.steps),
+        }
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); it takes the file that diffusers writes") from error
+    flow = process.predicts == "flow" or "flow" in str(held.get("_class_name", "")).casefold()
+    for name, (theirs, ours) in known.items():
+        if theirs != ours and not (flow and name != "predicts"):
+            raise UsageError(
+                f"{path} says {DIFFUSERS[name]} = {theirs!r}, process.{name} asks for {ours!r}: set process.{name} to what the "
+                "weights were trained for, or start from others"
+            )
 
 
 def export(model: UNet, folder: Path) -> None:

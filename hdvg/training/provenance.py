@@ -173,6 +173,11 @@ def as_begun(run: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, list[str]]:
     return recipe, lines
 
 
+def has_begun(run: Path) -> bool:
+    """Whether a run lies in this folder."""
+    return (run / "data.json").is_file()
+
+
 def read(run: Path) -> Record:
     """What `write` wrote. Raises UsageError if the folder is no run's, or its files do not belong together."""
     try:

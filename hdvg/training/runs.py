@@ -22,6 +22,7 @@ from hdvg.latents.online import Online
 from hdvg.latents.store import Latents
 from hdvg.model.config import ModelConfig
 from hdvg.model.unet import UNet
+from hdvg.model.weights import refuse_other_process
 from hdvg.progress import Bars
 from hdvg.training import network, provenance
 from hdvg.training.feed import DataFeed
@@ -90,6 +91,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
     Raises UsageError if a run of other settings or clips lies there, or another hdvg works on it.
     """
     _refuse_foreign(task.folder)
+    _refuse_unlearnable(task)
     first, *others = (path for path, _ in task.datasets)
     encoded(first, task.recipe, console)
     for path in others:
@@ -137,6 +139,17 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.is_file() or "dataset.toml" in held or (held and "run.lock" not in held):
         what = "is a file" if folder.is_file() else "is a dataset" if "dataset.toml" in held else "holds other files"
         raise UsageError(f"{folder} {what}; name a new folder with --out")
+
+
+def _refuse_unlearnable(task: Task) -> None:
+    """Raise UsageError before a run begins whose network could not learn what it is asked to."""
+    if provenance.has_begun(task.folder):
+        return
+    process, start = task.recipe.process, task.recipe.network.start
+    if process.unlearnt:
+        raise UsageError(process.unlearnt)
+    if start is not None:
+        refuse_other_process(Path(start), process)
 
 
 def work(task: Task, *, stop: Stop, console: Console, device: torch.device) -> End:

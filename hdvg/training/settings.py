@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hdvg.config.sections import Settings, Share
 from hdvg.latents.settings import Encoding
@@ -125,3 +125,11 @@ class TrainRecipe(Settings):
     validation: Validation = Validation()
     checkpoints: Checkpoints = Checkpoints()
     watch: Watch = Watch()
+
+    @field_validator("process", mode="before")
+    @classmethod
+    def _keep_what_is_predicted(cls, process: Any) -> Any:
+        """Who sets another of its settings alone goes on predicting what this section does by default, not what `Process` does."""
+        if isinstance(process, dict) and "predicts" not in process:
+            return {"predicts": "v", "zero_snr": True} | process
+        return process

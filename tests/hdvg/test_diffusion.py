@@ -202,3 +202,16 @@ def test_sampling_that_cannot_be_done_is_refused(asked: dict[str, Any], said: st
 def test_ddim_is_refused_where_it_begins_with_nothing_of_the_latents() -> None:
     with pytest.raises(UsageError, match=r"cosine.*dpm\+\+"):
         scheduler(Process(predicts="eps", schedule="cosine"), "ddim")
+
+
+def test_a_flow_is_asked_at_the_times_that_its_steps_are_taken_for() -> None:
+    process, asked = Process(predicts="flow"), []
+
+    def say(x: Tensor, time_B: Tensor, text: Tensor) -> Tensor:
+        asked.append(float(time_B[0]))
+        return x
+
+    sample(say, torch.randn(2, 1), process=process, text=SILENT, sampler="dpm++", steps=40)
+    assert len({round(time, 3) for time in asked}) == 40
+    assert any(time != round(time) for time in asked)
+    assert error(process, "dpm++", 1000) < 0.002

@@ -418,3 +418,32 @@ def test_silu_of_the_time_embedding_is_shared_not_repeated() -> None:
     with torch.no_grad():
         early, late = model(same, torch.tensor([1.0, 900.0]), torch.cat((text[:1], text[:1])))
     assert not F.mse_loss(early, late) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("held", "process", "said"),
+    [
+        (
+            {"prediction_type": "v_prediction", "beta_schedule": "scaled_linear"},
+            {"predicts": "eps"},
+            "process.predicts",
+        ),
+        ({"beta_schedule": "squaredcos_cap_v2"}, {}, "process.schedule"),
+        ({"beta_schedule": "scaled_linear", "num_train_timesteps": 500}, {}, "process.steps"),
+        ({"prediction_type": "flow_prediction"}, {}, "process.predicts"),
+        (
+            {"prediction_type": "v_prediction", "beta_schedule": "scaled_linear"},
+            {"predicts": "v", "zero_snr": True},
+            "",
+        ),
+        ({"beta_schedule": "scaled_linear"}, {}, ""),
+    ],
+)
+def test_weights_made_for_another_process_are_refused(tmp_path: Path, held: Any, process: Any, said: str) -> None:
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(held))
+    if said:
+        with pytest.raises(UsageError, match=said):
+            weights.refuse_other_process(tmp_path, Process(**process))
+    else:
+        weights.refuse_other_process(tmp_path, Process(**process))

@@ -264,3 +264,16 @@ def test_a_dataset_is_no_place_for_a_run(encoded):
     assert isinstance(said.exception, UsageError)
     assert "is a dataset" in str(said.exception)
     assert not (encoded / "train.toml").exists()
+
+
+def test_what_a_network_could_not_learn_is_refused_before_clips_are_encoded(encoded, tmp_path):
+    said = train(encoded, tmp_path / "run", process__min_snr="5")
+    assert "leave min_snr out" in str(said.exception)
+    said = train(encoded, tmp_path / "run", process__predicts="flow", process__min_snr="5")
+    assert "predicts = 'flow'" in str(said.exception)
+    pipeline = tmp_path / "sd"
+    (pipeline / "scheduler").mkdir(parents=True)
+    (pipeline / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "epsilon"}))
+    said = train(encoded, tmp_path / "run", network__start=str(pipeline))
+    assert "prediction_type = 'epsilon'" in str(said.exception)
+    assert not (tmp_path / "run").exists()
