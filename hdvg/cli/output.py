@@ -58,10 +58,7 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False, concept
         found = spread(dataset, bins=BINS if as_json else BARS, say=note)
         report["histograms"] = [asdict(one) for one in found.histograms]
     if concepts:
-        from hdvg.reports.concepts import concepts as count
-
-        with dataset.manifest() as manifest:
-            report["concepts"] = count(manifest.rows, "(from dataset where keep)")
+        report["concepts"] = _counted(dataset)
     if as_json:
         return print_json(report)
     typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
@@ -170,6 +167,14 @@ def _captions(report: Mapping[str, Any]) -> None:
     print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
     filled = [name for name in report["writers"][0] if any(row[name] is not None for row in report["writers"])]
     print_table(filled, ([row[name] for name in filled] for row in report["writers"]))
+
+
+def _counted(dataset: Dataset) -> list[dict[str, Any]]:
+    """What the kept clips are of."""
+    from hdvg.reports.concepts import concepts
+
+    with dataset.manifest() as manifest:
+        return concepts(manifest.rows, "(from dataset where keep)")
 
 
 def _concepts(rows: Sequence[Mapping[str, Any]]) -> None:
