@@ -91,19 +91,21 @@ class Dataset:
         seed: int = 0,
         where: str | None = None,
         drop_text: float = 0.0,
+        balance: float = 0.0,
     ) -> TorchDataset:
         """A torch Dataset of the kept clips that lie in shards: an index always gives the same sample, whoever asks for it.
 
         It draws as the trainer does, clip, window and text for each place of an epoch; see `TorchDataset`. `frames` pictures
         at `fps` a second, of `size` (height, width), multiples of 8, cut in the middle; smaller or shorter clips are left out.
-        `where`: a further condition on `dataset`. `drop_text`: the share of samples with an empty text, 0-1.
+        `where`: a further condition on `dataset`. `drop_text`: the share of samples with an empty text, 0-1. `balance`, 0-1: rare
+        kinds of clips are drawn more often, as `draw.balance` of a training.
         Raises UsageError if torch is not installed, or no clip is left.
         """
         require({"torch": "torch"}, called="ds.torch()", extra="train")
         self._folder.store.require_shards()
         from hdvg.training.torch_dataset import TorchDataset, recipe_of
 
-        recipe = recipe_of((frames, *size), fps=fps, seed=seed, where=where, drop_text=drop_text)
+        recipe = recipe_of((frames, *size), fps=fps, seed=seed, where=where, drop_text=drop_text, balance=balance)
         return TorchDataset.open(self._folder, recipe)
 
     def status(self) -> Status:

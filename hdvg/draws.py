@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,28 +26,40 @@ BLOCK = 1000
 """Positions over which datasets are mixed by their weights, to one sample."""
 
 
+GOLDEN = 618_033_988_749_894_848, 10**18
+"""By which share of the whole an epoch's draws by shares begin later than those of the epoch before: the golden ratio spreads them
+most evenly, however many epochs there are."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A dataset of `count` samples, drawn in proportion to `weight`."""
 
     count: int
     weight: float = 1.0
+    shares: tuple[int, ...] = ()
+    """How often each sample is drawn, in proportion; without them each once an epoch. An epoch has `count` draws either way."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a position leads: which source, which of its samples, and how often it was gone through before."""
+    """Where a position leads: which source, which of its samples, how often it was gone through before, and which draw of
+    the sample in this epoch it is, from 0."""
 
     source: int
     sample: int
     epoch: int
+    turn: int = 0
 
 
 @dataclass(frozen=True)
 class Order:
     """The samples of the sources by position, each source in a new random order every epoch.
 
-    Raises ValueError if a source is empty or a weight is not positive.
+    With shares a sample of w times the mean is drawn w times an epoch, rounded down or up, in the long run exactly: its draws are
+    the points of an even grid that fall into its share (systematic sampling, Madow 1949), and the grid moves every epoch.
+
+    Raises ValueError if a source is empty, a weight or share is not positive, or shares are not as many as samples.
     """
 
     seed: int
@@ -55,6 +68,9 @@ class Order:
     def __post_init__(self) -> None:
         if not self.sources or any(source.count < 1 or not source.weight > 0 for source in self.sources):
             raise ValueError(f"an order is over sources that have samples and a positive weight, not {self.sources}")
+        for source in self.sources:
+            if source.shares and (len(source.shares) != source.count or min(source.shares) < 1):
+                raise ValueError(f"{len(source.shares)} shares of {source.count} samples: each has one, at least 1")
 
     def at(self, position: int) -> Place:
         """The sample at a position, from 0. A source begins an epoch when the one before is through."""
@@ -62,18 +78,45 @@ class Order:
         source, number = (0, position) if len(self.sources) == 1 else _mixed(self.seed, self._shares, block)[place]
         count = self.sources[source].count
         epoch, index = divmod(number, count)
-        return Place(source, permuted(index, count=count, key=_epoch_key(self.seed, source, epoch)), epoch)
+        draw = permuted(index, count=count, key=_epoch_key(self.seed, source, epoch))
+        if not self.sources[source].shares:
+            return Place(source, draw, epoch)
+        sums, offset = self._sums[source], self._offset(source, epoch)
+        sample = bisect_right(sums, (draw * sums[-1] + offset) // count)
+        return Place(source, sample, epoch, draw - self._draws(source, sample, offset)[0])
 
     def places(self, source: int, sample: int, *, until: int) -> list[tuple[int, int]]:
         """(position, epoch) of every time before position `until` that a sample is seen, in order; `at` turned around."""
         count, seen, epoch = self.sources[source].count, [], 0
         while self._position(source, epoch * count, until=until) < until:
-            index = unpermuted(sample, count=count, key=_epoch_key(self.seed, source, epoch))
-            position = self._position(source, epoch * count + index, until=until)
-            if position < until:
-                seen.append((position, epoch))
+            draws = range(sample, sample + 1)
+            if self.sources[source].shares:
+                draws = self._draws(source, sample, self._offset(source, epoch))
+            key = _epoch_key(self.seed, source, epoch)
+            for index in sorted(unpermuted(draw, count=count, key=key) for draw in draws):
+                position = self._position(source, epoch * count + index, until=until)
+                if position < until:
+                    seen.append((position, epoch))
             epoch += 1
         return seen
+
+    def _draws(self, source: int, sample: int, offset: int) -> range:
+        """The draws of an epoch that are of a sample: those whose point of the grid lies in its share."""
+        sums, count = self._sums[source], self.sources[source].count
+        ends = sums[sample - 1] if sample else 0, sums[sample]
+        first, end = (-((offset - place * count) // sums[-1]) for place in ends)
+        return range(max(first, 0), min(end, count))
+
+    def _offset(self, source: int, epoch: int) -> int:
+        """How far the grid of an epoch is moved, below the sum of the shares."""
+        total = self._sums[source][-1]
+        first = int.from_bytes(_key(self.seed, "shares", source)[:8], "little")
+        return (first + epoch * (total * GOLDEN[0] // GOLDEN[1])) % total
+
+    @cached_property
+    def _sums(self) -> list[list[int]]:
+        """Of each source, where the share of each of its samples ends."""
+        return [list(accumulate(source.shares)) for source in self.sources]
 
     def _position(self, source: int, number: int, *, until: int) -> int:
         """Where a source's sample number `number` over all epochs stands, or `until` if that is not before it."""

@@ -115,11 +115,12 @@ def wanted_measures(recipe: Recipe) -> tuple[str, ...]:
     if unknown:
         raise UsageError(f"measure.also = {min(unknown)!r}: no such measure; there are: {', '.join(there_are)}")
     homes = recipe.homes
-    if "diverse_draw" in columns or match_wanted(recipe):
+    if recipe.wants_clusters or match_wanted(recipe):
         homes.add(HOMES["embedding"])
     if recipe.cut.crop == "clean":
         homes.add(HOMES["clean_area"])
     if POOL in homes:
+        homes |= {HOMES["embedding"]} if recipe.duplicates.semantic is not None else set()
         homes |= {HOMES[column] for column in recipe.duplicates.score}
     return tuple(name for name in KEYFRAME_MEASURES if name in homes)
 

@@ -108,7 +108,11 @@ DUPLICATES = [
     column("duplicate", BOOL, "whether a better copy of the clip is there, in this dataset or an earlier one"),
     column("duplicate_of", STR, "clip_id of the better copy that stays in its place; null if there is none"),
     column("duplicate_group", STR, "clip_id of the copy that stays, the same for all clips of a group"),
-    column("duplicate_how", STR, "`exact` (the same hashes and duration) or `near`; null if `duplicate` is false"),
+    column(
+        "duplicate_how",
+        STR,
+        "`exact` (the same hashes and duration), `near`, or `semantic` (by embeddings alone, `duplicates.semantic`); null if `duplicate` is false",
+    ),
     column(
         "duplicate_bits",
         REAL,
@@ -181,14 +185,30 @@ DERIVED = {
 }
 """Columns that are computed from others by SQL, and are not stored."""
 
-POOL_MEASURED = [
-    *DUPLICATES,
+CLUSTERED = [
     column(
         "diverse_draw",
         REAL,
         "the clip's place, 0-1, in an order whose every beginning is spread over all kinds of clips",
     ),
+    column(
+        "cluster",
+        INT,
+        "number of its cluster of clips with like embeddings, 0 the largest; other clips in the pool, other numbers",
+        later=True,
+    ),
+    column("cluster_group", INT, "number of the group of like clusters that it is in, 0 the largest", later=True),
+    column(
+        "balance_weight",
+        REAL,
+        "how often a trainer should draw the clip so that rare kinds count more, 1 on average of all that are compared, 4 at most; "
+        "`draw.balance` of our own counts anew among the clips that it trains on",
+        later=True,
+    ),
 ]
+"""Follow from the embeddings of all clips: null without."""
+
+POOL_MEASURED = [*DUPLICATES, *CLUSTERED]
 """What is known of a clip only beside all others: once all are measured, before the cut."""
 
 SPLIT, POOL = "split", "pool"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdvg.ids import digest
+from hdvg.latents.lengths import Lengths
 
 Shape = tuple[int, int, int, int]
 
@@ -47,6 +48,7 @@ class Stored:
         self.texts = rng.standard_normal((rows + 1, *self.text_shape), np.float32).astype(np.float16)
         self.texts[:, 0, 0] = np.arange(rows + 1)
         self.texts[-1] = 0
+        self.lengths = Lengths.of([2] * rows, self.text_shape[0])
         self.digest = digest([clip.clip_id for clip in self.clips], codec)
 
     def read(self, clip: int, window: int, out: np.ndarray) -> None:

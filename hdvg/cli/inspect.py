@@ -86,6 +86,7 @@ def status(
         Path | None, typer.Option("--plot", metavar="FILE.png|svg", help="draw the funnel by clips and hours, and a histogram per measure with its threshold")
     ] = None,
     histograms: Annotated[bool, typer.Option("--histograms", help="a histogram per measure here, with the kept clips and the thresholds")] = False,
+    concepts: Annotated[bool, typer.Option("--concepts", help="what the kept clips are of: topics, words of captions, clusters, and how often")] = False,
 ) -> None:  # fmt: skip
     """Show the funnel: items and hours per stage, why clips were dropped and items failed, hosts, speed and ETA of a run.
 
@@ -102,7 +103,7 @@ def status(
     opened = Dataset.open(dataset)
     if links:
         return output.links(opened, as_json=as_json, csv_file=csv_file)
-    output.status(opened, as_json=as_json, histograms=histograms)
+    output.status(opened, as_json=as_json, histograms=histograms, concepts=concepts)
     if plot is not None:
         _plot(opened, plot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,9 @@ def note(text: str) -> None:
     typer.echo(f"note: {shown(text)}", err=True)
 
 
-def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None:
-    """The funnel, the reasons, what is pending, and how fast a run goes; with `histograms` those of the rules' measures."""
+def status(dataset: Dataset, *, as_json: bool, histograms: bool = False, concepts: bool = False) -> None:
+    """The funnel, the reasons, what is pending, and how fast a run goes; with `histograms` those of the rules' measures, with `concepts`
+    what kept clips are of."""
     from dataclasses import asdict
 
     from hdvg.reports.status import status as find
@@ -56,6 +57,8 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
 
         found = spread(dataset, bins=BINS if as_json else BARS, say=note)
         report["histograms"] = [asdict(one) for one in found.histograms]
+    if concepts:
+        report["concepts"] = _counted(dataset)
     if as_json:
         return print_json(report)
     typer.echo(f"{report['dataset']} (recipe {report['recipe']})")
@@ -93,6 +96,8 @@ def status(dataset: Dataset, *, as_json: bool, histograms: bool = False) -> None
         )
     elif report["pending"]:
         typer.echo(f"to go on: hdvg run {relative(dataset.root)}")
+    if concepts:
+        _concepts(report["concepts"])
     if histograms:
         from hdvg.cli.charts import print_histograms
 
@@ -162,6 +167,22 @@ def _captions(report: Mapping[str, Any]) -> None:
     print_table(["caption words", "here", "HD-VG's figure", "HD-VG, 100 videos"], rows)
     filled = [name for name in report["writers"][0] if any(row[name] is not None for row in report["writers"])]
     print_table(filled, ([row[name] for name in filled] for row in report["writers"]))
+
+
+def _counted(dataset: Dataset) -> list[dict[str, Any]]:
+    """What the kept clips are of."""
+    from hdvg.reports.concepts import concepts
+
+    with dataset.manifest() as manifest:
+        return concepts(manifest.rows, "(from dataset where keep)")
+
+
+def _concepts(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What clips are of, and how often."""
+    shown = [
+        [row["kind"], row["name"], row["clips"], _percent(row["share"]), _percent(row["even_share"])] for row in rows
+    ]
+    print_table(["what kept clips are of", "", "clips", "share", "drawn by balance_weight"], shown)
 
 
 def _percent(share: float | None) -> str:

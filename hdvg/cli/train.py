@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,6 +105,10 @@ def _print(report: Report) -> None:
     )
     typer.echo(f"clips: {report.encoded} encoded, {there}, {report.wanted} wanted")
     typer.echo(f"texts: {report.texts} encoded, {report.texts_there} there already")
+    if report.tags:
+        typer.echo("tags: " + ", ".join(f"{tag} {clips}" for tag, clips in report.tags.items()))
+    if report.lengths is not None and (cut := report.lengths.said()):
+        typer.echo(cut)
     for title, reasons in (("without latents", report.without), ("failed", report.failed)):
         for reason, names in reasons.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -149,7 +152,7 @@ def train(
     task = runs.Task(found, mix, (out or runs.folder_of(mix, found)).resolve(), without_texts)
     if which_steps is not None:
         return _say_steps(task.folder, which_steps, as_json=as_json)
-    task = replace(task, recipe=runs.kept(found, mix))
+    task = runs.ready(task, say=output.note)
     if workers > 1 or address is not None:
         from pipelines.train_on_ray import train_on_ray
 

@@ -13,13 +13,15 @@ import tomli_w
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from hdvg.config.caption import Caption
+from hdvg.config.copies import Duplicates
 from hdvg.config.cut import Cut
 from hdvg.config.fetch import Fetch
 from hdvg.config.rules import Rule, parse_rules
-from hdvg.config.sections import Duplicates, Limits, Measure, Run, Shard, Split, Storage
+from hdvg.config.sections import Limits, Measure, Run, Shard, Split, Storage
 from hdvg.config.settings import Settings
 from hdvg.config.writers import MAIN
 from hdvg.errors import UsageError, suggestion
+from schemas.measures import CLUSTERED, HOMES, POOL
 
 Kind = TypeVar("Kind", bound=Settings)
 EXAMPLES = {"Recipe": "split.max_clip_s=20", "TrainRecipe": "run.minutes=2"}
@@ -77,6 +79,12 @@ class Recipe(Settings):
     def homes(self) -> set[str]:
         """The stages that fill these measures, and those that `measure.also` asks for."""
         return {self.measure.columns.homes[column] for column in self.named_columns} | set(self.measure.also)
+
+    @property
+    def wants_clusters(self) -> bool:
+        """Whether a rule names what follows from clusters of embeddings, or `measure.also` asks for it: for the pool with embeddings."""
+        clustered = {field.name for field in CLUSTERED}
+        return bool(clustered & self.named_columns) or {POOL, HOMES["embedding"]} <= set(self.measure.also)
 
     def to_toml(self) -> str:
         """Every setting, defaults included; absent rules are left out (TOML has no null)."""

@@ -24,6 +24,8 @@ FORMAT_SETTINGS = ("codecs", "max_fps", "hdr", "sound")
 
 SPLIT_SETTINGS = ("min_scene_s",)
 """Settings of `split` that came later."""
+COPY_SETTINGS = ("semantic",)
+"""Settings of `duplicates` that came later."""
 DAMAGE_LIMITS = ("max_error_share", "min_whole_share")
 """Of `split`: they say which videos fail, not how the others are split."""
 
@@ -55,7 +57,12 @@ def measure(shaping: Shaping) -> Sequence[Any]:
 
 def pool(shaping: Shaping) -> Sequence[Any]:
     """How copies are found."""
-    return shaping.fingerprints["split"], shaping.recipe.duplicates.model_dump()
+    section = shaping.recipe.duplicates
+    return (
+        shaping.fingerprints["split"],
+        section.model_dump(exclude={*COPY_SETTINGS}),
+        *_changed(section, COPY_SETTINGS),
+    )
 
 
 def cut(shaping: Shaping) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 from hdvg.duplicates.cosines import Embeddings, unlike
 from hdvg.duplicates.groups import completed, stars
 from hdvg.duplicates.index import Index
-from hdvg.duplicates.likeness import Pairs, Settings
+from hdvg.duplicates.likeness import Pairs, Settings, joint
 from hdvg.duplicates.search import Spread, find_copies, here
+from hdvg.duplicates.semantic import near
 from hdvg.duplicates.series import NEEDED, Clips, Ints, concatenated, in_order
 from schemas.measures import DUPLICATES
 
@@ -50,6 +52,8 @@ def find_duplicates(
     pairs = alike(find_copies(fresh.series, settings, spread))
     rank = _rank(clips, score)
     pairs = alike(completed(fresh.series, pairs, rank, settings))
+    if embeddings and settings.semantic is not None:
+        pairs = joint([near(fresh, embeddings, settings.semantic), pairs])
     found = _Best(fresh)
     for part in earlier:
         both = concatenated(fresh, Clips.of(part))
@@ -102,7 +106,8 @@ def _table(clips: Clips, pairs: Pairs, rank: Ints, found: _Best) -> pa.Table:
             head = int(heads[index])
             bits, exact = by_pair[min(index, head), max(index, head)]
             label, kept = None, clips.clip_id[head].as_py()
-        for name, value in zip(SAID_OF_COPIES, (kept, "exact" if exact else "near", bits, label), strict=True):
+        how = "exact" if exact else "semantic" if math.isnan(bits) else "near"
+        for name, value in zip(SAID_OF_COPIES, (kept, how, None if math.isnan(bits) else bits, label), strict=True):
             said[name].append(value)
     place = np.full(len(clips), -1)
     place[copied] = np.arange(len(copied))

@@ -27,7 +27,7 @@ def unlike(clips: Clips, pairs: Pairs, embeddings: Embeddings, least: float) -> 
     for start in range(0, len(pairs), BLOCK):
         part = pairs[np.arange(start, min(start + BLOCK, len(pairs)))]
         asked = distinct(np.concatenate([part.a, part.b]))
-        vectors = _vectors(embeddings(clips.clip_id.take(pa.array(asked))))
+        vectors = unit_vectors(embeddings(clips.clip_id.take(pa.array(asked))))
         if vectors is not None:
             one, other = (vectors[np.searchsorted(asked, some)] for some in (part.a, part.b))
             known = one.any(axis=1) & other.any(axis=1)
@@ -35,7 +35,7 @@ def unlike(clips: Clips, pairs: Pairs, embeddings: Embeddings, least: float) -> 
     return found
 
 
-def _vectors(rows: pa.Array) -> npt.NDArray[np.float32] | None:
+def unit_vectors(rows: pa.Array) -> npt.NDArray[np.float32] | None:
     """(n, d) of length 1, zeros for null; None if all are null. Raises ValueError if lengths differ."""
     known = np.array(rows.is_valid())
     flat = np.array(rows.flatten(), dtype=np.float32)

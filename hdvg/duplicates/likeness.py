@@ -56,6 +56,8 @@ class Settings:
     """Two clips of one video: bits over the bits that both change by in their course; a standing camera makes no copies."""
     cosine: float = 0.8
     """Least cosine of the embeddings, where both clips have one."""
+    semantic: float | None = None
+    """Least cosine by which clips of different videos are copies whatever their hashes say; None: they are not."""
 
 
 @dataclass(frozen=True)

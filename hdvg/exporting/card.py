@@ -16,7 +16,7 @@ from hdvg.exporting.summary import RIGHTS, Summary
 from hdvg.ids import digest
 from schemas.columns import doc
 
-FORM = 2
+FORM = 3
 """Raise it when the card comes to say the same otherwise."""
 
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7), ("10M<n<100M", 1e8), ("100M<n<1B", 1e9))  # fmt: skip
@@ -110,6 +110,7 @@ def _text(job: Job, summary: Summary, schema: pa.Schema) -> str:
         table(["host", "clips", "videos", "hours"], (row.values() for row in summary.hosts[:50])),
         "## Captions",
         table(["kind", "captioner", "model", "language", "texts"], (row.values() for row in summary.writers)),
+        *(["## What clips are of", _CONCEPTS, _concepts(summary)] if summary.concepts else []),
         "## How it was made",
         f"With hdvg {VERSION}, recipe `{plain(recipe.name)}`. {_METHOD}",
         f"```toml\n{recipe.to_toml().replace('```', '')}```",
@@ -134,6 +135,11 @@ clips = clips.cast_column("video", datasets.Video(decode=False))  # without this
 clip = next(iter(clips))  # clip["video"] has the "bytes" of an mp4 file, or its "path"; clip["caption"] is its text
 ```"""
 
+_CONCEPTS = (
+    "Words of captions, topics and groups of clips that look alike, the most frequent; `even` is the share if clips are drawn by their "
+    "`balance_weight`:"
+)
+
 _METHOD = (
     "Each video was split into shots, each shot measured, and kept if it breaks none of the rules under `keep`; the kept "
     "ones were cut to exactly their frames and captioned. These are all settings:"
@@ -144,6 +150,17 @@ _AUDITED = (
     "People looked at a random sample of the clips of the dataset that this was exported from, without seeing what hdvg had "
     "decided, and answered one question of each (`hdvg audit`). Shares are of that dataset's clips as they were then:"
 )
+
+
+def _concepts(summary: Summary) -> str:
+    shares = (
+        ["" if row[name] is None else f"{row[name]:.1%}" for name in ("share", "even_share")]
+        for row in summary.concepts
+    )
+    rows = (
+        [row["kind"], row["name"], row["clips"], *share] for row, share in zip(summary.concepts, shares, strict=True)
+    )
+    return table(["kind", "name", "clips", "share", "even"], rows)
 
 
 def _quoted(text: str) -> str:

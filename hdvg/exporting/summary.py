@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdvg.exporting.selection import Chosen
+from hdvg.reports.concepts import concepts
 
 RIGHTS = (
     "Clips are parts of other people's videos: each row's `licence`, `licence_class` and `source` say under which terms it may "
@@ -46,12 +47,14 @@ class Summary:
     licences: list[dict[str, Any]]
     hosts: list[dict[str, Any]]
     writers: list[dict[str, Any]]
+    concepts: list[dict[str, Any]]
+    """See `hdvg.reports.concepts`."""
 
     @classmethod
     def of(cls, chosen: Chosen) -> Summary:
         """Of the clips that are chosen; read from the shards' small columns."""
         rows = chosen.rows
-        return cls(rows(_TOTALS)[0], rows(_LICENCES), rows(_SOURCES), rows(_WRITERS))
+        return cls(rows(_TOTALS)[0], rows(_LICENCES), rows(_SOURCES), rows(_WRITERS), concepts(rows, "exported"))
 
     @property
     def sentence(self) -> str:

@@ -1,4 +1,4 @@
-"""An order of clips whose every beginning is spread over all sorts of clips: clusters of embeddings, taken in turns."""
+"""Clusters of embeddings: an order of clips whose every beginning is spread over all sorts of them, and what evens them out."""
 
 from __future__ import annotations
 
@@ -12,26 +12,42 @@ FITTED = 50_000
 """Most embeddings that clusters are made from; the others join the nearest."""
 
 CLUSTERS_MOST = 1024
+A_GROUP = 8
+"""Clusters of a group, on average."""
 TURNS, MOVED = 30, 1e-4
 """k-means ends after so many turns, or when no centre moves further."""
 
 
-def diverse_draw(
-    draws: npt.NDArray[np.float64], first: npt.NDArray[np.float32], blocks: Iterable[npt.NDArray[np.float32]]
-) -> npt.NDArray[np.float64]:
-    """(N,): each clip's place in the order, 0 <= x < 1. `draws` (N,) are in 0..1; embeddings are unit vectors.
+Ints = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
 
-    `first` are the embeddings of the clips with the lowest draws, in that order, `FITTED` at most; `blocks` all N, in the order
-    of `draws`. There are about sqrt(N) clusters (k-means); the order takes the clip with the lowest draw of every cluster,
-    then the second of every cluster, and so on: a beginning of it holds as much of a rare kind as of a common one, as far
-    as there is. The same clips give the same order, whatever order they come in.
+
+def clusters(first: Vectors, blocks: Iterable[Vectors], *, count: int) -> tuple[Ints, Ints]:
+    """(N,): each clip's cluster, and the group of clusters that it is in; both numbered from 0, the largest first.
+
+    `first` are embeddings (unit vectors) of some clips, at most `FITTED`, drawn without regard to what they show; `blocks` those
+    of all `count`. About sqrt(N) clusters by k-means, and by k-means of their centres a group for every `A_GROUP`: k-means puts
+    most of its clusters where most clips are, so that one kind of clip has many; of the second turn it is one or a few
+    (Vo et al., arXiv:2405.15613, two levels).
+    """
+    if count == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    centres = _centres(first, min(max(round(count**0.5), 1), CLUSTERS_MOST))
+    labels = np.concatenate([_nearest(block, centres) for block in blocks])
+    groups = _nearest(centres, _centres(centres, max(round(len(centres) / A_GROUP), 1)))
+    return _ranked(labels), _ranked(groups[labels])
+
+
+def diverse_draw(draws: npt.NDArray[np.float64], labels: Ints) -> npt.NDArray[np.float64]:
+    """(N,): each clip's place in the order, 0 <= x < 1. `draws` (N,) are in 0..1, `labels` the clips' clusters.
+
+    The order takes the clip with the lowest draw of every cluster, then the second of every cluster, and so on: a beginning of
+    it holds as much of a rare kind as of a common one, as far as there is. The same clips give the same order, whatever order
+    they come in.
     """
     count = len(draws)
     if count == 0:
         return np.empty(0)
-    centres = _centres(first, min(max(round(count**0.5), 1), CLUSTERS_MOST))
-    half_norms = np.square(centres).sum(axis=1) / 2
-    labels = np.concatenate([np.argmax(block @ centres.T - half_norms, axis=1) for block in blocks])
     by_cluster = np.lexsort((draws, labels))
     starts = np.searchsorted(labels[by_cluster], np.arange(labels.max() + 1))
     turn = np.empty(count, np.int64)
@@ -39,6 +55,18 @@ def diverse_draw(
     places = np.empty(count)
     places[np.lexsort((draws, turn))] = np.arange(count) / count
     return places
+
+
+def _nearest(vectors: Vectors, centres: Vectors) -> Ints:
+    return np.asarray(np.argmax(vectors @ centres.T - np.square(centres).sum(axis=1) / 2, axis=1), np.int64)
+
+
+def _ranked(labels: Ints) -> Ints:
+    """The labels numbered anew by how many there are of each, the most frequent 0."""
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts), np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return rank[place]
 
 
 def _centres(sample: npt.NDArray[np.float32], wanted: int) -> npt.NDArray[np.float32]:

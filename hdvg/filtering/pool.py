@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdvg import duplicates
+from hdvg.config.copies import Duplicates
 from hdvg.config.rules import Rule, Verdicts
-from hdvg.config.sections import Duplicates
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.layout import files
 from hdvg.dataset.manifest import Manifest
@@ -106,8 +106,11 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None, sea
     labels = {name: count for name, count in earlier.index.labels().items() if name != earlier.label} if earlier else {}
     count, *hashes = _content(manifest, plan.verdicts, settings.score)
     content = digest([count, *hashes], plan.fingerprints.get("semantics"), labels)
-    ((published, rows),) = manifest.fetch("select any_value(content), count(*) from pooled")
-    if rows == count and (published == content or not count):
+    ((published, rows, lacking),) = manifest.fetch(
+        "select any_value(content), count(*), count(diverse_draw) - count(cluster) from pooled"
+    )
+    is_there = rows == count and (published == content or not count)
+    if is_there and not (lacking and plan.recipe.wants_clusters):
         return
     columns = (*duplicates.NEEDED, *settings.score)
     with dataset.store.scratch() as scratch:
@@ -123,7 +126,8 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None, sea
         )
         if earlier is not None:
             results = earlier.decide(results)
-        results = results.append_column("diverse_draw", clips.diverse_draws(results["clip_id"]))
+        for name, column in clips.kinds(results["clip_id"]).items():
+            results = results.append_column(name, column)
     for name in ("video_id", "unit"):
         results = results.append_column(name, compared[name])
     publish(dataset, results, content)

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hdvg import balance
 from hdvg.dataset.manifest import Manifest, literal, no_glob
-from hdvg.filtering.diversity import FITTED, diverse_draw
+from hdvg.filtering.diversity import FITTED, clusters, diverse_draw
+from schemas.measures import CLUSTERED
 
 BLOCK = 16_384
 """Embeddings in memory at once."""
@@ -43,15 +45,18 @@ class PoolClips:
         sql = f"select embedding from {asked} left join {self.source} using (clip_id) order by clip_id"
         return self.manifest.table(sql, [clip_ids.to_pylist()])["embedding"].combine_chunks()
 
-    def diverse_draws(self, clip_ids: pa.Array) -> pa.Array:
-        """`diverse_draw` of these clips; null where there is no embedding."""
+    def kinds(self, clip_ids: pa.Array) -> dict[str, pa.Array]:
+        """Of these clips the columns that follow from clusters of embeddings; null where there is no embedding."""
         known = f"from {self.source} where embedding is not null"
         rows = self.manifest.table(f"select clip_id, draw {known}")
         if not len(rows):
-            return pa.nulls(len(clip_ids), pa.float64())
+            return {field.name: pa.nulls(len(clip_ids), field.type) for field in CLUSTERED}
         first = self.manifest.table(f"select embedding {known} order by draw, clip_id limit {FITTED}")
-        places = diverse_draw(rows["draw"].to_numpy(), _matrix(first["embedding"]), self._blocks(known))
-        return pa.array(places).take(pc.index_in(clip_ids, value_set=rows["clip_id"].combine_chunks()))
+        cluster, group = clusters(_matrix(first["embedding"]), self._blocks(known), count=len(rows))
+        places = diverse_draw(rows["draw"].to_numpy(), cluster)
+        values = (places, cluster, group, balance.weights(cluster, group))
+        at = pc.index_in(clip_ids, value_set=rows["clip_id"].combine_chunks())
+        return {field.name: pa.array(one).take(at) for field, one in zip(CLUSTERED, values, strict=True)}
 
     def _blocks(self, known: str) -> Iterator[npt.NDArray[np.float32]]:
         for batch in self.manifest.batches(f"select embedding {known}", size=BLOCK):

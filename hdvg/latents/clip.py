@@ -59,6 +59,10 @@ class ClipStates:
             raise UsageError(f"data.text_folder = '{folder}': no config.json in it; it takes {WANTED}")
         return found
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each whole text, the two marks of its ends included."""
+        return [len(tokens) for tokens in self._tokenizer(list(texts), verbose=False)["input_ids"]] if texts else []
+
     def states(self, texts: Sequence[str]) -> Floats:
         """(N, L, X), after the final layer norm."""
         import torch

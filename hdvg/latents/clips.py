@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,27 +17,30 @@ import pyarrow.parquet as pq
 from hdvg.config.conditions import check_expression
 from hdvg.dataset.clip_files import places_sql, shard_rows
 from hdvg.dataset.damage import say
-from hdvg.errors import DamagedError, UsageError
+from hdvg.dataset.manifest import Manifest, literal
+from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.latents.buckets import Sizes, assign
 from hdvg.latents.settings import Encoding
 
 if TYPE_CHECKING:
+    from hdvg.config.tags import Tag
     from hdvg.dataset.dataset import Dataset
 
 CUT = ("clip_width", "clip_height", "cut_n_frames", "cut_start_pts", "cut_end_pts")
 
 WANTED = """
-with texted as (
-    select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption,
-        coalesce(list_filter(texts, lambda t: t.weight > 0), []) as weighted
+with chosen as (
+    select clip_id, video_id, time_base, clip_sha256, {own_cut}, cut_status, caption, list_filter([{tags}]::varchar[], lambda t: t <> '') as tags,
+        coalesce(list_transform(list_filter(texts, lambda t: t.weight > 0), lambda t: {{text: t.text, weight: t.weight}}), []) as plain
     from dataset where keep and (
 {where}
 )
-)
+),
+texted as (select *, {weighted} as weighted from chosen)
 select w.clip_id, w.video_id, s.shard, s.row, w.time_base, {cut},
     case when w.cut_status is distinct from 'ok' then 'not cut'
          when {captions} and w.caption is null then 'without a caption' end as lacks,
-    list_transform(weighted, lambda t: t.text) as texts,
+    tags, list_transform(weighted, lambda t: t.text) as texts,
     list_transform(weighted, lambda t: substr(sha256(t.text), 1, 32)) as text_ids,
     list_transform(weighted, lambda t: t.weight) as weights,
     coalesce(s.clip_width, w.clip_width, 0) as width, coalesce(s.clip_height, w.clip_height, 0) as height,
@@ -61,11 +65,15 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
         raise UsageError(f"draw.where = {where!r}: {error}") from error
     dataset.store.require_shards()
     with dataset.manifest() as manifest:
+        for name, tag in encoding.tags.items():
+            _try(manifest, tag, f"data.tags.{name}.by")
         shards = [row["shard"] for row in manifest.rows("select shard from shards order by shard")]
         there = [name for name in shards if (dataset.root / name).exists()]
         sql = WANTED.format(
             where=where or "true",
             captions=dataset.plan.captions_wanted,
+            tags=", ".join(tag.sql() for tag in encoding.tags.values()),
+            weighted=_with_tags(encoding),
             own_cut=", ".join(CUT),
             cut=", ".join(f"coalesce(s.{name}, w.{name}) as {name}" for name in CUT),
             shards=_places(dataset.root, there),
@@ -77,6 +85,31 @@ def wanted(dataset: Dataset, encoding: Encoding, where: str | None = None) -> pa
                 raise DamagedError(say(dataset.root, harmed, "damaged")) from error
             raise UsageError(f"draw.where = {where!r}: {error}; it takes a condition on `dataset`") from error
     return rows.append_column("bucket", pa.array(assign(sizes(rows), encoding)))
+
+
+def _try(manifest: Manifest, tag: Tag, setting: str) -> None:
+    """Raise UsageError if a tag asks for what `dataset` does not have."""
+    try:
+        manifest.rows(f"select {tag.sql()} from dataset limit 0")
+    except duckdb.Error as error:
+        raise UsageError(
+            f"{setting} = {tag.by!r}: {first_line(error)}; it takes a number of `dataset`, such as local_px_s"
+        ) from error
+
+
+def _with_tags(encoding: Encoding) -> str:
+    """SQL: the texts of a clip with their weights; of one with tags each with them, and without them for `drop_tags` of the draws."""
+    pieces = re.split(r"({tags}|{text})", encoding.tagged)
+    said = " || ".join(
+        {"{tags}": "array_to_string(tags, ', ')", "{text}": "t.text"}.get(one, literal(one)) for one in pieces
+    )
+    kinds = [(said, 1 - encoding.drop_tags), ("t.text", encoding.drop_tags)]
+    lists = (
+        f"list_transform(plain, lambda t: {{text: {text}, weight: t.weight * {share!r}}})"
+        for text, share in kinds
+        if share
+    )
+    return f"case when len(tags) = 0 then plain else list_concat({', '.join(lists)}) end"
 
 
 def _is_readable(path: Path) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from hdvg.latents import buckets
 from hdvg.latents.clips import found, refuse_unsharded, sizes, wanted
 from hdvg.latents.fitting import fit_patches
 from hdvg.latents.jobs import ClipJob, Done, TextJob
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.patches import fitted_psnr_db
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import WHY_NOT, why_not
@@ -45,6 +47,11 @@ class Report:
     there: int = 0
     texts: int = 0
     texts_there: int = 0
+    lengths: Lengths | None = None
+    """Of the texts that are there: how much of them is cut."""
+    truncated_share: float | None = None
+    tags: dict[str, int] = field(default_factory=dict)
+    """Clips by what `data.tags` says of them."""
     without: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
     codec: str = ""
@@ -171,8 +178,11 @@ def report(dataset: Dataset, encoding: Encoding, rows: pa.Table, made: Done) -> 
             place = said.failed if row["reason"] else said.without
             place.setdefault(row["reason"] or why_not(row) or _later(row), []).append(row["clip_id"])
         said.there += pc.sum(is_there).as_py() or 0
-        texts = "(select clip_id, unnest(text_ids) as text_id from wanted) semi join states using (clip_id, text_id)"
-        said.texts_there += len(connection.sql(f"from {texts}"))
+        texts = "(select clip_id, unnest(text_ids) as text_id from wanted) join states using (clip_id, text_id)"
+        tokens = connection.sql(f"select tokens from {texts}").to_arrow_table()["tokens"].to_pylist()
+        said.texts_there += len(tokens)
+        said.lengths = Lengths.of(tokens, encoding.text_tokens)
+        said.truncated_share = said.lengths.truncated_share
         files = connection.sql(
             "select distinct unit from windows semi join wanted using (clip_id, bucket) where windows > 0 union "
             "select distinct unit from states semi join wanted using (clip_id)"
@@ -180,6 +190,7 @@ def report(dataset: Dataset, encoding: Encoding, rows: pa.Table, made: Done) -> 
     if said.there + said.encoded:
         held = sum(Path(name).stat().st_size for (name,) in files)
         said.bytes_per_clip = round(held / (said.there + said.encoded))
+    said.tags = dict(Counter(tag for tags in rows["tags"].to_pylist() for tag in tags))
     if encoding.codec == "patches":
         said.psnr_db = fitted_psnr_db(dataset.root, encoding)
     return said

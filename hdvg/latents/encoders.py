@@ -48,7 +48,10 @@ class Codec(Protocol):
 
 
 class TextEncoder(Protocol):
-    """Texts to token states; `name` as of a `Codec`, `shape` is (L, X)."""
+    """Texts to token states; `name` as of a `Codec`, `shape` is (L, X).
+
+    It may have a method `lengths(texts)`: the tokens of each whole text, a list of ints, so that what is cut can be said.
+    """
 
     name: str
     shape: tuple[int, int]
@@ -71,6 +74,12 @@ def load_text(encoding: Encoding, root: Path | None = None) -> TextEncoder:
     """The text encoder, in memory; `root` as of `load_codec`. Raises UsageError if its files or a package are not there."""
     text: TextEncoder = _load(TEXT, encoding.text, encoding, root)
     return text
+
+
+def lengths(text: TextEncoder, texts: Sequence[str]) -> list[int | None]:
+    """Tokens of each whole text, the marks of its ends included; None if the encoder does not count."""
+    counted: list[int | None] = text.lengths(texts) if hasattr(text, "lengths") else [None] * len(texts)
+    return counted
 
 
 def codec_name(encoding: Encoding, root: Path | None = None) -> str:

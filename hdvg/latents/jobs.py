@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +17,7 @@ from hdvg.errors import ItemError, TransientError
 from hdvg.latents import units
 from hdvg.latents.clips import Found, videos
 from hdvg.latents.decoding import ahead, decode, starts
-from hdvg.latents.encoders import load_codec, load_text
+from hdvg.latents.encoders import lengths, load_codec, load_text
 from hdvg.latents.settings import Encoding
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hdvg.latents.encoders import Codec, Frames, TextEncoder
     from hdvg.latents.settings import Bucket
     from hdvg.latents.units import Halves
+
+
+AT_ONCE = 64
+"""Texts whose states are in memory with their padding."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,29 @@ class Worker:
         if not (store.root / f"latents/{key}/{units.EMPTY}.npy").exists():
             units.publish_numbers(store, key, units.EMPTY, self._text.states([""]).astype(np.float16))
         if job.texts:
-            said = {text_id: text for _, text_id, text in job.texts}
-            places = {text_id: row for row, text_id in enumerate(said)}
-            rows = [{"clip_id": clip, "text_id": name, "row": places[name]} for clip, name, _ in job.texts]
+            numbers, held = self._said({text_id: text for _, text_id, text in job.texts})
+            rows = [{"clip_id": clip, "text_id": name, **held[name]} for clip, name, _ in job.texts]
             units.publish(
                 store,
                 key,
                 units.unit_name("texts", [[clip, name] for clip, name, _ in job.texts]),
-                numbers=self._text.states(list(said.values())).astype(np.float16),
+                numbers=numbers,
                 index=pa.Table.from_pylist(rows, schema=units.STATES),
             )
         return Done(texts=len(job.texts))
+
+    def _said(self, texts: Mapping[str, str]) -> tuple[Halves, dict[str, dict[str, int | None]]]:
+        """float16 (states, X) of the texts by id, one behind the other without zeros at their ends; and where each one's are."""
+        parts: list[Halves] = [np.zeros((0, self._text.shape[1]), np.float16)]
+        held: dict[str, dict[str, int | None]] = {}
+        row = 0
+        names, every = list(texts), list(texts.values())
+        for start in range(0, len(every), AT_ONCE):
+            said = every[start : start + AT_ONCE]
+            states = self._text.states(said).astype(np.float16)
+            for name, own, count in zip(names[start:], states, lengths(self._text, said), strict=False):
+                kept = int(np.flatnonzero(own.any(axis=1)).max(initial=-1)) + 1
+                parts.append(own[:kept])
+                held[name] = {"row": row, "states": kept, "tokens": count}
+                row += kept
+        return np.concatenate(parts), held

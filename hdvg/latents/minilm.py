@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hdvg.latents.encoders import Floats
 
 BATCH = 64
+STEP = 32
+"""Texts are padded to a multiple of so many tokens by their own length: a text's numbers never hang on the others of its call,
+and a short one costs no more where long ones may come."""
 
 
 class MiniLmStates:
@@ -52,20 +55,30 @@ class MiniLmStates:
         """The package's folder. Raises UsageError if it is absent."""
         return [files.minilm_folder()]
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each whole text, the two marks of its ends included."""
+        return [len(tokens) for tokens in self._tokenizer(list(texts), verbose=False)["input_ids"]] if texts else []
+
     def states(self, texts: Sequence[str]) -> Floats:
         """(N, L, X), zero behind a text's end."""
+        states = np.zeros((len(texts), *self.shape), np.float32)
+        widths = np.minimum(-(-np.array(self.lengths(texts), np.int64) // STEP) * STEP, self.shape[0])
+        for width in np.unique(widths).tolist():
+            alike = np.flatnonzero(widths == width)
+            for start in range(0, len(alike), BATCH):
+                some = alike[start : start + BATCH]
+                states[some, :width] = self._states([texts[number] for number in some], width)
+        return states
+
+    def _states(self, texts: list[str], width: int) -> Floats:
+        """(N, width, X) of texts that are padded or cut to so many tokens."""
         import torch
 
-        rows = [np.zeros((0, *self.shape), np.float32)]
-        for start in range(0, len(texts), BATCH):
-            tokens = self._tokenizer(
-                list(texts[start : start + BATCH]),
-                padding="max_length",  # always the same shape, so that nothing depends on the longest text of a batch
-                truncation=True,
-                max_length=self.shape[0],
-                return_tensors="pt",
-            ).to(self._device)
-            with torch.inference_mode():
-                states = self._network(**tokens).last_hidden_state * tokens["attention_mask"][..., None]
-            rows.append(states.cpu().numpy())
-        return np.concatenate(rows)
+        tokens = self._tokenizer(
+            texts, padding="max_length", truncation=True, max_length=width, return_tensors="pt"
+        ).to(self._device)
+        with torch.inference_mode():
+            found: Floats = (
+                (self._network(**tokens).last_hidden_state * tokens["attention_mask"][..., None]).cpu().numpy()
+            )
+        return found

@@ -7,14 +7,15 @@ only when it is read: that raises, where `hdvg encode` would have left it out.
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from hdvg.latents.encoders import FACTOR, load_codec, load_text
+from hdvg.latents.encoders import FACTOR, lengths, load_codec, load_text
 from hdvg.latents.fitting import fit_patches
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import Clips, data_digest
 from hdvg.latents.units import find_keys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 TEXTS = 4096
 """Texts whose states are held."""
+COUNTED = 20_000
+"""Texts whose tokens are counted."""
 
 
 class Online:
@@ -59,6 +62,12 @@ class Online:
         online = cls(dataset, encoding, fine)
         online.wanted, online.failed = len(rows), failed
         return online
+
+    @cached_property
+    def lengths(self) -> Lengths:
+        """See `hdvg.latents.store.Latents`; of the first texts only."""
+        texts = self._windows.texts[:COUNTED]
+        return Lengths.of(lengths(self._text, texts), self._encoding.text_tokens)
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an Online holds networks: open it in each process")

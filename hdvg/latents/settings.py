@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hdvg.config.settings import Settings
+from hdvg.config.settings import Settings, Share
+from hdvg.config.tags import Tag
 from hdvg.latents import CODEC, TEXT
 from hdvg.registry import ClassName
 
 Count = Annotated[int, Field(ge=1)]
 Bucket = tuple[Count, Count, Count]
 """(frames, height, width) in pixels; one frame: clips become images."""
+
+TOKENS = {"minilm": 160, "clip": 77}
+"""Tokens taken of a text, by encoder: CLIP's are all that it has."""
 
 
 class Encoding(Settings):
@@ -31,8 +36,19 @@ class Encoding(Settings):
     )
     text_folder: str | None = Field(None, description="folder with the text encoder; `minilm` needs none")
     text_tokens: int = Field(
-        32, ge=2, description="states of a text: longer ones are cut, shorter ones padded; CLIP has 77"
+        default_factory=lambda said: TOKENS.get(said.get("text", ""), TOKENS["minilm"]),
+        ge=2,
+        description="states of a text: longer ones are cut, which is said, shorter ones padded; by default 77 for CLIP, else 160",
     )
+    tags: dict[str, Tag] = Field(
+        default_factory=dict,
+        description="what measures say of a clip, written into its texts, by a name of yours: data.tags.motion",
+    )
+    tagged: str = Field(
+        "{tags}. {text}",
+        description="a text with its tags, which stand first by default so that no long text cuts them off",
+    )
+    drop_tags: Share = Field(0.1, description="share of samples whose text has no tags, so that prompts may do without")
     buckets: tuple[Bucket, ...] = Field(
         ((16, 64, 112),),
         min_length=1,
@@ -43,6 +59,23 @@ class Encoding(Settings):
     keeps: Literal["mean", "draw", "both"] = Field(
         "mean", description="of a codec with a posterior: its mean, one draw, or mean and log variance"
     )
+
+    @field_validator("tagged")
+    @classmethod
+    def _is_template(cls, tagged: str) -> str:
+        if sorted(re.findall(r"{.*?}", tagged)) != ["{tags}", "{text}"]:
+            raise ValueError(
+                f"data.tagged = {tagged!r}: it has {{tags}} and {{text}} once each, such as '{{tags}}. {{text}}'"
+            )
+        return tagged
+
+    @field_validator("tags")
+    @classmethod
+    def _are_by_something(cls, tags: dict[str, Tag]) -> dict[str, Tag]:
+        for name, tag in tags.items():
+            if not tag.by:
+                raise ValueError(f"data.tags.{name}.by is missing; it takes a number of a clip, such as local_px_s")
+        return tags
 
     @field_validator("codec", "text")
     @classmethod

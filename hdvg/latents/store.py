@@ -25,6 +25,7 @@ from hdvg.errors import DamagedError, UsageError, first_line
 from hdvg.latents.buckets import NONE
 from hdvg.latents.clips import wanted
 from hdvg.latents.encoders import FACTOR
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.settings import Encoding
 from hdvg.latents.units import EMPTY, Keys, find_keys, indexes
 
@@ -113,7 +114,7 @@ class Latents:
     """What is encoded of a dataset's clips: read-only, for any number of threads; may be pickled.
 
     `wanted` is what the query counts; of the clips that cannot be encoded `failed` says why, by clip_id. `digest`
-    depends on the clips, their texts and the encoders.
+    depends on the clips, their texts and the encoders. `lengths` says how much of the texts is cut.
     """
 
     clips: Clips
@@ -129,7 +130,9 @@ class Latents:
         units, self._unit = _units(rows)
         text_units, self._text_unit = _units(texts)
         self._first, self._row = _numbers(rows, "first"), _numbers(texts, "row")
+        self._count = texts["states"].fill_null(-1).to_numpy()
         self._windows, self._states = Mapped(units), Mapped(text_units)
+        self.lengths = Lengths.of(texts["tokens"].to_pylist(), encoding.text_tokens)
         self._empty: Halves = np.load(root / "latents" / keys.states / f"{EMPTY}.npy")
         self.text_shape: tuple[int, int] = self._empty.shape[1], self._empty.shape[2]
 
@@ -154,9 +157,12 @@ class Latents:
     def read_text(self, row: int, out: Halves) -> None:
         """Copy a text's states into `out`, float16 (L, X); row -1 is the empty text."""
         if row < 0:
-            np.copyto(out, self._empty[0])
-        else:
-            np.copyto(out, self._states[int(self._text_unit[row])][self._row[row]])
+            return np.copyto(out, self._empty[0])
+        states, first, count = self._states[int(self._text_unit[row])], self._row[row], self._count[row]
+        if count < 0:
+            return np.copyto(out, states[first])
+        out[:count] = states[first : first + count]
+        out[count:] = 0
 
 
 def _find(
@@ -176,7 +182,7 @@ def _find(
     there = both.filter(is_there)
     connection.register("there", there)
     texts = connection.sql(
-        "select unit, row from (select clip_id, unnest(text_ids) as text_id, generate_subscripts(text_ids, 1) as place "
+        "select unit, row, states, tokens from (select clip_id, unnest(text_ids) as text_id, generate_subscripts(text_ids, 1) as place "
         "from there) left join states using (clip_id, text_id) order by clip_id, place"
     ).to_arrow_table()
     texts_missing = texts["unit"].null_count

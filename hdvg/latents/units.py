@@ -1,6 +1,6 @@
 """The files of the latent store: keys, units, and which clips and texts they hold.
 
-    latents/<key>/<unit>.npy        float16: windows (windows, T, H, W, C) of a unit's clips, or states (texts, L, X)
+    latents/<key>/<unit>.npy        float16: windows (windows, T, H, W, C) of a unit's clips, or states (states, X) of its texts
     latents/<key>/<unit>.parquet    whose they are; published after the numbers, it commits them
     latents/<key>/about.json        what the key stands for, for people
     latents/<key>/empty.npy         of states: those of the empty text
@@ -52,7 +52,16 @@ WINDOWS = pa.schema(
         ("detail", pa.string()),
     ]
 )
-STATES = pa.schema([("clip_id", pa.string()), ("text_id", pa.string()), ("row", pa.int64())])
+STATES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("text_id", pa.string()),
+        ("row", pa.int64()),  # its first state in the .npy
+        # how many it has, zeros of the padding left out; null of an earlier hdvg, whose .npy is (texts, L, X): then `row` is the text
+        ("states", pa.int64()),
+        ("tokens", pa.int64()),  # of the whole text; null if its encoder, or an earlier hdvg, did not count
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -158,5 +167,5 @@ def _read(root: Path, key: str) -> str:
     pattern = f"{no_glob(str(root / 'latents' / key))}/*.parquet"
     return (
         f"select * exclude (filename), regexp_replace(filename, 'parquet$', 'npy') as unit "
-        f"from read_parquet({literal(pattern)}, filename = true)"
+        f"from read_parquet({literal(pattern)}, filename = true, union_by_name = true)"
     )

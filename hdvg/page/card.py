@@ -11,7 +11,9 @@ from hdvg.exporting.summary import RIGHTS
 Row = Mapping[str, Any]
 
 COUNTED = ("clips", "hours", "kept", "kept_hours")
-PERCENT = frozenset({"share", "keeps", "published", "hd_vg_figure", "hd_vg_sample", "model_busy_share", "best_share"})
+PERCENT = frozenset(
+    {"share", "keeps", "published", "hd_vg_figure", "hd_vg_sample", "model_busy_share", "best_share", "even_share"}
+)
 
 
 def card(found: Row, compared: Row | None = None) -> str:
@@ -34,6 +36,10 @@ def card(found: Row, compared: Row | None = None) -> str:
         "## What failed",
         _rows(found["failures"], "stage", "status", "reason", "host", "items") or "Nothing failed.",
         *_contents(found),
+        *_titled(
+            "What kept clips are of, and how often:",
+            _rows(found["concepts"], "kind", "name", "clips", "share", "even_share"),
+        ),
         "## Copies found",
         _rows(found["copies"], "how", "better_copy", "clips", "hours") or "None were found.",
         "## What the last run took",

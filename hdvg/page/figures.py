@@ -15,6 +15,7 @@ from hdvg.dataset.snapshot import SOURCE, snapshot_name
 from hdvg.environment import VERSION
 from hdvg.filtering.whatif import Judge, group, what_if
 from hdvg.ids import digest
+from hdvg.reports.concepts import concepts
 from hdvg.reports.status import status
 from schemas import SCHEMA_VERSION
 
@@ -93,6 +94,7 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
     found = asdict(status(dataset))
     with dataset.manifest() as manifest:
         videos, failures = manifest.table(LINKS), manifest.rows(FAILURES)
+        named = concepts(manifest.rows, "(from dataset where keep)")
     connection.register("report_videos", videos)
     keep = " and ".join(f"coalesce({test}, false)" for test in judge.tests) or "true"
     connection.execute(SLIM.format(keep=keep, source=SOURCE))
@@ -112,6 +114,7 @@ def figures(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Row:
         **{name: found[name] for name in ("funnel", "dropped", "pending", "not_taken", "damaged", "running")},
         **{name: found[name] for name in ("durations", "keep_rates", "captions", "hosts")},
         **parts,
+        "concepts": named,
         "failures": failures,
         "stages": stages(found["last_run"]),
         "run_ended": (found["last_run"] or {}).get("ended"),

@@ -1,6 +1,7 @@
 """Any step's samples from stored latents: they depend on the step alone, whatever was trained before.
 
-What is random about a sample is keyed by (seed, clip_id, epoch, purpose). A purpose whose outcome is certain draws nothing.
+What is random about a sample is keyed by (seed, clip_id, epoch, purpose), and where an epoch draws a clip again by which time
+this is. A purpose whose outcome is certain draws nothing.
 
 Shapes: B samples, C latent channels, T frames, H, W of the latent, L states of a text, X their width.
 """
@@ -20,11 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hdvg.draws import Order, Place, Source, chance, uniform
+from hdvg.ids import digest
 from hdvg.latents.encoders import has_posterior
 from hdvg.training.provenance import Record, SourceRecord
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Clip, Member, agree, hold_out
+from hdvg.training.traits import tilted
 
 Shape = tuple[int, int, int, int]
 EMPTY = -1
@@ -38,11 +41,13 @@ HELD_SEED = 0
 
 
 class Drawn(NamedTuple):
-    """A sample before it is read: number `number` of a member's clips; `key` is the seed and the purpose of its noise."""
+    """A sample before it is read: number `number` of a member's clips; `key` is the seed and the purpose of its noise, `name` the
+    clip in the keys of all that is random about it."""
 
     member: int
     number: int
     clip: Clip
+    name: str
     epoch: int
     shape: Shape
     window: int
@@ -67,8 +72,15 @@ class DataFeed:
             np.setdiff1d(np.arange(len(member.latents.clips)), held)
             for member, held in zip(members, self.held_out.clips, strict=True)
         ]
-        sources = (Source(len(own), one.weight) for own, one in zip(self._trained, members, strict=True))
+        sources = (
+            Source(len(own), one.weight, one.traits.shares(own, recipe.draw) if one.traits else ())
+            for own, one in zip(self._trained, members, strict=True)
+        )
         self.order = Order(recipe.run.seed, tuple(sources))
+        self._tilts = [
+            one.traits.tilts(own, recipe.draw) if one.traits else None
+            for own, one in zip(self._trained, members, strict=True)
+        ]
         self._both = recipe.data.keeps == "both" and has_posterior(recipe.data, Path(members[0].name))
         self._scratch = threading.local()
 
@@ -100,7 +112,7 @@ class DataFeed:
             for number in self.held_out.clips[place]:
                 clip = member.latents.clips[number]
                 text = max(clip.texts, key=lambda text: text[1], default=(EMPTY, 1.0))[0]
-                fields = (place, number, clip, 0, clip.shape)
+                fields = (place, number, clip, clip.clip_id, 0, clip.shape)
                 for turn in range(min(most, clip.windows)):
                     window = turn * clip.windows // min(most, clip.windows)
                     drawn += [
@@ -116,17 +128,27 @@ class DataFeed:
         sources = []
         for place, member in enumerate(self.members):
             latents, ids = member.latents, member.latents.clips.names("clip_id")
+            tilts = self._tilts[place]
             sources.append(
                 SourceRecord(
                     name=member.name,
                     weight=member.weight,
                     wanted=latents.wanted,
-                    digest=latents.digest,
+                    digest=latents.digest if tilts is None else digest(latents.digest, tilts.tolist()),
                     trained=tuple(ids[number] for number in self._trained[place]),
                     held=tuple(ids[number] for number in self.held_out.clips[place]),
+                    shares=self.order.sources[place].shares,
                 )
             )
         return Record(self.recipe, self.held_out.by, tuple(sources))
+
+    def said(self) -> list[str]:
+        """A line for each member whose clips are not drawn alike."""
+        return [
+            f"{member.name}: {member.traits.said(own, source.shares)}"
+            for member, own, source in zip(self.members, self._trained, self.order.sources, strict=True)
+            if member.traits and source.shares
+        ]
 
     def fill(self, one: Drawn, latents_THWC: Tensor, text_LX: Tensor) -> None:
         """Read a sample into float32 tensors."""
@@ -138,45 +160,54 @@ class DataFeed:
         latents_THWC.copy_(stored_THWC[..., :C])
         if self._both and one.key[1] == NOISE:
             spread_THWC = (stored_THWC[..., C:].float() / 2).exp()
-            normal = chance(one.key[0], one.clip.clip_id, epoch=one.epoch, purpose="posterior")
+            normal = chance(one.key[0], one.name, epoch=one.epoch, purpose="posterior")
             latents_THWC += spread_THWC * torch.from_numpy(normal.standard_normal(one.shape, dtype=np.float32))
         text = self._buffer("text", latents.text_shape)
         latents.read_text(one.text, text)
         text_LX.copy_(torch.from_numpy(text))
 
-    def _shaped(self, place: Place) -> tuple[Shape, Place, int, Clip]:
-        """The clip at a place and the sample's shape: an image is one frame."""
+    def _shaped(self, place: Place) -> tuple[Shape, Place, int, Clip, str]:
+        """The clip at a place, its name for the keys, and the sample's shape: an image is one frame."""
         number = int(self._trained[place.source][place.sample])
         clip = self.members[place.source].latents.clips[number]
+        name = f"{clip.clip_id} {place.turn}" if place.turn else clip.clip_id
         images = self.recipe.draw.images
         T, H, W, C = clip.shape
-        if T > 1 and images and self._uniform(clip, place.epoch, "image") < images:
+        if T > 1 and images and self._uniform(name, place.epoch, "image") < images:
             T = 1
-        return (T, H, W, C), place, number, clip
+        return (T, H, W, C), place, number, clip, name
 
-    def _drawn(self, shape: Shape, place: Place, number: int, clip: Clip) -> Drawn:
+    def _drawn(self, shape: Shape, place: Place, number: int, clip: Clip, name: str) -> Drawn:
         """All that is random about a sample but its noise."""
         epoch, drop, window, frame, text = place.epoch, self.recipe.draw.drop_text, 0, None, EMPTY
         if clip.windows > 1:
-            window = int(self._uniform(clip, epoch, "window") * clip.windows)
+            window = int(self._uniform(name, epoch, "window") * clip.windows)
         if shape != clip.shape:
-            frame = int(self._uniform(clip, epoch, "frame") * clip.shape[0])
-        if not drop or self._uniform(clip, epoch, "drop text") >= drop:
-            text = self._text(clip, epoch)
-        time = self._uniform(clip, epoch, "time")
-        return Drawn(place.source, number, clip, epoch, shape, window, frame, text, time, (self.recipe.run.seed, NOISE))
+            frame = int(self._uniform(name, epoch, "frame") * clip.shape[0])
+        if not drop or self._uniform(name, epoch, "drop text") >= drop:
+            text = self._text(clip, name, epoch)
+        time = self._time(place.source, number, name, epoch)
+        key = (self.recipe.run.seed, NOISE)
+        return Drawn(place.source, number, clip, name, epoch, shape, window, frame, text, time, key)
 
-    def _text(self, clip: Clip, epoch: int) -> int:
+    def _text(self, clip: Clip, name: str, epoch: int) -> int:
         """One of the texts by weight."""
         texts = clip.texts
         if len(texts) < 2:
             return texts[0][0] if texts else EMPTY
         sums = list(accumulate(weight for _, weight in texts))
-        place = bisect_right(sums, self._uniform(clip, epoch, "caption") * sums[-1])
+        place = bisect_right(sums, self._uniform(name, epoch, "caption") * sums[-1])
         return texts[min(place, len(texts) - 1)][0]
 
-    def _uniform(self, clip: Clip, epoch: int, purpose: str) -> float:
-        return uniform(self.recipe.run.seed, clip.clip_id, epoch=epoch, purpose=purpose)
+    def _time(self, member: int, number: int, name: str, epoch: int) -> float:
+        """Uniform, or tilted; the times of `flow` run from high noise to low noise."""
+        tilts, time = self._tilts[member], self._uniform(name, epoch, "time")
+        if tilts is None:
+            return time
+        return tilted(time, int(tilts[number]) * (-1 if self.recipe.process.predicts == "flow" else 1))
+
+    def _uniform(self, name: str, epoch: int, purpose: str) -> float:
+        return uniform(self.recipe.run.seed, name, epoch=epoch, purpose=purpose)
 
     def _pieces(self, drawn: list[Drawn]) -> Iterator[list[Drawn]]:
         """Runs of one shape, at most a micro-batch long."""
@@ -194,7 +225,7 @@ class DataFeed:
         for place, one in enumerate(drawn):
             self.fill(one, latents_BTHWC[place], text_BLX[place])
             seed, purpose = one.key
-            chance(seed, one.clip.clip_id, epoch=one.epoch, purpose=purpose).standard_normal(
+            chance(seed, one.name, epoch=one.epoch, purpose=purpose).standard_normal(
                 dtype=np.float32, out=noise_BTHWC[place]
             )
         return Samples(

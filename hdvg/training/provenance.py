@@ -1,10 +1,10 @@
 """Which clips a run trains on, and which steps saw a clip: computed from the run's folder and arithmetic, without any log.
 
 A run's folder says it in `train.toml` (the recipe), `data.json` and `clips-<n>.parquet` (column clip_id: the clips trained
-on of member n, in the order that `Order` numbers them). `data.json` is written last: it commits.
+on of member n, in the order that `Order` numbers them; `share`, if draws are evened out). `data.json` is written last: it commits.
 
     {"version": 1, "held_by": "video", "sources": [{"name": …, "weight": 1.0, "wanted": 6, "digest": …, "trained": 4,
-     "trained_digest": …, "held": [clip ids]}]}
+     "trained_digest": …, "shares_digest": …, "held": [clip ids]}]}
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ FIRST = 5
 """Ids named of a longer list."""
 LISTED = 20
 """Steps written out in a line."""
+EARLIER_DEFAULTS = {"data.text_tokens": 32}
+"""Defaults of earlier versions: a run that began with one goes on with it, unless the command says otherwise."""
 FREE = (
     *("name", "about", "run.steps", "run.minutes", "run.micro_batch", "run.loaders", "run.sharding", "draw.online"),
     *("data.codec_folder", "data.text_folder", "network.checkpointing", "network.compile"),
@@ -51,6 +53,8 @@ class SourceRecord:
     digest: str
     trained: tuple[str, ...]
     held: tuple[str, ...]
+    shares: tuple[int, ...] = ()
+    """How often each clip is drawn, in proportion; none: each once an epoch."""
 
     @property
     def failed(self) -> int:
@@ -67,12 +71,16 @@ class Record:
 
     @property
     def order(self) -> Order:
-        return Order(self.recipe.run.seed, tuple(Source(len(one.trained), one.weight) for one in self.sources))
+        sources = (Source(len(one.trained), one.weight, one.shares) for one in self.sources)
+        return Order(self.recipe.run.seed, tuple(sources))
 
     @property
     def digest(self) -> str:
         """What a checkpoint names: every sample that was seen follows from it and the number of steps."""
-        sources = [(one.digest, one.weight, digest(one.trained)) for one in self.sources]
+        sources = [
+            (one.digest, one.weight, digest(one.trained), *([digest(one.shares)] if one.shares else []))
+            for one in self.sources
+        ]
         return digest(self.recipe.run.seed, self.recipe.run.batch, sources)
 
     def said(self) -> list[str]:
@@ -134,12 +142,35 @@ def write(run: Path, record: Record) -> None:
         sources = []
         for number, one in enumerate(record.sources):
             store.remove(f"clips-{number}.parquet")  # of a start that came to nothing
-            store.publish_table(f"clips-{number}.parquet", pa.table({"clip_id": pa.array(one.trained, pa.string())}))
+            clips = {"clip_id": pa.array(one.trained, pa.string())}
+            if one.shares:
+                clips["share"] = pa.array(one.shares, pa.int64())
+            store.publish_table(f"clips-{number}.parquet", pa.table(clips))
             fields = {"name": one.name, "weight": one.weight, "wanted": one.wanted, "digest": one.digest}
-            trained = {"trained": len(one.trained), "trained_digest": digest(one.trained)}
+            trained = {
+                "trained": len(one.trained),
+                "trained_digest": digest(one.trained),
+                "shares_digest": digest(one.shares),
+            }
             sources.append({**fields, **trained, "held": list(one.held)})
         data = {"version": VERSION, "held_by": record.held_by, "sources": sources}
         store.replace("data.json", json.dumps(data, indent=1) + "\n")
+
+
+def as_begun(run: Path, recipe: TrainRecipe) -> tuple[TrainRecipe, list[str]]:
+    """The recipe, with what the run in this folder took for a default when it began; and a line for each such setting."""
+    path = run / "train.toml"
+    if not (path.is_file() and committed(run)):
+        return recipe, []
+    begun, lines = parse(TrainRecipe, read_toml(path), where=str(path)), []
+    for name, default in EARLIER_DEFAULTS.items():
+        section, _, setting = name.partition(".")
+        ours, theirs = getattr(recipe, section), getattr(begun, section)
+        if setting in ours.model_fields_set or getattr(theirs, setting) != default or getattr(ours, setting) == default:
+            continue
+        recipe = recipe.model_copy(update={section: ours.model_copy(update={setting: default})})
+        lines.append(f"{name} stays {default}, the default when this run began; today's is {getattr(ours, setting)}")
+    return recipe, lines
 
 
 def has_begun(run: Path) -> bool:
@@ -160,13 +191,15 @@ def read(run: Path) -> Record:
     for number, source in enumerate(data["sources"]):
         path = run / f"clips-{number}.parquet"
         try:
-            trained = tuple(pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist())
+            clips = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise UsageError(f"{path}: {error}; the run's clips are not known without it") from error
-        if digest(trained) != source["trained_digest"]:
+        trained = tuple(clips["clip_id"].to_pylist())
+        shares = tuple(clips["share"].to_pylist()) if "share" in clips.column_names else ()
+        if digest(trained) != source["trained_digest"] or digest(shares) != source.get("shares_digest", digest(())):
             raise UsageError(f"{path} does not list the clips that data.json counted; copy both from the same run")
         given = {key: source[key] for key in ("name", "weight", "wanted", "digest")}
-        sources.append(SourceRecord(**given, trained=trained, held=tuple(source["held"])))
+        sources.append(SourceRecord(**given, trained=trained, held=tuple(source["held"]), shares=shares))
     return Record(recipe, data["held_by"], tuple(sources))
 
 
@@ -233,8 +266,10 @@ def _changes(before: SourceRecord, now: SourceRecord) -> Iterator[str]:
         for word, ids in (("more", new - old), ("fewer", old - new)):
             if ids:
                 yield f"{len(ids)} clips {word} {kind}: {some(sorted(ids))}"
+    if before.shares != now.shares and before.trained == now.trained:
+        yield "the same clips in other clusters, so that they would be drawn at other times"
     if before.digest != now.digest and (before.trained, before.held) == (now.trained, now.held):
-        yield f"the same clips with other latents or texts (digest {before.digest}, now {now.digest})"
+        yield f"the same clips with other latents, texts or measures (digest {before.digest}, now {now.digest})"
 
 
 def some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ from hdvg.training.parallel import Team
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
 from hdvg.training.steps import Stepper
+from hdvg.training.traits import read
 
 Stop = Callable[[], int | None]
 LOOKED_AT = 100_000
@@ -75,9 +76,12 @@ def folder_of(datasets: tuple[tuple[Path, float], ...], recipe: TrainRecipe) -> 
     return first.with_name(f"{first.name}-{recipe.name}")
 
 
-def kept(recipe: TrainRecipe, datasets: tuple[tuple[Path, float], ...]) -> TrainRecipe:
-    """The recipe, with encoders of one's own kept in the first dataset and named from there."""
-    return keep(recipe, Dataset.open(datasets[0][0]).store)
+def ready(task: Task, *, say: Callable[[str], object] = print) -> Task:
+    """The task with what its run took for defaults when it began, and encoders of one's own kept in the first dataset."""
+    recipe, lines = provenance.as_begun(task.folder, task.recipe)
+    for line in lines:
+        say(line)
+    return replace(task, recipe=keep(recipe, Dataset.open(task.datasets[0][0]).store))
 
 
 @contextmanager
@@ -102,7 +106,7 @@ def begun(task: Task, console: Console) -> Iterator[list[str]]:
             record = feed.record()
             provenance.write(task.folder, record)
             carry_codec(task.recipe.data, task.datasets[0][0], store)
-            yield [*record.said(), *untexted, _size(task, feed), f"run: {task.folder}"]
+            yield [*record.said(), *untexted, *_cut(feed), *feed.said(), _size(task, feed), f"run: {task.folder}"]
         finally:
             store.end()
 
@@ -121,6 +125,12 @@ def _untexted(task: Task, feed: DataFeed) -> list[str]:
         )
     without = texts.count(False)
     return [f"{without} of {len(texts)} clips have no text: they are learnt without a prompt"] if without else []
+
+
+def _cut(feed: DataFeed) -> list[str]:
+    """What is to be said of texts that are longer than what is taken of them."""
+    said = ((member.name, member.latents.lengths.said()) for member in feed.members)
+    return [f"{name}: {line}" for name, line in said if line]
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -172,7 +182,8 @@ def opened(task: Task) -> DataFeed:
     for path, weight in task.datasets:
         dataset = Dataset.open(path)
         latents = kind.open(dataset, task.recipe.data, where=task.recipe.draw.where)
-        members.append(Member(latents, dataset.place, weight))
+        traits = read(dataset, latents.clips.names("clip_id"), task.recipe.draw)
+        members.append(Member(latents, dataset.place, weight, traits))
     return DataFeed(members, task.recipe)
 
 

@@ -19,6 +19,21 @@ class Draw(Settings):
 
     where: str | None = Field(None, description="SQL condition on `dataset`, beside `keep`: a smaller training set")
     drop_text: Share = Field(0.1, description="share of samples whose text is empty, for guidance")
+    balance: Share = Field(
+        0.0,
+        description="how far draws are evened out over clusters of embeddings: a cluster of n clips counts n^(1 - balance); 0: "
+        "each clip once an epoch, 1: all groups of clusters the same",
+    )
+    repeats_most: float = Field(4.0, ge=1, description="how often an epoch may draw a clip, on average, with `balance`")
+    by_noise: Share = Field(
+        0.0,
+        description="how far clips with much of `high_noise` are drawn at high noise, and those with much of `low_noise` at low noise; "
+        "0: each at any, 1: the first among all hardly ever at low noise",
+    )
+    high_noise: str = Field(
+        "local_px_s", description="SQL number over `dataset`: much of it, such as motion, is learnt at high noise"
+    )
+    low_noise: str = Field("sharpness", description="the same of what is learnt at low noise")
     images: Share = Field(0.0, description="share of samples of which one frame is taken, as an image")
     online: bool = Field(False, description="decode and encode while training; nothing is stored")
 

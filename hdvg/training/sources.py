@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from hdvg.draws import uniform
 from hdvg.errors import UsageError
+from hdvg.latents.lengths import Lengths
+from hdvg.training.traits import Traits
 
 
 class Clip(Protocol):
@@ -62,6 +64,10 @@ class Latents(Protocol):
 
     @property
     def digest(self) -> str: ...
+    @property
+    def lengths(self) -> Lengths:
+        """How much of the texts is cut."""
+
     def read(self, clip: int, window: int, out: Any) -> None:
         """float16 into `out`, (T, H, W, C), or (T, H, W, 2 C) where mean and log variance are kept."""
 
@@ -71,11 +77,13 @@ class Latents(Protocol):
 
 @dataclass(frozen=True)
 class Member:
-    """A dataset of the mix, drawn in proportion to `weight`; `name` is what the user calls it, such as its path."""
+    """A dataset of the mix, drawn in proportion to `weight`; `name` is what the user calls it, such as its path. `traits` as
+    `hdvg.training.traits.read` gives them."""
 
     latents: Latents
     name: str
     weight: float = 1.0
+    traits: Traits | None = None
 
 
 @dataclass(frozen=True)

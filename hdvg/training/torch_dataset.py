@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hdvg.config.recipe import parse
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.settings import Bucket, Encoding
 from hdvg.latents.store import Clips, data_digest
 from hdvg.latents.units import Keys
@@ -21,6 +22,7 @@ from hdvg.latents.windows import Windows, readable
 from hdvg.training.feed import EMPTY, DataFeed
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member
+from hdvg.training.traits import Traits, read
 
 if TYPE_CHECKING:
     from hdvg.dataset.dataset import Dataset
@@ -50,6 +52,7 @@ class Pixels:
         self.clips = Clips(self.windows.rows, [(*bucket, 3) for bucket in encoding.buckets])
         self.digest = data_digest(rows, Keys(self.codec, self.text, (), ""))
         self.wanted, self.failed = len(rows), dict[str, str]()
+        self.lengths = Lengths.of((), encoding.text_tokens)
 
     @classmethod
     def open(cls, dataset: Dataset, encoding: Encoding, *, where: str | None = None) -> Pixels:
@@ -68,22 +71,23 @@ class Pixels:
 
 
 class TorchDataset(torch.utils.data.Dataset[Sample]):
-    """One epoch of samples, each clip once, in the order of the trainer's `DataFeed` for the same settings and seed.
+    """One epoch of samples, each clip once unless draws are evened out, in the order of the trainer's `DataFeed` for the same settings and seed.
 
     Index i of epoch e is the feed's position e * len + i, so a loader must not shuffle; `set_epoch` begins the next one, which
     draws another order, other windows and texts. Clips that the trainer would hold out (`held_out`) are in none.
     May be pickled, and read by any number of a DataLoader's workers.
     """
 
-    def __init__(self, pixels: Pixels, recipe: TrainRecipe) -> None:
-        self._pixels, self._recipe = pixels, recipe
+    def __init__(self, pixels: Pixels, recipe: TrainRecipe, traits: Traits | None = None) -> None:
+        self._pixels, self._recipe, self._traits = pixels, recipe, traits
         self._epoch = 0
 
     @classmethod
     def open(cls, dataset: Dataset, recipe: TrainRecipe) -> TorchDataset:
         """Of a dataset, with a training recipe's data, draw, seed and validation; a step's batch has no effect."""
         alone = recipe.model_copy(update={"run": recipe.run.model_copy(update={"batch": 1, "micro_batch": None})})
-        return cls(Pixels.open(dataset, recipe.data, where=recipe.draw.where), alone)
+        pixels = Pixels.open(dataset, recipe.data, where=recipe.draw.where)
+        return cls(pixels, alone, read(dataset, pixels.clips.names("clip_id"), recipe.draw))
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -118,14 +122,14 @@ class TorchDataset(torch.utils.data.Dataset[Sample]):
 
     @cached_property
     def _feed(self) -> DataFeed:
-        return DataFeed([Member(self._pixels, "dataset")], self._recipe)
+        return DataFeed([Member(self._pixels, "dataset", traits=self._traits)], self._recipe)
 
 
-def recipe_of(bucket: Bucket, *, fps: float, seed: int, where: str | None, drop_text: float) -> TrainRecipe:
+def recipe_of(bucket: Bucket, *, fps: float, seed: int, **draw: Any) -> TrainRecipe:
     """The training recipe of samples of one size: (frames, height, width). Raises UsageError for what cannot be."""
     table = {
         "data": {"buckets": [bucket], "fps": fps},
-        "draw": {"where": where, "drop_text": drop_text},
+        "draw": draw,
         "run": {"seed": seed, "batch": 1, "minutes": 1.0},
     }
     return parse(TrainRecipe, table, where="ds.torch()")

@@ -1,4 +1,4 @@
-"""How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area.
+"""How right the fields of a clip are that tell what it shows, and what they cost: the camera's moves, the clean area, long texts.
 
 Run: python -m tests.bench.bench_fields [--part held|tune] [--cases 210] [--tripods 120] [--crops 60] [--repeats 3] [--answers 1000] [--seed 0]. Moves of known
 rates over real footage (tests/moves.py), marks, subtitles, tickers and bars planted in real footage (tests/planted.py); `held`
@@ -10,7 +10,9 @@ right and none else), `camera_cases`, `camera_false_static` (share of windows of
 `clean_crop_iou` (mean), `clean_crop_iou_each` (by what was planted), `clean_left` (share of crops in which some of it is
 left), `pass_over_decode`, `pass_over_decode_without_camera`, `sound_share_of_pass` (no speech is looked for), `speech_share_of_pass`
 (what is measured apart, of the same video), `speech_s_per_min` (CPU seconds a minute of film, all of it sounding), `json_valid_share` and
-`wrong_share` of captions field by field from a server half of whose answers are bad (bench_captions).
+`wrong_share` of captions field by field from a server half of whose answers are bad (bench_captions), `truncated_share`
+(of detailed captions, the share that is longer than what is taken of a text by default, by the embedded text encoder; by how
+many tokens are taken in `truncated_share_each`).
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ import numpy as np
 
 from hdvg.config.sections import Measure, Split
 from hdvg.keyframes import Shot
+from hdvg.latents.encoders import load_text
+from hdvg.latents.lengths import Lengths
+from hdvg.latents.settings import Encoding
 from hdvg.measures import pass_measures
 from hdvg.measures.clean import Clean
 from hdvg.measures.speech import Speech
@@ -47,6 +52,7 @@ from tests import moves, planted
 from tests.bench import bench_captions
 from tests.bench.bench_measures import decode_s
 from tests.bench.machine import LONG_ENOUGH_S, MAX_PIXELS, describe, find, long_video, spread
+from tests.detailed import DETAILED
 from tests.truth import f1
 from tests.voices import film_with, speech
 
@@ -182,6 +188,15 @@ def _speech_s(path: Path, detector: Speech) -> float:
     return time.process_time() - start
 
 
+def truncated() -> dict[str, Any]:
+    """How many detailed captions (tests/detailed.py) are cut, at the default context and at others."""
+    counts = load_text(Encoding()).lengths(DETAILED)  # type: ignore[attr-defined]  # MiniLM counts
+    print("tokens of detailed captions:", sorted(counts))
+    each = {most: Lengths.of(counts, most).truncated_share for most in (32, 77, 128, 160, 256)}
+    now = Lengths.of(counts, Encoding().text_tokens)
+    return {"truncated_share": now.truncated_share, "truncated_share_each": each, "text_tokens": now.most}
+
+
 def _scan_s(path: Path) -> float:
     start = time.process_time()
     with tempfile.TemporaryDirectory() as out:
@@ -229,6 +244,7 @@ def main() -> None:
     if args.answers:
         answered = bench_captions.measure(args.answers, bad=0.5, seed=args.seed)
         figures |= {name: round(answered[name], 4) for name in ("json_valid_share", "wrong_share")}
+    figures |= truncated()
     print(describe())
     print(json.dumps(figures))
 

@@ -18,8 +18,12 @@ def clips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def diverse_draw(embeddings: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """The places, from embeddings that come in blocks of 100."""
+    return diversity.diverse_draw(draws, clusters(embeddings, draws)[0])
+
+
+def clusters(embeddings: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     blocks = (embeddings[start : start + 100] for start in range(0, len(draws), 100))
-    return diversity.diverse_draw(draws, embeddings[np.argsort(draws)][: diversity.FITTED], blocks)
+    return diversity.clusters(embeddings[np.argsort(draws)][: diversity.FITTED], blocks, count=len(draws))
 
 
 def test_a_beginning_holds_rare_kinds_as_often_as_common_ones(clips):

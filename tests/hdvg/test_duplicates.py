@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from hdvg.config.sections import Split
-from hdvg.duplicates import Index, Settings, candidates, find_duplicates, search
+from hdvg.duplicates import Index, Settings, candidates, find_duplicates, search, semantic
 from hdvg.duplicates.series import Series
 from hdvg.measures.phash import hash_pairs, moments, small
 from hdvg.media.scan import scan
@@ -228,6 +228,41 @@ def test_embeddings_that_differ_forbid_and_missing_ones_do_not():
     assert [answer[name]["duplicate_of"] for name in "abd"] == [None, "a", "a"]
     assert answer["c"]["duplicate_of"] != "a"
     assert answer["c"]["duplicate"] is False
+
+
+def planted(count, copies):
+    """Clips of unlike hashes with random embeddings; the first `copies` have one more of another video, with a cosine of 0.97."""
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((count, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    aside = random.standard_normal((copies, 64))
+    aside -= (aside * vectors[:copies]).sum(axis=1, keepdims=True) * vectors[:copies]
+    again = 0.97 * vectors[:copies] + (1 - 0.97**2) ** 0.5 * aside / np.linalg.norm(aside, axis=1, keepdims=True)
+    names = [*(f"{number:05d}" for number in range(count)), *(f"{number:05d} copy" for number in range(copies))]
+    known = dict(zip(names, np.concatenate([vectors, again]).tolist(), strict=True))
+    rows = [made_up(name, walk(seed, length=4)) for seed, name in enumerate(names)]
+    return rows, lambda clip_ids: pa.array([known[clip] for clip in clip_ids.to_pylist()])
+
+
+@pytest.mark.parametrize(("bucket", "least"), [(512, 1.0), (32, 0.9)])
+def test_clips_of_like_embeddings_are_copies_only_where_that_is_asked_for(monkeypatch, bucket, least):
+    """All of them where each is compared with each, most where sorted by keys."""
+    monkeypatch.setattr(semantic, "A_BUCKET", bucket)
+    rows, embeddings = planted(400, 40)
+    assert not any(one["duplicate"] for one in of(rows, embeddings=embeddings).values())
+    found = of(rows, embeddings=embeddings, settings=Settings(semantic=0.95))
+    copies = {name: one for name, one in found.items() if one["duplicate"]}
+    assert len(copies) >= least * 40
+    for name, one in copies.items():
+        assert name == f"{one['duplicate_of']} copy"
+        assert (one["duplicate_how"], one["duplicate_bits"]) == ("semantic", None)
+    assert not any(
+        one["duplicate"] for one in of(rows, embeddings=embeddings, settings=Settings(semantic=0.98)).values()
+    )
+    same = [one | {"video_id": one["clip_id"].removesuffix(" copy")} for one in rows]
+    assert not any(
+        one["duplicate"] for one in of(same, embeddings=embeddings, settings=Settings(semantic=0.95)).values()
+    )
 
 
 def test_index_holds_earlier_datasets_once(tmp_path):

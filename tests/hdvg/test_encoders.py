@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.detailed import DETAILED
 from tests.tools import need, stir
 
 # ruff: noqa: E402 - what follows cannot be imported where `need` skips the file
@@ -21,8 +22,9 @@ import transformers
 from safetensors.torch import save_file
 
 from hdvg.errors import UsageError
-from hdvg.latents import CODECS, TEXTS
+from hdvg.latents import CODECS, TEXTS, minilm
 from hdvg.latents.encoders import Codec, codec_name, load_codec, load_text, text_name
+from hdvg.latents.lengths import Lengths
 from hdvg.latents.patches import fit, fitted_name
 from hdvg.latents.settings import Encoding
 from hdvg.latents.taef2 import NAMES
@@ -235,6 +237,35 @@ def test_long_texts_are_cut_and_more_tokens_than_there_are_refused():
     assert np.abs(states[2]).sum(-1).min() > 0
     with pytest.raises(UsageError, match="at most 512"):
         load_text(Encoding(text_tokens=513))
+
+
+def test_tokens_of_whole_texts_are_counted_and_detailed_captions_fit_the_default():
+    encoder = load_text(Encoding(text_tokens=6))
+    assert encoder.lengths(["red", "", *SAID[:1], "red " * 600]) == [3, 2, 8, 602]
+    counts = load_text(Encoding()).lengths(DETAILED)
+    before, now = Lengths.of(counts, 32), Lengths.of(counts, Encoding().text_tokens)
+    assert (before.cut, before.truncated_share) == (len(DETAILED), 1.0)
+    assert now.cut == sum(len(text.split()) > 150 for text in DETAILED) == 1
+    assert now.longest == max(counts)
+    assert Encoding(text="clip").text_tokens == 77
+
+
+def test_what_is_cut_is_told_in_one_line():
+    assert Lengths.of([3, 10, 20, None], 10).said() == (
+        "1 of 3 texts (33.3%) are longer than data.text_tokens = 10 (of 1 more it is not known): 50% of their tokens are cut; the "
+        "longest has 20, so --set data.text_tokens=20 keeps all, if the text encoder takes so many"
+    )
+    assert Lengths.of([3, 10, None], 10).said() is None
+    assert (Lengths.of([], 10).truncated_share, Lengths.of([None], 10).said()) == (None, None)
+
+
+def test_states_are_those_of_the_whole_width_whatever_the_padding(monkeypatch):
+    """Reference: all texts padded to the very end, as earlier versions did."""
+    texts = [*SAID, "", "a word " * 40, "a word " * 400]
+    encoder = load_text(Encoding(text_tokens=128))
+    states = encoder.states(texts)
+    monkeypatch.setattr(minilm, "STEP", 128)
+    np.testing.assert_allclose(states, encoder.states(texts), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

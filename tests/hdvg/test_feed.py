@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from hdvg import balance
 from hdvg.config.recipe import parse
 from hdvg.draws import uniform
 from hdvg.errors import UsageError
@@ -22,6 +23,7 @@ from hdvg.training.prefetch import Ahead
 from hdvg.training.samples import Samples, Seat
 from hdvg.training.settings import TrainRecipe
 from hdvg.training.sources import Member, hold_out
+from hdvg.training.traits import QUANTA, Traits, tilted
 from tests.stored import Stored, StoredClip, clips
 
 SIGMAS = 5  # of every bound on a frequency: the draws are fixed, and one set in two million would lie outside
@@ -50,6 +52,20 @@ def mixed(*changes: str) -> DataFeed:
     return DataFeed(
         [Member(first, "first", 2.0), Member(second, "second", 1.0)],
         recipe("draw.images=0.2", "run.batch=12", *changes),
+    )
+
+
+def evened(*changes: str) -> DataFeed:
+    """Two datasets, of which one has two large clusters of clips, two small ones and a clip in none."""
+    first, second = Stored(clips(25, texts=3)), Stored(clips(9, name="other", windows=1))
+    cluster = np.array([0] * 11 + [1] * 8 + [2] * 3 + [3] * 2 + [-1])
+    place = np.arange(25.0)
+    traits = Traits(
+        cluster, np.where(cluster < 0, -1, np.maximum(cluster - 1, 0)), place, np.where(place == 7, np.nan, -place)
+    )
+    return DataFeed(
+        [Member(first, "first", 2.0, traits), Member(second, "second", 1.0)],
+        recipe("draw.balance=1", "draw.images=0.2", "run.batch=12", *changes),
     )
 
 
@@ -352,6 +368,124 @@ def test_times_stay_below_one_in_single_precision():
     assert all(draw * 2**24 == int(draw * 2**24) and 0 <= draw <= largest for draw in draws)
 
 
+# drawn evenly
+
+
+def each(pieces: Iterable[Samples]) -> list[tuple[str, float, bytes]]:
+    """Clip, time and noise of each sample."""
+    return [
+        (clip_id, time, noise.contiguous().numpy().tobytes())
+        for piece in pieces
+        for clip_id, time, noise in zip(piece.clip_ids, piece.time_B.tolist(), piece.noise_BCTHW, strict=True)
+    ]
+
+
+def test_evened_steps_are_the_same_for_any_processes_and_a_clip_drawn_again_has_other_noise():
+    given, split = evened(), evened("run.micro_batch=2")
+    repeated = 0
+    for step in range(30):
+        whole, pieces = given.step(step), [piece for rank in range(3) for piece in split.step(step, seat=Seat(rank, 3))]
+        assert sorted(each(whole)) == sorted(each(pieces))
+        assert len({time for _, time, _ in each(whole)}) == len({noise for _, _, noise in each(whole)}) == 12
+        names = [one.name for one in given.drawn(step)]
+        repeated += sum(" " in name for name in names)
+    assert repeated > 10
+
+
+def test_an_epoch_draws_clips_by_the_sizes_of_their_clusters():
+    given = evened("validation.clips=0")
+    source = given.order.sources[0]
+    seen = Counter()
+    draws = [one for step in range(250) for one in given.drawn(step) if one.member == 0]
+    epochs = len(draws) // source.count
+    seen.update(one.clip.clip_id for one in draws[: epochs * source.count])
+    assert epochs >= 70
+    ids = given.members[0].latents.clips.names("clip_id")
+    mean = np.array([seen[name] / epochs for name in ids])
+    wanted = balance.weights(given.members[0].traits.cluster, given.members[0].traits.group, strength=1)
+    np.testing.assert_allclose(mean, wanted, atol=3 / epochs)
+    assert mean[19:22].min() > 2 * mean[:11].max()
+    assert given.said() == [
+        "first: drawn evenly over 4 clusters in 3 groups: a clip 0.36 to 4 times an epoch, the largest group 32% of the draws, not 76%; "
+        "1 clips are in no cluster"
+    ]
+
+
+def test_steps_of_a_clip_in_an_evened_run_are_told_by_its_folder(tmp_path):
+    given = evened()
+    provenance.write(tmp_path / "run", given.record())
+    record = provenance.read(tmp_path / "run")
+    assert record == given.record()
+    seen = scanned(given, 60)
+    for source in record.sources:
+        for clip_id in source.trained:
+            answer = provenance.which_steps(record, clip_id, until=60)
+            assert sorted((sight.step, sight.epoch) for sight in answer.seen) == sorted(seen.get(clip_id, []))
+    back = Counter((step, clip_id, epoch) for step, clip_id, epoch in provenance.clips_of(record, 0, 60))
+    assert back == Counter((step, clip_id, epoch) for clip_id, sights in seen.items() for step, epoch in sights)
+    moved = replace(
+        record, sources=(replace(record.sources[0], shares=record.sources[0].shares[::-1]), record.sources[1])
+    )
+    assert any("other clusters" in line for line in provenance.difference(record, moved))
+    assert record.digest != moved.digest
+    assert any("draw.balance" in line for line in provenance.difference(record, mixed().record()))
+
+
+# by noise
+
+
+def test_clips_with_motion_are_drawn_at_high_noise_and_sharp_ones_at_low_noise():
+    """Motion rises from clip to clip, sharpness falls: of ranks a and b the density is 1 + (a - b)(2 x - 1), its mean 1/2 + (a - b) / 6."""
+    changes = ("draw.balance=0", "validation.clips=0")
+    given, flow, plain = (
+        evened(*changes, *more)
+        for more in (("draw.by_noise=1",), ("draw.by_noise=1", "process.predicts=flow", "process.zero_snr=false"), ())
+    )
+    times: dict[int, list[float]] = {}
+    for step in range(500):
+        for one, other, bare in zip(given.drawn(step), flow.drawn(step), plain.drawn(step), strict=True):
+            assert one.name == other.name == bare.name
+            if one.member == 0:
+                times.setdefault(one.number, []).append(one.time)
+                tilt = given.members[0].traits.tilts(np.arange(25), given.recipe.draw)[one.number]
+                assert (one.time == bare.time) or tilt  # only a tilt changes a time
+                assert 0 <= one.time < 1
+                assert one.time * 2**24 == int(one.time * 2**24)
+                if tilt > 0:
+                    assert one.time >= bare.time >= other.time
+            else:
+                assert one.time == bare.time == other.time  # a dataset without traits
+    for number, drawn in times.items():
+        if number != 7:  # its sharpness is not known: the middle
+            rank = number / 24
+            sharp = (sorted(set(range(25)) - {7}, reverse=True).index(number)) / 23
+            assert np.mean(drawn) == pytest.approx(0.5 + (rank - sharp) / 6, abs=SIGMAS * 0.29 / len(drawn) ** 0.5)
+    every = [time for drawn in times.values() for time in drawn]
+    assert np.histogram(every, 4, (0, 1))[0] / len(every) == pytest.approx(
+        [0.25] * 4, abs=SIGMAS * (0.25 * 0.75 / len(every)) ** 0.5
+    )
+
+
+def test_noise_of_held_out_samples_is_as_without_and_other_measures_are_another_run():
+    given, plain = evened("draw.by_noise=1"), evened()
+    for one, other in zip(given.held(), plain.held(), strict=True):
+        assert torch.equal(one.time_B, other.time_B)
+        assert torch.equal(one.noise_BCTHW, other.noise_BCTHW)
+    assert given.record().sources[0].digest != plain.record().sources[0].digest
+    assert given.record().sources[1].digest == plain.record().sources[1].digest
+    assert given.record() == evened("draw.by_noise=1").record()
+
+
+@pytest.mark.parametrize("tilt", [-QUANTA, -QUANTA // 3, 1, QUANTA // 2, QUANTA])
+def test_tilted_times_have_the_density_on_paper(tilt):
+    """By the quantiles of 4000 even numbers: P(x < c) = (1 - t) c + t c^2."""
+    t, drawn = tilt / QUANTA, np.array([tilted((number + 0.5) / 4000, tilt) for number in range(4000)])
+    assert (np.diff(drawn) > 0).all()
+    for c in (0.1, 0.5, 0.9):
+        assert (drawn < c).mean() == pytest.approx((1 - t) * c + t * c * c, abs=1e-3)
+    assert [tilted(end, tilt) for end in (0.0, 1 - 2**-24)] == pytest.approx([0, 1], abs=1e-3)
+
+
 # provenance
 
 
@@ -434,8 +568,24 @@ def test_difference_names_clips_and_settings():
     assert f"one: 1 clips fewer trained on: {gone.clip_id}" in lines
     assert any("1 clips more" in line and line.endswith(": zz") for line in lines)
     changed = replace(before, sources=(replace(before.sources[0], digest="new"),))
-    assert ["other latents or texts" in line for line in provenance.difference(before, changed)] == [True]
+    assert ["other latents, texts" in line for line in provenance.difference(before, changed)] == [True]
     assert before.digest != changed.digest
+
+
+def test_a_run_of_an_earlier_default_goes_on_with_it_unless_told_otherwise(tmp_path):
+    then = mixed("data.text_tokens=32").record()
+    assert provenance.as_begun(tmp_path / "run", recipe()) == (recipe(), [])
+    provenance.write(tmp_path / "run", then)
+    assert (
+        provenance.as_begun(tmp_path / "run", recipe())[0].data.text_tokens == recipe().data.text_tokens > 32
+    )  # no step yet
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/00000001.json").write_text("{}")
+    goes_on, said = provenance.as_begun(tmp_path / "run", recipe("draw.images=0.2", "run.batch=12"))
+    assert said == ["data.text_tokens stays 32, the default when this run began; today's is 160"]
+    assert provenance.difference(then, replace(then, recipe=goes_on)) == []
+    told, said = provenance.as_begun(tmp_path / "run", recipe("data.text_tokens=160"))
+    assert (told.data.text_tokens, said) == (160, [])
 
 
 def test_run_folder_of_another_run_or_with_mixed_up_files_is_refused(tmp_path):

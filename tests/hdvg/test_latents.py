@@ -27,18 +27,20 @@ import av
 from typer.testing import CliRunner
 
 from hdvg.cli import app
-from hdvg.config.recipe import parse_recipe
+from hdvg.config.recipe import parse, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.store import Store
 from hdvg.errors import DamagedError, ItemError, UsageError
 from hdvg.latents import buckets, units
 from hdvg.latents.buckets import Sizes, assign, refuse_empty
+from hdvg.latents.clips import wanted
 from hdvg.latents.encode import clip_jobs, encode
 from hdvg.latents.encoders import load_codec, load_text
 from hdvg.latents.frames import nearest, take, window_starts
 from hdvg.latents.online import Online
 from hdvg.latents.settings import Encoding
 from hdvg.latents.store import Latents, forget
+from hdvg.training.settings import TrainRecipe
 from pipelines.run import Task, run
 from pipelines.where import Where
 from tests.crash import LOSSES, Crash, DyingOps
@@ -264,6 +266,82 @@ def test_what_is_read_is_what_was_in_the_shard(encoded, tmp_path):
         np.testing.assert_allclose(states, text.states([row["texts"][0]["text"]])[0], atol=2e-3)
     latents.read_text(-1, states)
     np.testing.assert_allclose(states, text.states([""])[0], atol=2e-3)
+
+
+def test_texts_of_an_earlier_hdvg_are_read_as_they_lie(encoded):
+    """Its numbers are (texts, L, X), padding and all, and nobody counted tokens."""
+    latents = Latents.open(encoded, SMALL)
+    assert latents.lengths.known == latents.lengths.texts > 0
+    assert latents.lengths.truncated_share == latents.lengths.cut / latents.lengths.known > 0.5  # SMALL takes 8 tokens
+    rows = sorted({row for clip in latents.clips for row, _ in clip.texts})
+    before = np.empty((len(rows), *latents.text_shape), np.float16)
+    for row in rows:
+        latents.read_text(row, before[row])
+    key = units.find_keys(encoded, SMALL).states
+    for index in (encoded.root / "latents" / key).glob("*.parquet"):
+        table, packed = pq.read_table(index), np.load(index.with_suffix(".npy"))
+        whole = np.zeros((len(table), *latents.text_shape), np.float16)
+        for place, (first, count) in enumerate(zip(table["row"].to_pylist(), table["states"].to_pylist(), strict=True)):
+            whole[place, :count] = packed[first : first + count]
+        np.save(index.with_suffix(".npy"), whole)
+        numbers = pa.array(range(len(table)), pa.int64())
+        pq.write_table(table.select(["clip_id", "text_id"]).append_column("row", numbers), index)
+    latents = Latents.open(encoded, SMALL)
+    after = np.empty_like(before)
+    for row in rows:
+        latents.read_text(row, after[row])
+    np.testing.assert_array_equal(after, before)
+    assert (latents.lengths.known, latents.lengths.said()) == (0, None)
+
+
+TAGS = {
+    "length": {"by": "duration_s", "at": ["quantile(0.5)"], "names": ["short clip", "long clip"]},
+    "wide": {"by": "aspect > 1.5", "at": [0.5], "names": ["", "wide"]},
+    "looks": {"by": "aesthetic", "at": [5], "names": ["poor", "good"]},
+}
+
+
+def test_tags_are_written_into_texts_and_left_out_of_some_draws(encoded):
+    """Of five clips the two shortest are below the median; one measure nobody took, and says nothing."""
+    tagged = Encoding.model_validate(
+        {**SMALL.model_dump(), "tags": TAGS, "drop_tags": 0.25, "tagged": "{text} ({tags}), it's"}
+    )
+    plain, rows = wanted(encoded, SMALL).to_pylist(), wanted(encoded, tagged).to_pylist()
+    with encoded.manifest() as manifest:
+        known = {row["clip_id"]: row for row in manifest.rows("select clip_id, duration_s, aspect from dataset")}
+    middle = sorted(row["duration_s"] for row in known.values())[2]
+    assert {row["aspect"] > 1.5 for row in known.values()} == {True, False}
+    for before, row in zip(plain, rows, strict=True):
+        own = known[row["clip_id"]]
+        tags = [["long clip", "short clip"][own["duration_s"] < middle], *(["wide"] if own["aspect"] > 1.5 else [])]
+        assert row["tags"] == tags
+        assert before["tags"] == []
+        ((text,), (weight,)) = before["texts"], before["weights"]
+        assert row["texts"] == [f"{text} ({', '.join(tags)}), it's", text]
+        assert row["weights"] == pytest.approx([0.75 * weight, 0.25 * weight])
+        assert row["text_ids"][1] == before["text_ids"][0]
+    made = encode(encoded, tagged, workers=1)
+    assert made.texts == 4  # those without tags were there, and one clip is too short
+    assert made.tags == {"short clip": 2, "long clip": 3, "wide": sum(one["aspect"] > 1.5 for one in known.values())}
+    assert len({row for clip in Latents.open(encoded, tagged).clips for row, _ in clip.texts}) == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"tags": {"x": {"by": "no_such"}}}, r"data\.tags\.x\.by = 'no_such': .*no_such"),
+        ({"tags": {"x": {"by": "1; drop table x"}}}, "one SQL condition"),
+        ({"tags": {"x": {}}}, r"data\.tags\.x\.by is missing"),
+        ({"tags": {"x": {"by": "aesthetic", "at": [1, 2], "names": ["a", "b"]}}}, "one name more than bounds"),
+        ({"tags": {"x": {"by": "aesthetic", "at": ["median"], "names": ["a", "b"]}}}, "'median' is no bound"),
+        ({"tags": {"x": {"by": "aesthetic", "names": ["a {b}"]}}}, "pattern"),
+        ({"tags": {"x": {"of": "aesthetic"}}}, r"`data\.tags\.x\.of` is no setting; known: by, at, names"),
+        ({"tagged": "{text}"}, "once each"),
+    ],
+)
+def test_tags_that_cannot_be_are_refused(encoded, changed, said):
+    with pytest.raises(UsageError, match=said):
+        wanted(encoded, parse(TrainRecipe, {"data": {**SMALL.model_dump(), **changed}}, where="test").data)
 
 
 def test_latents_are_pickled_sliced_and_told_apart(encoded):

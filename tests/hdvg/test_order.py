@@ -152,3 +152,63 @@ def test_uniform_is_of_seed_sample_epoch_and_purpose():
     counts = np.histogram(many, bins=8, range=(0, 1))[0]
     assert all(abs(count - 500) < 5 * np.sqrt(4000 * 7 / 64) for count in counts)
     assert abs(np.corrcoef(many[1:], many[:-1])[0, 1]) < 5 / np.sqrt(4000)
+
+
+# shares
+
+SHARES = (300, 100, 100, 250, 1, 49, 1600, 100, 500, 1000)
+"""Of ten samples, 4000 in all: 0.75, 0.25, ... 4, ... 2.5 times an epoch of ten draws."""
+
+
+def test_a_share_is_kept_to_one_draw_each_epoch_and_exactly_in_the_long_run():
+    for sources, mine in (((Source(10, 1.0, SHARES),), 0), ((Source(33, 2.0), Source(10, 1.0, SHARES)), 1)):
+        order, counts = Order(5, sources), Counter()
+        epochs: dict[int, Counter[int]] = {}
+        for position in range(12_000):
+            place = order.at(position)
+            if place.source == mine:
+                epochs.setdefault(place.epoch, Counter())[place.sample] += 1
+                counts[place.sample] += 1
+        whole = [epoch for epoch, seen in epochs.items() if seen.total() == 10]
+        assert whole == list(range(len(whole)))
+        assert len(whole) >= 390
+        for seen in (epochs[epoch] for epoch in whole):
+            assert all(share // 400 <= seen[sample] <= -(-share // 400) for sample, share in enumerate(SHARES))
+        for sample, share in enumerate(SHARES):
+            assert (
+                abs(counts[sample] - counts.total() * share / 4000) <= 3
+            )  # the golden ratio's discrepancy; random: 9 and more
+
+
+def test_draws_of_a_sample_in_an_epoch_are_told_apart_and_lead_back():
+    sources = (Source(33, 2.0), Source(10, 1.0, SHARES))
+    order, seen = Order(5, sources), {}
+    for position in range(3000):
+        place = order.at(position)
+        assert (place.source, place.sample, place.epoch, place.turn) not in seen
+        seen[place.source, place.sample, place.epoch, place.turn] = position
+    for until in (0, 1, 700, 3000):
+        for source, count in ((0, 33), (1, 10)):
+            for sample in range(count):
+                wanted = [
+                    (position, epoch)
+                    for (one, other, epoch, _), position in seen.items()
+                    if (one, other) == (source, sample) and position < until
+                ]
+                assert order.places(source, sample, until=until) == sorted(wanted)
+    turns = [turn for _, _, _, turn in seen]
+    assert max(turns) == 3  # the sample of 4 draws an epoch
+
+
+def test_equal_shares_draw_each_sample_once_an_epoch():
+    order = Order(3, (Source(50, 1.0, (7,) * 50),))
+    for epoch in range(4):
+        places = [order.at(epoch * 50 + number) for number in range(50)]
+        assert sorted(place.sample for place in places) == list(range(50))
+        assert {place.turn for place in places} == {0}
+
+
+@pytest.mark.parametrize("shares", [(1, 2), (1, 2, 0)])
+def test_shares_that_are_no_shares_are_refused(shares):
+    with pytest.raises(ValueError, match="shares of 3 samples"):
+        Order(0, (Source(3, 1.0, shares),))

