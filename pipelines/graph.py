@@ -77,7 +77,7 @@ SPAN = _columns(
 GIVEN = _columns("given_origin given_id given_shift_frames given_caption given_short_ms given_digest")
 GEOMETRY = _columns("width height fps duration_s")
 MEASURES = tuple(field.name for field in MEASURED if field.name not in GEOMETRY)
-FROM_KEYFRAMES = ("text_area", "text_boxes", "subtitle", "screen", "title_card")
+FROM_KEYFRAMES = ("text_area", "text_boxes", "subtitle", "screen", "title_card", "text_written")
 """Measures of keyframes, if they were taken; a captioner may use them."""
 
 FETCHED = _columns(

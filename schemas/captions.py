@@ -69,7 +69,7 @@ CAPTION = [
     column(
         "said_how",
         STR,
-        "how the fields came: `asked` as JSON and nothing else, `repaired` of an answer, `again` after a bad one; null without",
+        "how the fields came: `asked` as JSON and nothing else, `repaired` of an answer, `again` after a bad one, `measured`; null without",
         later=True,
     ),
 ]

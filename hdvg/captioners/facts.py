@@ -29,13 +29,14 @@ class Fact(NamedTuple):
     denies: Callable[[Measures, str | None], bool]
 
 
-def _number(measures: Measures, name: str) -> float | None:
+def number(measures: Measures, name: str) -> float | None:
+    """A measure, if it was taken."""
     value = measures.get(name)
     return float(value) if isinstance(value, (int, float)) and value == value else None
 
 
 def _light(measures: Measures) -> str:
-    luma = _number(measures, "luma_mean")
+    luma = number(measures, "luma_mean")
     if luma is None or DARK <= luma < BRIGHT:
         return ""
     return "the picture is dark" if luma < DARK else "the picture is bright"
@@ -43,7 +44,7 @@ def _light(measures: Measures) -> str:
 
 def _light_denied(measures: Measures, said: str | None) -> bool:
     """Words of the opposite alone count: a dark picture may well show bright lamps."""
-    luma = _number(measures, "luma_mean")
+    luma = number(measures, "luma_mean")
     if luma is None or said is None:
         return False
     wrong, right = (_BRIGHT, _DARK) if luma < DARK else (_DARK, _BRIGHT)
@@ -51,14 +52,14 @@ def _light_denied(measures: Measures, said: str | None) -> bool:
 
 
 def _text(measures: Measures) -> str:
-    boxes, area = measures.get("text_boxes"), _number(measures, "text_area")
+    boxes, area = measures.get("text_boxes"), number(measures, "text_area")
     if boxes is None or area is None:
         return ""
     return f"about {boxes} lines of text stand in the picture" if boxes else "no text stands in the picture"
 
 
 def _text_denied(measures: Measures, said: str | None) -> bool:
-    boxes, area = measures.get("text_boxes"), _number(measures, "text_area")
+    boxes, area = measures.get("text_boxes"), number(measures, "text_area")
     if boxes is None or area is None:
         return False
     return (boxes == 0 and said is not None) or (area >= TEXT_MUCH and said is None)
@@ -66,7 +67,7 @@ def _text_denied(measures: Measures, said: str | None) -> bool:
 
 def _camera(measures: Measures) -> str:
     """By its moves, or, of a clip from before these were told, by how much moves."""
-    camera = _number(measures, "camera_px_s")
+    camera = number(measures, "camera_px_s")
     if measures.get("camera_moves"):
         return camera_words(measures["camera_moves"])
     if camera is None or STILL <= camera < SLOW:
@@ -76,7 +77,7 @@ def _camera(measures: Measures) -> str:
 
 def _camera_denied(measures: Measures, said: str | None) -> bool:
     """A move is denied where the camera stands, or makes the opposite one; `static` where it moves by more than a hand does."""
-    camera, moves = _number(measures, "camera_px_s"), measures.get("camera_moves")
+    camera, moves = number(measures, "camera_px_s"), measures.get("camera_moves")
     if said is None:
         return False
     if moves:
@@ -91,7 +92,7 @@ def _camera_denied(measures: Measures, said: str | None) -> bool:
 
 def _speech(measures: Measures) -> str:
     """Where the measure was taken at all; in between it may be a call, or a song."""
-    share = _number(measures, "speech_share")
+    share = number(measures, "speech_share")
     if share is None or SPEECH_HARDLY <= share < SPEECH_MUCH:
         return ""
     return "somebody speaks in it" if share >= SPEECH_MUCH else "nobody speaks in it"

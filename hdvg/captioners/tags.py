@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hdvg.captioners import Written, clean
+from hdvg.captioners.composing import composed
 from hdvg.captioners.imagenet import GROUPS, subject
+from hdvg.captioners.known import known
 from hdvg.captioners.people import joined, people
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.config.caption import Writer
@@ -68,7 +70,7 @@ class Tags:
 
         self.model = f"efficientnet-lite0 imagenet-1k, mtcnn {self.fingerprint(settings)[:8]}"
         self.batch = settings.batch or BATCH
-        self._lower_case = settings.lower_case
+        self._settings = settings
         self._labels = labels()
         self._worn = {"clothing", *(self._labels[index] for index in GROUPS["clothing"])}
         self._network = load_network(files.efficientnet_weights())
@@ -100,12 +102,17 @@ class Tags:
 
     def write(self, prepared: Sequence[Seen | None]) -> list[Written]:
         """See `Captioner.write`."""
-        return [Written({} if one is None else {"short": self._say(one)}) for one in prepared]
+        return [Written({}) if one is None else self._say(one) for one in prepared]
 
-    def _say(self, seen: Seen) -> str:
+    def _say(self, seen: Seen) -> Written:
         from hdvg.networks.efficientnet import probabilities
 
         shares = probabilities(self._network, seen.views_BCHW)
         thing = subject(shares, labels=self._labels)
         shown = joined(seen.who, thing, worn=thing in self._worn)
-        return clean(sentence(shown, tones=seen.tones, measures=seen.measures), lower_case=self._lower_case)
+        texts = {"short": sentence(shown, tones=seen.tones, measures=seen.measures)}
+        columns = known(shown, seen.measures) if self._settings.fields else {}
+        if self._settings.compose:
+            texts["detailed"] = composed(columns)
+        lower = self._settings.lower_case
+        return Written({kind: clean(text, lower_case=lower) for kind, text in texts.items() if text}, columns=columns)

@@ -26,6 +26,8 @@ LATER = ("fields", "compose", "frames", "rewrites")
 
 UNASKED = frozenset({"tags", "blip2", "lavis", "title", "given", "speech", "whisper", "transcribe"})
 """Captioners of ours that take no question field by field."""
+FROM_MEASURES = "tags"
+"""The one of them that knows some fields unasked."""
 
 
 @contextmanager
@@ -80,7 +82,9 @@ class Writer(Settings):
         None, description="only clips of which this holds, such as `caption_similarity < 0.2`; None is every kept clip"
     )
     fields: bool = Field(
-        False, description="`vlm` and `openai` are asked field by field, as JSON: subject, action, place, camera, ..."
+        False,
+        description="`vlm` and `openai` are asked field by field, as JSON: subject, action, place, camera, ...; `tags` fills "
+        "those that are measured: subject, light, camera, text",
     )
     compose: bool = Field(
         False, description="with `fields`: the detailed text is put together of them, not written by the model; English"
@@ -93,9 +97,10 @@ class Writer(Settings):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        if (self.fields or self.frames) and self.captioner in UNASKED:
+        if self.captioner in UNASKED and (self.frames or (self.fields and self.captioner != FROM_MEASURES)):
             raise ValueError(
-                f"caption.fields, caption.frames: captioner `{self.captioner}` cannot be asked; take `vlm` or `openai`"
+                f"caption.fields, caption.frames: captioner `{self.captioner}` cannot be asked; take `vlm` or `openai`, or of "
+                f"`{FROM_MEASURES}` the fields that it knows: caption.fields alone"
             )
         if self.compose and not (self.fields and self.language == "en"):
             raise ValueError("caption.compose: a text is put together of fields, in English; set caption.fields = true")

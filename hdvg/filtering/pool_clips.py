@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hdvg import balance
 from hdvg.dataset.manifest import Manifest, literal, no_glob
+from hdvg.filtering import balance
 from hdvg.filtering.diversity import FITTED, clusters, diverse_draw
 from schemas.measures import CLUSTERED
 

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hdvg import balance
 from hdvg.config.conditions import check_expression
 from hdvg.errors import UsageError, first_line
+from hdvg.filtering import balance
 from hdvg.training.settings import Draw
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hdvg import balance
-from hdvg.filtering import diversity
+from hdvg.filtering import balance, diversity
 
 
 def numbers(*counts: int) -> np.ndarray:

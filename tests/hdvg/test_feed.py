@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from hdvg import balance
 from hdvg.config.recipe import parse
 from hdvg.draws import uniform
 from hdvg.errors import UsageError
+from hdvg.filtering import balance
 from hdvg.training import provenance
 from hdvg.training.feed import EMPTY, DataFeed
 from hdvg.training.prefetch import Ahead

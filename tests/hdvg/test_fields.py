@@ -347,7 +347,7 @@ def test_texts_of_another_writer_are_written_anew(server: ChatServer) -> None:
 
 def test_what_cannot_be_is_refused_with_the_next_step() -> None:
     for told, said_ in (
-        ({"captioner": "tags", "fields": True}, "take `vlm` or `openai`"),
+        ({"captioner": "tags", "frames": 4}, "take `vlm` or `openai`"),
         ({"captioner": "title", "frames": 3}, "take `vlm` or `openai`"),
         ({"captioner": "vlm", "compose": True}, "set caption.fields = true"),
         ({"captioner": "rewrite"}, "say it of one in caption.also"),

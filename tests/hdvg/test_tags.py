@@ -13,6 +13,7 @@ import torch
 
 from hdvg.captioners import Written, fingerprint, load
 from hdvg.captioners.imagenet import CATEGORIES, GROUPS, LIKELY, SURE, calibrated, subject
+from hdvg.captioners.known import known
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.captioners.tags import Tags
 from hdvg.config.caption import Writer
@@ -376,3 +377,33 @@ def test_tags_has_no_other_model() -> None:
     with pytest.raises(UsageError, match="one model of its own"):
         Tags(Writer(model="some/thing"))
     assert len(fingerprint(Writer())) == 16
+
+
+# --- fields
+
+
+def test_fields_that_are_known_are_filled_without_a_model_to_ask() -> None:
+    measures = {"luma_mean": 30.0, "camera_moves": "roll clockwise, pan left", "text_written": "EXIT", **MOVING}
+    seen = Shot("c", {"middle": jpeg(frame("cockatoo.mp4", 200))}, measures)
+    settings = Writer(fields=True, compose=True)
+    captioner = load(settings)
+    (answer,) = captioner.write([captioner.prepare(seen)])
+    assert isinstance(answer, Written)
+    assert {name: answer.columns[f"said_{name}"] for name in ("light", "camera", "text", "how")} == {
+        "light": "dark",
+        "camera": "roll",
+        "text": "EXIT",
+        "how": "measured",
+    }
+    assert answer.columns["said_subject"] == "a parrot"
+    assert answer.texts["short"].startswith("a parrot in a dark scene")
+    assert answer.texts["detailed"].endswith("the light: dark. camera: roll. text to be read: exit")
+    plain = load(Writer())
+    (before,) = plain.write([plain.prepare(seen)])
+    assert isinstance(before, Written)
+    assert (before.texts, before.columns) == ({"short": answer.texts["short"]}, {})
+
+
+def test_nothing_is_made_up_where_nothing_is_known() -> None:
+    assert {name for name, value in known("", {}).items() if value is not None} == {"said_how"}
+    assert known("", {"camera_moves": "mixed", "luma_mean": 100.0})["said_camera"] is None
