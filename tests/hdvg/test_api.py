@@ -229,7 +229,7 @@ def test_run_takes_the_columns_and_files_that_the_command_takes(folder, tmp_path
         ({"links": "nowhere.txt"}, "no such file"),
         ({"links": 7}, "a path or URL"),
         ({"recipe": "dmeo"}, "did you mean `demo`"),
-        ({"runner": "threads"}, "'serial' or 'ray'"),
+        ({"runner": "threads"}, "'local', 'ray' or 'serial'"),
         ({"set": {"cut.mdoe": "copy"}}, "did you mean `mode`"),
         ({"set": {"cut.crf": object()}}, "text, a number"),
         ({"recipe": None}, "is no dataset"),

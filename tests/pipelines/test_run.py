@@ -127,7 +127,7 @@ def test_every_declared_column_is_filled(finished, stage):
         *BESIDE_KEYS,
         *("fetched_ranges", "source_bytes", "whole_because", "sections_digest"),
     }  # of no local file
-    odd = {"hdr", "odd_turn", "measure_faults", "audio_offset_s"} | {
+    odd = {"hdr", "odd_turn", "measure_faults", "audio_offset_s", "onset_motion", "onset_lag_s"} | {
         "clip_pack",
         "clip_offset",
     }  # of other pictures than these, of sound, or of packs
