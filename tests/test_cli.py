@@ -244,7 +244,7 @@ def test_failing_verify_exits_1_with_the_list(dataset, tmp_path):
         (["run", "demo"], "--out"),
         (["run", "demoo", "--links", "x", "--out", "d"], "did you mean `demo`"),
         (["run", "demo", "--links", "missing.txt", "--out", "d"], "missing.txt"),
-        (["run", "demo", "--links", "x", "--out", "d", "--runner", "slurm"], "ray or serial"),
+        (["run", "demo", "--links", "x", "--out", "d", "--runner", "slurm"], "ray, local or serial"),
         (["run", "demo", "--out", "new"], "--links"),
         (["recipe", "validate", "demo", "--set", "keep.too_short=duration >= 3"], "did you mean `duration_s`"),
         (["retry", "d", "--reason", "boredom"], "no such reason"),
