@@ -29,10 +29,11 @@ class Local:
 
     def __call__(self, order: Order, report: Callable[[Done], None]) -> None:
         size = Size(self._cores, gpus=0, nodes=1)
-        queues = Queues(order, [1 if stage.load else stage.workers(self._run, size) for stage in order.stages])
+        slots = [1 if stage.load else stage.workers(self._run, size) for stage in order.stages]
+        queues = Queues(order, slots)
         cpus = {stage.name: stage.cpus for stage in order.stages}
         running: dict[Future[Done], Job] = {}
-        with published(order.root, order.run, self._gate.figures), _threads() as pool:
+        with published(order.root, order.run, self._gate.figures), _threads(sum(slots)) as pool:
             while True:
                 while True:
                     busy = sum(cpus[job.stage] for job in running.values())
@@ -50,10 +51,10 @@ class Local:
 
 
 @contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads for jobs; if the run is stopped, their children end at once, and they with the item at hand."""
+def _threads(most: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads for jobs; if the run is stopped, their children end at once, and they with the item at hand."""
     done = False
-    with ThreadPoolExecutor(thread_name_prefix="job") as pool:
+    with ThreadPoolExecutor(most, thread_name_prefix="job") as pool:
         try:
             yield pool
             done = True

@@ -111,7 +111,7 @@ def row_of(item: AloneItem, lacks: Sequence[Taken], value: Mapping[str, Any]) ->
 def _frames(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
     recipe = work.dataset.recipe
     path, settings = str(source_file(work, items[0])), cast("SplitSettings", recipe.split.model_dump())
-    threads, max_pixels = recipe.run.decode_threads, recipe.limits.max_pixels
+    threads, max_pixels = work.threads, recipe.limits.max_pixels
     asked = measure_calls.remeasure(path, _spans(items), _wanted(measures), settings, threads, max_pixels)
     return work.sandbox.call(asked, scratch, work.limits)
 
@@ -124,7 +124,7 @@ def _sound(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken
 
 def _preview(work: RemeasureWork, items: list[RemeasureItem], measures: list[Taken], scratch: Path) -> Found:
     recipe, path = work.dataset.recipe, str(source_file(work, items[0]))
-    threads, max_pixels = recipe.run.decode_threads, recipe.limits.max_pixels
+    threads, max_pixels = work.threads, recipe.limits.max_pixels
     asked = measure_calls.preview(path, str(scratch), _spans(items), threads, max_pixels)
     names = work.sandbox.call(asked, scratch, work.limits)
     return [

@@ -73,7 +73,7 @@ def _step_s(item: RemeasureItem) -> float:
 def _decoded(work: Work[RemeasureItem], path: Path, spans: list[PreviewSpan], scratch: Path) -> list[Frames]:
     """The frames of each span. The child is not trusted: it may have said or written anything."""
     recipe, out = work.dataset.recipe, scratch / "previews"
-    asked = measure_calls.keep_preview(str(path), str(out), spans, recipe.run.decode_threads, recipe.limits.max_pixels)
+    asked = measure_calls.keep_preview(str(path), str(out), spans, work.threads, recipe.limits.max_pixels)
     said = work.sandbox.call(asked, scratch, work.limits)
     try:
         content = b"" if out.is_symlink() else out.read_bytes()

@@ -82,7 +82,17 @@ def item_work(dataset: Dataset, stage: str, keys: Sequence[str], *, model: Any =
     detector = dataset.recipe.split.detector
     spread = functools.partial(side_by_side, detector)
     gate = make_gate(dataset.plan.recipe)
-    return Work(dataset, items, gate, sandbox(detector), part_schema(stage), spread, model=model, stage=stage)
+    return Work(
+        dataset,
+        items,
+        gate,
+        sandbox(detector),
+        part_schema(stage),
+        spread,
+        model=model,
+        stage=stage,
+        threads=dataset.recipe.run.decode_threads,
+    )
 
 
 def _source(work: Work[Any], item: Any) -> list[Row]:
