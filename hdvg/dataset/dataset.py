@@ -76,7 +76,7 @@ class Dataset:
         text, path = self.plan.to_toml(), self.root / "dataset.toml"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             self.read_back()
-            if ledger.is_there(self.root):
+            if ledger.is_there(self.root) or not path.exists():
                 ledger.note(self.store, coming=text)
             self.store.replace("dataset.toml", text)
         self.write_views()

@@ -96,11 +96,12 @@ def note(
 ) -> None:
     """Make the ledger hold what is there now, what is `still_lost`, and the settings that are `coming`; under the run lock."""
     toml = store.root / "dataset.toml"
-    if not toml.exists():
+    said = {SETTINGS: toml.read_text(encoding="utf-8")} if toml.exists() else {}
+    said |= {NEXT: coming} if coming is not None else {}
+    if not said:  # nothing is a dataset yet
         return
     look = look or Look(store.root)
-    said = {SETTINGS: toml.read_text(encoding="utf-8"), LISTED: look.whole(*WRITTEN)}
-    said |= {NEXT: coming} if coming is not None else {}
+    said[LISTED] = look.whole(*WRITTEN)
     held = sorted({*names(look), *still_lost})
     if read(store.root) != frozenset(held) or _said(store.root) != said:
         store.rewrite_table(NAME, pa.table({"name": held}, schema=LEDGER.with_metadata(said)))

@@ -144,7 +144,7 @@ def test_an_item_of_it_that_is_missing_is_seen(dataset):
             path.unlink()
     assert found(dataset) == {("lost", "it was there")}
     (dataset / "ledger.parquet").unlink()
-    assert found(dataset) == {("unfinished", "not done at stage vignette")}
+    assert ("unfinished", "not done at stage vignette") in found(dataset)
     assert status(Dataset.open(dataset)).pending == [{"stage": "vignette", "items": 4}]
 
 

@@ -16,7 +16,7 @@ import hdvg
 from tests.installs import PACKAGES, ROOT, build_wheel, call_outside, installed, linked, project
 
 PAGES = "hdvg/web/source/"
-CLIP = ROOT / "pipelines/demo/media/bigbuckbunny_720p.mp4"
+CLIP = ROOT / "pipelines/demo/media/cockatoo.mp4"
 
 
 def curate(python: Path, folder: Path, *more: str) -> None:
@@ -28,7 +28,7 @@ def curate(python: Path, folder: Path, *more: str) -> None:
     assert run.returncode == 0, run.stderr
     asked = call_outside(python, folder, "query", "ds", "select caption from dataset where keep", "--json")
     captions = [row["caption"] for row in json.loads(asked.stdout)]
-    assert "what looks like an animal in a scene of mostly green tones with little motion" in captions
+    assert any("parrot" in caption for caption in captions)
     assert list(folder.glob("ds/shards/*.parquet"))
 
 
