@@ -94,7 +94,7 @@ def verify(dataset: Dataset, look: LookAtAll = states_here) -> list[Problem]:
     harmed = {dataset.root / one.key for one in problems if one.check == "corrupt"}
     problems += _lost_inputs(dataset, harmed)
     problems += _files(dataset, list(latents_of(dataset.root)), look)
-    is_whole = not any(one.check in ("corrupt", "lost") for one in problems)
+    is_whole = not any(one.check in ("corrupt", "lost") and one.key != ledger.NAME for one in problems)
     if is_whole or not any(path.parent.name in NEEDED for path in harmed):
         problems += _by_rows(dataset, harmed, look, is_whole=is_whole)
     return sorted(problems, key=lambda problem: (problem.check, problem.key, problem.detail))
