@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+SILENT = 1e-3
+"""-60 dBFS."""
+
+
 @dataclass(frozen=True)
 class Shot:
     """One clip as a captioner sees it.
@@ -28,3 +32,8 @@ class Shot:
     measures: Mapping[str, Any]
     preview: Sequence[tuple[float, bytes]] = ()
     sound: npt.NDArray[np.float32] | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of its sound is louder than `SILENT`: nothing is said in it, whatever a network would write."""
+        return self.sound is None or not len(self.sound) or float(abs(self.sound).max()) < SILENT

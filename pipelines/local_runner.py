@@ -45,7 +45,7 @@ class Local:
                     return
                 for over in wait(running, return_when=FIRST_COMPLETED).done:
                     job, done = running.pop(over), over.result()
-                    for one in (done, *order.passed(done)):
+                    for one in order.all_done(done):
                         report(one)
                     queues.ended(job, done)
 

@@ -90,7 +90,7 @@ class OnRay:
                     crashes[job] += 1
                     done = after_crash(job, crashes[job], queues)
                 if done is not None:
-                    for one in (done, *order.passed(done)):
+                    for one in order.all_done(done):
                         report(one)
             except MemoryShortError as short:
                 shortages[job] += 1

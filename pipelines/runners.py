@@ -61,10 +61,10 @@ class Order:
         name, *later = (stage.name for stage in self.stages[stage:])
         return Job(self.root, self.run, name, unit, self.retry, later=tuple(later))
 
-    def passed(self, done: Done) -> list[Done]:
-        """What was done at the stages that the unit passed with this: nothing."""
+    def all_done(self, done: Done) -> list[Done]:
+        """This, and what was done at the stages that the unit passed with it: nothing."""
         first = 1 + [stage.name for stage in self.stages].index(done.stage)
-        return [Done(stage.name, done.unit, {}, {}, 0.0) for stage in self.stages[first : first + done.passed]]
+        return [done, *(Done(stage.name, done.unit, {}, {}, 0.0) for stage in self.stages[first : first + done.passed])]
 
 
 class Runner(Protocol):
@@ -86,7 +86,7 @@ class Serial:
                 while stage < len(order.stages):
                     done = perform(order.job(unit, stage), self._gate)
                     stage += 1 + done.passed
-                    for one in (done, *order.passed(done)):
+                    for one in order.all_done(done):
                         report(one)
 
 

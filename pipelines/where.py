@@ -27,7 +27,7 @@ class Where:
 
     def make(self, recipe: Recipe, say: Callable[[str], None]) -> Runner:
         """The runner asked for, else the recipe's; `say` is given what it has to say of the nodes of a cluster."""
-        runner = self.runner or recipe.run.runner
+        runner = self._runner(recipe)
         if runner == "serial":
             return Serial(recipe)
         if runner == "local":
@@ -38,7 +38,7 @@ class Where:
 
     def get_ready(self, recipe: Recipe) -> None:
         """Begin to load what jobs in this process will need."""
-        if (self.runner or recipe.run.runner) != "ray":
+        if self._runner(recipe) != "ray":
             warm(recipe.split.detector, recipe.limits.sandbox)
 
     def spread(self, dataset: Dataset) -> Spread:
@@ -59,5 +59,9 @@ class Where:
 
     def _cluster(self, dataset: Dataset) -> str | None:
         """The address of a cluster that stands, whose nodes see the dataset's folder; None for a dataset in a bucket."""
-        address, runner = address_of(self.address), self.runner or dataset.plan.recipe.run.runner
+        address, runner = address_of(self.address), self._runner(dataset.plan.recipe)
         return None if dataset.store.far is not None or address == "local" or runner != "ray" else address
+
+    def _runner(self, recipe: Recipe) -> str:
+        """The name of the runner asked for, else the recipe's."""
+        return self.runner or recipe.run.runner

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tokenizers
 import torch
 import transformers
@@ -22,6 +25,18 @@ TEMPLATE = (
     "{% if part['type'] == 'image' %}PICTURE{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endfor %}{% if add_generation_prompt %} Answer:{% endif %}"
 )
+
+
+def folders(factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where a model of a family lies, made when it is first asked for."""
+
+    @cache
+    def folder(family: str) -> Path:
+        made = factory.mktemp(family)
+        make(family, made)
+        return made
+
+    return folder
 
 
 def make(family: str, folder: Path) -> None:

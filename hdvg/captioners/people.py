@@ -30,7 +30,7 @@ def people(faces: Sequence[Sequence[float]]) -> str:
     return WORDS[count] if count < len(WORDS) else MANY
 
 
-def joined(who: str, thing: str, *, worn: bool) -> str:
+def noun_phrase(who: str, thing: str, *, worn: bool) -> str:
     """People and what else is seen, as one noun phrase; either may be "". What is only likely, or `worn`, goes unsaid."""
     if not who or not thing:
         return who or thing

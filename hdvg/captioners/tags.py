@@ -17,7 +17,7 @@ from hdvg.captioners import Written, clean
 from hdvg.captioners.composing import composed
 from hdvg.captioners.imagenet import GROUPS, subject
 from hdvg.captioners.known import known
-from hdvg.captioners.people import joined, people
+from hdvg.captioners.people import noun_phrase, people
 from hdvg.captioners.phrases import colours, sentence
 from hdvg.config.caption import Writer
 from hdvg.errors import UsageError
@@ -109,7 +109,7 @@ class Tags:
 
         shares = probabilities(self._network, seen.views_BCHW)
         thing = subject(shares, labels=self._labels)
-        shown = joined(seen.who, thing, worn=thing in self._worn)
+        shown = noun_phrase(seen.who, thing, worn=thing in self._worn)
         texts = {"short": sentence(shown, tones=seen.tones, measures=seen.measures)}
         columns = known(shown, seen.measures) if self._settings.fields else {}
         if self._settings.compose:

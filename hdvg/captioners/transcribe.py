@@ -15,7 +15,6 @@ from hdvg.captioners.endpoint import Heard, Request, Service
 from hdvg.captioners.forms import Forms
 from hdvg.captioners.language import language
 from hdvg.captioners.openai import ROUNDS, named_digest
-from hdvg.captioners.whisper import SILENT
 from hdvg.config.caption import Writer
 from hdvg.config.own_measures import SOUND_HZ
 from hdvg.errors import ItemError, UsageError
@@ -64,8 +63,7 @@ class Transcribe:
 
     def prepare(self, shot: Shot) -> bytes:
         """See `Captioner.prepare`: the sound as WAV, nothing of a silent clip."""
-        sound = shot.sound
-        return b"" if sound is None or not len(sound) or float(abs(sound).max()) < SILENT else as_wav(sound)
+        return b"" if shot.sound is None or shot.is_silent else as_wav(shot.sound)
 
     def write(self, prepared: Sequence[bytes]) -> list[Written | ItemError]:
         """See `Captioner.write` and `Service.ask`."""

@@ -30,8 +30,6 @@ HINT = (
 )
 SHORT = "captioner `whisper`: GPU memory ran short on half a minute of sound; try caption.dtype or a smaller model"
 WINDOW_S = 30
-SILENT = 1e-3
-"""-60 dBFS, the loudest sample: nothing is said in it, whatever a network would write."""
 MOST_TOKENS = 220
 """Of half a minute."""
 
@@ -70,7 +68,7 @@ class Whisper:
     def prepare(self, shot: Shot) -> list[torch.Tensor]:
         """See `Captioner.prepare`: what the network takes of each half minute, (1, bands, steps); none of a silent clip."""
         sound = shot.sound
-        if sound is None or not len(sound) or float(abs(sound).max()) < SILENT:
+        if sound is None or shot.is_silent:
             return []
         length = WINDOW_S * SOUND_HZ
         windows = [sound[start : start + length] for start in range(0, len(sound), length)]

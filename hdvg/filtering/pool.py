@@ -126,7 +126,7 @@ def _compare(dataset: Dataset, manifest: Manifest, earlier: _Earlier | None, sea
         )
         if earlier is not None:
             results = earlier.decide(results)
-        for name, column in clips.kinds(results["clip_id"]).items():
+        for name, column in clips.clustered(results["clip_id"]).items():
             results = results.append_column(name, column)
     for name in ("video_id", "unit"):
         results = results.append_column(name, compared[name])

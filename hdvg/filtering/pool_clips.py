@@ -45,7 +45,7 @@ class PoolClips:
         sql = f"select embedding from {asked} left join {self.source} using (clip_id) order by clip_id"
         return self.manifest.table(sql, [clip_ids.to_pylist()])["embedding"].combine_chunks()
 
-    def kinds(self, clip_ids: pa.Array) -> dict[str, pa.Array]:
+    def clustered(self, clip_ids: pa.Array) -> dict[str, pa.Array]:
         """Of these clips the columns that follow from clusters of embeddings; null where there is no embedding."""
         known = f"from {self.source} where embedding is not null"
         rows = self.manifest.table(f"select clip_id, draw {known}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from tests.chat import ChatServer, first_picture, json_body, says
 from tests.hdvg.test_openai import jpeg
 from tests.servers import Answer, status
 from tests.tools import need
-from tests.vlms import MAKERS, make
+from tests.vlms import MAKERS, folders, make
 
 need("openai")
 
@@ -155,14 +154,7 @@ def test_two_questions_are_put_to_one_model(server: ChatServer) -> None:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folders with random models, one a family."""
-
-    @cache
-    def folder(family: str) -> Path:
-        made = tmp_path_factory.mktemp(family)
-        make(family, made)
-        return made
-
-    return folder
+    return folders(tmp_path_factory)
 
 
 @pytest.mark.parametrize("family", MAKERS)

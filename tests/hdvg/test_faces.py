@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hdvg.captioners.people import ALONE, joined, people
+from hdvg.captioners.people import ALONE, noun_phrase, people
 from hdvg.networks import mtcnn_onnx
 from hdvg.networks.files import mtcnn_folder
 from hdvg.networks.joblib_pickle import read_arrays
@@ -199,4 +199,4 @@ def test_people_are_told_by_believable_faces(faces: list[list[float]], expected:
     ],
 )
 def test_people_and_a_thing_are_joined_if_both_are_sure(who: str, thing: str, worn: bool, expected: str) -> None:
-    assert joined(who, thing, worn=worn) == expected
+    assert noun_phrase(who, thing, worn=worn) == expected

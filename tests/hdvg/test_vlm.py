@@ -6,7 +6,6 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from hdvg.networks import chat
 from hdvg.networks.loading import Format
 from hdvg.networks.memory import memory_of
 from tests.tools import eight_bits, need
-from tests.vlms import MAKERS, make
+from tests.vlms import MAKERS, folders
 
 TOKENS = 8
 
@@ -33,14 +32,7 @@ TOKENS = 8
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folders with random models, one a family."""
-
-    @cache
-    def folder(family: str) -> Path:
-        made = tmp_path_factory.mktemp(family)
-        make(family, made)
-        return made
-
-    return folder
+    return folders(tmp_path_factory)
 
 
 def noise(seed: int, *, width: int = 64, height: int = 48) -> bytes:
